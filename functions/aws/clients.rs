@@ -1,0 +1,187 @@
+//! Clients, built once and kept between invocations.
+//!
+//! What is left out of the SDK's defaults is most of a cold start: the chain of credential
+//! providers (Lambda gives credentials in its environment), and parsing a machine's hundreds of
+//! certificate authorities (AWS's endpoints chain to five).
+
+use crate::{error::Error, pair::Pair, task::Task};
+use aws_config::{BehaviorVersion, Region, SdkConfig, environment::EnvironmentVariableCredentialsProvider};
+use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
+use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
+use aws_smithy_http_client::{
+    Builder,
+    tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
+};
+use aws_smithy_types::{retry::RetryConfig, timeout::TimeoutConfig};
+use std::{
+    collections::HashMap,
+    env,
+    sync::Mutex,
+    time::{Duration, SystemTime},
+};
+
+/// The certificate authorities that AWS's endpoints chain to: Amazon Root CA 1 to 4 and Starfield
+/// Services Root CA G2 (<https://www.amazontrust.com/repository/>).
+const AMAZON_ROOTS: &[u8] = include_bytes!("amazon-roots.pem");
+
+/// Credentials that end sooner than this are not used again. A step takes seconds.
+const LEAST_VALIDITY: Duration = Duration::from_secs(300);
+
+/// The way to AWS from a function: its own credentials, and those of the provisioners it assumed.
+#[derive(Debug)]
+pub struct Aws {
+    config: SdkConfig,
+    step: &'static str,
+    assumed: Mutex<HashMap<String, Credentials>>,
+}
+
+/// The clients of one account and Region.
+#[derive(Debug, Clone)]
+pub struct Account(SdkConfig);
+
+impl Aws {
+    /// Reads Lambda's environment; calls nobody.
+    ///
+    /// `AMPXA_TRUST=SYSTEM` trusts the system's certificate authorities instead of AWS's own: for
+    /// networks behind an inspecting proxy. It is always so in China, where AWS's endpoints are
+    /// operated by others. `AWS_ENDPOINT_URL` is honoured as in every AWS tool.
+    pub fn from_environment(step: &'static str) -> Self {
+        let region = env::var("AWS_REGION").unwrap_or_default();
+        let system = env::var("AMPXA_TRUST").is_ok_and(|trust| trust == "SYSTEM") || region.starts_with("cn-");
+        let roots = if system {
+            TrustStore::default()
+        } else {
+            TrustStore::empty().with_pem_certificate(AMAZON_ROOTS)
+        };
+        let mut tls = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring));
+        // A store of valid certificates always builds; without it the default stands.
+        if let Ok(context) = TlsContext::builder().with_trust_store(roots).build() {
+            tls = tls.tls_context(context);
+        }
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(region))
+            .credentials_provider(SharedCredentialsProvider::new(
+                EnvironmentVariableCredentialsProvider::new(),
+            ))
+            .http_client(tls.build_https())
+            .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
+            .retry_config(RetryConfig::standard())
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .connect_timeout(Duration::from_secs(3))
+                    .operation_attempt_timeout(Duration::from_secs(10))
+                    .build(),
+            );
+        let mut config = config.build().into_builder();
+        config.set_endpoint_url(env::var("AWS_ENDPOINT_URL").ok());
+        Self {
+            config: config.build(),
+            step,
+            assumed: Mutex::default(),
+        }
+    }
+
+    /// The pair's source account, as its provisioner.
+    ///
+    /// # Errors
+    /// `Refused` when the provisioner does not exist or does not trust this function.
+    pub async fn source<K>(&self, task: &Task<K>) -> Result<Account, Error> {
+        let pair = &task.pair;
+        let provisioner = pair.source_arn("role", "ampxa-source-provisioner");
+        self.assume(&provisioner, pair, "infra/source-account.yaml").await
+    }
+
+    /// The pair's target account, as its provisioner.
+    ///
+    /// # Errors
+    /// `Refused` when the provisioner does not exist or does not trust this function.
+    pub async fn target<K>(&self, task: &Task<K>) -> Result<Account, Error> {
+        let pair = &task.pair;
+        let provisioner = pair.target_arn("role", "ampxa-target-provisioner");
+        self.assume(&provisioner, pair, "infra/target-account.yaml").await
+    }
+
+    async fn assume(&self, provisioner: &str, pair: &Pair, template: &str) -> Result<Account, Error> {
+        let credentials = match self.kept(provisioner) {
+            Some(credentials) => credentials,
+            None => {
+                let fresh = self.fresh(provisioner).await.map_err(|error| match error {
+                    Error::Refused(why) => Error::Refused(format!(
+                        "The provisioner {provisioner} cannot be assumed. Deploy {template} in its account, \
+                         with this hub's account id. {why}"
+                    )),
+                    other => other,
+                })?;
+                self.keep(provisioner, &fresh);
+                fresh
+            }
+        };
+        let config = self
+            .config
+            .to_builder()
+            .region(Region::new(pair.cluster.region().to_owned()))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .build();
+        Ok(Account(config))
+    }
+
+    async fn fresh(&self, provisioner: &str) -> Result<Credentials, Error> {
+        let session = aws_sdk_sts::Client::new(&self.config)
+            .assume_role()
+            .role_arn(provisioner)
+            .role_session_name(format!("ampxa-{}", self.step))
+            .send()
+            .await?
+            .credentials
+            .ok_or_else(|| {
+                Error::Transient(format!("sts:AssumeRole of {provisioner} answered without credentials."))
+            })?;
+        Ok(Credentials::new(
+            session.access_key_id,
+            session.secret_access_key,
+            Some(session.session_token),
+            SystemTime::try_from(session.expiration).ok(),
+            "ampxa",
+        ))
+    }
+
+    fn kept(&self, provisioner: &str) -> Option<Credentials> {
+        let assumed = self.assumed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let credentials = assumed.get(provisioner)?;
+        let ends = credentials.expiry()?;
+        (ends > SystemTime::now() + LEAST_VALIDITY).then(|| credentials.clone())
+    }
+
+    fn keep(&self, provisioner: &str, credentials: &Credentials) {
+        let mut assumed = self.assumed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        assumed.insert(provisioner.to_owned(), credentials.clone());
+    }
+}
+
+impl Account {
+    /// An account that is reached with an existing configuration: for tests.
+    pub fn new(config: SdkConfig) -> Self {
+        Self(config)
+    }
+
+    /// Identity and Access Management.
+    pub fn iam(&self) -> aws_sdk_iam::Client {
+        aws_sdk_iam::Client::new(&self.0)
+    }
+
+    /// Amazon Managed Service for Prometheus.
+    pub fn amp(&self) -> aws_sdk_amp::Client {
+        aws_sdk_amp::Client::new(&self.0)
+    }
+
+    /// Elastic Kubernetes Service.
+    pub fn eks(&self) -> aws_sdk_eks::Client {
+        aws_sdk_eks::Client::new(&self.0)
+    }
+
+    /// Elastic Compute Cloud: the few calls that are needed of it.
+    pub fn ec2(&self) -> super::ec2::Client {
+        super::ec2::Client::new(&self.0)
+    }
+}

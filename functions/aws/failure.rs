@@ -1,0 +1,65 @@
+//! How an AWS call's failure becomes one of our six names, in one place.
+
+use crate::error::Error;
+use aws_runtime::retries::classifiers::{THROTTLING_ERRORS, TRANSIENT_ERRORS};
+use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
+use aws_smithy_types::error::{display::DisplayErrorContext, metadata::ProvideErrorMetadata};
+use std::error::Error as StdError;
+
+/// Names for what AWS answers; the SDK has already retried what can be retried in seconds.
+impl<E> From<SdkError<E, HttpResponse>> for Error
+where
+    E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
+{
+    fn from(error: SdkError<E, HttpResponse>) -> Self {
+        let call = call_name(std::any::type_name::<E>());
+        let SdkError::ServiceError(failure) = &error else {
+            // The call was lost on the way: whether it took effect is unknown, and every step
+            // may run again.
+            return Self::Transient(format!("{call} got no answer: {}", DisplayErrorContext(&error)));
+        };
+        let status = failure.raw().status().as_u16();
+        let request_id = failure
+            .raw()
+            .headers()
+            .iter()
+            .find_map(|(name, value)| matches!(name, "x-amzn-requestid" | "x-amz-request-id").then_some(value));
+        let code = failure.err().code().unwrap_or("unknown error");
+        let said = failure.err().message().unwrap_or("no message");
+        let request_id = request_id.unwrap_or("unknown");
+        let sentence = format!("{call} answered {code}: {said} (HTTP {status}, request id {request_id})");
+        classify(code, status, said)(sentence)
+    }
+}
+
+fn classify(code: &str, status: u16, said: &str) -> fn(String) -> Error {
+    match code {
+        // IAM's two ways to say that it does not see a role made seconds ago (IAM user guide,
+        // "Troubleshoot IAM: changes that I make are not always immediately visible").
+        "MalformedPolicyDocument" if said.contains("Invalid principal") => Error::NotVisibleYet,
+        "NoSuchEntity" => Error::NotVisibleYet,
+        "ConcurrentModification" | "EntityTemporarilyUnmodifiable" => Error::Transient,
+        _ if THROTTLING_ERRORS.contains(&code) || TRANSIENT_ERRORS.contains(&code) => Error::Transient,
+        _ if status == 429 || status >= 500 => Error::Transient,
+        "ConflictException" | "EntityAlreadyExists" => Error::Conflict,
+        "ResourceNotFoundException" => Error::NotReady,
+        _ => Error::Refused,
+    }
+}
+
+/// `iam:CreateRole`, from `aws_sdk_iam::operation::create_role::CreateRoleError`.
+///
+/// The name is for people to read: nothing is decided by it.
+fn call_name(error_type: &str) -> String {
+    let service = error_type
+        .split("::")
+        .next()
+        .and_then(|name| name.strip_prefix("aws_sdk_"))
+        .map_or("ec2", |service| if service == "amp" { "aps" } else { service });
+    let operation = error_type
+        .rsplit("::")
+        .next()
+        .unwrap_or(error_type)
+        .trim_end_matches('>');
+    format!("{service}:{}", operation.strip_suffix("Error").unwrap_or(operation))
+}

@@ -1,0 +1,20 @@
+//! Check cluster: looks whether a scraper can work, and picks its subnets.
+
+use ampxa::{Aws, cluster, task};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    let aws = Aws::from_environment("check-cluster");
+    let quota = cluster::quota_from_environment();
+    task::run("check-cluster", async |task| {
+        let (source, target) = (aws.source(&task).await?, aws.target(&task).await?);
+        let clients = cluster::Clients {
+            eks: source.eks(),
+            ec2: source.ec2(),
+            source_amp: source.amp(),
+            target_amp: target.amp(),
+        };
+        cluster::check(&clients, &task, quota).await
+    })
+    .await
+}

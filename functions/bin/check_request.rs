@@ -1,0 +1,8 @@
+//! Check request: parses, completes and refuses; touches nothing.
+
+use ampxa::{complete, task};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    task::run("check-request", async |raw| complete::check(&raw)).await
+}

@@ -1,0 +1,13 @@
+//! Create scraper: makes the pair's scraper, or adopts the one it has.
+
+use ampxa::{Aws, scraper, task};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    let aws = Aws::from_environment("create-scraper");
+    task::run("create-scraper", async |task| {
+        let source = aws.source(&task).await?;
+        scraper::create(&source.amp(), &task).await
+    })
+    .await
+}

@@ -1,0 +1,13 @@
+//! Ensure target role: makes the pair's target role, or repairs it; its trust stays shut.
+
+use ampxa::{Aws, roles, task};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    let aws = Aws::from_environment("ensure-target-role");
+    task::run("ensure-target-role", async |task| {
+        let target = aws.target(&task).await?;
+        roles::ensure(&target.iam(), &roles::target(&task)).await
+    })
+    .await
+}

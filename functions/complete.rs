@@ -1,0 +1,51 @@
+//! The completed request: what every later step is given, and the names a person will look for.
+
+use crate::{error::Error, pair::Pair, request::Request, scrape_configuration};
+use serde::Serialize;
+use serde_json::Value;
+
+/// A raw request, as a person or an event gave it.
+#[derive(Debug)]
+pub struct Raw(Value);
+
+impl TryFrom<Value> for Raw {
+    type Error = Error;
+
+    /// Takes `{"request": …}`; whatever stands there is judged by [`check`].
+    fn try_from(mut input: Value) -> Result<Self, Error> {
+        Ok(Self(input["request"].take()))
+    }
+}
+
+/// A request with its defaults, and the names that follow from it.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Complete {
+    /// The request, defaults filled in.
+    pub request: Request,
+    /// The ARN of the role in the source account, whether it exists or not.
+    pub source_role_arn: String,
+    /// The ARN of the role in the target account, whether it exists or not.
+    pub target_role_arn: String,
+}
+
+/// Parses, completes and refuses; touches nothing.
+///
+/// # Errors
+/// `InvalidRequest`, naming the field and what would be right.
+pub fn check(raw: &Raw) -> Result<Complete, Error> {
+    let request = Request::parse(&raw.0)?;
+    if let Some(yaml) = &request.scrape_configuration {
+        let labels = scrape_configuration::labels(&request.cluster_arn, &request.external_labels);
+        scrape_configuration::complete(yaml, &labels)?;
+    }
+    let pair = Pair {
+        cluster: request.cluster_arn.clone(),
+        workspace: request.workspace_arn.clone(),
+    };
+    Ok(Complete {
+        source_role_arn: pair.source_role_arn(),
+        target_role_arn: pair.target_role_arn(),
+        request,
+    })
+}

@@ -1,0 +1,35 @@
+//! Connects Amazon EKS clusters to an Amazon Managed Service for Prometheus (AMP) workspace in
+//! another account: the steps of one Step Functions execution.
+//!
+//! To be read in this order:
+//!
+//! - [`request`]: what a person asks for; [`scrape_configuration`]: its YAML, and AMP's rules for it.
+//! - [`complete`]: the request with its defaults, as every later step is given it.
+//! - [`arn`], [`pair`]: a cluster and a workspace, and the names that follow from the two.
+//! - [`policy`]: the policy documents, pure functions of the pair.
+//! - [`cluster`]: the look before anything is touched.
+//! - [`roles`], [`scraper`], [`trust`]: what is made, watched and patched.
+//! - [`task`]: what a step is given, and how it runs in Lambda; [`error`]: the six names it may fail under.
+//! - [`aws`]: clients, and what an AWS error means.
+//!
+//! Each program in `bin/` wires the clients of one step and names the function it calls.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod arn;
+pub mod aws;
+pub mod cluster;
+pub mod complete;
+pub mod error;
+pub mod pair;
+pub mod policy;
+pub mod request;
+pub mod roles;
+pub mod scrape_configuration;
+pub mod scraper;
+pub mod task;
+pub mod trust;
+
+pub use aws::Aws;
+pub use error::Error;

@@ -1,0 +1,316 @@
+//! The two roles: what they should be, and making AWS hold it.
+
+use crate::{
+    arn::ScraperArn,
+    error::Error,
+    pair::Pair,
+    policy::{self, Gate},
+    task::Task,
+};
+use aws_sdk_iam::{Client, types};
+use percent_encoding::percent_decode_str;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// The tag that says which cluster a thing of ours serves.
+pub const CLUSTER_TAG: &str = "ampxa:cluster";
+/// The tag that says which workspace a thing of ours serves.
+pub const WORKSPACE_TAG: &str = "ampxa:workspace";
+/// The tag that says which execution made a thing of ours.
+pub const MADE_BY_TAG: &str = "ampxa:made-by";
+
+/// A role as it should be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Role {
+    /// Its name, which follows from the pair.
+    pub name: String,
+    /// For people who find it in the console.
+    pub description: String,
+    /// The trust policy it has until the patch.
+    pub shut: Value,
+    /// The trust policy it may have already: that of the pair's own scraper.
+    pub open: Option<Value>,
+    /// Its one inline policy, named `ampxa`.
+    pub permissions: Value,
+    /// The one managed policy it wears, if any.
+    pub managed_policy: Option<String>,
+    /// The ARN of its permissions boundary.
+    pub boundary: String,
+    /// Its tags, without [`MADE_BY_TAG`].
+    pub tags: BTreeMap<String, String>,
+    /// The execution that makes it, if it is not there.
+    pub made_by: String,
+}
+
+/// What the state machine knows when it asks for a role.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Known {
+    /// The scraper that the pair has already.
+    pub scraper_arn: Option<ScraperArn>,
+}
+
+/// What became of a role.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Ensured {
+    /// Whether this call made it.
+    pub made: bool,
+    /// What this call put right in a role it found.
+    pub repaired: Vec<&'static str>,
+}
+
+/// The source role of a pair: worn by the scraper, may assume the target role.
+pub fn source(task: &Task<Known>) -> Role {
+    let pair = &task.pair;
+    Role {
+        name: pair.source_role_name(),
+        description: format!("Worn by the scraper of {} to reach {}.", pair.cluster, pair.workspace),
+        shut: policy::source_trust(pair, Gate::Shut),
+        open: open(task, policy::source_trust),
+        permissions: policy::source_permissions(pair),
+        managed_policy: None,
+        boundary: pair.source_arn("policy", "ampxa-source-boundary"),
+        tags: tags(task),
+        made_by: task.execution.clone(),
+    }
+}
+
+/// The target role of a pair: worn by the source role, may write to the workspace.
+pub fn target(task: &Task<Known>) -> Role {
+    let pair = &task.pair;
+    let partition = pair.workspace.partition();
+    Role {
+        name: pair.target_role_name(),
+        description: format!("Worn for {} to write to {}.", pair.cluster, pair.workspace),
+        shut: policy::target_trust(pair, Gate::Shut),
+        open: open(task, policy::target_trust),
+        permissions: policy::target_permissions(pair),
+        managed_policy: Some(format!(
+            "arn:{partition}:iam::aws:policy/AmazonPrometheusRemoteWriteAccess"
+        )),
+        boundary: pair.target_arn("policy", "ampxa-target-boundary"),
+        tags: tags(task),
+        made_by: task.execution.clone(),
+    }
+}
+
+fn open(task: &Task<Known>, trust: fn(&Pair, Gate<'_>) -> Value) -> Option<Value> {
+    let scraper = task.known.scraper_arn.as_ref()?;
+    Some(trust(&task.pair, Gate::Open(scraper)))
+}
+
+/// The request's tags and the two that say whose a thing is.
+pub fn tags<K>(task: &Task<K>) -> BTreeMap<String, String> {
+    let mut tags = task.request.tags.clone();
+    tags.insert(CLUSTER_TAG.to_owned(), task.pair.cluster.to_string());
+    tags.insert(WORKSPACE_TAG.to_owned(), task.pair.workspace.to_string());
+    tags
+}
+
+/// Makes IAM hold a role.
+///
+/// Safe to repeat: what is right already is only read. A trust policy that names neither the
+/// placeholder nor the pair's own scraper is shut.
+///
+/// # Errors
+/// `Conflict` when a role of this name is not ours; `NotVisibleYet` when IAM does not see yet
+/// what was just made; and as AWS answers.
+pub async fn ensure(iam: &Client, role: &Role) -> Result<Ensured, Error> {
+    let Some(found) = find(iam, role).await? else {
+        create(iam, role).await?;
+        put_permissions(iam, role).await?;
+        attach_managed_policy(iam, role).await?;
+        return Ok(Ensured {
+            made: true,
+            repaired: Vec::new(),
+        });
+    };
+    let mut repaired = Vec::new();
+    if !trusts(&found, &role.shut) && !role.open.as_ref().is_some_and(|open| trusts(&found, open)) {
+        write_trust(iam, &role.name, &role.shut).await?;
+        repaired.push("trust policy");
+    }
+    let boundary = found.permissions_boundary().and_then(|b| b.permissions_boundary_arn());
+    if boundary != Some(&role.boundary) {
+        iam.put_role_permissions_boundary()
+            .role_name(&role.name)
+            .permissions_boundary(&role.boundary)
+            .send()
+            .await?;
+        repaired.push("permissions boundary");
+    }
+    let missing = missing_tags(&found, &role.tags)?;
+    if !missing.is_empty() {
+        iam.tag_role()
+            .role_name(&role.name)
+            .set_tags(Some(missing))
+            .send()
+            .await?;
+        repaired.push("tags");
+    }
+    if !has_permissions(iam, role).await? {
+        put_permissions(iam, role).await?;
+        repaired.push("permissions");
+    }
+    if !wears_managed_policy(iam, role).await? {
+        attach_managed_policy(iam, role).await?;
+        repaired.push("managed policy");
+    }
+    Ok(Ensured { made: false, repaired })
+}
+
+/// Writes a trust policy, unless the role has it, and reads it back.
+///
+/// Safe to repeat. Answers whether it was written.
+///
+/// # Errors
+/// `NotVisibleYet` while IAM shows the old one, or no role; `Conflict` when the role is not ours.
+pub async fn patch_trust(iam: &Client, role: &Role, trust: &Value) -> Result<bool, Error> {
+    let absent = || Error::NotVisibleYet(format!("IAM shows no role {} to patch.", role.name));
+    let found = find(iam, role).await?.ok_or_else(absent)?;
+    if trusts(&found, trust) {
+        return Ok(false);
+    }
+    write_trust(iam, &role.name, trust).await?;
+    let found = find(iam, role).await?.ok_or_else(absent)?;
+    if trusts(&found, trust) {
+        return Ok(true);
+    }
+    Err(Error::NotVisibleYet(format!(
+        "The trust policy of {} was written, but IAM still shows another one.",
+        role.name
+    )))
+}
+
+/// The role, when it exists and is ours.
+async fn find(iam: &Client, role: &Role) -> Result<Option<types::Role>, Error> {
+    let found = match iam.get_role().role_name(&role.name).send().await {
+        Ok(answer) => answer.role,
+        Err(error)
+            if error
+                .as_service_error()
+                .is_some_and(|e| e.is_no_such_entity_exception()) =>
+        {
+            return Ok(None);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let ours = |found: &types::Role| {
+        [CLUSTER_TAG, WORKSPACE_TAG]
+            .iter()
+            .all(|key| tag(found, key) == role.tags.get(*key).map(String::as_str))
+    };
+    match found {
+        Some(found) if !ours(&found) => Err(Error::Conflict(format!(
+            "A role {} exists and does not carry the tags {CLUSTER_TAG} and {WORKSPACE_TAG} of this pair: it is not \
+             ours, and was left alone. Delete or rename it, or give it these tags, and start again.",
+            found.arn()
+        ))),
+        found => Ok(found),
+    }
+}
+
+async fn create(iam: &Client, role: &Role) -> Result<(), Error> {
+    let mut all = role.tags.clone();
+    all.insert(MADE_BY_TAG.to_owned(), role.made_by.clone());
+    iam.create_role()
+        .role_name(&role.name)
+        .description(&role.description)
+        .assume_role_policy_document(role.shut.to_string())
+        .permissions_boundary(&role.boundary)
+        .set_tags(Some(iam_tags(&all)?))
+        .send()
+        .await?;
+    Ok(())
+}
+
+async fn write_trust(iam: &Client, name: &str, trust: &Value) -> Result<(), Error> {
+    iam.update_assume_role_policy()
+        .role_name(name)
+        .policy_document(trust.to_string())
+        .send()
+        .await?;
+    Ok(())
+}
+
+const INLINE_POLICY: &str = "ampxa";
+
+async fn put_permissions(iam: &Client, role: &Role) -> Result<(), Error> {
+    iam.put_role_policy()
+        .role_name(&role.name)
+        .policy_name(INLINE_POLICY)
+        .policy_document(role.permissions.to_string())
+        .send()
+        .await?;
+    Ok(())
+}
+
+async fn has_permissions(iam: &Client, role: &Role) -> Result<bool, Error> {
+    let call = iam.get_role_policy().role_name(&role.name).policy_name(INLINE_POLICY);
+    match call.send().await {
+        Ok(answer) => Ok(policy::same_meaning(
+            &document(answer.policy_document()),
+            &role.permissions,
+        )),
+        Err(error)
+            if error
+                .as_service_error()
+                .is_some_and(|e| e.is_no_such_entity_exception()) =>
+        {
+            Ok(false)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn attach_managed_policy(iam: &Client, role: &Role) -> Result<(), Error> {
+    if let Some(managed_policy) = &role.managed_policy {
+        iam.attach_role_policy()
+            .role_name(&role.name)
+            .policy_arn(managed_policy)
+            .send()
+            .await?;
+    }
+    Ok(())
+}
+
+async fn wears_managed_policy(iam: &Client, role: &Role) -> Result<bool, Error> {
+    let Some(managed_policy) = &role.managed_policy else {
+        return Ok(true);
+    };
+    let attached = iam.list_attached_role_policies().role_name(&role.name).send().await?;
+    let mut arns = attached.attached_policies().iter().filter_map(|p| p.policy_arn());
+    Ok(arns.any(|arn| arn == managed_policy))
+}
+
+fn trusts(found: &types::Role, trust: &Value) -> bool {
+    policy::same_meaning(
+        &document(found.assume_role_policy_document().unwrap_or_default()),
+        trust,
+    )
+}
+
+/// A policy document as IAM gives it back, percent-encoded (RFC 3986). What is none means nothing.
+fn document(encoded: &str) -> Value {
+    let text = percent_decode_str(encoded).decode_utf8_lossy();
+    serde_json::from_str(&text).unwrap_or_default()
+}
+
+fn tag<'a>(role: &'a types::Role, key: &str) -> Option<&'a str> {
+    role.tags().iter().find(|tag| tag.key() == key).map(types::Tag::value)
+}
+
+fn missing_tags(found: &types::Role, wanted: &BTreeMap<String, String>) -> Result<Vec<types::Tag>, Error> {
+    let missing = wanted.iter().filter(|(key, value)| tag(found, key) != Some(value));
+    iam_tags(&missing.map(|(key, value)| (key.clone(), value.clone())).collect())
+}
+
+fn iam_tags(tags: &BTreeMap<String, String>) -> Result<Vec<types::Tag>, Error> {
+    tags.iter()
+        .map(|(key, value)| {
+            let tag = types::Tag::builder().key(key).value(value).build();
+            tag.map_err(|error| Error::invalid("tags", error))
+        })
+        .collect()
+}

@@ -1,0 +1,139 @@
+//! An account of the local cloud, reached as its root: what a person with all rights would see.
+
+use anyhow::{Context, Result, bail};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
+use aws_sigv4::{
+    http_request::{SignableBody, SignableRequest, SigningSettings, sign},
+    sign::v4,
+};
+use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
+use serde_json::Value;
+use std::time::SystemTime;
+
+/// An account in a Region of the local cloud.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// Its id: 12 digits, and its root's access key.
+    pub id: String,
+    /// The Region that regional calls go to.
+    pub region: String,
+    config: SdkConfig,
+    edge: ampxa::aws::Account,
+}
+
+impl Account {
+    /// The root of an account.
+    pub fn new(url: &str, id: &str, region: &str) -> Self {
+        Self::with_credentials(url, id, region, Credentials::for_tests_of(id))
+    }
+
+    /// An account reached with somebody's credentials.
+    pub fn with_credentials(url: &str, id: &str, region: &str, credentials: impl Into<Credentials>) -> Self {
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(region.to_owned()))
+            .endpoint_url(url)
+            .credentials_provider(SharedCredentialsProvider::new(credentials.into()))
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
+            .build();
+        Self {
+            id: id.to_owned(),
+            region: region.to_owned(),
+            edge: ampxa::aws::Account::new(config.clone()),
+            config,
+        }
+    }
+
+    /// Identity and Access Management.
+    pub fn iam(&self) -> aws_sdk_iam::Client {
+        self.edge.iam()
+    }
+
+    /// Amazon Managed Service for Prometheus.
+    pub fn amp(&self) -> aws_sdk_amp::Client {
+        self.edge.amp()
+    }
+
+    /// Elastic Kubernetes Service.
+    pub fn eks(&self) -> aws_sdk_eks::Client {
+        self.edge.eks()
+    }
+
+    /// Step Functions.
+    pub fn sfn(&self) -> aws_sdk_sfn::Client {
+        aws_sdk_sfn::Client::new(&self.config)
+    }
+
+    /// An EC2 call that only tests and demonstrations make, such as `DescribeSubnets` of all.
+    ///
+    /// # Errors
+    /// When the cloud refuses it.
+    pub fn ec2(&self, action: &str, parameters: &[(&str, &str)]) -> Result<String> {
+        let body = form_urlencoded::Serializer::new(String::new())
+            .append_pair("Action", action)
+            .append_pair("Version", "2016-11-15")
+            .extend_pairs(parameters)
+            .finish();
+        self.signed("POST", "ec2", "/", &body)
+    }
+
+    /// Asks a workspace of this account a PromQL question; answers the vector's elements.
+    ///
+    /// # Errors
+    /// When the cloud refuses the question.
+    pub fn query(&self, workspace_id: &str, promql: &str) -> Result<Vec<Value>> {
+        let body = form_urlencoded::Serializer::new(String::new())
+            .append_pair("query", promql)
+            .finish();
+        let text = self.signed(
+            "POST",
+            "aps",
+            &format!("/workspaces/{workspace_id}/api/v1/query"),
+            &body,
+        )?;
+        let answer: Value = serde_json::from_str(&text)?;
+        let result = answer["data"]["result"]
+            .as_array()
+            .context("the query's answer has no result")?;
+        Ok(result.clone())
+    }
+
+    fn signed(&self, method: &str, service: &str, path: &str, body: &str) -> Result<String> {
+        let url = format!("{}{path}", self.config.endpoint_url().unwrap_or_default());
+        let headers = [("content-type", "application/x-www-form-urlencoded")];
+        let identity = Credentials::for_tests_of(&self.id).into();
+        let parameters = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(&self.region)
+            .name(service)
+            .time(SystemTime::now())
+            .settings(SigningSettings::default())
+            .build()?
+            .into();
+        let request = SignableRequest::new(method, &url, headers.into_iter(), SignableBody::Bytes(body.as_bytes()))?;
+        let (instructions, _) = sign(request, &parameters)?.into_parts();
+        let mut call = ureq::post(&url).config().http_status_as_error(false).build();
+        for (name, value) in headers.into_iter().chain(instructions.headers()) {
+            call = call.header(name, value);
+        }
+        let mut answer = call.send(body)?;
+        let text = answer.body_mut().read_to_string()?;
+        if !answer.status().is_success() {
+            bail!("{service} {path} answered {}: {text}", answer.status());
+        }
+        Ok(text)
+    }
+}
+
+/// The root's credentials of an account: its id is its access key.
+trait Root {
+    fn for_tests_of(id: &str) -> Credentials;
+}
+
+impl Root for Credentials {
+    fn for_tests_of(id: &str) -> Credentials {
+        Credentials::new(id, "local", None, None, "local cloud")
+    }
+}

@@ -1,0 +1,127 @@
+//! The commands of the local cloud.
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+use local::{bench, cloud::Options, onboard, project::Project, terminal::Report, up};
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The whole of ampxa on this machine, without an AWS account.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Connects a demonstration cluster to a workspace in another account, and shows all of it.
+    Onboard {
+        /// Prints one JSON document on standard output, and nothing else there.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        clock: Clock,
+    },
+    /// Starts the cloud with ampxa deployed, and keeps it until Ctrl-C.
+    Up {
+        /// The port to listen on; a free one by default.
+        #[arg(long)]
+        port: Option<u16>,
+        #[command(flatten)]
+        clock: Clock,
+    },
+    /// Measures each Lambda beside one that does nothing and a Python one.
+    Bench {
+        /// Prints one JSON document on standard output, and nothing else there.
+        #[arg(long)]
+        json: bool,
+        /// How often each is started.
+        #[arg(long, default_value_t = 15)]
+        rounds: usize,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Clock {
+    /// Real seconds that a minute of the cloud takes.
+    #[arg(long, default_value_t = 1.0, value_parser = minute)]
+    minute: f64,
+}
+
+fn minute(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.01..=60.0).contains(&seconds) => Ok(seconds),
+        _ => Err("expected real seconds a minute takes, from 0.01 to 60".to_owned()),
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let interrupted = async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            done = tokio::signal::ctrl_c() => done,
+            _ = terminate.recv() => Ok(()),
+        }
+    };
+    // What runs is dropped when a signal comes, and with it the cloud and all its processes.
+    let outcome = tokio::select! {
+        outcome = run(Cli::parse().command) => outcome,
+        _ = interrupted => {
+            eprintln!("Stopped.");
+            return ExitCode::from(130);
+        }
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<bool> {
+    match command {
+        Command::Onboard { json, clock } => {
+            let options = Options {
+                minute: clock.minute,
+                ..Options::default()
+            };
+            let outcome = onboard::onboard(options, json).await?;
+            if json {
+                println!("{:#}", outcome.document);
+            }
+            Ok(outcome.good)
+        }
+        Command::Up { port, clock } => {
+            let options = Options {
+                port,
+                minute: clock.minute,
+                ..Options::default()
+            };
+            let _cloud = up::start(options).await?;
+            std::future::pending().await
+        }
+        Command::Bench { json, rounds } => {
+            let (project, report) = (Project::here()?, Report::new());
+            project.build(&["ampxa", "do-nothing"], &report)?;
+            let measured = bench::run(&bench::Options {
+                json,
+                rounds,
+                python: project.python(&report)?.interpreter(),
+                release_dir: project.release_dir(),
+                steps: project.steps()?,
+            })?;
+            if json {
+                println!("{:#}", measured.to_json());
+            } else {
+                measured.print_table();
+            }
+            Ok(measured.within_limits())
+        }
+    }
+}

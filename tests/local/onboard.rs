@@ -1,0 +1,291 @@
+//! `onboard`: the whole story on this machine, from an empty cloud to samples arriving.
+
+use crate::{
+    HUB, REGION, SOURCE, TARGET,
+    account::Account,
+    cloud::{Cloud, Options},
+    demo, deploy, document,
+    execution::{self, Entered, Execution},
+    project::Project,
+    terminal::{Doing, Report, change, clock},
+};
+use anyhow::{Context, Result};
+use aws_sdk_sfn::types::ExecutionStatus;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// The shortest wait of the machine's schedule while a scraper usually becomes ACTIVE, in seconds
+/// by the cloud's clock (`Give the scraper time` in statemachine/onboard.asl.json).
+const POLL_SECONDS: f64 = 15.0;
+
+/// What an onboarding came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The document of `--json`.
+    pub document: Value,
+    /// Whether it succeeded and samples arrive.
+    pub good: bool,
+}
+
+/// Builds, starts, deploys, onboards a demonstration cluster, and looks at the result.
+///
+/// # Errors
+/// When the product could not be run at all. A run that fails is an [`Outcome`].
+pub async fn onboard(options: Options, json_only: bool) -> Result<Outcome> {
+    let report = Report::new();
+    let began = Instant::now();
+    let mut seconds = serde_json::Map::new();
+    let mut lap = {
+        let mut last = began;
+        move |seconds: &mut serde_json::Map<String, Value>, name: &str| {
+            seconds.insert(name.to_owned(), rounded(last.elapsed().as_secs_f64()));
+            last = Instant::now();
+        }
+    };
+
+    let project = Project::here()?;
+    project.build(&["ampxa"], &report)?;
+    let python = project.python(&report)?;
+    lap(&mut seconds, "build");
+    let doing = report.doing("Starting the local cloud and deploying infra/ into three accounts");
+    let cloud = Cloud::start(&project, &python, options)?;
+    let deployed = deploy::deploy(&project, &python, &cloud, &deploy::Accounts::default()).await?;
+    doing.done();
+    lap(&mut seconds, "deploy");
+
+    let (hub, source, target) = (
+        cloud.account(HUB, REGION),
+        cloud.account(SOURCE, REGION),
+        cloud.account(TARGET, REGION),
+    );
+    let cluster = demo::Cluster::named("demo").make(&source).await?;
+    let workspace = demo::workspace(&target, "demo").await?;
+    let input = json!({ "clusterArn": cluster, "workspaceArn": workspace });
+    report.say(&format!("\nStarting ampxa-onboard in account {HUB} with\n  {input}\n"));
+    let run = follow(&cloud, &hub, &source, &target, &deployed.onboard_arn, &input, &report).await?;
+    lap(&mut seconds, "execution");
+    seconds.extend(timing(&run.execution, &cloud));
+
+    let mut document = json!({
+        "status": run.execution.status.as_str(),
+        "executionArn": run.execution.arn,
+        "output": run.execution.output,
+        "error": run.execution.error,
+        "cause": run.execution.cause,
+        "workspaceArn": workspace,
+    });
+    let samples = match &run.execution.output {
+        Some(output) => {
+            let arn = |name: &str| output[name].as_str().unwrap_or_default().to_owned();
+            document["scraperArn"] = json!(arn("scraperArn"));
+            document["roles"] = json!({
+                "source": document::role(&source, &arn("sourceRoleArn")).await?,
+                "target": document::role(&target, &arn("targetRoleArn")).await?,
+            });
+            wait_for_samples(&cloud, &target, &workspace, &cluster).await?
+        }
+        None => Vec::new(),
+    };
+    lap(&mut seconds, "samples");
+    seconds.insert("total".to_owned(), rounded(began.elapsed().as_secs_f64()));
+    document["samples"] = json!(samples);
+    document["calls"] = calls(&cloud)?;
+    document["seconds"] = seconds.into();
+    let good = run.execution.status == ExecutionStatus::Succeeded && !samples.is_empty();
+    if !json_only {
+        tell(&document, &run.before, &samples);
+    }
+    drop(cloud);
+    Ok(Outcome { document, good })
+}
+
+/// An execution, and the trust policies before the patch.
+struct Run {
+    execution: Execution,
+    before: [Option<Value>; 2],
+}
+
+async fn follow(
+    cloud: &Cloud,
+    hub: &Account,
+    source: &Account,
+    target: &Account,
+    machine: &str,
+    input: &Value,
+    report: &Report,
+) -> Result<Run> {
+    let arn = execution::start(hub, machine, input).await?;
+    let began = Instant::now();
+    let doing = report.doing("Check request");
+    let pace = Duration::from_millis(200).min(cloud.minutes(0.2));
+    let mut before = [None, None];
+    let mut story = Story::default();
+    let execution = execution::watch(hub, &arn, pace, async |now| {
+        let minutes = began.elapsed().as_secs_f64() / cloud.options.minute;
+        story.tell(now, minutes, &doing);
+        let waits = now.states.iter().any(|state| state.name == "Give the scraper time");
+        let patched = now.states.iter().any(|state| state.name == "Patch trust policies");
+        if waits && !patched && before[0].is_none() {
+            let completed = now
+                .states
+                .iter()
+                .find(|s| s.name == "Check request")
+                .and_then(|s| s.output.as_ref());
+            let arn = |name: &str| completed.and_then(|output| output[name].as_str()).unwrap_or_default();
+            before = [
+                document::trust(source, arn("sourceRoleArn")).await,
+                document::trust(target, arn("targetRoleArn")).await,
+            ];
+        }
+        Ok(())
+    })
+    .await?;
+    let minutes = execution.seconds / cloud.options.minute;
+    doing.end(&format!("{}  {}", clock(minutes), execution.status));
+    Ok(Run { execution, before })
+}
+
+/// What has been told of an execution so far.
+#[derive(Default)]
+struct Story {
+    told: usize,
+    polls: usize,
+}
+
+impl Story {
+    /// A line for each state on its first turn; a loop's later turns only move the line.
+    fn tell(&mut self, now: &Execution, minutes: f64, doing: &Doing) {
+        for (i, state) in now.states.iter().enumerate().skip(self.told) {
+            let first = !now.states[..i].iter().any(|earlier| earlier.name == state.name);
+            if first && !state.name.ends_with('?') {
+                doing.say(&format!("{}  {}", clock(minutes), state.name));
+            }
+            self.polls += usize::from(state.name == "Check scraper");
+        }
+        self.told = now.states.len();
+        let at = now.states.last().map_or("starting", |state| &state.name);
+        let polls = match self.polls {
+            0 => String::new(),
+            polls => format!(", looked {polls} times"),
+        };
+        doing.at(&format!("{}  {at}{polls}", clock(minutes)));
+    }
+}
+
+/// Where the wall time went, in real seconds.
+///
+/// Activation is what the cloud takes to make a scraper ACTIVE, reckoned from the end of
+/// `Create scraper`; the poll lag is what passed until the machine saw it, at most one poll
+/// interval. Whatever else passed is the product's overhead.
+fn timing(execution: &Execution, cloud: &Cloud) -> serde_json::Map<String, Value> {
+    let activation = cloud.minutes(cloud.options.activation_minutes).as_secs_f64();
+    let made = last(execution, "Create scraper").and_then(|state| state.left);
+    let seen = last(execution, "Check scraper").map(|state| state.at);
+    let mut times = vec![("wall", execution.seconds)];
+    if let (Some(made), Some(seen)) = (made, seen) {
+        let interval = cloud.minutes(POLL_SECONDS / 60.0).as_secs_f64();
+        let lag = (seen - made - activation).clamp(0.0, interval);
+        times.extend([
+            ("activation", activation),
+            ("pollLag", lag),
+            ("overhead", execution.seconds - activation - lag),
+        ]);
+    }
+    times
+        .into_iter()
+        .map(|(name, time)| (name.to_owned(), rounded(time)))
+        .collect()
+}
+
+fn last<'a>(execution: &'a Execution, name: &str) -> Option<&'a Entered> {
+    execution.states.iter().rfind(|state| state.name == name)
+}
+
+fn rounded(seconds: f64) -> Value {
+    json!((seconds * 1000.0).round() / 1000.0)
+}
+
+/// Asks the workspace for this cluster's `up` until it has some, for at most five minutes by the
+/// cloud's clock (and at least ten real seconds).
+///
+/// # Errors
+/// When the workspace cannot be asked.
+pub async fn wait_for_samples(cloud: &Cloud, target: &Account, workspace: &str, cluster: &str) -> Result<Vec<Value>> {
+    let id = workspace.rsplit('/').next().unwrap_or_default();
+    let question = format!("up{{clusterArn=\"{cluster}\"}}");
+    let patience = cloud.minutes(5.0).max(Duration::from_secs(10));
+    let began = Instant::now();
+    loop {
+        let samples = target.query(id, &question)?;
+        if !samples.is_empty() || began.elapsed() > patience {
+            return Ok(samples);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// How many AWS calls each step made, by the session name it wears in the other accounts.
+fn calls(cloud: &Cloud) -> Result<Value> {
+    let log = cloud.look("calls")?;
+    let mut counts = serde_json::Map::new();
+    for call in log["calls"]
+        .as_array()
+        .context("the cloud's log of calls has no calls")?
+    {
+        let session = call["principal"]
+            .as_str()
+            .and_then(|p| p.split("/ampxa-").nth(1))
+            .filter(|s| !s.contains('/'));
+        let (Some(step), Some(action)) = (session, call["action"].as_str()) else {
+            continue;
+        };
+        let actions = counts.entry(step).or_insert_with(|| json!({}));
+        actions[action] = json!(actions[action].as_u64().unwrap_or(0) + 1);
+    }
+    Ok(counts.into())
+}
+
+fn tell(document: &Value, before: &[Option<Value>; 2], samples: &[Value]) {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    if document["status"] != "SUCCEEDED" {
+        println!("\n{}: {}\n", text(&document["error"]), text(&document["cause"]));
+        return;
+    }
+    for (side, before) in ["source", "target"].into_iter().zip(before) {
+        let role = &document["roles"][side];
+        let pretty = |value: &Value| format!("{value:#}\n");
+        let before = before.as_ref().map(pretty).unwrap_or_default();
+        println!(
+            "\nTrust policy of {}, before (-) and after (+) the patch:",
+            text(&role["arn"])
+        );
+        println!("{}", change(&before, &pretty(&role["trustPolicy"])));
+    }
+    println!("\nSamples of the cluster in {}:", text(&document["workspaceArn"]));
+    for sample in samples {
+        let metric = &sample["metric"];
+        let labels = metric
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter(|(name, _)| *name != "__name__");
+        let labels: Vec<String> = labels.map(|(name, value)| format!("{name}={value}")).collect();
+        println!("  up{{{}}} {}", labels.join(", "), text(&sample["value"][1]));
+    }
+    if samples.is_empty() {
+        println!("  none. The scraper is ACTIVE, but nothing arrives.");
+    }
+    println!("\nAWS calls by step:");
+    for (step, actions) in document["calls"].as_object().into_iter().flatten() {
+        let actions = actions.as_object().into_iter().flatten();
+        let actions: Vec<String> = actions.map(|(action, count)| format!("{action} ×{count}")).collect();
+        println!("  {step:<22} {}", actions.join(", "));
+    }
+    println!("\nWhat it said:\n{:#}", document["output"]);
+    let seconds = &document["seconds"];
+    println!(
+        "\nThe execution took {} s: {} s the scraper's activation (20 minutes by the cloud's clock), {} s the last \
+         poll's lag, and {} s overhead.",
+        seconds["wall"], seconds["activation"], seconds["pollLag"], seconds["overhead"]
+    );
+}
