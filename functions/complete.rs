@@ -1,6 +1,6 @@
 //! The completed request: what every later step is given, and the names a person will look for.
 
-use crate::{error::Error, pair::Pair, request::Request, scrape_configuration};
+use crate::{error::Error, pair::Pair, request::Request};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -35,10 +35,6 @@ pub struct Complete {
 /// `InvalidRequest`, naming the field and what would be right.
 pub fn check(raw: &Raw) -> Result<Complete, Error> {
     let request = Request::parse(&raw.0)?;
-    if let Some(yaml) = &request.scrape_configuration {
-        let labels = scrape_configuration::labels(&request.cluster_arn, &request.external_labels);
-        scrape_configuration::complete(yaml, &labels)?;
-    }
     let pair = Pair {
         cluster: request.cluster_arn.clone(),
         workspace: request.workspace_arn.clone(),

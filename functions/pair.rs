@@ -103,10 +103,10 @@ mod tests {
     #[test]
     fn names_are_pure_and_readable() {
         let pair = pair("payments-prod", "ws-1");
-        assert_eq!(pair.source_role_name(), "ampxa-source-payments-prod-0f5dd0f5");
+        assert_eq!(pair.source_role_name(), "ampxa-source-payments-prod-de2d906b");
         assert_eq!(
             pair.target_role_arn(),
-            "arn:aws:iam::333333333333:role/ampxa-target-payments-prod-0f5dd0f5"
+            "arn:aws:iam::333333333333:role/ampxa-target-payments-prod-de2d906b"
         );
     }
 

@@ -61,6 +61,11 @@ impl Account {
         self.edge.eks()
     }
 
+    /// Security Token Service.
+    pub fn sts(&self) -> aws_sdk_sts::Client {
+        aws_sdk_sts::Client::new(&self.config)
+    }
+
     /// Step Functions.
     pub fn sfn(&self) -> aws_sdk_sfn::Client {
         aws_sdk_sfn::Client::new(&self.config)
@@ -134,6 +139,6 @@ trait Root {
 
 impl Root for Credentials {
     fn for_tests_of(id: &str) -> Credentials {
-        Credentials::new(id, "local", None, None, "local cloud")
+        Credentials::new(id, "test", None, None, "local cloud")
     }
 }

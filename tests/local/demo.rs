@@ -47,6 +47,7 @@ impl Cluster {
             [] => default_subnets(account)?.into_iter().map(|subnet| subnet.id).collect(),
             some => some.to_vec(),
         };
+        cluster_role(account).await?;
         let answer = account
             .eks()
             .create_cluster()
@@ -69,6 +70,28 @@ impl Cluster {
             .await?;
         let arn = answer.cluster.and_then(|cluster| cluster.arn);
         arn.context("EKS answered without the cluster's ARN")
+    }
+}
+
+/// Makes the role that EKS asks of whoever makes a cluster, unless the account has it.
+async fn cluster_role(account: &Account) -> Result<()> {
+    let trust = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"eks.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
+    let made = account
+        .iam()
+        .create_role()
+        .role_name("eks-cluster")
+        .assume_role_policy_document(trust)
+        .send()
+        .await;
+    match made {
+        Err(error)
+            if !error
+                .as_service_error()
+                .is_some_and(|e| e.is_entity_already_exists_exception()) =>
+        {
+            Err(error.into())
+        }
+        _ => Ok(()),
     }
 }
 

@@ -176,7 +176,7 @@ pub fn environment(cloud: &Cloud, account: &str) -> Vec<(&'static str, String)> 
     vec![
         ("AWS_ENDPOINT_URL", cloud.url.clone()),
         ("AWS_ACCESS_KEY_ID", account.to_owned()),
-        ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
         ("AWS_SESSION_TOKEN", String::new()),
         ("AWS_DEFAULT_REGION", REGION.to_owned()),
         ("AWS_REGION", REGION.to_owned()),

@@ -123,11 +123,12 @@ pub async fn look(hub: &Account, arn: &str) -> Result<Execution> {
     }
     let end = now.stop_date().map(seconds);
     let start = seconds(now.start_date());
+    let succeeded = now.status == ExecutionStatus::Succeeded;
     Ok(Execution {
         arn: arn.to_owned(),
         seconds: end.context("running").map_or(0.0, |end| end - start),
         status: now.status,
-        output: now.output.as_deref().map(|text| json(Some(text))),
+        output: now.output.as_deref().filter(|_| succeeded).map(|text| json(Some(text))),
         error: now.error,
         cause: now.cause,
         states,

@@ -232,11 +232,11 @@ fn calls(cloud: &Cloud) -> Result<Value> {
         .as_array()
         .context("the cloud's log of calls has no calls")?
     {
+        // A function is known by its name, and by the session name it takes in other accounts.
         let session = call["principal"]
             .as_str()
-            .and_then(|p| p.split("/ampxa-").nth(1))
-            .filter(|s| !s.contains('/'));
-        let (Some(step), Some(action)) = (session, call["action"].as_str()) else {
+            .and_then(|principal| principal.rsplit_once("/ampxa-"));
+        let (Some((_, step)), Some(action)) = (session, call["action"].as_str()) else {
             continue;
         };
         let actions = counts.entry(step).or_insert_with(|| json!({}));

@@ -1,0 +1,10 @@
+//! The product on the local cloud, with IAM enforced: the deployed templates, the real binaries,
+//! the real state machine. One cloud serves all tests; each works in a Region of its own.
+
+mod access;
+mod fence;
+mod least_privilege;
+mod onboarding;
+mod refusals;
+mod rerun;
+mod world;

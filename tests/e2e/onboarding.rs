@@ -1,0 +1,277 @@
+//! The main job.
+
+use crate::world::{BOTH, HUB, Place, SOURCE, TARGET, attempt, text, with, world};
+use ampxa::{
+    arn::ScraperArn,
+    pair::Pair,
+    policy::{self, Gate},
+};
+use local::{demo, execution, onboard};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// What every successful onboarding must leave behind, whoever owns which account.
+async fn is_onboarded(place: &Place, request: &Value, output: &Value) {
+    let pair = Pair {
+        cluster: text(&request["clusterArn"]).parse().unwrap(),
+        workspace: text(&request["workspaceArn"]).parse().unwrap(),
+    };
+    let scraper: ScraperArn = text(&output["scraperArn"]).parse().unwrap();
+    assert_eq!(output["scraperStatus"], "ACTIVE");
+    assert_eq!(output["sourceRoleArn"], json!(pair.source_role_arn()));
+    assert_eq!(output["targetRoleArn"], json!(pair.target_role_arn()));
+
+    let (source, target) = place.roles(output).await;
+    assert_eq!(source["trustPolicy"], policy::source_trust(&pair, Gate::Open(&scraper)));
+    assert_eq!(target["trustPolicy"], policy::target_trust(&pair, Gate::Open(&scraper)));
+    assert_eq!(
+        source["policies"],
+        json!([{ "name": "ampxa", "document": policy::source_permissions(&pair) }])
+    );
+    assert_eq!(
+        target["policies"][0],
+        json!({ "name": "ampxa", "document": policy::target_permissions(&pair) })
+    );
+    assert_eq!(target["policies"][1]["name"], "AmazonPrometheusRemoteWriteAccess");
+    assert_eq!(target["policies"].as_array().map(Vec::len), Some(2));
+    for (role, side) in [(&source, "source"), (&target, "target")] {
+        let boundary = text(&role["permissionsBoundary"]["arn"]);
+        assert!(
+            boundary.ends_with(&format!(":policy/ampxa-{side}-boundary")),
+            "{boundary}"
+        );
+        assert_eq!(role["tags"]["ampxa:cluster"], request["clusterArn"]);
+        assert_eq!(role["tags"]["ampxa:workspace"], request["workspaceArn"]);
+        assert!(text(&role["tags"]["ampxa:made-by"]).contains(":execution:ampxa-onboard:"));
+    }
+
+    let samples = onboard::wait_for_samples(
+        &world().cloud,
+        &place.target,
+        text(&request["workspaceArn"]),
+        text(&request["clusterArn"]),
+    );
+    let samples = samples.await.unwrap();
+    assert!(!samples.is_empty(), "no samples of {} arrived", pair.cluster);
+    for sample in samples {
+        assert_eq!(sample["metric"]["cluster"], pair.cluster.id());
+        assert_eq!(sample["metric"]["accountId"], pair.cluster.account());
+        assert_eq!(sample["metric"]["region"], pair.cluster.region());
+    }
+}
+
+#[tokio::test]
+async fn one_execution_connects_a_cluster_to_a_workspace_in_another_account() {
+    let place = world().place(SOURCE, TARGET);
+    let request = place.pair("happy").await;
+    let output = place.onboarded(&request).await;
+    is_onboarded(&place, &request, &output).await;
+    assert_eq!(output["made"], json!(["source role", "target role", "scraper"]));
+    assert_eq!(output["found"], json!([]));
+    assert_eq!(output["repaired"], json!([]));
+    assert_eq!(output["warnings"], json!([]));
+    let minutes = output["activationMinutes"].as_f64().unwrap();
+    assert!((10.0..=60.0).contains(&minutes), "{minutes}");
+}
+
+#[tokio::test]
+async fn source_and_target_may_be_one_account() {
+    let place = world().place(BOTH, BOTH);
+    let request = place.pair("one-account").await;
+    let output = place.onboarded(&request).await;
+    is_onboarded(&place, &request, &output).await;
+}
+
+#[tokio::test]
+async fn the_hub_may_be_the_target() {
+    let place = world().place(SOURCE, HUB);
+    let request = place.pair("hub-target").await;
+    let output = place.onboarded(&request).await;
+    is_onboarded(&place, &request, &output).await;
+}
+
+#[tokio::test]
+async fn all_three_may_be_one_account() {
+    let place = world().place(HUB, HUB);
+    let request = place.pair("all-one").await;
+    let output = place.onboarded(&request).await;
+    is_onboarded(&place, &request, &output).await;
+}
+
+#[tokio::test]
+async fn a_cluster_still_being_made_is_waited_for() {
+    let place = world().place(SOURCE, TARGET);
+    let cluster = demo::Cluster::named("young").tag("local:creating-minutes", "4");
+    let request = place.pair_of(&cluster).await;
+    let run = place.onboard(&request).await;
+    assert!(
+        run.states.iter().any(|state| state.name == "Wait for the cluster"),
+        "{:?}",
+        run.error
+    );
+    let output = run.output.unwrap();
+    is_onboarded(&place, &request, &output).await;
+}
+
+#[tokio::test]
+async fn everything_a_request_may_say_reaches_aws() {
+    let place = world().place(SOURCE, TARGET);
+    let request = place.pair("chosen").await;
+    let subnets = demo::default_subnets(&place.source).unwrap();
+    let group = place.source.ec2("DescribeSecurityGroups", &[]).unwrap();
+    let group = group
+        .split("<groupId>")
+        .nth(1)
+        .unwrap()
+        .split('<')
+        .next()
+        .unwrap()
+        .to_owned();
+    let request = with(
+        &request,
+        json!({
+            "subnetIds": [subnets[0].id, subnets[1].id],
+            "securityGroupIds": [group],
+            "alias": "payments.prod",
+            "scrapeConfiguration": "global: {scrape_interval: 60s}\nscrape_configs:\n- job_name: pods\n  kubernetes_sd_configs: [{role: pod}]\n",
+            "externalLabels": { "team": "payments" },
+            "tags": { "cost-centre": "4711" },
+        }),
+    );
+    let output = place.onboarded(&request).await;
+    is_onboarded(&place, &request, &output).await;
+    let id = text(&output["scraperArn"]).rsplit('/').next().unwrap();
+    let scraper = place
+        .source
+        .amp()
+        .describe_scraper()
+        .scraper_id(id)
+        .send()
+        .await
+        .unwrap()
+        .scraper
+        .unwrap();
+    assert_eq!(scraper.alias(), Some("payments.prod"));
+    assert_eq!(scraper.tags().unwrap()["cost-centre"], "4711");
+    let Some(aws_sdk_amp::types::Source::EksConfiguration(eks)) = scraper.source() else {
+        panic!("no EKS source");
+    };
+    assert_eq!(eks.subnet_ids(), [subnets[0].id.clone(), subnets[1].id.clone()]);
+    assert_eq!(eks.security_group_ids(), [group]);
+    let Some(aws_sdk_amp::types::ScrapeConfiguration::ConfigurationBlob(blob)) = scraper.scrape_configuration() else {
+        panic!("no configuration");
+    };
+    let yaml = String::from_utf8(blob.as_ref().to_vec()).unwrap();
+    assert!(
+        yaml.contains("team") && yaml.contains("60s") && yaml.contains("clusterArn"),
+        "{yaml}"
+    );
+    let (source, _) = place.roles(&output).await;
+    assert_eq!(source["tags"]["cost-centre"], "4711");
+}
+
+#[tokio::test]
+async fn nothing_can_write_before_the_patch_and_after_it_only_this_scraper() {
+    let place = world().place(SOURCE, TARGET);
+    let other = place.onboarded(&place.pair("other").await).await;
+    let request = place.pair("gate").await;
+    let arn = execution::start(&place.hub, &world().onboard_arn, &request)
+        .await
+        .unwrap();
+    let mut before = 0;
+    let run = execution::watch(&place.hub, &arn, Duration::from_millis(50), async |now| {
+        let made = now
+            .states
+            .iter()
+            .find(|state| state.name == "Create scraper")
+            .and_then(|state| state.output.clone());
+        let patching = now.states.iter().any(|state| state.name == "Patch trust policies");
+        if let (Some(made), false) = (made, patching) {
+            let names = now.states[0].output.clone().unwrap();
+            let roles = with(&request, names);
+            let scraper = text(&made["scraperArn"]);
+            let steps = attempt(&roles, scraper);
+            // The patch may have begun while this attempt was made: only one that was refused
+            // by the gate, or one made while the machine still waits, says something.
+            let still = execution::look(&place.hub, &arn).await?;
+            if !still.states.iter().any(|state| state.name == "Patch trust policies") {
+                assert_eq!(steps["written"], false, "{steps}");
+                before += 1;
+            }
+            let stranger = attempt(&roles, text(&other["scraperArn"]));
+            assert_eq!(stranger["written"], false, "{stranger}");
+        }
+        Ok(())
+    });
+    let output = run.await.unwrap().output.unwrap();
+    assert!(before > 0, "no attempt was made before the patch");
+
+    let ours = attempt(&output, text(&output["scraperArn"]));
+    assert_eq!(ours["written"], true, "{ours}");
+    let nobody = text(&output["scraperArn"]).rsplit_once('/').unwrap().0;
+    for stranger in [
+        text(&other["scraperArn"]),
+        &format!("{nobody}/s-00000000-0000-0000-0000-000000000000"),
+        &format!("{nobody}/*"),
+    ] {
+        let attempt = attempt(&output, stranger);
+        assert_eq!(attempt["written"], false, "{stranger}: {attempt}");
+    }
+    // Its own source role does not help the other scraper into this target role.
+    let crossed = with(&output, json!({ "sourceRoleArn": other["sourceRoleArn"] }));
+    assert_eq!(attempt(&crossed, text(&other["scraperArn"]))["written"], false);
+    // Nor does this target role let this scraper into another workspace.
+    let astray = with(&output, json!({ "workspaceArn": other["workspaceArn"] }));
+    let astray = attempt(&astray, text(&output["scraperArn"]));
+    assert_eq!(astray["written"], false, "{astray}");
+}
+
+#[tokio::test]
+async fn the_trust_can_be_patched_before_the_scraper_is_active() {
+    let place = world().place(SOURCE, TARGET);
+    let request = with(&place.pair("early").await, json!({ "patchTrust": "EARLY" }));
+    let run = place.onboard(&request).await;
+    let output = run.output.unwrap();
+    is_onboarded(&place, &request, &output).await;
+    let at = |name: &str| run.states.iter().position(|state| state.name == name).unwrap();
+    assert!(at("Patch trust policies early") < at("Give the scraper time"));
+    let last = &run.states[at("Patch trust policies")];
+    assert_eq!(
+        last.output,
+        Some(json!({ "source": false, "target": false })),
+        "the final patch found both right"
+    );
+}
+
+#[tokio::test]
+async fn a_healthy_run_stays_within_its_budget_of_transitions() {
+    let place = world().place(SOURCE, TARGET);
+    let run = place.onboard(&place.pair("budget").await).await;
+    assert!(run.output.is_some());
+    // The cloud's clock runs on while a poll is answered, so fewer polls fit than on AWS.
+    assert!(run.states.len() <= 170, "{} states", run.states.len());
+}
+
+#[tokio::test]
+async fn a_scraper_that_never_starts_ends_the_run_by_name() {
+    let place = world().place(SOURCE, TARGET);
+    let cluster = demo::Cluster::named("stuck").tag("local:activation-minutes", "100000");
+    let request = with(
+        &place.pair_of(&cluster).await,
+        json!({ "activationTimeoutMinutes": 25 }),
+    );
+    let run = place.onboard(&request).await;
+    assert_eq!(run.error.as_deref(), Some("ScraperDidNotStart"));
+    let cause = run.cause.unwrap();
+    assert!(cause.contains("still CREATING after 25 minutes"), "{cause}");
+}
+
+#[tokio::test]
+async fn a_scraper_that_fails_ends_the_run_with_its_reason() {
+    let place = world().place(SOURCE, TARGET);
+    let cluster = demo::Cluster::named("failing").tag("local:activation-fails", "cannot reach the API");
+    let run = place.onboard(&place.pair_of(&cluster).await).await;
+    assert_eq!(run.error.as_deref(), Some("ScraperFailed"));
+    let cause = run.cause.unwrap();
+    assert!(cause.contains("CREATION_FAILED: cannot reach the API"), "{cause}");
+}

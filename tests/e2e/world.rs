@@ -1,0 +1,217 @@
+//! The cloud that all tests share, and what they ask of it.
+
+use anyhow::Result;
+use local::{
+    account::Account,
+    cloud::{Cloud, Options},
+    demo, deploy, document,
+    execution::{self, Execution},
+    project::Project,
+    terminal::Report,
+};
+use serde_json::{Value, json};
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+pub use local::{HUB, SOURCE, TARGET};
+/// An account that is source and target at once.
+pub const BOTH: &str = "444444444444";
+/// A pair of accounts whose provisioners the tests may break.
+pub const BREAKABLE_SOURCE: &str = "555555555555";
+/// See [`BREAKABLE_SOURCE`].
+pub const BREAKABLE_TARGET: &str = "666666666666";
+
+/// A deployed cloud.
+pub struct World {
+    pub cloud: Cloud,
+    pub onboard_arn: String,
+    next_region: AtomicUsize,
+}
+
+/// The cloud that all tests of this process share.
+pub fn world() -> &'static World {
+    static WORLD: OnceLock<World> = OnceLock::new();
+    WORLD.get_or_init(|| {
+        // A runtime of its own: the tests' come and go.
+        let made = thread::spawn(|| tokio::runtime::Runtime::new()?.block_on(World::make()));
+        made.join()
+            .expect("the world panicked")
+            .expect("the local cloud could not be deployed")
+    })
+}
+
+impl World {
+    async fn make() -> Result<Self> {
+        let (project, report) = (Project::here()?, Report::new());
+        project.build(&["ampxa"], &report)?;
+        let python = project.python(&report)?;
+        let options = Options {
+            minute: 0.05,
+            ..Options::default()
+        };
+        let cloud = Cloud::start(&project, &python, options)?;
+        let ids = |ids: &[&str]| ids.iter().map(|id| id.to_string()).collect();
+        let accounts = deploy::Accounts {
+            hub: HUB.to_owned(),
+            sources: ids(&[SOURCE, BOTH, HUB, BREAKABLE_SOURCE]),
+            targets: ids(&[TARGET, BOTH, HUB, BREAKABLE_TARGET]),
+        };
+        let hub = deploy::deploy(&project, &python, &cloud, &accounts).await?;
+        Ok(Self {
+            cloud,
+            onboard_arn: hub.onboard_arn,
+            next_region: AtomicUsize::new(0),
+        })
+    }
+
+    /// A Region that no other test has: quotas and scrapers are per Region.
+    pub fn region(&self) -> &'static str {
+        const REGIONS: [&str; 28] = [
+            "us-east-1",
+            "us-east-2",
+            "us-west-1",
+            "us-west-2",
+            "ca-central-1",
+            "ca-west-1",
+            "sa-east-1",
+            "eu-west-1",
+            "eu-west-2",
+            "eu-west-3",
+            "eu-central-1",
+            "eu-central-2",
+            "eu-north-1",
+            "eu-south-1",
+            "eu-south-2",
+            "ap-east-1",
+            "ap-south-1",
+            "ap-south-2",
+            "ap-northeast-1",
+            "ap-northeast-2",
+            "ap-northeast-3",
+            "ap-southeast-1",
+            "ap-southeast-2",
+            "ap-southeast-3",
+            "ap-southeast-4",
+            "me-south-1",
+            "me-central-1",
+            "af-south-1",
+        ];
+        let next = self.next_region.fetch_add(1, Ordering::Relaxed);
+        REGIONS.get(next).expect("more tests than Regions: add some")
+    }
+
+    /// Two accounts in a Region of their own.
+    pub fn place(&self, source: &str, target: &str) -> Place {
+        self.place_in(source, target, self.region())
+    }
+
+    pub fn place_in(&self, source: &str, target: &str, region: &str) -> Place {
+        Place {
+            hub: self.cloud.account(HUB, local::REGION),
+            source: self.cloud.account(source, region),
+            target: self.cloud.account(target, region),
+        }
+    }
+}
+
+/// A source and a target account in one Region, as their roots see them.
+pub struct Place {
+    pub hub: Account,
+    pub source: Account,
+    pub target: Account,
+}
+
+impl Place {
+    /// A cluster that can be scraped and a workspace for it; answers the smallest request.
+    pub async fn pair(&self, name: &str) -> Value {
+        self.pair_of(&demo::Cluster::named(name)).await
+    }
+
+    pub async fn pair_of(&self, cluster: &demo::Cluster) -> Value {
+        let arn = cluster.make(&self.source).await.expect("cluster");
+        let workspace = demo::workspace(&self.target, &cluster.name).await.expect("workspace");
+        json!({ "clusterArn": arn, "workspaceArn": workspace })
+    }
+
+    pub async fn onboard(&self, request: &Value) -> Execution {
+        execution::run(&self.hub, &world().onboard_arn, request)
+            .await
+            .expect("execution")
+    }
+
+    /// Onboards and expects success; answers the output.
+    pub async fn onboarded(&self, request: &Value) -> Value {
+        let run = self.onboard(request).await;
+        let output = run.output.clone();
+        output.unwrap_or_else(|| panic!("{:?}: {}", run.error, run.cause.unwrap_or_default()))
+    }
+
+    /// Both roles of an onboarded pair, with all their documents.
+    pub async fn roles(&self, output: &Value) -> (Value, Value) {
+        (
+            document::role(&self.source, text(&output["sourceRoleArn"]))
+                .await
+                .expect("source role"),
+            document::role(&self.target, text(&output["targetRoleArn"]))
+                .await
+                .expect("target role"),
+        )
+    }
+
+    /// What a run must leave when it refuses: no role and no scraper in either account.
+    pub async fn nothing_was_made(&self) {
+        for account in [&self.source, &self.target] {
+            let scrapers = account.amp().list_scrapers().send().await.expect("scrapers").scrapers;
+            assert!(scrapers.is_empty(), "a refused run made {scrapers:?}");
+            let mut roles = account.iam().list_roles().into_paginator().items().send();
+            while let Some(role) = roles.next().await {
+                let arn = role.expect("role").arn;
+                let name = arn.rsplit('/').next().expect("a name");
+                let tags = account
+                    .iam()
+                    .list_role_tags()
+                    .role_name(name)
+                    .send()
+                    .await
+                    .expect("tags")
+                    .tags;
+                let here = format!(":{}:", account.region);
+                let ours = tags
+                    .iter()
+                    .any(|tag| tag.key() == "ampxa:cluster" && tag.value().contains(&here));
+                assert!(!ours, "a refused run made {arn}");
+            }
+        }
+    }
+}
+
+/// One attempt to write, wearing a scraper's identity, whatever its state.
+pub fn attempt(output: &Value, scraper_arn: &str) -> Value {
+    let attempt = world().cloud.tell(
+        "attempt",
+        &json!({
+            "sourceRoleArn": output["sourceRoleArn"],
+            "targetRoleArn": output["targetRoleArn"],
+            "workspaceArn": output["workspaceArn"],
+            "scraperArn": scraper_arn,
+        }),
+    );
+    attempt.expect("the cloud's control surface")
+}
+
+pub fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("{value} is no text"))
+}
+
+/// The request with more in it.
+pub fn with(request: &Value, more: Value) -> Value {
+    let mut request = request.clone();
+    let fields = more.as_object().expect("an object").clone();
+    request.as_object_mut().expect("an object").extend(fields);
+    request
+}

@@ -1,0 +1,88 @@
+"""The collector: what AMP's scrapers do once they are ACTIVE. One thread for all of them."""
+
+import collections
+import logging
+import threading
+import time
+
+from ministack.core.responses import request_scope
+from ministack.services import eks
+
+import amp_store as store
+import write_path
+from settings import Settings
+
+log = logging.getLogger("collector")
+# The shortest interval AMP allows.
+_INTERVAL_SECONDS = 30.0
+_LEAST_REAL_SECONDS = 0.2
+_KEPT = 20
+_ENDPOINTS = (
+    ("kubernetes-nodes", "10.0.0.11:10250"),
+    ("kubernetes-nodes", "10.0.0.12:10250"),
+    ("pod_exporter", "10.0.1.21:8080"),
+)
+
+
+class Collector:
+    """Collects for every ACTIVE scraper of every account, and keeps the last results of each."""
+
+    def __init__(self, cloud: Settings):
+        self._cloud = cloud
+        self._results: dict[str, collections.deque] = collections.defaultdict(lambda: collections.deque(maxlen=_KEPT))
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, daemon=True, name="collector").start()
+
+    def results(self, scraper_id: str) -> list[dict]:
+        """The last collections of a scraper, oldest first."""
+        return list(self._results.get(scraper_id, ()))
+
+    def _run(self) -> None:
+        pause = max(self._cloud.real_seconds(seconds=_INTERVAL_SECONDS), _LEAST_REAL_SECONDS)
+        while True:
+            began = time.monotonic()
+            for (account, region, scraper_id), scraper in store.scrapers.all_items():
+                try:
+                    if store.settle(scraper)["_status"] != "ACTIVE":
+                        continue
+                    result = self.collect(account, region, scraper)
+                except Exception as error:  # One broken scraper must not stop the others.
+                    log.warning("collecting for %s failed: %r", scraper_id, error)
+                    continue
+                self._results[scraper_id].append({"time": time.time(), **result})
+            time.sleep(max(pause - (time.monotonic() - began), pause / 10))
+
+    def collect(self, account: str, region: str, scraper: dict) -> dict:
+        """One collection: discover endpoints, then write their `up`."""
+        unseen = _why_nothing_is_discovered(account, region, scraper)
+        if unseen:
+            steps = write_path.Steps()
+            steps.note("discover endpoints", unseen)
+            return steps.shown()
+        labels = scraper["_labels"]
+        rows = [
+            {"labels": {"__name__": "up", "job": job, "instance": instance, **labels}, "value": 1}
+            for job, instance in _ENDPOINTS
+        ]
+        workspace = scraper["destination"]["ampConfiguration"]["workspaceArn"]
+        roles = scraper.get("roleConfiguration")
+        if not roles:
+            return write_path.write_with_service_role(workspace, rows)
+        return write_path.write(
+            self._cloud, roles.get("sourceRoleArn"), roles.get("targetRoleArn"), workspace, scraper["arn"], rows
+        )
+
+
+def _why_nothing_is_discovered(account: str, region: str, scraper: dict) -> str | None:
+    """A cluster in CONFIG_MAP mode lets a scraper in only when a person has mapped it in `aws-auth`
+    (user guide, "Manually configuring an Amazon EKS cluster"); the tag `local:aws-auth` says so here."""
+    arn = scraper["source"]["eksConfiguration"]["clusterArn"]
+    with request_scope(account, region):
+        cluster = eks._clusters.get(arn.rpartition("/")[2])
+    if cluster is None:
+        return f"the cluster {arn} does not exist"
+    mapped = (cluster.get("tags") or {}).get("local:aws-auth") == "mapped"
+    if cluster["accessConfig"]["authenticationMode"] == "CONFIG_MAP" and not mapped:
+        return "the scraper's role is not mapped in aws-auth"
+    return None

@@ -1,0 +1,118 @@
+"""IAM: what a request is authorized on, and the condition keys it carries.
+
+Source: service authorization reference, "Actions, resources, and condition keys for AWS Identity and
+Access Management" and "… AWS Security Token Service".
+"""
+
+from ministack.core import iam_actions, iam_evaluator
+from ministack.services import iam
+
+from settings import Settings
+
+# The actions for which the reference lists `iam:PermissionsBoundary`; the key holds the boundary in
+# the request, or else that of the role. UpdateAssumeRolePolicy, DeleteRole, TagRole and GetRole have none.
+_BOUNDARY_IN_REQUEST = {"CreateRole", "PutRolePermissionsBoundary"}
+_BOUNDARY_OF_ROLE = {
+    "AttachRolePolicy",
+    "DetachRolePolicy",
+    "PutRolePolicy",
+    "DeleteRolePolicy",
+    "DeleteRolePermissionsBoundary",
+}
+_POLICY_ARN = {"AttachRolePolicy", "DetachRolePolicy"}
+
+
+def install(cloud: Settings) -> None:
+    """ministack forgets role paths, and sets none of these keys: a policy that asks for them denies all."""
+    _keep_paths()
+    _set_condition_keys()
+    _name_the_role_of_a_session()
+    _set_organizations(cloud)
+
+
+def parameter(parameters: dict, name: str) -> str:
+    """A query parameter's first value, or nothing."""
+    value = parameters.get(name)
+    return (value[0] if value else "") if isinstance(value, list) else (value or "")
+
+
+def _keep_paths() -> None:
+    original = iam_actions.extract_resource_arn
+
+    def extract_resource_arn(service, method, path, headers, body, query, region, account):
+        action, name = parameter(query, "Action"), parameter(query, "RoleName")
+        if service == "iam" and name:
+            if action == "CreateRole":
+                return f"arn:aws:iam::{account}:role{parameter(query, 'Path') or '/'}{name}"
+            role = iam._roles.get_scoped(account, None, name)
+            return role["Arn"] if role else f"arn:aws:iam::{account}:role/{name}"
+        if service == "iam" and action == "CreatePolicy":
+            return f"arn:aws:iam::{account}:policy{parameter(query, 'Path') or '/'}{parameter(query, 'PolicyName')}"
+        return original(service, method, path, headers, body, query, region, account)
+
+    iam_actions.extract_resource_arn = extract_resource_arn
+
+
+def _set_condition_keys() -> None:
+    original = iam_actions.request_tag_context
+
+    def request_tag_context(service, iam_action, body, parameters):
+        context = original(service, iam_action, body, parameters)
+        if service == "iam":
+            context |= _iam_keys(iam_action.partition(":")[2], parameters)
+        elif service == "sts" and parameter(parameters, "ExternalId"):
+            # ministack knows it in trust policies only; the reference lists it for the caller's own as well.
+            context["sts:ExternalId"] = parameter(parameters, "ExternalId")
+        return context
+
+    iam_actions.request_tag_context = request_tag_context
+
+
+def _iam_keys(action: str, parameters: dict) -> dict[str, str]:
+    role = iam._roles.get(parameter(parameters, "RoleName")) or {}
+    keys = {}
+    if action in _BOUNDARY_IN_REQUEST:
+        keys["iam:PermissionsBoundary"] = parameter(parameters, "PermissionsBoundary")
+    elif action in _BOUNDARY_OF_ROLE:
+        keys["iam:PermissionsBoundary"] = role.get("PermissionsBoundary")
+    if action in _POLICY_ARN:
+        keys["iam:PolicyARN"] = parameter(parameters, "PolicyArn")
+    if action == "CreateServiceLinkedRole":
+        keys["iam:AWSServiceName"] = parameter(parameters, "AWSServiceName")
+    for tag in role.get("Tags") or []:
+        keys[f"iam:ResourceTag/{tag['Key']}"] = tag["Value"]
+    return {key: value for key, value in keys.items() if value}
+
+
+def role_of_session(session_arn: str) -> str:
+    """The ARN of the role behind an assumed-role session, with its path."""
+    account, name = session_arn.split(":")[4], session_arn.split("/")[1]
+    role = iam._roles.get_scoped(account, None, name)
+    return role["Arn"] if role else f"arn:aws:iam::{account}:role/{name}"
+
+
+def _name_the_role_of_a_session() -> None:
+    """`aws:PrincipalArn` of a role session is the role's ARN, not the session's (IAM user guide,
+    "AWS global condition context keys")."""
+    original = iam_evaluator._resolve_condition_key
+
+    def resolve_condition_key(key, context):
+        if key.lower() == "aws:principalarn" and ":assumed-role/" in context.principal_arn:
+            return role_of_session(context.principal_arn)
+        return original(key, context)
+
+    iam_evaluator._resolve_condition_key = resolve_condition_key
+
+
+def _set_organizations(cloud: Settings) -> None:
+    """`aws:PrincipalOrgID` and `aws:ResourceOrgID`: ministack knows only an account that called Organizations."""
+    iam_evaluator._principal_org_id = cloud.organization_of
+    original = iam_evaluator._resolve_condition_key
+
+    def resolve_condition_key(key, context):
+        if key.lower() == "aws:resourceorgid":
+            owner = iam_evaluator._account_from_arn(context.resource_arn) or context.principal_account
+            return cloud.organization_of(owner)
+        return original(key, context)
+
+    iam_evaluator._resolve_condition_key = resolve_condition_key

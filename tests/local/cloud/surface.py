@@ -1,0 +1,105 @@
+"""The control surface under `/_cloud/`: what tests and demonstrations ask of the cloud itself. No AWS API."""
+
+import asyncio
+import json
+from urllib.parse import parse_qs
+
+from ministack.core.responses import request_scope
+from ministack.services import ec2
+
+import write_path
+from calls import Calls
+from collector import Collector
+from settings import MINISTACK_VERSION, Settings
+
+PREFIX = "/_cloud/"
+_ATTEMPT = [{"labels": {"__name__": "up", "job": "attempt"}, "value": 1}]
+
+
+class BadRequest(Exception):
+    """The caller of the control surface made a mistake."""
+
+
+class Surface:
+    """An ASGI application around ministack's that answers the control surface itself."""
+
+    def __init__(self, cloud: Settings, inner, calls: Calls, collector: Collector):
+        self._cloud, self._inner, self._calls, self._collector = cloud, inner, calls, collector
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
+            await self._inner(scope, receive, send)
+            return
+        body = b""
+        while True:
+            message = await receive()
+            body += message.get("body", b"")
+            if not message.get("more_body"):
+                break
+        try:
+            status, answer = 200, await self._answer(scope, body)
+        except BadRequest as error:
+            status, answer = 400, {"error": str(error)}
+        payload = json.dumps(answer).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(payload)).encode())]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": payload})
+
+    async def _answer(self, scope, body: bytes) -> dict:
+        query = parse_qs(scope.get("query_string", b"").decode())
+        parts = scope["path"][len(PREFIX) :].split("/")
+        match (scope["method"], *parts):
+            case ("GET", "health"):
+                return {"ready": True, "minute": self._cloud.minute, "ministack": MINISTACK_VERSION}
+            case ("GET", "calls"):
+                return self._calls.since(_number(query.get("since", ["0"])[0], "since"))
+            case ("GET", "collections", scraper_id):
+                return {"collections": self._collector.results(scraper_id)}
+            case ("POST", "attempt"):
+                return await self._attempt(_fields(body, "sourceRoleArn", "targetRoleArn", "workspaceArn", "scraperArn"))
+            case ("POST", "subnets"):
+                return _set_free_addresses(_fields(body, "account", "region", "subnetId", "availableIpAddressCount"))
+        raise BadRequest(f"unknown: {scope['method']} {scope['path']}")
+
+    async def _attempt(self, asked: dict) -> dict:
+        """One write wearing exactly this scraper's identity, whatever its state, and whether it exists at all."""
+        if asked["scraperArn"].count(":") != 5:
+            raise BadRequest("scraperArn is no ARN")
+        return await asyncio.to_thread(
+            write_path.write,
+            self._cloud,
+            asked["sourceRoleArn"],
+            asked["targetRoleArn"],
+            asked["workspaceArn"],
+            asked["scraperArn"],
+            _ATTEMPT,
+        )
+
+
+def _set_free_addresses(asked: dict) -> dict:
+    """Sets how many addresses of a subnet are free, for EC2 and AMP alike."""
+    count = _number(asked["availableIpAddressCount"], "availableIpAddressCount")
+    with request_scope(asked["account"], asked["region"]):
+        ec2._ensure_defaults_initialized()
+        subnet = ec2._subnets.get(asked["subnetId"])
+        if subnet is None:
+            raise BadRequest(f"no subnet {asked['subnetId']} in {asked['region']} of {asked['account']}")
+        subnet["AvailableIpAddressCount"] = count
+    return {"subnetId": asked["subnetId"], "availableIpAddressCount": count}
+
+
+def _fields(body: bytes, *names: str) -> dict:
+    try:
+        fields = json.loads(body)
+        return {name: fields[name] for name in names}
+    except (ValueError, TypeError):
+        raise BadRequest("the body must be a JSON object") from None
+    except KeyError as missing:
+        raise BadRequest(f"{missing.args[0]} is missing") from None
+
+
+def _number(text, name: str) -> int:
+    try:
+        return int(text)
+    except (ValueError, TypeError):
+        raise BadRequest(f"{name} must be a whole number") from None

@@ -1,0 +1,120 @@
+"""Clouds for the tests, and clients that reach them as an account's root or as a role."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+import zlib
+from pathlib import Path
+
+import boto3
+import pytest
+from botocore.config import Config
+
+HERE = Path(__file__).resolve().parent
+FOLDER = HERE.parent
+HUB, SOURCE, TARGET = "111111111111", "222222222222", "333333333333"
+REGION = "us-west-2"
+
+
+class Cloud:
+    """A started cloud."""
+
+    def __init__(self, *options: str, **how):
+        command = [sys.executable, str(FOLDER), "--port", "0", "--watch-stdin", *options]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **how)
+        line = self.process.stdout.readline()
+        assert line.startswith("ready http://127.0.0.1:"), line
+        self.url = line.split()[1]
+
+    def client(self, service: str, account: str, region: str = REGION, session: dict | None = None):
+        """A client with an account's root key, or with a session's credentials."""
+        keys = {"aws_access_key_id": account, "aws_secret_access_key": "any"}
+        if session:
+            keys = {
+                "aws_access_key_id": session["AccessKeyId"],
+                "aws_secret_access_key": session["SecretAccessKey"],
+                "aws_session_token": session["SessionToken"],
+            }
+        config = Config(retries={"total_max_attempts": 1}, parameter_validation=False)
+        return boto3.client(service, region_name=region, endpoint_url=self.url, config=config, **keys)
+
+    def look(self, path: str) -> dict:
+        with urllib.request.urlopen(f"{self.url}/_cloud/{path}") as answer:
+            return json.load(answer)
+
+    def tell(self, path: str, body: dict) -> dict:
+        request = urllib.request.Request(f"{self.url}/_cloud/{path}", data=json.dumps(body).encode(), method="POST")
+        with urllib.request.urlopen(request) as answer:
+            return json.load(answer)
+
+    def role(self, account: str, name: str, *statements: dict, path: str = "/", trust: dict | None = None, **more) -> dict:
+        """Makes a role that its account may assume, and answers a session of it."""
+        iam = self.client("iam", account)
+        trusted = trust or allow_assume({"AWS": f"arn:aws:iam::{account}:root"})
+        made = iam.create_role(RoleName=name, Path=path, AssumeRolePolicyDocument=trusted, **more)["Role"]
+        if statements:
+            iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=policy(*statements))
+        sts = self.client("sts", account)
+        return sts.assume_role(RoleArn=made["Arn"], RoleSessionName="test")["Credentials"]
+
+    def stop(self) -> None:
+        self.process.stdin.close()
+        self.process.wait(10)
+
+
+def policy(*statements: dict) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+
+
+def allow(action, resource="*", **more) -> dict:
+    return {"Effect": "Allow", "Action": action, "Resource": resource, **more}
+
+
+def deny(action, resource="*", **more) -> dict:
+    return {**allow(action, resource, **more), "Effect": "Deny"}
+
+
+def allow_assume(principal, **more) -> str:
+    return policy({"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole", **more})
+
+
+def wait_for(what, seconds: float = 10.0):
+    """The first true answer of `what`."""
+    end = time.monotonic() + seconds
+    while not (answer := what()):
+        assert time.monotonic() < end, f"waited {seconds} s in vain"
+        time.sleep(0.02)
+    return answer
+
+
+@pytest.fixture(scope="session")
+def cloud():
+    """A cloud whose minute takes 50 ms."""
+    started = Cloud("--minute", "0.05")
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def name(request):
+    """A name that no other test uses, fit for a role and a cluster."""
+    plain = re.sub(r"[^0-9A-Za-z]+", "-", request.node.name.removeprefix("test_"))
+    return f"t-{plain[:36].strip('-')}-{zlib.crc32(request.node.nodeid.encode()):08x}"
+
+
+@pytest.fixture
+def refusal():
+    """The error of a call that must be refused: code and message."""
+
+    def refused(call, **arguments) -> tuple[str, str]:
+        from botocore.exceptions import ClientError
+
+        with pytest.raises(ClientError) as caught:
+            call(**arguments)
+        error = caught.value.response["Error"]
+        return error["Code"], error.get("Message", "")
+
+    return refused

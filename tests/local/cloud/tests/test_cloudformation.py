@@ -1,0 +1,153 @@
+"""CloudFormation: what of a template must not be lost."""
+
+import json
+
+import pytest
+from conftest import SOURCE, allow, allow_assume
+
+TRUST = json.loads(allow_assume({"Service": "ec2.amazonaws.com"}))
+
+
+class Stack:
+    def __init__(self, cloud, name):
+        self.cfn, self.name = cloud.client("cloudformation", SOURCE), name
+        self.iam, self.sfn = cloud.client("iam", SOURCE), cloud.client("stepfunctions", SOURCE)
+
+    def _wait(self, what):
+        self.cfn.get_waiter(what).wait(StackName=self.name, WaiterConfig={"Delay": 0.05, "MaxAttempts": 100})
+
+    def create(self, resources, **more):
+        body = json.dumps({"Resources": resources, **more.pop("template", {})})
+        self.cfn.create_stack(StackName=self.name, TemplateBody=body, Capabilities=["CAPABILITY_NAMED_IAM"], **more)
+        self._wait("stack_create_complete")
+
+    def update(self, resources):
+        body = json.dumps({"Resources": resources})
+        self.cfn.update_stack(StackName=self.name, TemplateBody=body, Capabilities=["CAPABILITY_NAMED_IAM"])
+        self._wait("stack_update_complete")
+
+    def reasons(self):
+        return [event.get("ResourceStatusReason", "") for event in self.cfn.describe_stack_events(StackName=self.name)["StackEvents"]]
+
+    def role(self):
+        return self.iam.get_role(RoleName=self.name)["Role"]
+
+
+@pytest.fixture
+def stack(cloud, name):
+    return Stack(cloud, name)
+
+
+def role(stack, **properties):
+    return {"Type": "AWS::IAM::Role", "Properties": {"RoleName": stack.name, "AssumeRolePolicyDocument": TRUST, **properties}}
+
+
+def boundary(stack):
+    document = {"Version": "2012-10-17", "Statement": [allow("s3:*")]}
+    return {"Type": "AWS::IAM::ManagedPolicy", "Properties": {"ManagedPolicyName": stack.name, "PolicyDocument": document}}
+
+
+def test_a_boundary_is_set_changed_and_removed(stack):
+    with_it = role(stack, PermissionsBoundary={"Ref": "B"})
+    stack.create({"B": boundary(stack), "R": role(stack)})
+    assert "PermissionsBoundary" not in stack.role()
+    stack.update({"B": boundary(stack), "R": with_it})
+    expected = f"arn:aws:iam::{SOURCE}:policy/{stack.name}"
+    assert stack.role()["PermissionsBoundary"]["PermissionsBoundaryArn"] == expected
+    stack.update({"B": boundary(stack), "R": role(stack)})
+    assert "PermissionsBoundary" not in stack.role()
+
+
+def test_a_boundary_is_there_from_the_start(stack):
+    stack.create({"B": boundary(stack), "R": role(stack, PermissionsBoundary={"Ref": "B"})})
+    assert "PermissionsBoundary" in stack.role()
+
+
+def test_a_path_is_kept(stack):
+    stack.create({"R": role(stack, Path="/p/")})
+    assert stack.role()["Arn"] == f"arn:aws:iam::{SOURCE}:role/p/{stack.name}"
+
+
+@pytest.mark.parametrize(
+    ("properties", "reason"),
+    [
+        ({"PermissionsBoundary": f"arn:aws:iam::{SOURCE}:policy/none"}, "does not exist or is not attachable"),
+        (
+            {"AssumeRolePolicyDocument": json.loads(allow_assume({"AWS": f"arn:aws:iam::{SOURCE}:role/none"}))},
+            "Invalid principal in policy",
+        ),
+    ],
+)
+def test_what_iam_refuses_fails_the_stack(stack, properties, reason):
+    with pytest.raises(Exception):
+        stack.create({"R": role(stack, **properties)})
+    assert any(reason in one for one in stack.reasons())
+
+
+def test_a_taken_role_name_fails_the_stack_and_leaves_the_role(stack):
+    stack.iam.create_role(RoleName=stack.name, AssumeRolePolicyDocument=json.dumps(TRUST), Description="theirs")
+    with pytest.raises(Exception):
+        stack.create({"R": role(stack, Description="ours")})
+    assert any("already exists" in reason for reason in stack.reasons())
+    assert stack.role()["Description"] == "theirs"
+
+
+def test_a_role_deleted_with_its_stack_is_no_longer_trusted(cloud, stack, name):
+    stack.create({"R": role(stack)})
+    trust = allow_assume({"AWS": stack.role()["Arn"]})
+    stack.iam.create_role(RoleName=name + "-t", AssumeRolePolicyDocument=trust)
+    stack.cfn.delete_stack(StackName=stack.name)
+    stack._wait("stack_delete_complete")
+    shown = stack.iam.get_role(RoleName=name + "-t")["Role"]["AssumeRolePolicyDocument"]
+    assert shown["Statement"][0]["Principal"]["AWS"].startswith("AROA")
+
+
+def test_a_machines_logging_and_tracing_are_kept(stack):
+    definition = json.dumps({"StartAt": "A", "States": {"A": {"Type": "Succeed"}}})
+    observed = {
+        "LoggingConfiguration": {
+            "Level": "ALL",
+            "IncludeExecutionData": True,
+            "Destinations": [{"CloudWatchLogsLogGroup": {"LogGroupArn": {"Fn::GetAtt": ["L", "Arn"]}}}],
+        },
+        "TracingConfiguration": {"Enabled": True},
+    }
+
+    def resources(**more):
+        machine = {"StateMachineName": stack.name, "RoleArn": {"Fn::GetAtt": ["R", "Arn"]}, "DefinitionString": definition}
+        return {
+            "R": role(stack),
+            "L": {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": stack.name, "RetentionInDays": 7}},
+            "M": {"Type": "AWS::StepFunctions::StateMachine", "Properties": {**machine, **more}},
+        }
+
+    def look():
+        arn = f"arn:aws:states:us-west-2:{SOURCE}:stateMachine:{stack.name}"
+        return stack.sfn.describe_state_machine(stateMachineArn=arn)
+
+    stack.create(resources(**observed))
+    shown = look()
+    assert shown["tracingConfiguration"] == {"enabled": True}
+    assert shown["loggingConfiguration"]["level"] == "ALL" and shown["loggingConfiguration"]["includeExecutionData"]
+    group = shown["loggingConfiguration"]["destinations"][0]["cloudWatchLogsLogGroup"]["logGroupArn"]
+    assert group == f"arn:aws:logs:us-west-2:{SOURCE}:log-group:{stack.name}:*"
+    stack.update(resources())
+    assert look()["tracingConfiguration"] == {"enabled": False} and look()["loggingConfiguration"]["level"] == "OFF"
+    stack.update(resources(**observed))
+    assert look()["tracingConfiguration"] == {"enabled": True} and look()["loggingConfiguration"]["level"] == "ALL"
+
+
+def test_parameters_and_conditions_decide(stack):
+    template = {
+        "Parameters": {"Wanted": {"Type": "String", "Default": "no"}},
+        "Conditions": {"IsWanted": {"Fn::Equals": [{"Ref": "Wanted"}, "yes"]}},
+    }
+    description = {"Fn::If": ["IsWanted", "wanted", {"Ref": "AWS::NoValue"}]}
+    conditional = {**boundary(stack), "Condition": "IsWanted"}
+    stack.create(
+        {"R": role(stack, Description=description), "B": conditional},
+        template=template,
+        Parameters=[{"ParameterKey": "Wanted", "ParameterValue": "yes"}],
+    )
+    assert stack.role()["Description"] == "wanted"
+    stack.iam.get_policy(PolicyArn=f"arn:aws:iam::{SOURCE}:policy/{stack.name}")

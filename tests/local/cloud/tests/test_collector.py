@@ -1,0 +1,169 @@
+"""Samples arrive if and only if both trust policies are right: the collector, its attempts, the queries."""
+
+import http.client
+import json
+
+import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from conftest import SOURCE, TARGET, allow, allow_assume, policy, wait_for
+from test_amp import Place
+
+QUICK = {"local:activation-minutes": "0"}
+
+
+def ask(cloud, workspace, query, credentials=None, path="query"):
+    """A signed query; answers status and body."""
+    _, _, _, region, account, name = workspace.split(":")
+    url = f"{cloud.url}/workspaces/{name.partition('/')[2]}/api/v1/{path}"
+    request = AWSRequest("POST", url, data=f"query={query}", headers={"content-type": "application/x-www-form-urlencoded"})
+    keys = credentials and (credentials["AccessKeyId"], credentials["SecretAccessKey"], credentials["SessionToken"])
+    SigV4Auth(Credentials(*(keys or (account, "any"))), "aps", region).add_auth(request)
+    connection = http.client.HTTPConnection("127.0.0.1", int(cloud.url.rpartition(":")[2]))
+    connection.request("POST", url.partition(cloud.url)[2], body=request.data, headers=dict(request.headers))
+    answer = connection.getresponse()
+    return answer.status, json.loads(answer.read())
+
+
+def found(cloud, workspace, query):
+    return ask(cloud, workspace, query)[1]["data"]["result"]
+
+
+class Pair:
+    """An active scraper with its two roles, whose parts can be broken."""
+
+    def __init__(self, cloud, name, **cluster):
+        self.place = place = Place(cloud, tags={**QUICK, **cluster.pop("tags", {})}, **cluster)
+        self.source_role, self.target_role = name[-40:] + "-s", name[-40:] + "-t"
+        self.source_iam, self.target_iam = cloud.client("iam", SOURCE), cloud.client("iam", TARGET)
+        self.arns = {
+            "sourceRoleArn": f"arn:aws:iam::{SOURCE}:role/{self.source_role}",
+            "targetRoleArn": f"arn:aws:iam::{TARGET}:role/{self.target_role}",
+        }
+        nobody = allow_assume({"Service": "ec2.amazonaws.com"})
+        self.source_iam.create_role(RoleName=self.source_role, AssumeRolePolicyDocument=nobody)
+        self.may_assume(self.arns["targetRoleArn"])
+        self.target_iam.create_role(RoleName=self.target_role, AssumeRolePolicyDocument=nobody)
+        write = "arn:aws:iam::aws:policy/AmazonPrometheusRemoteWriteAccess"
+        self.target_iam.attach_role_policy(RoleName=self.target_role, PolicyArn=write)
+        made = place.amp.create_scraper(**place.request(roleConfiguration=self.arns))
+        self.id, self.scraper = made["scraperId"], made["arn"]
+
+    def may_assume(self, role):
+        document = policy(allow("sts:AssumeRole", role))
+        self.source_iam.put_role_policy(RoleName=self.source_role, PolicyName="p", PolicyDocument=document)
+
+    def trust_source(self, scraper=None, account=SOURCE):
+        condition = {"ArnEquals": {"aws:SourceArn": scraper or self.scraper}, "StringEquals": {"aws:SourceAccount": account}}
+        trust = allow_assume({"Service": "scraper.aps.amazonaws.com"}, Condition=condition)
+        self.source_iam.update_assume_role_policy(RoleName=self.source_role, PolicyDocument=trust)
+
+    def trust_target(self, external_id=None):
+        condition = {"StringEquals": {"sts:ExternalId": external_id or self.scraper}}
+        trust = allow_assume({"AWS": self.arns["sourceRoleArn"]}, Condition=condition)
+        self.target_iam.update_assume_role_policy(RoleName=self.target_role, PolicyDocument=trust)
+
+    def attempt(self, cloud, **other):
+        asked = {**self.arns, "workspaceArn": self.place.workspace, "scraperArn": self.scraper, **other}
+        answer = cloud.tell("attempt", asked)
+        failed = [step["step"] for step in answer["steps"] if not step["ok"]]
+        assert answer["written"] == (not failed) and all(step.get("error") for step in answer["steps"] if not step["ok"])
+        return failed[0] if failed else "written"
+
+    def last(self, cloud):
+        collections = cloud.look(f"collections/{self.id}")["collections"]
+        return collections[-1] if collections else None
+
+
+@pytest.fixture
+def pair(cloud, name):
+    return Pair(cloud, name)
+
+
+def test_samples_arrive_with_both_trusts_and_carry_the_external_labels(cloud, pair):
+    pair.trust_source()
+    pair.trust_target()
+    wait_for(lambda: found(cloud, pair.place.workspace, "up"))
+    samples = found(cloud, pair.place.workspace, 'up{clusterArn="c1"}')
+    assert len(samples) == 3 and {sample["value"][1] for sample in samples} == {"1"}
+    assert all({"job", "instance"} <= sample["metric"].keys() for sample in samples)
+    assert found(cloud, pair.place.workspace, "count(up)")[0]["value"][1] == "3"
+    assert {"__name__", "job", "clusterArn"} <= set(ask(cloud, pair.place.workspace, "", path="labels")[1]["data"])
+    last = pair.last(cloud)
+    assert last["written"] and last["time"] > 0 and [step["step"] for step in last["steps"]] == [
+        "assume source role",
+        "assume target role",
+        "write samples",
+    ]
+
+
+def test_each_link_of_the_chain_is_needed(cloud, pair):
+    assert pair.attempt(cloud) == "assume source role"
+    pair.trust_source()
+    assert pair.attempt(cloud) == "assume target role"
+    pair.trust_target()
+    assert pair.attempt(cloud) == "written"
+    pair.trust_source(scraper=pair.scraper + "x")
+    assert pair.attempt(cloud) == "assume source role"
+    pair.trust_source(account=TARGET)
+    assert pair.attempt(cloud) == "assume source role"
+    pair.trust_source()
+    pair.trust_target(external_id=pair.scraper.rpartition("/")[0] + "/*")
+    assert pair.attempt(cloud) == "assume target role"
+    pair.trust_target()
+    pair.may_assume("arn:aws:iam::333333333333:role/other")
+    assert pair.attempt(cloud) == "assume target role"
+    pair.may_assume(pair.arns["targetRoleArn"])
+    write = "arn:aws:iam::aws:policy/AmazonPrometheusRemoteWriteAccess"
+    pair.target_iam.detach_role_policy(RoleName=pair.target_role, PolicyArn=write)
+    assert pair.attempt(cloud) == "write samples"
+
+
+def test_an_attempt_wears_exactly_the_scraper_it_is_told(cloud, pair):
+    pair.trust_source()
+    pair.trust_target()
+    assert pair.attempt(cloud) == "written"
+    assert pair.attempt(cloud, scraperArn=pair.scraper.rpartition("/")[0] + "/s-other") == "assume source role"
+    assert pair.attempt(cloud, scraperArn=pair.scraper.rpartition("/")[0] + "/*") == "assume source role"
+    [sample] = found(cloud, pair.place.workspace, 'up{job="attempt"}')
+    assert sample["metric"] == {"__name__": "up", "job": "attempt"}
+    assert pair.attempt(cloud, workspaceArn=pair.place.workspace + "x") == "write samples"
+
+
+@pytest.mark.parametrize(("tags", "arrives"), [({}, False), ({"local:aws-auth": "mapped"}, True)])
+def test_a_config_map_cluster_is_discovered_only_when_the_role_is_mapped(cloud, name, tags, arrives):
+    pair = Pair(cloud, name, mode="CONFIG_MAP", tags=tags)
+    pair.trust_source()
+    pair.trust_target()
+    # The one under way may have begun before the trust was right.
+    wait_for(lambda: pair.last(cloud) and len(cloud.look(f"collections/{pair.id}")["collections"]) > 2)
+    assert pair.last(cloud)["written"] == arrives
+    assert bool(found(cloud, pair.place.workspace, "up")) == arrives
+
+
+def test_without_a_role_configuration_the_service_role_writes_in_its_own_account(cloud):
+    place = Place(cloud, tags=QUICK)
+    own = place.amp.create_workspace()["arn"]
+    request = place.request(destination={"ampConfiguration": {"workspaceArn": own}})
+    del request["roleConfiguration"]
+    place.amp.create_scraper(**request)
+    wait_for(lambda: found(cloud, own, "up"))
+
+
+def test_the_data_plane_is_authorized(cloud, pair, name):
+    session = cloud.role(TARGET, name, allow("aps:GetLabels"))
+    status, body = ask(cloud, pair.place.workspace, "up", session)
+    assert status == 403 and "aps:QueryMetrics" in json.dumps(body)
+    assert ask(cloud, pair.place.workspace, "", session, path="labels")[0] == 200
+    status, body = ask(cloud, pair.place.workspace, "up(")
+    assert (status, body["errorType"]) == (400, "bad_data")
+
+
+def test_the_collectors_calls_are_not_in_the_log(cloud, pair):
+    pair.trust_source()
+    pair.trust_target()
+    wait_for(lambda: found(cloud, pair.place.workspace, "up"))
+    calls = cloud.look("calls")["calls"]
+    assert not [call for call in calls if call["action"] == "aps:RemoteWrite"]
+    assert not [call for call in calls if "AmazonPrometheusScraper" in call["principal"] and ":assumed-role/" in call["principal"]]

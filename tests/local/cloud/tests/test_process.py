@@ -1,0 +1,145 @@
+"""The command: how it starts, refuses and stops, and that nothing is left."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import FOLDER, HUB, Cloud, allow_assume, wait_for
+from test_stepfunctions import make_function
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def with_function(*options, **how):
+    """A cloud with a warm function: the cloud, and the function's process."""
+    cloud = Cloud(*options, **how)
+    cloud.client("iam", HUB).create_role(RoleName="f", AssumeRolePolicyDocument=allow_assume({"Service": "lambda.amazonaws.com"}))
+    make_function(cloud, "f")
+    answer = json.load(cloud.client("lambda", HUB).invoke(FunctionName="f", Payload=b"{}")["Payload"])
+    return cloud, answer["pid"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_signal_ends_it_and_its_functions(number):
+    cloud, function = with_function()
+    assert alive(function)
+    cloud.process.send_signal(number)
+    code = cloud.process.wait(5)
+    wait_for(lambda: not alive(function))
+    assert code == (0 if number != signal.SIGKILL else -9)
+
+
+def test_a_busy_function_dies_with_a_cloud_that_is_killed():
+    cloud, function = with_function()
+    cloud.client("lambda", HUB).invoke(FunctionName="f", InvocationType="Event", Payload=b'{"sleep": 4}')
+    time.sleep(0.3)
+    cloud.process.kill()
+    cloud.process.wait(5)
+    wait_for(lambda: not alive(function), seconds=1)
+
+
+def test_the_end_of_standard_input_ends_it_and_its_functions():
+    cloud, function = with_function()
+    cloud.process.stdin.close()
+    assert cloud.process.wait(5) == 0
+    wait_for(lambda: not alive(function))
+
+
+def test_it_ends_with_a_parent_that_is_killed():
+    program = (
+        "import subprocess, sys, time\n"
+        f"c = subprocess.Popen([sys.executable, {str(FOLDER)!r}, '--port', '0', '--watch-stdin'], stdin=subprocess.PIPE)\n"
+        "print(c.pid, flush=True)\ntime.sleep(60)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    pid = int(parent.stdout.readline())
+    assert parent.stdout.readline().startswith("ready ")
+    parent.kill()
+    parent.wait()
+    wait_for(lambda: not alive(pid))
+
+
+def test_a_running_execution_does_not_hold_it():
+    cloud, function = with_function("--minute", "60")
+    sfn, iam = cloud.client("stepfunctions", HUB), cloud.client("iam", HUB)
+    iam.create_role(RoleName="m", AssumeRolePolicyDocument=allow_assume({"Service": "states.amazonaws.com"}))
+    definition = '{"StartAt":"A","States":{"A":{"Type":"Wait","Seconds":600,"End":true}}}'
+    machine = sfn.create_state_machine(name="m", roleArn=f"arn:aws:iam::{HUB}:role/m", definition=definition)
+    sfn.start_execution(stateMachineArn=machine["stateMachineArn"])
+    cloud.process.terminate()
+    assert cloud.process.wait(5) == 0
+
+
+def test_without_watching_its_input_it_runs_on():
+    command = [sys.executable, str(FOLDER), "--port", "0"]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline().startswith("ready ")
+    time.sleep(0.3)
+    assert process.poll() is None
+    process.terminate()
+    assert process.wait(5) == 0
+    assert process.stdout.read() == "", "one line and no more"
+
+
+def test_it_listens_on_loopback_only_and_writes_only_into_its_directory(tmp_path):
+    home, here = tmp_path / "home", tmp_path / "here"
+    home.mkdir(), here.mkdir()
+    environment = {**os.environ, "HOME": str(home), "AWS_PROFILE": "mine", "HTTP_PROXY": "http://nowhere:1", "TMPDIR": str(tmp_path / "t")}
+    (tmp_path / "t").mkdir()
+    directory = tmp_path / "given"
+    cloud, function = with_function("--dir", str(directory), env=environment, cwd=here)
+    port = int(cloud.url.rpartition(":")[2])
+    address = socket.gethostbyname(socket.gethostname())
+    if not address.startswith("127."):
+        with pytest.raises(OSError):
+            socket.create_connection((address, port), timeout=1)
+    text = Path(f"/proc/{function}/environ").read_text()
+    assert "AWS_PROFILE" not in text and "PROXY" not in text
+    cloud.stop()
+    assert not list(home.iterdir()) and not list(here.iterdir()) and not list((tmp_path / "t").iterdir())
+    assert directory.is_dir() and not list(directory.iterdir())
+
+
+def test_a_directory_of_its_own_is_removed(tmp_path):
+    cloud, _ = with_function(env={**os.environ, "TMPDIR": str(tmp_path)})
+    assert list(tmp_path.iterdir())
+    cloud.stop()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_taken_port_is_refused_in_one_line():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        answer = subprocess.run([sys.executable, str(FOLDER), "--port", str(port)], capture_output=True, text=True, timeout=10)
+    assert answer.returncode != 0 and answer.stdout == ""
+    assert answer.stderr.count("\n") == 1 and f"127.0.0.1:{port}" in answer.stderr
+
+
+def test_another_ministack_is_refused_in_one_line(tmp_path):
+    copy = tmp_path / "cloud"
+    shutil.copytree(FOLDER, copy, ignore=shutil.ignore_patterns("tests", "__pycache__"))
+    settings = copy / "settings.py"
+    settings.write_text(settings.read_text().replace('"1.5.33"', '"1.5.34"'))
+    answer = subprocess.run([sys.executable, str(copy), "--port", "0"], capture_output=True, text=True, timeout=10)
+    assert answer.returncode != 0 and answer.stderr.count("\n") == 1 and "1.5.34" in answer.stderr
+
+
+def test_the_requirements_pin_the_ministack_that_is_mended():
+    sys.path.insert(0, str(FOLDER))
+    from settings import MINISTACK_VERSION
+
+    lines = (FOLDER / "requirements.txt").read_text().splitlines()
+    assert f"ministack=={MINISTACK_VERSION} \\" in lines
+    assert not [line for line in lines if line.startswith("-") or "://" in line]

@@ -1,0 +1,265 @@
+"""Step Functions and the functions it invokes."""
+
+import io
+import json
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+from conftest import HUB, REGION, allow, allow_assume, policy, wait_for
+
+FUNCTION = f"arn:aws:lambda:{REGION}:{HUB}:function:tested"
+TASK = {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke"}
+
+
+def package() -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        info = zipfile.ZipInfo("bootstrap")
+        info.external_attr = 0o755 << 16
+        program = Path(__file__).with_name("bootstrap.py").read_text()
+        archive.writestr(info, f"#!{sys.executable}\n{program}")
+    return file.getvalue()
+
+
+def make_function(cloud, name, **environment):
+    function = cloud.client("lambda", HUB)
+    function.create_function(
+        FunctionName=name,
+        Runtime="provided.al2023",
+        Handler="bootstrap",
+        Role=f"arn:aws:iam::{HUB}:role/{name}",
+        Code={"ZipFile": package()},
+        Timeout=5,
+        Environment={"Variables": environment},
+    )
+
+
+class Machines:
+    """Runs machines in JSONata, as the product's are."""
+
+    def __init__(self, cloud):
+        self._sfn, self._iam, self._made = cloud.client("stepfunctions", HUB), cloud.client("iam", HUB), 0
+        self._iam.create_role(RoleName="tested", AssumeRolePolicyDocument=allow_assume({"Service": "lambda.amazonaws.com"}))
+        trust = allow_assume({"Service": "states.amazonaws.com"})
+        self._iam.create_role(RoleName="machine", AssumeRolePolicyDocument=trust)
+        self._iam.create_role(RoleName="powerless", AssumeRolePolicyDocument=trust)
+        document = policy(allow("lambda:InvokeFunction", f"arn:aws:lambda:{REGION}:{HUB}:function:*"))
+        self._iam.put_role_policy(RoleName="machine", PolicyName="p", PolicyDocument=document)
+        make_function(cloud, "tested")
+
+    def make(self, states, role="machine", **more):
+        self._made += 1
+        definition = {"QueryLanguage": "JSONata", "StartAt": next(iter(states)), "States": states, **more}
+        made = self._sfn.create_state_machine(
+            name=f"m{self._made}", roleArn=f"arn:aws:iam::{HUB}:role/{role}", definition=json.dumps(definition)
+        )
+        return made["stateMachineArn"]
+
+    def start(self, states, input=None, **more):
+        machine = self.make(states, **more)
+        return self._sfn.start_execution(stateMachineArn=machine, input=json.dumps(input or {}))["executionArn"]
+
+    def look(self, execution):
+        return self._sfn.describe_execution(executionArn=execution)
+
+    def end(self, execution):
+        return wait_for(lambda: (now := self.look(execution))["status"] != "RUNNING" and now)
+
+    def run(self, states, input=None, **more):
+        """The ended execution."""
+        return self.end(self.start(states, input, **more))
+
+    def output(self, states, input=None, **more):
+        ended = self.run(states, input, **more)
+        assert ended["status"] == "SUCCEEDED", (ended.get("error"), ended.get("cause"))
+        return json.loads(ended["output"])
+
+    def entered(self, execution):
+        events = self._sfn.get_execution_history(executionArn=execution, maxResults=1000)["events"]
+        return [event["stateEnteredEventDetails"]["name"] for event in events if "stateEnteredEventDetails" in event]
+
+
+@pytest.fixture(scope="module")
+def machines(cloud):
+    return Machines(cloud)
+
+
+def task(payload, **more):
+    return {**TASK, "Arguments": {"FunctionName": FUNCTION, "Payload": payload}, **more}
+
+
+def failing(error="Odd", **more):
+    return task({"error": error}, **more)
+
+
+def test_a_task_sends_its_payload_and_has_the_functions_result(machines):
+    output = machines.output({"A": task({"a": "{% $states.input.a %}"}, Output="{% $states.result.Payload.event %}", End=True)}, {"a": 1})
+    assert output == {"a": 1}
+
+
+def test_assignments_of_a_state_see_the_variables_as_they_were(machines):
+    states = {
+        "A": {"Type": "Pass", "Assign": {"a": 1, "b": 2}, "Next": "B"},
+        "B": {"Type": "Pass", "Assign": {"a": "{% $b %}", "b": "{% $a %}"}, "Next": "C"},
+        "C": {"Type": "Pass", "Output": {"a": "{% $a %}", "b": "{% $b %}"}, "End": True},
+    }
+    assert machines.output(states) == {"a": 2, "b": 1}
+
+
+def test_outputs_of_a_choices_default_and_of_succeed_count(machines):
+    states = {
+        "A": {
+            "Type": "Choice",
+            "Choices": [{"Condition": "{% $states.input.n = 1 %}", "Output": "one", "Next": "B"}],
+            "Output": "many",
+            "Assign": {"seen": "default"},
+            "Default": "B",
+        },
+        "B": {"Type": "Succeed", "Output": "{% $states.input & '!' %}"},
+    }
+    assert machines.output(states, {"n": 1}) == "one!"
+    assert machines.output(states, {"n": 2}) == "many!"
+
+
+def test_no_matching_choice_has_its_name(machines):
+    states = {"A": {"Type": "Choice", "Choices": [{"Condition": "{% false %}", "Next": "B"}]}, "B": {"Type": "Succeed"}}
+    assert machines.run(states)["error"] == "States.NoChoiceMatched"
+
+
+def test_a_failed_execution_has_its_error_its_cause_and_no_output(machines):
+    ended = machines.run({"A": {"Type": "Fail", "Error": "{% 'No' & 'w' %}", "Cause": "why"}})
+    assert (ended["status"], ended["error"], ended["cause"], ended.get("output")) == ("FAILED", "Now", "why", None)
+
+
+def test_retries_are_by_name_counted_and_capped(machines):
+    """At 50 ms a minute, ten retries that doubled from an hour would take over an hour."""
+    retry = [{"ErrorEquals": ["Odd"], "IntervalSeconds": 60, "BackoffRate": 4, "MaxDelaySeconds": 120, "MaxAttempts": 6}]
+    began = time.monotonic()
+    ended = machines.run({"A": failing(Retry=retry, End=True)})
+    took = time.monotonic() - began
+    # 60 + 5 * 120 seconds of the cloud's are 0.55 s; without the cap, or with one minute at most, it is otherwise.
+    assert ended["error"] == "Odd" and 0.55 <= took < 2.5
+    assert json.loads(ended["cause"])["errorMessage"] == "as asked"
+
+
+def test_full_jitter_draws_from_the_whole_delay(machines):
+    retry = [{"ErrorEquals": ["Odd"], "IntervalSeconds": 600, "BackoffRate": 1, "MaxAttempts": 1, "JitterStrategy": "FULL"}]
+    times = []
+    for _ in range(8):
+        began = time.monotonic()
+        machines.run({"A": failing(Retry=retry, End=True)})
+        times.append(time.monotonic() - began)
+    # 0.5 s is the whole delay, on top of 0.15 s and more that every run takes.
+    assert min(times) < 0.6 and max(times) - min(times) > 0.05, times
+
+
+def test_a_catcher_assigns_and_goes_on(machines):
+    caught = {"ErrorEquals": ["States.ALL"], "Assign": {"e": "{% $states.errorOutput.Error %}"}, "Next": "B"}
+    states = {"A": failing(Catch=[caught], End=True), "B": {"Type": "Pass", "Output": "{% $e %}", "End": True}}
+    assert machines.output(states) == "Odd"
+
+
+def test_the_machines_role_must_allow_the_task(machines):
+    ended = machines.run({"A": task({}, End=True)}, role="powerless")
+    assert ended["error"] == "Lambda.AWSLambdaException" and "lambda:InvokeFunction" in ended["cause"]
+
+
+def test_data_over_256_kib_ends_the_execution_whatever_is_caught(machines):
+    caught = [{"ErrorEquals": ["States.ALL"], "Next": "B"}]
+    states = {"A": task({"big": 262144}, Catch=caught, End=True), "B": {"Type": "Succeed"}}
+    assert machines.run(states)["error"] == "States.DataLimitExceeded"
+    caught[0]["ErrorEquals"] = ["States.DataLimitExceeded"]
+    assert machines.run(states)["status"] == "SUCCEEDED"
+    fits = {"A": task({"big": 200000}, Output="ok", End=True)}
+    assert machines.output(fits) == "ok"
+    large = "{% $pad('', 262145, 'x') %}"
+    for too_much in ({"Assign": {"x": large}}, {"Output": large}):
+        states = {"A": {"Type": "Pass", **too_much, "Next": "B"}, "B": {"Type": "Succeed", "Output": "ok"}}
+        assert machines.run(states)["error"] == "States.DataLimitExceeded"
+    assert machines.run({"A": task(large, Output="ok", End=True)})["error"] == "States.DataLimitExceeded"
+
+
+def test_input_over_256_kib_is_refused(machines, refusal):
+    machine = machines.make({"A": {"Type": "Succeed"}})
+    too_much = json.dumps("x" * 262144)
+    assert refusal(machines._sfn.start_execution, stateMachineArn=machine, input=too_much)[0] == "InvalidExecutionInput"
+
+
+def test_starting_the_same_execution_twice_starts_one(machines, refusal):
+    machine = machines.make({"A": {"Type": "Wait", "Seconds": 600, "End": True}})
+    named = {"stateMachineArn": machine, "name": "once"}
+    first = machines._sfn.start_execution(**named, input='{"a":1}')
+    again = machines._sfn.start_execution(**named, input='{"a":1}')
+    assert (again["executionArn"], again["startDate"]) == (first["executionArn"], first["startDate"])
+    assert refusal(machines._sfn.start_execution, **named, input='{"a":2}')[0] == "ExecutionAlreadyExists"
+    machines.end(first["executionArn"])
+    assert refusal(machines._sfn.start_execution, **named, input='{"a":1}')[0] == "ExecutionAlreadyExists"
+
+
+def test_stopping_interrupts_a_wait_and_nothing_runs_on(machines):
+    execution = machines.start({"A": {"Type": "Wait", "Seconds": 86400, "Next": "B"}, "B": {"Type": "Succeed"}})
+    wait_for(lambda: machines.entered(execution))
+    machines._sfn.stop_execution(executionArn=execution, error="E", cause="c")
+    assert machines.look(execution)["status"] == "ABORTED"
+    time.sleep(0.3)
+    assert machines.entered(execution) == ["A"] and machines.look(execution)["status"] == "ABORTED"
+
+
+def test_stopping_interrupts_a_retry(machines):
+    retry = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 600, "BackoffRate": 1, "MaxAttempts": 100}]
+    catch = [{"ErrorEquals": ["States.ALL"], "Next": "B"}]
+    states = {"A": failing(Retry=retry, Catch=catch, End=True), "B": {"Type": "Succeed"}}
+    execution = machines.start(states)
+    wait_for(lambda: machines.entered(execution))
+    time.sleep(0.3)
+    machines._sfn.stop_execution(executionArn=execution)
+    time.sleep(0.7)
+    assert machines.entered(execution) == ["A"] and machines.look(execution)["status"] == "ABORTED"
+
+
+def test_a_machine_times_out(machines):
+    ended = machines.run({"A": {"Type": "Wait", "Seconds": 86400, "End": True}}, TimeoutSeconds=1)
+    assert (ended["status"], ended["error"]) == ("TIMED_OUT", "States.Timeout")
+
+
+def test_a_task_times_out(machines):
+    ended = machines.run({"A": task({"sleep": 3}, TimeoutSeconds=1, End=True)})
+    assert (ended["status"], ended["error"]) == ("FAILED", "States.Timeout")
+
+
+def test_a_wait_is_as_long_as_the_clouds_clock_says(machines):
+    began = time.monotonic()
+    machines.run({"A": {"Type": "Wait", "Seconds": "{% 600 %}", "End": True}})
+    assert 0.5 <= time.monotonic() - began < 1.5
+
+
+def test_a_function_that_exits_has_its_name(cloud, machines):
+    assert machines.run({"A": task({"exit": True}, End=True)})["error"] == "Runtime.ExitError"
+    cloud.client("iam", HUB).create_role(RoleName="dead", AssumeRolePolicyDocument=allow_assume({"Service": "lambda.amazonaws.com"}))
+    make_function(cloud, "dead", DIE_AT_START="yes")
+    dead = {**TASK, "Arguments": {"FunctionName": FUNCTION.replace("tested", "dead"), "Payload": {}}, "End": True}
+    assert machines.run({"A": dead})["error"] == "Runtime.ExitError"
+
+
+def test_a_function_sees_its_role_and_nothing_of_the_users(cloud, machines):
+    environment = machines.output({"A": task({}, Output="{% $states.result.Payload.environment %}", End=True)})
+    assert environment["AWS_ENDPOINT_URL"] == cloud.url and environment["AWS_REGION"] == REGION
+    assert environment["AWS_CONFIG_FILE"] == environment["AWS_SHARED_CREDENTIALS_FILE"] == "/dev/null"
+    assert environment["AWS_ACCESS_KEY_ID"].startswith("ASIA") and environment["AWS_SESSION_TOKEN"]
+    wanted = ("AWS_LAMBDA_", "AWS_", "_HANDLER", "LAMBDA_TASK_ROOT", "PATH", "LANG", "LC_", "TZ", "TMPDIR", "PYTHON", "_X_AMZN")
+    assert [name for name in environment if not name.startswith(wanted)] == []
+    assert not {"AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE"} & environment.keys()
+
+
+def test_a_warm_function_answers_at_once(cloud, machines):
+    function = cloud.client("lambda", HUB)
+    function.invoke(FunctionName="tested", Payload=b"{}")
+    times = []
+    for _ in range(5):
+        began = time.monotonic()
+        function.invoke(FunctionName="tested", Payload=b"{}")
+        times.append(time.monotonic() - began)
+    assert min(times) < 0.035, times

@@ -1,0 +1,56 @@
+"""The control surface."""
+
+import json
+import urllib.error
+import urllib.request
+
+import pytest
+from conftest import HUB, SOURCE, allow
+
+
+def test_health_says_how_the_cloud_was_started(cloud):
+    assert cloud.look("health") == {"ready": True, "minute": 0.05, "ministack": "1.5.33"}
+
+
+def test_the_log_of_calls_tells_who_did_what_to_what(cloud, name):
+    point = cloud.look("calls")["next"]
+    session = cloud.role(SOURCE, name, allow("iam:GetRole"), path="/p/")
+    iam = cloud.client("iam", SOURCE, session=session)
+    iam.get_role(RoleName=name)
+    with pytest.raises(iam.exceptions.ClientError):
+        iam.list_roles()
+    log = cloud.look(f"calls?since={point}")
+    assert log["next"] == point + len(log["calls"]) and [call["n"] for call in log["calls"]] == list(range(point + 1, log["next"] + 1))
+    assert [call["action"] for call in log["calls"]] == [
+        "iam:CreateRole",
+        "iam:PutRolePolicy",
+        "sts:AssumeRole",
+        "iam:GetRole",
+        "iam:ListRoles",
+    ]
+    made, _, _, got, listed = log["calls"]
+    assert made["principal"] == f"arn:aws:iam::{SOURCE}:root" and made["account"] == SOURCE
+    assert got["principal"] == f"arn:aws:sts::{SOURCE}:assumed-role/{name}/test"
+    assert got["resource"] == f"arn:aws:iam::{SOURCE}:role/p/{name}"
+    assert (got["status"], listed["status"]) == (200, 403)
+    assert got["at"] > 0 and got["milliseconds"] >= 0
+
+
+@pytest.mark.parametrize("path", ["nonsense", "calls?since=x"])
+def test_a_wrong_question_is_refused(cloud, path):
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        cloud.look(path)
+    assert caught.value.code == 400 and json.load(caught.value)["error"]
+
+
+def test_a_subnet_that_is_not_there_is_refused(cloud):
+    body = {"account": HUB, "region": "us-west-2", "subnetId": "subnet-0", "availableIpAddressCount": 1}
+    with pytest.raises(urllib.error.HTTPError):
+        cloud.tell("subnets", body)
+
+
+def test_an_unsigned_request_is_refused(cloud):
+    request = urllib.request.Request(f"{cloud.url}/scrapers", headers={"host": "aps.us-west-2.amazonaws.com"})
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request)
+    assert caught.value.code in (400, 403)

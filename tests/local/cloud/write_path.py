@@ -1,0 +1,132 @@
+"""The way a scraper's samples take into a workspace, hop by hop, each judged by the cloud's IAM.
+
+Source: AMP user guide, "Using AWS managed collectors", "Cross-account setup": the service assumes the
+source role, which assumes the target role with the scraper's ARN as external id, which writes.
+"""
+
+import json
+import re
+import time
+from contextlib import contextmanager
+from urllib.parse import urlencode
+
+from botocore.credentials import Credentials
+from ministack.core.responses import request_scope
+from ministack.services import iam, sts
+
+import amp_shapes as shapes
+import amp_store as store
+import service_principal
+from amp_service_role import SERVICE
+from settings import Settings
+from signed_request import send
+
+_SESSION = "AmazonPrometheusScraper"
+
+
+class Steps:
+    """What happened at each hop, in the shape that the control surface shows."""
+
+    def __init__(self):
+        self._steps: list[dict] = []
+
+    def note(self, step: str, error: str | None) -> bool:
+        """Notes a hop; answers whether it succeeded."""
+        self._steps.append({"step": step, "ok": error is None, **({"error": error} if error else {})})
+        return error is None
+
+    def shown(self) -> dict:
+        written = bool(self._steps) and self._steps[-1]["step"] == "write samples" and self._steps[-1]["ok"]
+        return {"steps": self._steps, "written": written}
+
+
+def write(cloud: Settings, source_role: str, target_role: str, workspace: str, scraper: str, rows: list[dict]) -> dict:
+    """One write wearing a scraper's identity, now. Blocks: never call it on the event loop."""
+    steps = Steps()
+    _, _, _, region, account, _ = scraper.split(":", 5)
+    with _as_service(source_role, scraper, account, region) as (credentials, error):
+        if steps.note("assume source role", error):
+            credentials, error = _assume(cloud, credentials, region, target_role, scraper)
+            if steps.note("assume target role", error):
+                steps.note("write samples", _remote_write(cloud, credentials, workspace, rows))
+                _forget(credentials)
+    return steps.shown()
+
+
+def write_with_service_role(workspace: str, rows: list[dict]) -> dict:
+    """A write without a role configuration: as the service-linked role, into a workspace of its own account."""
+    steps = Steps()
+    match = shapes.WORKSPACE_ARN.fullmatch(workspace)
+    with request_scope(match[2], match[1]):
+        there = match[3] in store.workspaces
+        if steps.note("write samples", None if there else f"workspace not found: {match[3]}"):
+            series = store.samples.setdefault(match[3], {})
+            for row in rows:
+                series[tuple(sorted(row["labels"].items()))] = (time.time(), row["value"])
+    return steps.shown()
+
+
+@contextmanager
+def _as_service(role_arn: str, scraper: str, account: str, region: str):
+    """The service's session of the source role, as (credentials, error)."""
+    match = shapes.ROLE_ARN.fullmatch(role_arn or "")
+    refused = f"{SERVICE} is not authorized to perform: sts:AssumeRole on resource: {role_arn}"
+    role = iam._roles.get_scoped(match[1], None, role_arn.rpartition("/")[2]) if match else None
+    if role is None or role["Arn"] != role_arn:
+        yield None, refused
+        return
+    keys = {"aws:SourceArn": scraper, "aws:SourceAccount": account}
+    if not service_principal.may_assume(role, SERVICE, region, keys):
+        yield None, refused
+        return
+    credentials = Credentials(iam._gen_session_access_key(), iam._gen_secret(), iam._gen_session_token())
+    sts.register_session(
+        credentials.access_key,
+        {
+            "Arn": f"arn:aws:sts::{match[1]}:assumed-role/{role['RoleName']}/{_SESSION}",
+            "UserId": f"{role['RoleId']}:{_SESSION}",
+            "SecretAccessKey": credentials.secret_key,
+            "SessionToken": credentials.token,
+            "Expiration": time.time() + 3600,
+            "AccountId": match[1],
+            "PrincipalType": "AssumedRole",
+        },
+    )
+    try:
+        yield credentials, None
+    finally:
+        _forget(credentials)
+
+
+def _assume(cloud: Settings, credentials: Credentials, region: str, role: str, external_id: str):
+    """sts:AssumeRole, signed, as (credentials, error)."""
+    body = urlencode(
+        {
+            "Action": "AssumeRole",
+            "Version": "2011-06-15",
+            "RoleArn": role,
+            "RoleSessionName": _SESSION,
+            "ExternalId": external_id,
+        }
+    ).encode()
+    answer = send(cloud, credentials, "sts", region, "/", "application/x-www-form-urlencoded", body)
+    if answer.status != 200:
+        message = re.search(r"<Message>(.*?)</Message>", answer.body, re.DOTALL)
+        return None, message[1] if message else answer.body[:500]
+    parts = [re.search(rf"<{name}>(.*?)</{name}>", answer.body)[1] for name in ("AccessKeyId", "SecretAccessKey", "SessionToken")]
+    return Credentials(*parts), None
+
+
+def _remote_write(cloud: Settings, credentials: Credentials, workspace: str, rows: list[dict]) -> str | None:
+    """aps:RemoteWrite, signed, at the workspace's endpoint; answers the error."""
+    match = shapes.WORKSPACE_ARN.fullmatch(workspace or "")
+    if match is None:
+        return f"{workspace} is not a workspace's ARN"
+    path = f"/workspaces/{match[3]}/api/v1/remote_write"
+    answer = send(cloud, credentials, "aps", match[1], path, "application/json", json.dumps(rows).encode())
+    return None if answer.status == 200 else f"{answer.status}: {answer.body[:500]}"
+
+
+def _forget(credentials: Credentials) -> None:
+    """Sessions of thousands of collections must not pile up until they expire."""
+    sts._sessions.pop(credentials.access_key, None)
