@@ -143,6 +143,16 @@ mod tests {
     }
 
     #[test]
+    fn amps_default_configuration_is_completed_and_keeps_its_rules() {
+        let done = complete(
+            include_str!("../../tests/golden/scrape_configuration/default.yaml"),
+            &some_labels(),
+        )
+        .unwrap();
+        assert!(check(&done).is_ok() && done.contains("\"clusterArn\""), "{done}");
+    }
+
+    #[test]
     fn a_label_that_is_set_already_stays() {
         for yaml in [
             "global: {external_labels: {cluster: theirs, version: 1.10}}\nscrape_configs: [{job_name: a}]",

@@ -19,7 +19,7 @@ pub enum Node {
     Scalar {
         /// What it says.
         text: String,
-        /// Whether YAML may give it another type than text.
+        /// Whether it stood without quotes and YAML may give it another type than text.
         plain: bool,
         /// Its tag, as written out.
         tag: Option<String>,
@@ -198,8 +198,8 @@ impl<'input> SpannedEventReceiver<'input> for Builder {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let node = Node::Scalar {
+                    plain: style == ScalarStyle::Plain && may_be_typed(&text),
                     text: text.into_owned(),
-                    plain: style == ScalarStyle::Plain,
                     tag: tag.map(written),
                 };
                 self.add(anchor, node, line);
@@ -301,20 +301,25 @@ fn end_line(out: &mut String) {
     }
 }
 
-/// A scalar on one line: plain where it was plain and looks like a word or a number, else quoted.
+/// Whether a plain scalar may be a number, a truth, a time, nothing or a merge key in some YAML.
 ///
-/// Whatever holds another character has no type but text in any YAML.
+/// Whatever holds another character has no type but text in any of them.
+fn may_be_typed(text: &str) -> bool {
+    let word = |c: char| c.is_ascii_alphanumeric() || "_.+-/:~<=".contains(c);
+    text.chars().all(word) && !text.ends_with(':') && !matches!(text, "-" | "---" | "...")
+}
+
+/// A scalar on one line: plain where it has to be, else quoted.
 fn inline(node: &Node) -> String {
     let Node::Scalar { text, plain, tag } = node else {
         return String::new();
     };
     let tag = tag.as_ref().map(|tag| format!("{tag} ")).unwrap_or_default();
-    let word = |c: char| c.is_ascii_alphanumeric() || "_.+-/:~<=".contains(c);
-    let simple = text.chars().all(word) && !text.ends_with(':') && !matches!(text.as_str(), "-" | "---");
-    if *plain && simple {
-        return format!("{tag}{text}");
+    if *plain {
+        format!("{tag}{text}")
+    } else {
+        format!("{tag}{}", quoted(text))
     }
-    format!("{tag}{}", quoted(text))
 }
 
 /// Double quotes, with YAML's escapes (YAML 1.2, 5.7).

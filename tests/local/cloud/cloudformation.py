@@ -1,6 +1,7 @@
 """CloudFormation: what it drops or overlooks of roles and state machines.
 
-Source: CloudFormation template reference, AWS::IAM::Role and AWS::StepFunctions::StateMachine.
+Source: CloudFormation template reference, AWS::IAM::Role and AWS::StepFunctions::StateMachine; Step
+Functions API reference, CreateStateMachine.
 """
 
 import json
@@ -20,7 +21,7 @@ def install(cloud: Settings) -> None:
     del cloud
     _roles()
     _machines()
-    _describe_tracing()
+    _keep_tracing()
 
 
 def _roles() -> None:
@@ -93,8 +94,8 @@ def _small_initials(value):
     return [_small_initials(item) for item in value] if isinstance(value, list) else value
 
 
-def _describe_tracing() -> None:
-    """DescribeStateMachine and UpdateStateMachine with tracing, for machines made by either way."""
+def _keep_tracing() -> None:
+    """The same for machines that are made or changed by the API."""
     for name in ("_create_state_machine", "_update_state_machine"):
         setattr(stepfunctions, name, _keeping_tracing(getattr(stepfunctions, name)))
 

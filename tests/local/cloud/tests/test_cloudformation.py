@@ -137,6 +137,17 @@ def test_a_machines_logging_and_tracing_are_kept(stack):
     assert look()["tracingConfiguration"] == {"enabled": True} and look()["loggingConfiguration"]["level"] == "ALL"
 
 
+def test_tracing_is_kept_for_machines_made_by_the_api(stack):
+    stack.iam.create_role(RoleName=stack.name, AssumeRolePolicyDocument=json.dumps(TRUST))
+    definition = json.dumps({"StartAt": "A", "States": {"A": {"Type": "Succeed"}}})
+    role_arn = f"arn:aws:iam::{SOURCE}:role/{stack.name}"
+    machine = {"name": stack.name, "roleArn": role_arn, "definition": definition}
+    arn = stack.sfn.create_state_machine(**machine, tracingConfiguration={"enabled": True})["stateMachineArn"]
+    assert stack.sfn.describe_state_machine(stateMachineArn=arn)["tracingConfiguration"] == {"enabled": True}
+    stack.sfn.update_state_machine(stateMachineArn=arn, tracingConfiguration={"enabled": False})
+    assert stack.sfn.describe_state_machine(stateMachineArn=arn)["tracingConfiguration"] == {"enabled": False}
+
+
 def test_parameters_and_conditions_decide(stack):
     template = {
         "Parameters": {"Wanted": {"Type": "String", "Default": "no"}},
