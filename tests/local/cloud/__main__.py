@@ -45,10 +45,14 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="cloud", description=__doc__.splitlines()[0])
     parser.add_argument("--port", type=int, default=4566, help="port on 127.0.0.1; 0 takes a free one (4566)")
-    parser.add_argument("--minute", type=_positive, default=1.0, metavar="SECONDS", help="real seconds a minute takes (1)")
+    parser.add_argument(
+        "--minute", type=_positive, default=1.0, metavar="SECONDS", help="real seconds a minute takes (1)"
+    )
     parser.add_argument("--activation-minutes", type=_not_negative, default=20.0, help="until a scraper is ACTIVE (20)")
     parser.add_argument("--iam-delay-seconds", type=_not_negative, default=0.0, help="until IAM sees a new role (0)")
-    parser.add_argument("--organization", default="o-ampxalocal01", help="id of the organization of all accounts but 9…")
+    parser.add_argument(
+        "--organization", default="o-ampxalocal01", help="id of the organization of all accounts but 9…"
+    )
     parser.add_argument("--dir", help="where to write; kept at the end (default: a temporary directory, removed)")
     parser.add_argument("--watch-stdin", action="store_true", help="stop when standard input ends")
     return parser.parse_args()

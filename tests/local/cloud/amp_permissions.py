@@ -46,4 +46,6 @@ class Caller:
             service_context={**context, "aws:TagKeys": list(tags)},
         )
         if refused is not None:
-            raise denied(getattr(refused, "principal_arn", "") or iam_evaluator.caller_arn(), "aps:TagResource", resource)
+            raise denied(
+                getattr(refused, "principal_arn", "") or iam_evaluator.caller_arn(), "aps:TagResource", resource
+            )

@@ -4,6 +4,8 @@ import json
 import re
 import uuid
 
+from ministack.core.responses import get_account_id, get_region, now_epoch
+
 import amp_network
 import amp_shapes as shapes
 import amp_store as store
@@ -11,7 +13,6 @@ import scrape_rules
 from amp_errors import Refusal, answer, conflict, invalid
 from amp_permissions import Caller
 from amp_service_role import ServiceRole
-from ministack.core.responses import get_account_id, get_region, now_epoch
 from settings import Settings
 
 # Not documented: what people report (deleting takes eight minutes and more), and a guess for updating.
@@ -267,7 +268,9 @@ def _check_destination(workspace: tuple, account: str, region: str, roles: dict 
     if workspace[1] != region:
         raise invalid(WORKSPACE, f"the workspace must be in the scraper's Region {region}")
     if workspace[2] != account and (roles is None or len(roles) < 2):
-        raise invalid("roleConfiguration", "sourceRoleArn and targetRoleArn are required for a workspace of another account")
+        raise invalid(
+            "roleConfiguration", "sourceRoleArn and targetRoleArn are required for a workspace of another account"
+        )
 
 
 def _check_roles(caller: Caller, roles: dict | None, account: str) -> None:

@@ -3,10 +3,11 @@
 import json
 import uuid
 
+from ministack.core.responses import get_account_id, get_region, now_epoch
+
 import amp_shapes as shapes
 import amp_store as store
 from amp_errors import answer, conflict, invalid, not_found
-from ministack.core.responses import get_account_id, get_region, now_epoch
 from settings import Settings
 
 

@@ -153,7 +153,9 @@ def _update(cloud: Settings, name: str, request: dict):
             return _invalid(f"Unsupported authentication mode update from {now} to {mode}")
         cluster["accessConfig"]["authenticationMode"] = mode
         kind = "AccessConfigUpdate"
-    endpoint = {key: value for key, value in (request.get("resourcesVpcConfig") or {}).items() if key.startswith("endpoint")}
+    endpoint = {
+        key: value for key, value in (request.get("resourcesVpcConfig") or {}).items() if key.startswith("endpoint")
+    }
     cluster["resourcesVpcConfig"].update(endpoint)
     cluster["_due"] = time.time() + cloud.real_seconds(minutes=_UPDATING_MINUTES)
     cluster["_until_due"] = "UPDATING"

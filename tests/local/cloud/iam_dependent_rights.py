@@ -66,7 +66,12 @@ def _check_tags_of_new_roles() -> None:
 
 def _refusal(service: str, headers: dict, query: dict, action: str, resource: str, context: dict):
     denied = iam_evaluator.enforce(
-        extract_access_key_id(headers, query), action, "iam", get_region(), resource_arn=resource, service_context=context
+        extract_access_key_id(headers, query),
+        action,
+        "iam",
+        get_region(),
+        resource_arn=resource,
+        service_context=context,
     )
     if not isinstance(denied, iam_evaluator.EvalResult):
         return None

@@ -27,7 +27,9 @@ def install(cloud: Settings) -> None:
     for name, actions in _POLICIES.items():
         statement = {"Effect": "Allow", "Action": actions, "Resource": "*"}
         document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-        iam._aws_managed_policies.setdefault(f"arn:aws:iam::aws:policy/{name}", iam._make_aws_managed_record(name, document))
+        iam._aws_managed_policies.setdefault(
+            f"arn:aws:iam::aws:policy/{name}", iam._make_aws_managed_record(name, document)
+        )
     _refuse_unknown_policies()
 
 

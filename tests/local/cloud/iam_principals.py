@@ -14,7 +14,9 @@ from ministack.services import iam
 from settings import Settings
 
 _ROLE_OR_USER = re.compile(r"arn:aws[a-z-]*:iam::(\d{12}):(role|user)/(.+)")
-_OTHER = re.compile(r"\*|\d{12}|arn:aws[a-z-]*:iam::\d{12}:root|arn:aws[a-z-]*:sts::\d{12}:(assumed-role|federated-user)/.+")
+_OTHER = re.compile(
+    r"\*|\d{12}|arn:aws[a-z-]*:iam::\d{12}:root|arn:aws[a-z-]*:sts::\d{12}:(assumed-role|federated-user)/.+"
+)
 _born: dict[str, float] = {}  # role id -> when, by the real clock
 _delay = 0.0
 

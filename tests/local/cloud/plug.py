@@ -1,9 +1,9 @@
 """How a module becomes a service of ministack: its router, its IAM actions and its resources."""
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Callable
 
 import ministack.services
 from ministack import app

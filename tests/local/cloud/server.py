@@ -96,8 +96,8 @@ def _wait_for_end_of_stdin(loop: asyncio.AbstractEventLoop, told: asyncio.Event)
     try:
         while os.read(sys.stdin.fileno(), 4096):
             pass
-    except (OSError, ValueError):
-        pass
+    except (OSError, ValueError, AttributeError):
+        pass  # Closed, or never there.
     loop.call_soon_threadsafe(told.set)
 
 

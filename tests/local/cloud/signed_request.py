@@ -19,7 +19,9 @@ class Answer:
     body: str
 
 
-def send(cloud: Settings, credentials: Credentials, service: str, region: str, path: str, content_type: str, body: bytes):
+def send(
+    cloud: Settings, credentials: Credentials, service: str, region: str, path: str, content_type: str, body: bytes
+):
     """POSTs a SigV4-signed request to the cloud."""
     request = AWSRequest("POST", cloud.url + path, data=body, headers={"Content-Type": content_type})
     SigV4Auth(credentials, service, region).add_auth(request)

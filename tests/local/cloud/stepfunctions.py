@@ -80,7 +80,9 @@ def _honour_output() -> None:
 def check_size(value, what: str) -> None:
     """Raises States.DataLimitExceeded for what is too large to be handed on."""
     if len(json.dumps(value).encode()) > LIMIT:
-        raise Error("States.DataLimitExceeded", f"{what} has a size exceeding the maximum number of bytes service limit.")
+        raise Error(
+            "States.DataLimitExceeded", f"{what} has a size exceeding the maximum number of bytes service limit."
+        )
 
 
 def _limit_data() -> None:

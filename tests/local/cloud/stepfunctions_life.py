@@ -135,7 +135,9 @@ def _timer(execution: dict, machine: dict) -> threading.Timer | None:
         if execution["status"] != "RUNNING":
             return
         execution.update(status="TIMED_OUT", stopDate=engine.now_iso(), error="States.Timeout", cause="")
-        engine._add_event(execution, "ExecutionTimedOut", {"executionTimedOutEventDetails": {"error": "States.Timeout"}})
+        engine._add_event(
+            execution, "ExecutionTimedOut", {"executionTimedOutEventDetails": {"error": "States.Timeout"}}
+        )
         engine._emit_execution_status_event(execution)
 
     timer = threading.Timer(limit, contextvars.copy_context().run, args=(expire,))

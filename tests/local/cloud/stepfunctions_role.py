@@ -4,7 +4,6 @@ Source: Step Functions developer guide, "How Step Functions generates IAM polici
 services". ministack never looks at the role.
 """
 
-
 from ministack.core import iam_evaluator
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import iam

@@ -56,7 +56,9 @@ class Surface:
             case ("GET", "collections", scraper_id):
                 return {"collections": self._collector.results(scraper_id)}
             case ("POST", "attempt"):
-                return await self._attempt(_fields(body, "sourceRoleArn", "targetRoleArn", "workspaceArn", "scraperArn"))
+                return await self._attempt(
+                    _fields(body, "sourceRoleArn", "targetRoleArn", "workspaceArn", "scraperArn")
+                )
             case ("POST", "subnets"):
                 return _set_free_addresses(_fields(body, "account", "region", "subnetId", "availableIpAddressCount"))
         raise BadRequest(f"unknown: {scope['method']} {scope['path']}")

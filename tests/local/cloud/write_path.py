@@ -113,7 +113,10 @@ def _assume(cloud: Settings, credentials: Credentials, region: str, role: str, e
     if answer.status != 200:
         message = re.search(r"<Message>(.*?)</Message>", answer.body, re.DOTALL)
         return None, message[1] if message else answer.body[:500]
-    parts = [re.search(rf"<{name}>(.*?)</{name}>", answer.body)[1] for name in ("AccessKeyId", "SecretAccessKey", "SessionToken")]
+    parts = [
+        re.search(rf"<{name}>(.*?)</{name}>", answer.body)[1]
+        for name in ("AccessKeyId", "SecretAccessKey", "SessionToken")
+    ]
     return Credentials(*parts), None
 
 

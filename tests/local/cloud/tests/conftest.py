@@ -50,7 +50,9 @@ class Cloud:
         with urllib.request.urlopen(request) as answer:
             return json.load(answer)
 
-    def role(self, account: str, name: str, *statements: dict, path: str = "/", trust: dict | None = None, **more) -> dict:
+    def role(
+        self, account: str, name: str, *statements: dict, path: str = "/", trust: dict | None = None, **more
+    ) -> dict:
         """Makes a role that its account may assume, and answers a session of it."""
         iam = self.client("iam", account)
         trusted = trust or allow_assume({"AWS": f"arn:aws:iam::{account}:root"})

@@ -27,7 +27,10 @@ class Stack:
         self._wait("stack_update_complete")
 
     def reasons(self):
-        return [event.get("ResourceStatusReason", "") for event in self.cfn.describe_stack_events(StackName=self.name)["StackEvents"]]
+        return [
+            event.get("ResourceStatusReason", "")
+            for event in self.cfn.describe_stack_events(StackName=self.name)["StackEvents"]
+        ]
 
     def role(self):
         return self.iam.get_role(RoleName=self.name)["Role"]
@@ -39,12 +42,18 @@ def stack(cloud, name):
 
 
 def role(stack, **properties):
-    return {"Type": "AWS::IAM::Role", "Properties": {"RoleName": stack.name, "AssumeRolePolicyDocument": TRUST, **properties}}
+    return {
+        "Type": "AWS::IAM::Role",
+        "Properties": {"RoleName": stack.name, "AssumeRolePolicyDocument": TRUST, **properties},
+    }
 
 
 def boundary(stack):
     document = {"Version": "2012-10-17", "Statement": [allow("s3:*")]}
-    return {"Type": "AWS::IAM::ManagedPolicy", "Properties": {"ManagedPolicyName": stack.name, "PolicyDocument": document}}
+    return {
+        "Type": "AWS::IAM::ManagedPolicy",
+        "Properties": {"ManagedPolicyName": stack.name, "PolicyDocument": document},
+    }
 
 
 def test_a_boundary_is_set_changed_and_removed(stack):
@@ -114,7 +123,11 @@ def test_a_machines_logging_and_tracing_are_kept(stack):
     }
 
     def resources(**more):
-        machine = {"StateMachineName": stack.name, "RoleArn": {"Fn::GetAtt": ["R", "Arn"]}, "DefinitionString": definition}
+        machine = {
+            "StateMachineName": stack.name,
+            "RoleArn": {"Fn::GetAtt": ["R", "Arn"]},
+            "DefinitionString": definition,
+        }
         return {
             "R": role(stack),
             "L": {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": stack.name, "RetentionInDays": 7}},

@@ -8,7 +8,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from conftest import SOURCE, TARGET, allow, allow_assume, policy, wait_for
-from test_amp import Place
+from place import Place
 
 QUICK = {"local:activation-minutes": "0"}
 
@@ -17,7 +17,9 @@ def ask(cloud, workspace, query, credentials=None, path="query"):
     """A signed query; answers status and body."""
     _, _, _, region, account, name = workspace.split(":")
     url = f"{cloud.url}/workspaces/{name.partition('/')[2]}/api/v1/{path}"
-    request = AWSRequest("POST", url, data=f"query={query}", headers={"content-type": "application/x-www-form-urlencoded"})
+    request = AWSRequest(
+        "POST", url, data=f"query={query}", headers={"content-type": "application/x-www-form-urlencoded"}
+    )
     keys = credentials and (credentials["AccessKeyId"], credentials["SecretAccessKey"], credentials["SessionToken"])
     SigV4Auth(Credentials(*(keys or (account, "any"))), "aps", region).add_auth(request)
     connection = http.client.HTTPConnection("127.0.0.1", int(cloud.url.rpartition(":")[2]))
@@ -55,7 +57,10 @@ class Pair:
         self.source_iam.put_role_policy(RoleName=self.source_role, PolicyName="p", PolicyDocument=document)
 
     def trust_source(self, scraper=None, account=SOURCE):
-        condition = {"ArnEquals": {"aws:SourceArn": scraper or self.scraper}, "StringEquals": {"aws:SourceAccount": account}}
+        condition = {
+            "ArnEquals": {"aws:SourceArn": scraper or self.scraper},
+            "StringEquals": {"aws:SourceAccount": account},
+        }
         trust = allow_assume({"Service": "scraper.aps.amazonaws.com"}, Condition=condition)
         self.source_iam.update_assume_role_policy(RoleName=self.source_role, PolicyDocument=trust)
 
@@ -68,7 +73,9 @@ class Pair:
         asked = {**self.arns, "workspaceArn": self.place.workspace, "scraperArn": self.scraper, **other}
         answer = cloud.tell("attempt", asked)
         failed = [step["step"] for step in answer["steps"] if not step["ok"]]
-        assert answer["written"] == (not failed) and all(step.get("error") for step in answer["steps"] if not step["ok"])
+        assert answer["written"] == (not failed) and all(
+            step.get("error") for step in answer["steps"] if not step["ok"]
+        )
         return failed[0] if failed else "written"
 
     def last(self, cloud):
@@ -91,11 +98,16 @@ def test_samples_arrive_with_both_trusts_and_carry_the_external_labels(cloud, pa
     assert found(cloud, pair.place.workspace, "count(up)")[0]["value"][1] == "3"
     assert {"__name__", "job", "clusterArn"} <= set(ask(cloud, pair.place.workspace, "", path="labels")[1]["data"])
     last = pair.last(cloud)
-    assert last["written"] and last["time"] > 0 and [step["step"] for step in last["steps"]] == [
-        "assume source role",
-        "assume target role",
-        "write samples",
-    ]
+    assert (
+        last["written"]
+        and last["time"] > 0
+        and [step["step"] for step in last["steps"]]
+        == [
+            "assume source role",
+            "assume target role",
+            "write samples",
+        ]
+    )
 
 
 def test_each_link_of_the_chain_is_needed(cloud, pair):
@@ -166,4 +178,8 @@ def test_the_collectors_calls_are_not_in_the_log(cloud, pair):
     wait_for(lambda: found(cloud, pair.place.workspace, "up"))
     calls = cloud.look("calls")["calls"]
     assert not [call for call in calls if call["action"] == "aps:RemoteWrite"]
-    assert not [call for call in calls if "AmazonPrometheusScraper" in call["principal"] and ":assumed-role/" in call["principal"]]
+    assert not [
+        call
+        for call in calls
+        if "AmazonPrometheusScraper" in call["principal"] and ":assumed-role/" in call["principal"]
+    ]

@@ -17,7 +17,9 @@ def place(cloud):
         def make(self, **more):
             vpc = {"subnetIds": self.subnets, **more.pop("vpc", {})}
             name = f"c-{uuid.uuid4().hex[:8]}"
-            made = self.eks.create_cluster(name=name, roleArn="arn:aws:iam::222222222222:role/x", resourcesVpcConfig=vpc, **more)
+            made = self.eks.create_cluster(
+                name=name, roleArn="arn:aws:iam::222222222222:role/x", resourcesVpcConfig=vpc, **more
+            )
             return made["cluster"]
 
         def look(self, name):
@@ -54,7 +56,9 @@ def test_the_authentication_mode_only_goes_forward(place, refusal):
     name = place.make()["name"]
     entry = {"clusterName": name, "principalArn": "arn:aws:iam::222222222222:role/x"}
     assert refusal(place.eks.create_access_entry, **entry)[0] == "InvalidRequestException"
-    update = place.eks.update_cluster_config(name=name, accessConfig={"authenticationMode": "API_AND_CONFIG_MAP"})["update"]
+    update = place.eks.update_cluster_config(name=name, accessConfig={"authenticationMode": "API_AND_CONFIG_MAP"})[
+        "update"
+    ]
     assert update["type"] == "AccessConfigUpdate"
     wait_for(lambda: place.look(name)["status"] == "ACTIVE")
     back = {"name": name, "accessConfig": {"authenticationMode": "CONFIG_MAP"}}

@@ -73,7 +73,9 @@ def test_the_boundary_of_the_role_is_a_condition_key(cloud, name, refusal, call,
     for suffix, more in (("-in", {"PermissionsBoundary": ours}), ("-out", {})):
         root.create_role(RoleName=name + suffix, AssumeRolePolicyDocument=NOBODY, **more)
         root.put_role_policy(RoleName=name + suffix, PolicyName="p", PolicyDocument=policy(allow("s3:*")))
-        root.attach_role_policy(RoleName=name + suffix, PolicyArn="arn:aws:iam::aws:policy/AmazonPrometheusRemoteWriteAccess")
+        root.attach_role_policy(
+            RoleName=name + suffix, PolicyArn="arn:aws:iam::aws:policy/AmazonPrometheusRemoteWriteAccess"
+        )
     session = cloud.role(SOURCE, name, allow("iam:*", **equals(iam__PermissionsBoundary=ours)))
     iam = cloud.client("iam", SOURCE, session=session)
     assert refusal(getattr(iam, call), RoleName=name + "-out", **arguments)[0] == "AccessDenied"
@@ -91,7 +93,9 @@ def test_the_boundary_of_the_role_is_a_condition_key(cloud, name, refusal, call,
 )
 def test_actions_without_the_boundary_key_do_not_get_it(cloud, name, refusal, call, arguments):
     ours = boundary(cloud, name)
-    cloud.client("iam", SOURCE).create_role(RoleName=name + "-in", AssumeRolePolicyDocument=NOBODY, PermissionsBoundary=ours)
+    cloud.client("iam", SOURCE).create_role(
+        RoleName=name + "-in", AssumeRolePolicyDocument=NOBODY, PermissionsBoundary=ours
+    )
     session = cloud.role(SOURCE, name, allow("iam:*", **equals(iam__PermissionsBoundary=ours)))
     iam = cloud.client("iam", SOURCE, session=session)
     assert refusal(getattr(iam, call), RoleName=name + "-in", **arguments)[0] == "AccessDenied"
@@ -101,14 +105,19 @@ def test_the_attached_policy_is_a_condition_key(cloud, name, refusal):
     allowed = "arn:aws:iam::aws:policy/AmazonPrometheusRemoteWriteAccess"
     condition = {"Condition": {"ArnEquals": {"iam:PolicyARN": allowed}}}
     iam = cloud.client("iam", SOURCE, session=cloud.role(SOURCE, name, allow("iam:AttachRolePolicy", **condition)))
-    assert refusal(iam.attach_role_policy, RoleName=name, PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess")[0] == "AccessDenied"
+    assert (
+        refusal(iam.attach_role_policy, RoleName=name, PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess")[0]
+        == "AccessDenied"
+    )
     iam.attach_role_policy(RoleName=name, PolicyArn=allowed)
 
 
 def test_role_arns_keep_their_path(cloud, name, refusal):
     cloud.client("iam", SOURCE).create_role(RoleName=name + "-made", Path="/p/", AssumeRolePolicyDocument=NOBODY)
     resource = f"arn:aws:iam::{SOURCE}:role/p/*"
-    iam = cloud.client("iam", SOURCE, session=cloud.role(SOURCE, name, allow(["iam:GetRole", "iam:CreateRole"], resource)))
+    iam = cloud.client(
+        "iam", SOURCE, session=cloud.role(SOURCE, name, allow(["iam:GetRole", "iam:CreateRole"], resource))
+    )
     assert iam.get_role(RoleName=name + "-made")["Role"]["Arn"] == f"arn:aws:iam::{SOURCE}:role/p/{name}-made"
     iam.create_role(RoleName=name + "-more", Path="/p/", AssumeRolePolicyDocument=NOBODY)
     assert refusal(iam.create_role, RoleName=name + "-most", AssumeRolePolicyDocument=NOBODY)[0] == "AccessDenied"
@@ -122,8 +131,9 @@ def test_a_role_is_shown_whole(cloud, name):
     iam.create_role(RoleName=name, AssumeRolePolicyDocument=NOBODY, PermissionsBoundary=ours, Tags=tags)
     iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=policy(allow("s3:*")))
     raw = []
-    iam.meta.events.register("after-call.iam.GetRole", lambda parsed, **_: raw.append(parsed))
+    iam.meta.events.register("after-call.iam.GetRole", lambda http_response, **_: raw.append(http_response.text))
     role = iam.get_role(RoleName=name)["Role"]
+    assert "<AssumeRolePolicyDocument>%7B%22" in raw[0], "policy documents are URL-encoded on the wire"
     assert role["AssumeRolePolicyDocument"] == json.loads(NOBODY)
     assert role["PermissionsBoundary"]["PermissionsBoundaryArn"] == ours
     assert role["Tags"] == tags
@@ -145,8 +155,15 @@ def test_passing_a_role_to_a_state_machine_needs_the_right(cloud, name, refusal)
         "roleArn": f"arn:aws:iam::{SOURCE}:role/{name}-passed",
         "definition": json.dumps({"StartAt": "A", "States": {"A": {"Type": "Succeed"}}}),
     }
-    session = cloud.role(SOURCE, name, allow("states:*"), allow("iam:PassRole", **equals(iam__PassedToService="states.amazonaws.com")))
-    without = cloud.role(SOURCE, name + "-no", allow("states:*"), allow("iam:PassRole", **equals(iam__PassedToService="ec2.amazonaws.com")))
+    session = cloud.role(
+        SOURCE, name, allow("states:*"), allow("iam:PassRole", **equals(iam__PassedToService="states.amazonaws.com"))
+    )
+    without = cloud.role(
+        SOURCE,
+        name + "-no",
+        allow("states:*"),
+        allow("iam:PassRole", **equals(iam__PassedToService="ec2.amazonaws.com")),
+    )
     code, message = refusal(cloud.client("stepfunctions", SOURCE, session=without).create_state_machine, **machine)
     assert code == "AccessDeniedException" and "iam:PassRole" in message
     cloud.client("stepfunctions", SOURCE, session=session).create_state_machine(**machine)
@@ -154,8 +171,13 @@ def test_passing_a_role_to_a_state_machine_needs_the_right(cloud, name, refusal)
 
 def test_the_managed_policies_of_amp_exist_and_others_do_not(cloud, name, refusal):
     iam = cloud.client("iam", SOURCE)
-    for policy_name in ("AmazonPrometheusRemoteWriteAccess", "AmazonPrometheusQueryAccess", "AWSXRayDaemonWriteAccess",
-                        "AWSXrayWriteOnlyAccess", "service-role/AWSLambdaBasicExecutionRole"):
+    for policy_name in (
+        "AmazonPrometheusRemoteWriteAccess",
+        "AmazonPrometheusQueryAccess",
+        "AWSXRayDaemonWriteAccess",
+        "AWSXrayWriteOnlyAccess",
+        "service-role/AWSLambdaBasicExecutionRole",
+    ):
         iam.get_policy(PolicyArn=f"arn:aws:iam::aws:policy/{policy_name}")
     iam.create_role(RoleName=name, AssumeRolePolicyDocument=NOBODY)
     code, _ = refusal(iam.attach_role_policy, RoleName=name, PolicyArn="arn:aws:iam::aws:policy/Nonsense")
@@ -248,10 +270,14 @@ def test_across_accounts_both_the_caller_and_the_trust_must_allow(cloud, name, r
     assert refusal(assume, cloud=cloud, session=able, account=TARGET, name=name + "-shut")[0] == "AccessDenied"
 
 
-def test_in_one_account_a_trust_that_names_the_role_is_enough_and_one_that_names_the_account_is_not(cloud, name, refusal):
+def test_in_one_account_a_trust_that_names_the_role_is_enough_and_one_that_names_the_account_is_not(
+    cloud, name, refusal
+):
     session = cloud.role(SOURCE, name)
     iam = cloud.client("iam", SOURCE)
-    iam.create_role(RoleName=name + "-a", AssumeRolePolicyDocument=allow_assume({"AWS": f"arn:aws:iam::{SOURCE}:role/{name}"}))
+    iam.create_role(
+        RoleName=name + "-a", AssumeRolePolicyDocument=allow_assume({"AWS": f"arn:aws:iam::{SOURCE}:role/{name}"})
+    )
     iam.create_role(RoleName=name + "-b", AssumeRolePolicyDocument=allow_assume({"AWS": f"arn:aws:iam::{SOURCE}:root"}))
     assume(cloud, session, SOURCE, name + "-a")
     assert refusal(assume, cloud=cloud, session=session, account=SOURCE, name=name + "-b")[0] == "AccessDenied"
@@ -308,14 +334,18 @@ def test_a_role_is_assumed_by_its_whole_arn(cloud, name, refusal):
 
 
 def test_a_trusted_service_does_not_let_roots_in(cloud, name, refusal):
-    cloud.client("iam", SOURCE).create_role(RoleName=name, AssumeRolePolicyDocument=allow_assume({"Service": "ec2.amazonaws.com"}))
+    cloud.client("iam", SOURCE).create_role(
+        RoleName=name, AssumeRolePolicyDocument=allow_assume({"Service": "ec2.amazonaws.com"})
+    )
     assert refusal(assume, cloud=cloud, session=None, account=SOURCE, name=name)[0] == "AccessDenied"
 
 
 def test_a_chained_session_lasts_an_hour_at_most(cloud, name, refusal):
     session = cloud.role(SOURCE, name, allow("sts:AssumeRole"))
     trust = allow_assume({"AWS": f"arn:aws:iam::{SOURCE}:root"})
-    cloud.client("iam", SOURCE).create_role(RoleName=name + "-next", AssumeRolePolicyDocument=trust, MaxSessionDuration=7200)
+    cloud.client("iam", SOURCE).create_role(
+        RoleName=name + "-next", AssumeRolePolicyDocument=trust, MaxSessionDuration=7200
+    )
     assume(cloud, session, SOURCE, name + "-next", DurationSeconds=3600)
     denied = refusal(assume, cloud=cloud, session=session, account=SOURCE, name=name + "-next", DurationSeconds=3601)
     assert denied[0] == "ValidationError"

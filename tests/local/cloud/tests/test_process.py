@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import FOLDER, HUB, Cloud, allow_assume, wait_for
-from test_stepfunctions import make_function
+from functions import make_function
 
 
 def alive(pid: int) -> bool:
@@ -25,7 +25,6 @@ def alive(pid: int) -> bool:
 def with_function(*options, **how):
     """A cloud with a warm function: the cloud, and the function's process."""
     cloud = Cloud(*options, **how)
-    cloud.client("iam", HUB).create_role(RoleName="f", AssumeRolePolicyDocument=allow_assume({"Service": "lambda.amazonaws.com"}))
     make_function(cloud, "f")
     answer = json.load(cloud.client("lambda", HUB).invoke(FunctionName="f", Payload=b"{}")["Payload"])
     return cloud, answer["pid"]
@@ -96,7 +95,13 @@ def test_without_watching_its_input_it_runs_on():
 def test_it_listens_on_loopback_only_and_writes_only_into_its_directory(tmp_path):
     home, here = tmp_path / "home", tmp_path / "here"
     home.mkdir(), here.mkdir()
-    environment = {**os.environ, "HOME": str(home), "AWS_PROFILE": "mine", "HTTP_PROXY": "http://nowhere:1", "TMPDIR": str(tmp_path / "t")}
+    environment = {
+        **os.environ,
+        "HOME": str(home),
+        "AWS_PROFILE": "mine",
+        "HTTP_PROXY": "http://nowhere:1",
+        "TMPDIR": str(tmp_path / "t"),
+    }
     (tmp_path / "t").mkdir()
     directory = tmp_path / "given"
     cloud, function = with_function("--dir", str(directory), env=environment, cwd=here)
@@ -122,7 +127,9 @@ def test_a_directory_of_its_own_is_removed(tmp_path):
 def test_a_taken_port_is_refused_in_one_line():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        answer = subprocess.run([sys.executable, str(FOLDER), "--port", str(port)], capture_output=True, text=True, timeout=10)
+        answer = subprocess.run(
+            [sys.executable, str(FOLDER), "--port", str(port)], capture_output=True, text=True, timeout=10
+        )
     assert answer.returncode != 0 and answer.stdout == ""
     assert answer.stderr.count("\n") == 1 and f"127.0.0.1:{port}" in answer.stderr
 

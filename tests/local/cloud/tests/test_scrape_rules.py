@@ -41,7 +41,10 @@ def blob(text: str) -> str:
         (JOB + "  authorization: {credentials_file: /x}", "scrape_configs[0].authorization.credentials_file"),
         (JOB + "  authorization: {type: Basic}", "scrape_configs[0].authorization.type"),
         (JOB + "  tls_config: {ca_file: /x}", "scrape_configs[0].tls_config.ca_file"),
-        (JOB + "  kubernetes_sd_configs: [{role: pod, api_server: x}]", "scrape_configs[0].kubernetes_sd_configs[0].api_server"),
+        (
+            JOB + "  kubernetes_sd_configs: [{role: pod, api_server: x}]",
+            "scrape_configs[0].kubernetes_sd_configs[0].api_server",
+        ),
         (JOB + "  static_configs: [{targets: ['example.com:80']}]", "scrape_configs[0].static_configs[0].targets"),
     ],
 )

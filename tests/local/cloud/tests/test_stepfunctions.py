@@ -1,40 +1,14 @@
 """Step Functions and the functions it invokes."""
 
-import io
 import json
-import sys
 import time
-import zipfile
-from pathlib import Path
 
 import pytest
 from conftest import HUB, REGION, allow, allow_assume, policy, wait_for
+from functions import make_function
 
 FUNCTION = f"arn:aws:lambda:{REGION}:{HUB}:function:tested"
 TASK = {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke"}
-
-
-def package() -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        info = zipfile.ZipInfo("bootstrap")
-        info.external_attr = 0o755 << 16
-        program = Path(__file__).with_name("bootstrap.py").read_text()
-        archive.writestr(info, f"#!{sys.executable}\n{program}")
-    return file.getvalue()
-
-
-def make_function(cloud, name, **environment):
-    function = cloud.client("lambda", HUB)
-    function.create_function(
-        FunctionName=name,
-        Runtime="provided.al2023",
-        Handler="bootstrap",
-        Role=f"arn:aws:iam::{HUB}:role/{name}",
-        Code={"ZipFile": package()},
-        Timeout=5,
-        Environment={"Variables": environment},
-    )
 
 
 class Machines:
@@ -42,7 +16,6 @@ class Machines:
 
     def __init__(self, cloud):
         self._sfn, self._iam, self._made = cloud.client("stepfunctions", HUB), cloud.client("iam", HUB), 0
-        self._iam.create_role(RoleName="tested", AssumeRolePolicyDocument=allow_assume({"Service": "lambda.amazonaws.com"}))
         trust = allow_assume({"Service": "states.amazonaws.com"})
         self._iam.create_role(RoleName="machine", AssumeRolePolicyDocument=trust)
         self._iam.create_role(RoleName="powerless", AssumeRolePolicyDocument=trust)
@@ -96,7 +69,9 @@ def failing(error="Odd", **more):
 
 
 def test_a_task_sends_its_payload_and_has_the_functions_result(machines):
-    output = machines.output({"A": task({"a": "{% $states.input.a %}"}, Output="{% $states.result.Payload.event %}", End=True)}, {"a": 1})
+    output = machines.output(
+        {"A": task({"a": "{% $states.input.a %}"}, Output="{% $states.result.Payload.event %}", End=True)}, {"a": 1}
+    )
     assert output == {"a": 1}
 
 
@@ -136,17 +111,21 @@ def test_a_failed_execution_has_its_error_its_cause_and_no_output(machines):
 
 def test_retries_are_by_name_counted_and_capped(machines):
     """At 50 ms a minute, ten retries that doubled from an hour would take over an hour."""
-    retry = [{"ErrorEquals": ["Odd"], "IntervalSeconds": 60, "BackoffRate": 4, "MaxDelaySeconds": 120, "MaxAttempts": 6}]
+    retry = [
+        {"ErrorEquals": ["Odd"], "IntervalSeconds": 60, "BackoffRate": 4, "MaxDelaySeconds": 120, "MaxAttempts": 6}
+    ]
     began = time.monotonic()
     ended = machines.run({"A": failing(Retry=retry, End=True)})
     took = time.monotonic() - began
     # 60 + 5 * 120 seconds of the cloud's are 0.55 s; without the cap, or with one minute at most, it is otherwise.
-    assert ended["error"] == "Odd" and 0.55 <= took < 2.5
+    assert ended["error"] == "Odd" and 0.55 <= took < 8
     assert json.loads(ended["cause"])["errorMessage"] == "as asked"
 
 
 def test_full_jitter_draws_from_the_whole_delay(machines):
-    retry = [{"ErrorEquals": ["Odd"], "IntervalSeconds": 600, "BackoffRate": 1, "MaxAttempts": 1, "JitterStrategy": "FULL"}]
+    retry = [
+        {"ErrorEquals": ["Odd"], "IntervalSeconds": 600, "BackoffRate": 1, "MaxAttempts": 1, "JitterStrategy": "FULL"}
+    ]
     times = []
     for _ in range(8):
         began = time.monotonic()
@@ -233,12 +212,11 @@ def test_a_task_times_out(machines):
 def test_a_wait_is_as_long_as_the_clouds_clock_says(machines):
     began = time.monotonic()
     machines.run({"A": {"Type": "Wait", "Seconds": "{% 600 %}", "End": True}})
-    assert 0.5 <= time.monotonic() - began < 1.5
+    assert 0.5 <= time.monotonic() - began < 5
 
 
 def test_a_function_that_exits_has_its_name(cloud, machines):
     assert machines.run({"A": task({"exit": True}, End=True)})["error"] == "Runtime.ExitError"
-    cloud.client("iam", HUB).create_role(RoleName="dead", AssumeRolePolicyDocument=allow_assume({"Service": "lambda.amazonaws.com"}))
     make_function(cloud, "dead", DIE_AT_START="yes")
     dead = {**TASK, "Arguments": {"FunctionName": FUNCTION.replace("tested", "dead"), "Payload": {}}, "End": True}
     assert machines.run({"A": dead})["error"] == "Runtime.ExitError"
@@ -249,7 +227,19 @@ def test_a_function_sees_its_role_and_nothing_of_the_users(cloud, machines):
     assert environment["AWS_ENDPOINT_URL"] == cloud.url and environment["AWS_REGION"] == REGION
     assert environment["AWS_CONFIG_FILE"] == environment["AWS_SHARED_CREDENTIALS_FILE"] == "/dev/null"
     assert environment["AWS_ACCESS_KEY_ID"].startswith("ASIA") and environment["AWS_SESSION_TOKEN"]
-    wanted = ("AWS_LAMBDA_", "AWS_", "_HANDLER", "LAMBDA_TASK_ROOT", "PATH", "LANG", "LC_", "TZ", "TMPDIR", "PYTHON", "_X_AMZN")
+    wanted = (
+        "AWS_LAMBDA_",
+        "AWS_",
+        "_HANDLER",
+        "LAMBDA_TASK_ROOT",
+        "PATH",
+        "LANG",
+        "LC_",
+        "TZ",
+        "TMPDIR",
+        "PYTHON",
+        "_X_AMZN",
+    )
     assert [name for name in environment if not name.startswith(wanted)] == []
     assert not {"AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE"} & environment.keys()
 
@@ -258,7 +248,7 @@ def test_a_warm_function_answers_at_once(cloud, machines):
     function = cloud.client("lambda", HUB)
     function.invoke(FunctionName="tested", Payload=b"{}")
     times = []
-    for _ in range(5):
+    for _ in range(12):
         began = time.monotonic()
         function.invoke(FunctionName="tested", Payload=b"{}")
         times.append(time.monotonic() - began)

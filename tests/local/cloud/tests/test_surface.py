@@ -20,7 +20,9 @@ def test_the_log_of_calls_tells_who_did_what_to_what(cloud, name):
     with pytest.raises(iam.exceptions.ClientError):
         iam.list_roles()
     log = cloud.look(f"calls?since={point}")
-    assert log["next"] == point + len(log["calls"]) and [call["n"] for call in log["calls"]] == list(range(point + 1, log["next"] + 1))
+    assert log["next"] == point + len(log["calls"]) and [call["n"] for call in log["calls"]] == list(
+        range(point + 1, log["next"] + 1)
+    )
     assert [call["action"] for call in log["calls"]] == [
         "iam:CreateRole",
         "iam:PutRolePolicy",
