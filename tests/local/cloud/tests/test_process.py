@@ -31,8 +31,8 @@ def with_function(*options, **how):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_a_signal_ends_it_and_its_functions(number):
-    cloud, function = with_function()
+def test_a_signal_ends_it_and_its_functions(number, tmp_path):
+    cloud, function = with_function("--dir", str(tmp_path))
     assert alive(function)
     cloud.process.send_signal(number)
     code = cloud.process.wait(5)
@@ -40,8 +40,8 @@ def test_a_signal_ends_it_and_its_functions(number):
     assert code == (0 if number != signal.SIGKILL else -9)
 
 
-def test_a_busy_function_dies_with_a_cloud_that_is_killed():
-    cloud, function = with_function()
+def test_a_busy_function_dies_with_a_cloud_that_is_killed(tmp_path):
+    cloud, function = with_function("--dir", str(tmp_path))
     cloud.client("lambda", HUB).invoke(FunctionName="f", InvocationType="Event", Payload=b'{"sleep": 4}')
     time.sleep(0.3)
     cloud.process.kill()
