@@ -22,14 +22,24 @@ fn with(field: &str, value: Value) -> Value {
 }
 
 fn labels(count: usize) -> Value {
-    (0..count).map(|i| (format!("l{i}"), json!("v"))).collect::<serde_json::Map<_, _>>().into()
+    (0..count)
+        .map(|i| (format!("l{i}"), json!("v")))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
 /// Requests on which both must agree; which way, the parser's own tests say.
 fn requests() -> Vec<Value> {
     let subnet = |i: usize| format!("subnet-0123456789abcde0{i}");
     let subnets = |count: usize| json!((0..count).map(subnet).collect::<Vec<_>>());
-    let mut all = vec![json!(null), json!([]), json!("x"), json!({}), least(), json!({ "clusterArn": least()["clusterArn"] })];
+    let mut all = vec![
+        json!(null),
+        json!([]),
+        json!("x"),
+        json!({}),
+        least(),
+        json!({ "clusterArn": least()["clusterArn"] }),
+    ];
     let cluster = |arn: &str| with("clusterArn", json!(arn));
     let long = format!("arn:aws:eks:us-west-2:222222222222:cluster/{}", "x".repeat(101));
     all.extend([
@@ -44,7 +54,10 @@ fn requests() -> Vec<Value> {
         cluster(&long),
         with("clusterArn", json!(5)),
         with("clusterArn", json!(null)),
-        with("workspaceArn", json!("arn:aws:aps:us-west-2:333333333333:workspace/ws-")),
+        with(
+            "workspaceArn",
+            json!("arn:aws:aps:us-west-2:333333333333:workspace/ws-"),
+        ),
         with("workspaceArn", json!("arn:aws:aps:us-west-2:333333333333:scraper/s-1")),
         with("unknown", json!(1)),
         with("onFailure", json!("UNDO")),
@@ -114,12 +127,21 @@ fn what_no_schema_can_say_the_parser_refuses() {
     let schema = jsonschema::validator_for(&schema()).unwrap();
     for request in [
         // Two fields together.
-        with("workspaceArn", json!("arn:aws:aps:eu-west-1:333333333333:workspace/ws-1")),
+        with(
+            "workspaceArn",
+            json!("arn:aws:aps:eu-west-1:333333333333:workspace/ws-1"),
+        ),
         // A language within a string.
         with("scrapeConfiguration", json!("scrape_configs: [")),
-        with("scrapeConfiguration", json!("scrape_configs: [{job_name: a, scrape_interval: 1s}]")),
+        with(
+            "scrapeConfiguration",
+            json!("scrape_configs: [{job_name: a, scrape_interval: 1s}]"),
+        ),
     ] {
-        assert!(schema.is_valid(&request) && Request::parse(&request).is_err(), "{request}");
+        assert!(
+            schema.is_valid(&request) && Request::parse(&request).is_err(),
+            "{request}"
+        );
     }
 }
 

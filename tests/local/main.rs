@@ -109,13 +109,17 @@ async fn run(command: Command) -> Result<bool> {
         Command::Bench { json, rounds } => {
             let (project, report) = (Project::here()?, Report::new());
             project.build(&["ampxa", "do-nothing"], &report)?;
-            let measured = bench::run(&bench::Options {
+            let options = bench::Options {
                 json,
                 rounds,
                 python: project.python(&report)?.interpreter(),
                 release_dir: project.release_dir(),
                 steps: project.steps()?,
-            })?;
+            };
+            // A thread of its own, so that a signal is heard while it measures.
+            let (sender, receiver) = tokio::sync::oneshot::channel();
+            std::thread::spawn(move || sender.send(bench::run(&options)));
+            let measured = receiver.await??;
             if json {
                 println!("{:#}", measured.to_json());
             } else {

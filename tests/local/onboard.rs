@@ -239,10 +239,25 @@ fn calls(cloud: &Cloud) -> Result<Value> {
         let (Some((_, step)), Some(action)) = (session, call["action"].as_str()) else {
             continue;
         };
-        let actions = counts.entry(step).or_insert_with(|| json!({}));
+        let actions = counts.entry(step_of(step)).or_insert_with(|| json!({}));
         actions[action] = json!(actions[action].as_u64().unwrap_or(0) + 1);
     }
     Ok(counts.into())
+}
+
+/// `check-cluster`, of a session so named or of the function `CheckCluster-1A2B3C`.
+fn step_of(session: &str) -> String {
+    if session.starts_with(|c: char| c.is_ascii_lowercase()) {
+        return session.to_owned();
+    }
+    let words = session.split('-').next().unwrap_or_default().chars();
+    let kebab = words.flat_map(|c| {
+        c.is_ascii_uppercase()
+            .then_some('-')
+            .into_iter()
+            .chain([c.to_ascii_lowercase()])
+    });
+    kebab.skip(1).collect()
 }
 
 fn tell(document: &Value, before: &[Option<Value>; 2], samples: &[Value]) {

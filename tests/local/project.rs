@@ -105,7 +105,7 @@ impl Project {
     /// Safe to call from several processes at once.
     ///
     /// # Errors
-    /// When there is no Python 3.10 or newer, or a package cannot be had.
+    /// When there is no Python 3.11 or newer, or a package cannot be had.
     pub fn python(&self, report: &Report) -> Result<Python> {
         let requirements = self.root.join("tests/local/cloud/requirements.txt");
         let wanted = fs::read_to_string(&requirements)?;
@@ -123,7 +123,7 @@ impl Project {
         run(
             Command::new("python3").args(["-m", "venv"]).arg(&venv),
             &log,
-            "python3 -m venv failed. Python 3.10 or newer with its venv module is needed (Debian: python3-venv)",
+            "python3 -m venv failed. Python 3.11 or newer with its venv module is needed (Debian: python3-venv)",
         )?;
         run(
             Command::new(venv.join("bin/python"))

@@ -1,0 +1,84 @@
+//! An AWS that refuses every call at once, and remembers the calls.
+
+use super::http::{self, Request, Server};
+use std::{
+    io, mem,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// What STS answers somebody who may not assume a role (STS API reference, "Common Errors").
+const ACCESS_DENIED: &[u8] = br#"<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
+  <Error>
+    <Type>Sender</Type>
+    <Code>AccessDenied</Code>
+    <Message>User: arn:aws:sts::111111111111:assumed-role/bench/bench is not authorized to perform: sts:AssumeRole</Message>
+  </Error>
+  <RequestId>00000000-0000-4000-8000-000000000000</RequestId>
+</ErrorResponse>
+"#;
+
+/// The signed call that every step but the first begins with.
+pub const ASSUME_ROLE: &str = "signed AssumeRole";
+
+/// The stand-in for AWS. It ends when it is dropped.
+#[derive(Debug)]
+pub struct Aws {
+    server: Server,
+    calls: Arc<Mutex<Vec<String>>>,
+}
+
+impl Aws {
+    /// Starts it on a free port.
+    pub fn start() -> io::Result<Self> {
+        let calls = Arc::<Mutex<Vec<String>>>::default();
+        let heard = Arc::clone(&calls);
+        let server = Server::start(move |request, connection| {
+            let call = name(&request);
+            heard.lock().unwrap_or_else(PoisonError::into_inner).push(call);
+            let kind = [("content-type", "text/xml"), ("x-amzn-requestid", "bench")];
+            http::answer(connection, "403 Forbidden", &kind, ACCESS_DENIED)
+        })?;
+        Ok(Self { server, calls })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.server.address
+    }
+
+    /// The calls since this was last asked, [`ASSUME_ROLE`] or a description.
+    pub fn take_calls(&self) -> Vec<String> {
+        mem::take(&mut *self.calls.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn name(request: &Request) -> String {
+    let signed = request
+        .header("authorization")
+        .is_some_and(|value| value.starts_with("AWS4-HMAC-SHA256 ") && value.contains("/sts/aws4_request"));
+    let body = String::from_utf8_lossy(&request.body);
+    if signed && body.split('&').any(|field| field == "Action=AssumeRole") {
+        ASSUME_ROLE.to_owned()
+    } else {
+        format!("{} {body}", request.line)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(authorization: &str) -> String {
+        let text =
+            format!("POST / HTTP/1.1\r\nauthorization: {authorization}\r\ncontent-length: 17\r\n\r\nAction=AssumeRole");
+        name(&Request::read(&mut text.as_bytes()).unwrap().unwrap())
+    }
+
+    #[test]
+    fn only_a_signed_call_counts_as_one() {
+        let scope = "AWS4-HMAC-SHA256 Credential=A/20260101/us-west-2/sts/aws4_request, Signature=0";
+        assert_eq!(call(scope), ASSUME_ROLE);
+        assert_eq!(call(""), "POST / HTTP/1.1 Action=AssumeRole");
+    }
+}

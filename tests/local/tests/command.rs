@@ -1,0 +1,170 @@
+//! The commands as a person or a script runs them: what they print, and that nothing stays behind.
+
+use serde_json::Value;
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+fn local(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_local"));
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// The processes that descend from one, by the parents that `/proc` names.
+fn descendants(of: u32) -> Vec<u32> {
+    let parent = |pid: u32| -> Option<u32> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+    };
+    let all: Vec<u32> = fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    let mut found = vec![of];
+    let mut i = 0;
+    while i < found.len() {
+        let one = found[i];
+        found.extend(all.iter().copied().filter(|pid| parent(*pid) == Some(one)));
+        i += 1;
+    }
+    found.split_off(1)
+}
+
+fn alive(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')')
+        .is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
+}
+
+/// Starts `up`, waits until it is ready, has a look at its processes, ends it by a signal, and
+/// finds none of them left.
+fn nothing_is_left_after(signal: &str) {
+    let mut up = local(&["up"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(up.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap() == "ready"), "no line ready");
+    let exports: Vec<String> = lines
+        .by_ref()
+        .map(Result::unwrap)
+        .take_while(|line| line.starts_with("export "))
+        .collect();
+    for name in [
+        "AWS_ENDPOINT_URL=http://127.0.0.1:",
+        "AWS_ACCESS_KEY_ID=111111111111",
+        "AWS_DEFAULT_REGION=us-west-2",
+    ] {
+        assert!(
+            exports.iter().any(|line| line.contains(name)),
+            "no {name} in {exports:?}"
+        );
+    }
+    let started = descendants(up.id());
+    assert!(!started.is_empty(), "up has no process of its own");
+    kill(&up, signal);
+    up.wait().unwrap();
+    let end = Instant::now() + Duration::from_secs(20);
+    while started.iter().any(|pid| alive(*pid)) {
+        assert!(Instant::now() < end, "processes left after SIG{signal}");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn kill(child: &Child, signal: &str) {
+    let sent = Command::new("kill")
+        .args([&format!("-{signal}"), &child.id().to_string()])
+        .status();
+    assert!(sent.unwrap().success());
+}
+
+#[test]
+fn onboard_prints_one_document_and_nothing_else() {
+    let mut run = local(&["onboard", "--json", "--minute", "0.05"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut output, mut progress) = (String::new(), String::new());
+    run.stdout.take().unwrap().read_to_string(&mut output).unwrap();
+    run.stderr.take().unwrap().read_to_string(&mut progress).unwrap();
+    assert!(run.wait().unwrap().success(), "{progress}");
+    let document: Value = serde_json::from_str(&output).unwrap();
+    assert_eq!(document["status"], "SUCCEEDED");
+    let text = |pointer: &str| {
+        document
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_else(|| panic!("no {pointer}"))
+    };
+    assert!(text("/executionArn").contains(":execution:ampxa-onboard:"));
+    assert_eq!(text("/output/scraperArn"), text("/scraperArn"));
+    assert!(text("/workspaceArn").contains(":333333333333:workspace/"));
+    for (side, account) in [("source", "222222222222"), ("target", "333333333333")] {
+        assert_eq!(text(&format!("/roles/{side}/accountId")), account);
+        assert_eq!(
+            text(&format!("/output/{side}RoleArn")),
+            text(&format!("/roles/{side}/arn"))
+        );
+        assert!(
+            document["roles"][side]["trustPolicy"]
+                .to_string()
+                .contains(text("/scraperArn"))
+        );
+        assert!(!document["roles"][side]["policies"].as_array().unwrap().is_empty());
+    }
+    for time in ["wall", "activation", "pollLag", "overhead"] {
+        assert!(document["seconds"][time].is_number(), "no {time}");
+    }
+    assert!(!document["samples"].as_array().unwrap().is_empty());
+    for state in [
+        "Check request",
+        "Ensure target role",
+        "Patch trust policies",
+        "SUCCEEDED",
+    ] {
+        assert!(
+            progress.contains(state),
+            "the progress does not tell {state}:\n{progress}"
+        );
+    }
+}
+
+#[test]
+fn nothing_is_left_after_ctrl_c() {
+    nothing_is_left_after("INT");
+}
+
+#[test]
+fn nothing_is_left_after_terminate() {
+    nothing_is_left_after("TERM");
+}
+
+#[test]
+fn nothing_is_left_after_a_kill() {
+    nothing_is_left_after("KILL");
+}
+
+#[test]
+fn a_bad_argument_says_what_would_be_right() {
+    let answer = local(&["onboard", "--minute", "0"]).output().unwrap();
+    assert_eq!(answer.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&answer.stderr);
+    assert!(said.contains("from 0.01 to 60"), "{said}");
+}
+
+#[test]
+fn a_taken_port_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let answer = local(&["up", "--port", &port]).output().unwrap();
+    assert!(!answer.status.success());
+    let said = String::from_utf8_lossy(&answer.stderr);
+    assert!(said.contains(&port), "{said}");
+}
