@@ -54,7 +54,7 @@ pub struct Known {
 /// What became of a role.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Ensured {
-    /// Whether this call made it.
+    /// Whether this execution made it.
     pub made: bool,
     /// What this call put right in a role it found.
     pub repaired: Vec<&'static str>,
@@ -117,15 +117,21 @@ pub fn tags<K>(task: &Task<K>) -> BTreeMap<String, String> {
 /// `Conflict` when a role of this name is not ours; `NotVisibleYet` when IAM does not see yet
 /// what was just made; and as AWS answers.
 pub async fn ensure(iam: &Client, role: &Role) -> Result<Ensured, Error> {
-    let Some(found) = find(iam, role).await? else {
-        create(iam, role).await?;
-        put_permissions(iam, role).await?;
-        attach_managed_policy(iam, role).await?;
-        return Ok(Ensured {
-            made: true,
-            repaired: Vec::new(),
-        });
+    let found = match find(iam, role).await? {
+        Some(found) => found,
+        None if create(iam, role).await? => {
+            put_permissions(iam, role).await?;
+            attach_managed_policy(iam, role).await?;
+            return Ok(Ensured {
+                made: true,
+                repaired: Vec::new(),
+            });
+        }
+        // Another execution made it in between.
+        None => find(iam, role).await?.ok_or_else(|| not_visible(role))?,
     };
+    // A step that died after it made the role finds it, and goes on.
+    let made = tag(&found, MADE_BY_TAG) == Some(&role.made_by);
     let mut repaired = Vec::new();
     if !trusts(&found, &role.shut) && !role.open.as_ref().is_some_and(|open| trusts(&found, open)) {
         write_trust(iam, &role.name, &role.shut).await?;
@@ -157,7 +163,10 @@ pub async fn ensure(iam: &Client, role: &Role) -> Result<Ensured, Error> {
         attach_managed_policy(iam, role).await?;
         repaired.push("managed policy");
     }
-    Ok(Ensured { made: false, repaired })
+    if made {
+        repaired.clear();
+    }
+    Ok(Ensured { made, repaired })
 }
 
 /// Writes a trust policy, unless the role has it, and reads it back.
@@ -167,13 +176,12 @@ pub async fn ensure(iam: &Client, role: &Role) -> Result<Ensured, Error> {
 /// # Errors
 /// `NotVisibleYet` while IAM shows the old one, or no role; `Conflict` when the role is not ours.
 pub async fn patch_trust(iam: &Client, role: &Role, trust: &Value) -> Result<bool, Error> {
-    let absent = || Error::NotVisibleYet(format!("IAM shows no role {} to patch.", role.name));
-    let found = find(iam, role).await?.ok_or_else(absent)?;
+    let found = find(iam, role).await?.ok_or_else(|| not_visible(role))?;
     if trusts(&found, trust) {
         return Ok(false);
     }
     write_trust(iam, &role.name, trust).await?;
-    let found = find(iam, role).await?.ok_or_else(absent)?;
+    let found = find(iam, role).await?.ok_or_else(|| not_visible(role))?;
     if trusts(&found, trust) {
         return Ok(true);
     }
@@ -211,18 +219,32 @@ async fn find(iam: &Client, role: &Role) -> Result<Option<types::Role>, Error> {
     }
 }
 
-async fn create(iam: &Client, role: &Role) -> Result<(), Error> {
+/// Makes the role; `false` when there is one of its name.
+async fn create(iam: &Client, role: &Role) -> Result<bool, Error> {
     let mut all = role.tags.clone();
     all.insert(MADE_BY_TAG.to_owned(), role.made_by.clone());
-    iam.create_role()
+    let call = iam
+        .create_role()
         .role_name(&role.name)
         .description(&role.description)
         .assume_role_policy_document(role.shut.to_string())
         .permissions_boundary(&role.boundary)
-        .set_tags(Some(iam_tags(&all)?))
-        .send()
-        .await?;
-    Ok(())
+        .set_tags(Some(iam_tags(&all)?));
+    match call.send().await {
+        Ok(_) => Ok(true),
+        Err(error)
+            if error
+                .as_service_error()
+                .is_some_and(|e| e.is_entity_already_exists_exception()) =>
+        {
+            Ok(false)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn not_visible(role: &Role) -> Error {
+    Error::NotVisibleYet(format!("IAM does not show the role {} yet.", role.name))
 }
 
 async fn write_trust(iam: &Client, name: &str, trust: &Value) -> Result<(), Error> {

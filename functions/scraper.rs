@@ -30,6 +30,8 @@ pub struct Found {
     status: String,
     #[serde(skip)]
     role_arn: String,
+    #[serde(skip)]
+    made_by: Option<String>,
 }
 
 /// What the state machine knows when it asks for a scraper.
@@ -62,7 +64,7 @@ pub struct Scraper {
     pub status: String,
     /// AMP's reason, where it gives one.
     pub status_reason: Option<String>,
-    /// Whether this call made it.
+    /// Whether this execution made it.
     pub made: bool,
     /// What a person has yet to do.
     pub warnings: Vec<String>,
@@ -108,6 +110,7 @@ pub fn own(scrapers: &[ScraperSummary], pair: &Pair) -> Result<Option<Found>, Er
                 scraper_arn: arn.to_owned(),
                 status: status.to_string(),
                 role_arn: scraper.role_arn().to_owned(),
+                made_by: tag(MADE_BY_TAG).cloned(),
             }))
         }
         status => Err(Error::NotReady(format!(
@@ -149,7 +152,8 @@ pub async fn create(amp: &Client, task: &Task<Plan>) -> Result<Scraper, Error> {
             scraper_arn: found.scraper_arn,
             status: found.status,
             status_reason: None,
-            made: false,
+            // A step that died after it made the scraper finds it, and goes on.
+            made: found.made_by.as_ref() == Some(&task.execution),
         });
     }
     let yaml = match &request.scrape_configuration {
