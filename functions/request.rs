@@ -1,405 +1,751 @@
-//! What a person, an event or an account vending asks for: one cluster, one workspace, and whatever
-//! they want to choose themselves.
+//! The request: what a person asks for, parsed into types, completed, and refused by field.
 
 use crate::{
     arn::{ClusterArn, WorkspaceArn},
     error::Error,
     scrape_configuration,
 };
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::{collections::BTreeMap, collections::HashSet, str::FromStr};
 
-/// Subnets and security groups that CreateScraper takes of each (AMP API reference).
-const MOST_OF_EACH: usize = 5;
-/// The longest alias (AMP API reference, ScraperAlias).
-const LONGEST_ALIAS: usize = 100;
-/// Tags a request may give: AWS takes 50 a resource, and some are ours.
-const MOST_TAGS: usize = 40;
-/// Labels a request may give.
-const MOST_LABELS: usize = 32;
-/// The longest value of a label, in bytes.
-const LONGEST_LABEL: usize = 1024;
-/// Minutes within which the wait for the scraper may end. About 20 are usual.
-const ACTIVATION_TIMEOUT: std::ops::RangeInclusive<u32> = 1..=240;
+/// The least request that works, for messages.
+const LEAST: &str = r#"{"clusterArn": "…", "workspaceArn": "…"}"#;
 
-/// A request: parsed, valid in itself, with its defaults.
+/// The fields, in the order of [`Request`].
+const FIELDS: [&str; 11] = [
+    "clusterArn",
+    "workspaceArn",
+    "subnetIds",
+    "securityGroupIds",
+    "alias",
+    "scrapeConfiguration",
+    "externalLabels",
+    "tags",
+    "patchTrust",
+    "clusterAccess",
+    "activationTimeoutMinutes",
+];
+
+/// What one execution is asked to do, with its defaults filled in.
 ///
-/// The state machine carries it from step to step as JSON, and each step parses it again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+/// Made by [`Request::parse`] only. Its JSON form parses to the same request again, so that it can
+/// travel through the state machine and be read by every step with the same code. The same limits
+/// stand in `statemachine/request.schema.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Request {
-    /// The cluster to scrape. Its account is the source account.
+    /// The EKS cluster to scrape. Required.
     pub cluster_arn: ClusterArn,
-    /// The workspace to write to. Its account is the target account, which may be the source account.
+    /// The AMP workspace that receives the samples. Required; in the cluster's Region and
+    /// partition (AMP user guide, cross-account collectors).
     pub workspace_arn: WorkspaceArn,
-    /// One subnet a zone, in two to five zones of the cluster's VPC; picked from the cluster's own when absent.
+    /// The subnets the scraper is put into: 1 to 5, each once (AMP API, EksConfiguration). Absent:
+    /// chosen from the cluster's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subnet_ids: Option<Vec<String>>,
-    /// Up to five security groups of the cluster's VPC; the cluster's own when absent.
+    /// The scraper's security groups: 1 to 5, each once (AMP API, EksConfiguration). Absent: the
+    /// cluster's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub security_group_ids: Option<Vec<String>>,
-    /// The scraper's alias.
+    /// The scraper's name for people: 1 to 100 letters, digits, `-`, `.` and `_`, a letter or a
+    /// digit first (AMP API, ScraperAlias).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alias: Option<String>,
-    /// The scrape configuration in YAML; AMP's default one when absent.
+    /// The scrape configuration: YAML, at most 64 KiB, decoded if it came as base64. Absent: AMP's
+    /// default. It keeps AMP's rules and can be completed ([`scrape_configuration::complete`]).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scrape_configuration: Option<String>,
-    /// Labels for every sample, beside `clusterArn`, `cluster`, `accountId` and `region`.
-    #[serde(default, deserialize_with = "or_default")]
+    /// Labels for every sample, beside and before those of [`scrape_configuration::labels`]: at
+    /// most 32, named as in Prometheus' data model, values at most 1,024 bytes without control
+    /// characters (the limits are ours, well within AMP's).
     pub external_labels: BTreeMap<String, String>,
-    /// Tags for the scraper and both roles.
-    #[serde(default, deserialize_with = "or_default")]
+    /// Tags for what is made: at most 40, so that ours fit in the 50 of AMP and IAM. Keys of 1 to
+    /// 128 characters, values of at most 256: letters, digits, spaces and `_.:/=+-@` (IAM user
+    /// guide, tag rules, the narrower of the two).
     pub tags: BTreeMap<String, String>,
-    /// When the trust policies are opened to the scraper.
-    #[serde(default, deserialize_with = "or_default")]
+    /// When the trust policies are first given the scraper's ARN.
     pub patch_trust: PatchTrust,
     /// Who lets the scraper into the cluster.
-    #[serde(default, deserialize_with = "or_default")]
     pub cluster_access: ClusterAccess,
-    /// Minutes after which a scraper that is not ACTIVE is given up: 1 to 240.
-    #[serde(default = "sixty", deserialize_with = "or_sixty")]
+    /// Minutes to wait for the scraper to become ACTIVE: 1 to 240, 60 unless said otherwise.
+    /// About 20 are usual.
     pub activation_timeout_minutes: u32,
 }
 
-/// When the trust policies are opened to the scraper.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// When the trust policies are first given the scraper's ARN.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum PatchTrust {
-    /// When the scraper is ACTIVE.
+    /// Once the scraper is ACTIVE.
     #[default]
     Final,
-    /// As soon as the scraper's ARN is known, and again when it is ACTIVE.
+    /// As soon as the scraper is made, and once more when it is ACTIVE.
     Early,
 }
 
 /// Who lets the scraper into the cluster.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum ClusterAccess {
-    /// AMP does, by an access entry: the cluster's authentication mode must allow it.
+    /// AMP, by an access entry: the cluster's authentication mode must know them.
     #[default]
     Automatic,
-    /// A person does, where the mode is CONFIG_MAP.
+    /// A person, by the `aws-auth` ConfigMap.
     Manual,
 }
 
-/// `null` is as good as absent.
-fn or_default<'de, D: serde::Deserializer<'de>, T: Default + Deserialize<'de>>(from: D) -> Result<T, D::Error> {
-    Ok(Option::deserialize(from)?.unwrap_or_default())
-}
-
-fn or_sixty<'de, D: serde::Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
-    Ok(Option::deserialize(from)?.unwrap_or_else(sixty))
-}
-
-fn sixty() -> u32 {
-    60
-}
-
 impl Request {
-    /// Reads a request, and refuses one that cannot be right.
+    /// Reads a request, or says of the first field that is wrong what would be right.
+    ///
+    /// An optional field that is `null` counts as absent. Parsing a parsed request's JSON form
+    /// gives the same request.
     ///
     /// # Errors
-    /// `InvalidRequest`; its message begins with the field's path and says what would be right.
+    /// `InvalidRequest`, its message beginning with the field's path, as `subnetIds[2]: …`.
     pub fn parse(value: &Value) -> Result<Self, Error> {
-        let Value::Object(fields) = value else {
-            let least = r#"expected a JSON object, at least {"clusterArn": "…", "workspaceArn": "…"}"#;
-            return Err(Error::invalid("request", least));
-        };
-        for field in ["clusterArn", "workspaceArn"] {
-            if fields.get(field).is_none_or(Value::is_null) {
-                return Err(Error::invalid(field, "is missing; expected an ARN"));
-            }
-        }
-        let mut request: Self = serde_path_to_error::deserialize(value).map_err(|error| {
-            let path = match error.path().to_string() {
-                root if root == "." => "request".to_owned(),
-                path => path,
+        let Value::Object(object) = value else {
+            let hint = match value {
+                Value::String(_) => "; give the JSON itself, not a string that holds it",
+                _ => "",
             };
-            Error::invalid(&path, error.inner())
-        })?;
-        request.scrape_configuration = match request.scrape_configuration {
-            Some(text) => Some(scrape_configuration::decode(&text)?),
+            return Err(Error::invalid(
+                "request",
+                format!("expected an object, at least {LEAST}, not {}{hint}", kind(value)),
+            ));
+        };
+        if let Some(name) = object.keys().find(|name| !FIELDS.contains(&name.as_str())) {
+            return Err(unknown(name));
+        }
+        let fields = Fields(object);
+        let cluster_arn: ClusterArn =
+            fields.arn("clusterArn", "arn:<partition>:eks:<region>:<account>:cluster/<name>")?;
+        let workspace_arn: WorkspaceArn = fields.arn(
+            "workspaceArn",
+            "arn:<partition>:aps:<region>:<account>:workspace/ws-<id>",
+        )?;
+        same_place(&cluster_arn, &workspace_arn)?;
+        let external_labels = external_labels(fields.texts("externalLabels")?)?;
+        let scrape_configuration = match fields.text("scrapeConfiguration")? {
+            Some(text) => {
+                let yaml = scrape_configuration::decode(text, "scrapeConfiguration")?;
+                // Whether it can be completed is known here, before anything is made.
+                let labels = scrape_configuration::labels(&cluster_arn, &external_labels);
+                scrape_configuration::complete(&yaml, &labels)?;
+                Some(yaml)
+            }
             None => None,
         };
-        request.check()?;
-        Ok(request)
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        let (cluster, workspace) = (&self.cluster_arn, &self.workspace_arn);
-        if cluster.partition() != workspace.partition() || cluster.region() != workspace.region() {
-            return Err(Error::invalid(
-                "workspaceArn",
-                format!(
-                    "the workspace is in {} and the cluster in {}; a scraper connects them within one Region only",
-                    workspace.region(),
-                    cluster.region()
-                ),
-            ));
-        }
-        check_ids("subnetIds", "subnet-", self.subnet_ids.as_deref())?;
-        check_ids("securityGroupIds", "sg-", self.security_group_ids.as_deref())?;
-        if let Some(alias) = &self.alias {
-            check_alias(alias)?;
-        }
-        if let Some(yaml) = &self.scrape_configuration {
-            scrape_configuration::check(yaml)?;
-        }
-        check_labels(&self.external_labels)?;
-        check_tags(&self.tags)?;
-        if !ACTIVATION_TIMEOUT.contains(&self.activation_timeout_minutes) {
-            let (least, most) = (ACTIVATION_TIMEOUT.start(), ACTIVATION_TIMEOUT.end());
-            let why = format!("{} is not from {least} to {most}", self.activation_timeout_minutes);
-            return Err(Error::invalid("activationTimeoutMinutes", why));
-        }
-        Ok(())
+        Ok(Self {
+            cluster_arn,
+            workspace_arn,
+            subnet_ids: fields.ids("subnetIds", "subnet-")?,
+            security_group_ids: fields.ids("securityGroupIds", "sg-")?,
+            alias: fields.text("alias")?.map(alias).transpose()?,
+            scrape_configuration,
+            external_labels,
+            tags: tags(fields.texts("tags")?)?,
+            patch_trust: fields.choice(
+                "patchTrust",
+                [("FINAL", PatchTrust::Final), ("EARLY", PatchTrust::Early)],
+            )?,
+            cluster_access: fields.choice(
+                "clusterAccess",
+                [
+                    ("AUTOMATIC", ClusterAccess::Automatic),
+                    ("MANUAL", ClusterAccess::Manual),
+                ],
+            )?,
+            activation_timeout_minutes: fields.whole("activationTimeoutMinutes", 1, 240)?.unwrap_or(60),
+        })
     }
 }
 
-/// Ids of EC2's: a prefix and 8 or 17 hex digits, none twice.
-fn check_ids(field: &str, prefix: &str, ids: Option<&[String]>) -> Result<(), Error> {
-    let Some(ids) = ids else { return Ok(()) };
-    if !(1..=MOST_OF_EACH).contains(&ids.len()) {
-        return Err(Error::invalid(
-            field,
-            format!("{} ids are given; expected 1 to {MOST_OF_EACH}", ids.len()),
-        ));
+/// Cluster, scraper and workspace are in one Region and one partition.
+fn same_place(cluster: &ClusterArn, workspace: &WorkspaceArn) -> Result<(), Error> {
+    let differ = |what: &str, its: &str, clusters: &str| {
+        Error::invalid(
+            "workspaceArn",
+            format!(
+                "the workspace is in the {what} {its}, the cluster in the {what} {clusters}; \
+                 AMP scrapes only into a workspace of the cluster's own {what}"
+            ),
+        )
+    };
+    if cluster.partition() != workspace.partition() {
+        let (its, clusters) = (workspace.partition().as_str(), cluster.partition().as_str());
+        return Err(differ("partition", its, clusters));
     }
-    let mut seen = BTreeSet::new();
-    for (i, id) in ids.iter().enumerate() {
-        let hex =
-            |rest: &str| matches!(rest.len(), 8 | 17) && rest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if !id.strip_prefix(prefix).is_some_and(hex) {
-            let why = format!("{:?} is no id; expected {prefix} and 8 or 17 hex digits", shown(id));
-            return Err(Error::invalid(&format!("{field}[{i}]"), why));
-        }
-        if !seen.insert(id) {
-            return Err(Error::invalid(&format!("{field}[{i}]"), format!("{id} is given twice")));
-        }
+    if cluster.region() != workspace.region() {
+        return Err(differ("Region", workspace.region(), cluster.region()));
     }
     Ok(())
 }
 
-fn check_alias(alias: &str) -> Result<(), Error> {
-    let good = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-    let right = alias.starts_with(|c: char| c.is_ascii_alphanumeric()) && alias.chars().all(good);
-    if right && alias.len() <= LONGEST_ALIAS {
-        return Ok(());
-    }
-    let why = format!(
-        "{:?} is no alias; expected at most {LONGEST_ALIAS} letters, digits, '-', '.' and '_', a letter or digit first",
-        shown(alias)
-    );
-    Err(Error::invalid("alias", why))
+fn alias(text: &str) -> Result<String, Error> {
+    let valid = text.len() <= 100
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
+    valid.then(|| text.to_owned()).ok_or_else(|| {
+        let right = "expected 1 to 100 letters, digits, \"-\", \".\" and \"_\", a letter or a digit first";
+        Error::invalid("alias", format!("{} is no alias; {right}", shown(text)))
+    })
 }
 
-/// Label names are Prometheus'; those that begin with `__` are its own.
-fn check_labels(labels: &BTreeMap<String, String>) -> Result<(), Error> {
-    if labels.len() > MOST_LABELS {
+fn external_labels(labels: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Error> {
+    const FIELD: &str = "externalLabels";
+    if labels.len() > 32 {
         return Err(Error::invalid(
-            "externalLabels",
-            format!("{} are given; at most {MOST_LABELS} are taken", labels.len()),
+            FIELD,
+            format!("{} labels; at most 32 are possible", labels.len()),
         ));
     }
-    for (name, value) in labels {
-        let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        let begins = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && !name.starts_with("__");
-        if !begins || !name.chars().all(word) || name.len() > LONGEST_LABEL {
-            let why = format!(
-                "{:?} is no label name; expected letters, digits and '_', no digit and no '__' first",
-                shown(name)
-            );
-            return Err(Error::invalid("externalLabels", why));
+    for (name, value) in &labels {
+        let path = member(FIELD, name);
+        if !scrape_configuration::is_label_name(name) || name.starts_with("__") || name.len() > 128 {
+            let right = "expected at most 128 letters, digits and \"_\", no digit first, not \"__\" at its beginning";
+            return Err(Error::invalid(&path, format!("no label name; {right}")));
         }
-        if value.len() > LONGEST_LABEL || value.chars().any(char::is_control) {
-            let why = format!("expected at most {LONGEST_LABEL} bytes without control characters");
-            return Err(Error::invalid(&format!("externalLabels.{name}"), why));
+        if value.len() > 1024 {
+            let why = format!("its value has {} bytes; at most 1,024 are possible", value.len());
+            return Err(Error::invalid(&path, why));
         }
+        no_control(&path, value)?;
     }
-    Ok(())
+    Ok(labels)
 }
 
-/// Tags that both IAM and AMP take (IAM user guide, "Rules for tagging"; AMP API reference).
-fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), Error> {
-    let allowed = |c: char| c.is_alphanumeric() || c == ' ' || "_.:/=+-@".contains(c);
-    if tags.len() > MOST_TAGS {
+fn tags(tags: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Error> {
+    const FIELD: &str = "tags";
+    const RIGHT: &str = "expected letters, digits, spaces and \"_.:/=+-@\"";
+    if tags.len() > 40 {
         return Err(Error::invalid(
-            "tags",
-            format!("{} are given; at most {MOST_TAGS} are taken", tags.len()),
+            FIELD,
+            format!("{} tags; at most 40 are possible", tags.len()),
         ));
     }
-    for (key, value) in tags {
-        if !(1..=128).contains(&key.chars().count()) || !key.chars().all(allowed) {
-            let why = format!(
-                "{:?} is no tag key; expected 1 to 128 letters, digits, spaces and _.:/=+-@",
-                shown(key)
-            );
-            return Err(Error::invalid("tags", why));
-        }
+    let taggable = |text: &str| text.chars().all(|c| c.is_alphanumeric() || " _.:/=+-@".contains(c));
+    let mut seen = HashSet::new();
+    for (key, value) in &tags {
+        let path = member(FIELD, key);
+        let refuse = |why: String| Err(Error::invalid(&path, why));
         let lower = key.to_lowercase();
-        if let Some(prefix) = ["aws:", "ampxa:"].into_iter().find(|prefix| lower.starts_with(prefix)) {
-            return Err(Error::invalid(
-                &format!("tags.{key}"),
-                format!("keys that begin with {prefix} are reserved"),
+        let (key_length, value_length) = (key.chars().count(), value.chars().count());
+        if !(1..=128).contains(&key_length) {
+            return refuse(format!("the key has {key_length} characters; 1 to 128 are possible"));
+        }
+        if value_length > 256 {
+            return refuse(format!(
+                "the value has {value_length} characters; at most 256 are possible"
             ));
         }
-        if value.chars().count() > 256 || !value.chars().all(allowed) {
-            let why = "expected at most 256 letters, digits, spaces and _.:/=+-@";
-            return Err(Error::invalid(&format!("tags.{key}"), why));
+        if !taggable(key) {
+            return refuse(format!("the key has a character that AWS refuses in a tag; {RIGHT}"));
+        }
+        if !taggable(value) {
+            return refuse(format!("the value has a character that AWS refuses in a tag; {RIGHT}"));
+        }
+        // IAM user guide, tag rules: reserved in keys and in values, in any case.
+        if lower.starts_with("aws:") || value.to_lowercase().starts_with("aws:") {
+            return refuse("\"aws:\" at the beginning is AWS's own; choose another".to_owned());
+        }
+        if lower.starts_with("ampxa:") {
+            return refuse("\"ampxa:\" at the beginning is this project's own; choose another".to_owned());
+        }
+        // IAM user guide, tag rules: keys that differ only in case are one key.
+        if !seen.insert(lower) {
+            return refuse("another tag's key differs from this one only in case, which IAM refuses".to_owned());
         }
     }
-    Ok(())
+    Ok(tags)
 }
 
-/// The beginning of a text, short enough for a message.
-fn shown(text: &str) -> String {
-    text.chars().take(120).collect()
+fn no_control(path: &str, text: &str) -> Result<(), Error> {
+    match text.chars().find(|c| c.is_control()) {
+        None => Ok(()),
+        Some(c) => Err(Error::invalid(
+            path,
+            format!("control character U+{:04X}; leave it out", c as u32),
+        )),
+    }
+}
+
+/// A request's object, read field by field; `null` is absent.
+struct Fields<'a>(&'a Map<String, Value>);
+
+impl<'a> Fields<'a> {
+    fn get(&self, name: &str) -> Option<&'a Value> {
+        self.0.get(name).filter(|value| !value.is_null())
+    }
+
+    fn text(&self, name: &str) -> Result<Option<&'a str>, Error> {
+        self.get(name).map(|value| text(name, value)).transpose()
+    }
+
+    fn arn<T: FromStr<Err = String>>(&self, name: &str, right: &str) -> Result<T, Error> {
+        let missing = || Error::invalid(name, format!("missing; expected {right}; the least request is {LEAST}"));
+        let text = self.text(name)?.ok_or_else(missing)?;
+        text.parse().map_err(|why| Error::invalid(name, why))
+    }
+
+    /// 1 to 5 ids of EC2, none of them twice.
+    fn ids(&self, name: &str, prefix: &str) -> Result<Option<Vec<String>>, Error> {
+        let right = format!("{prefix}0123456789abcdef0");
+        let Some(value) = self.get(name) else {
+            return Ok(None);
+        };
+        let Value::Array(items) = value else {
+            let why = format!("expected an array such as [\"{right}\"], not {}", kind(value));
+            return Err(Error::invalid(name, why));
+        };
+        if !(1..=5).contains(&items.len()) {
+            let why = format!("{} given; 1 to 5 are possible, or leave the field out", items.len());
+            return Err(Error::invalid(name, why));
+        }
+        let mut ids: Vec<String> = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            let path = format!("{name}[{index}]");
+            let id = text(&path, item)?;
+            let valid = id.strip_prefix(prefix).is_some_and(|hex| {
+                (8..=17).contains(&hex.len()) && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+            });
+            if !valid {
+                let why = format!("{} is no id; expected one such as {right}", shown(id));
+                return Err(Error::invalid(&path, why));
+            }
+            if let Some(first) = ids.iter().position(|known| known == id) {
+                let why = format!("{id} is {name}[{first}] already; name it once");
+                return Err(Error::invalid(&path, why));
+            }
+            ids.push(id.to_owned());
+        }
+        Ok(Some(ids))
+    }
+
+    fn texts(&self, name: &str) -> Result<BTreeMap<String, String>, Error> {
+        match self.get(name) {
+            None => Ok(BTreeMap::new()),
+            Some(Value::Object(object)) => object
+                .iter()
+                .map(|(key, value)| Ok((key.clone(), text(&member(name, key), value)?.to_owned())))
+                .collect(),
+            Some(other) => {
+                let why = format!(
+                    "expected an object such as {{\"team\": \"payments\"}}, not {}",
+                    kind(other)
+                );
+                Err(Error::invalid(name, why))
+            }
+        }
+    }
+
+    fn choice<T: Copy + Default>(&self, name: &str, choices: [(&str, T); 2]) -> Result<T, Error> {
+        let Some(value) = self.get(name) else {
+            return Ok(T::default());
+        };
+        let right = format!("expected \"{}\" or \"{}\"", choices[0].0, choices[1].0);
+        let Value::String(text) = value else {
+            return Err(Error::invalid(name, format!("{right}, not {}", kind(value))));
+        };
+        let found = choices.iter().find(|(word, _)| word == text);
+        let (_, choice) = found.ok_or_else(|| Error::invalid(name, format!("{} is unknown; {right}", shown(text))))?;
+        Ok(*choice)
+    }
+
+    fn whole(&self, name: &str, least: u32, most: u32) -> Result<Option<u32>, Error> {
+        let Some(value) = self.get(name) else {
+            return Ok(None);
+        };
+        let right = format!("expected a whole number from {least} to {most}");
+        let Value::Number(number) = value else {
+            return Err(Error::invalid(name, format!("{right}, not {}", kind(value))));
+        };
+        // JSON knows one kind of number: 60.0 is 60.
+        let whole = (least..=most).find(|candidate| number.as_f64() == Some(f64::from(*candidate)));
+        whole
+            .map(Some)
+            .ok_or_else(|| Error::invalid(name, format!("{number} is out of range; {right}")))
+    }
+}
+
+fn text<'a>(path: &str, value: &'a Value) -> Result<&'a str, Error> {
+    value
+        .as_str()
+        .ok_or_else(|| Error::invalid(path, format!("expected a string, not {}", kind(value))))
+}
+
+/// A value's type, in JSON's words.
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// `tags.team`, or `tags["a key that is no word"]`.
+fn member(field: &str, key: &str) -> String {
+    let word = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "_-:".contains(c));
+    if word && key.len() <= 128 {
+        format!("{field}.{key}")
+    } else {
+        format!("{field}[{}]", shown(key))
+    }
+}
+
+/// What was given, quoted, and cut when it is long.
+pub(crate) fn shown(text: &str) -> String {
+    let mut cut: String = text.chars().take(80).collect();
+    if cut.len() < text.len() {
+        cut.push('…');
+    }
+    format!("{cut:?}")
+}
+
+fn unknown(name: &str) -> Error {
+    let path = if name.chars().all(|c| c.is_ascii_alphanumeric()) && (1..=40).contains(&name.len()) {
+        name.to_owned()
+    } else {
+        shown(name)
+    };
+    let nearest = FIELDS
+        .into_iter()
+        .map(|field| (distance(name, field), field))
+        .min()
+        .filter(|(steps, _)| *steps <= 2);
+    let hint = match nearest {
+        Some((_, field)) => format!("did you mean {field}?"),
+        None => format!("the fields are {}", FIELDS.join(", ")),
+    };
+    Error::invalid(&path, format!("unknown field; {hint}"))
+}
+
+/// How many letters must be typed anew (Levenshtein's distance), case and punctuation aside.
+fn distance(left: &str, right: &str) -> usize {
+    let letters = |text: &str| -> Vec<char> {
+        let bare = text.chars().filter(|c| c.is_alphanumeric());
+        bare.take(64).map(|c| c.to_ascii_lowercase()).collect()
+    };
+    let (left, right) = (letters(left), letters(right));
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, a) in left.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in right.iter().enumerate() {
+            let replaced = diagonal + usize::from(a != b);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[right.len()]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde_json::json;
 
-    fn least() -> Value {
-        json!({
-            "clusterArn": "arn:aws:eks:us-west-2:222222222222:cluster/demo",
-            "workspaceArn": "arn:aws:aps:us-west-2:333333333333:workspace/ws-1",
-        })
-    }
-
-    fn with(field: &str, value: Value) -> Value {
-        let mut request = least();
-        request[field] = value;
+    fn with(name: &str, value: Value) -> Value {
+        let mut request = json!({
+            "clusterArn": "arn:aws:eks:us-west-2:222222222222:cluster/payments",
+            "workspaceArn": "arn:aws:aps:us-west-2:333333333333:workspace/ws-0a1b",
+        });
+        request[name] = value;
         request
     }
 
-    #[test]
-    fn the_least_request_gets_its_defaults_and_reads_back() {
-        let request = Request::parse(&least()).unwrap();
-        assert_eq!(request.patch_trust, PatchTrust::Final);
-        assert_eq!(request.activation_timeout_minutes, 60);
-        let travelled = serde_json::to_value(&request).unwrap();
-        assert_eq!(travelled["clusterAccess"], "AUTOMATIC");
-        assert_eq!(Request::parse(&travelled), Ok(request));
+    fn refused(request: &Value) -> String {
+        let error = Request::parse(request).unwrap_err();
+        assert_eq!(error.name(), "InvalidRequest");
+        error.to_string()
     }
 
     #[test]
-    fn null_is_as_good_as_absent() {
-        let mut request = least();
-        for field in [
-            "subnetIds",
-            "securityGroupIds",
-            "alias",
-            "scrapeConfiguration",
-            "externalLabels",
-            "tags",
-            "patchTrust",
-        ] {
-            request[field] = Value::Null;
-        }
-        request["activationTimeoutMinutes"] = Value::Null;
-        assert_eq!(Request::parse(&request), Request::parse(&least()));
+    fn two_arns_are_enough_and_the_defaults_can_be_seen() {
+        let request = Request::parse(&with("alias", Value::Null)).unwrap();
+        assert_eq!(
+            serde_json::to_value(&request).unwrap(),
+            json!({
+                "clusterArn": "arn:aws:eks:us-west-2:222222222222:cluster/payments",
+                "workspaceArn": "arn:aws:aps:us-west-2:333333333333:workspace/ws-0a1b",
+                "externalLabels": {},
+                "tags": {},
+                "patchTrust": "FINAL",
+                "clusterAccess": "AUTOMATIC",
+                "activationTimeoutMinutes": 60,
+            })
+        );
     }
 
     #[test]
-    fn all_partitions_and_one_account_are_accepted() {
+    fn a_request_may_stay_in_one_account_and_in_any_partition() {
         for (partition, region) in [
             ("aws", "eu-central-1"),
             ("aws-cn", "cn-north-1"),
             ("aws-us-gov", "us-gov-west-1"),
         ] {
             let request = json!({
-                "clusterArn": format!("arn:{partition}:eks:{region}:222222222222:cluster/demo"),
+                "clusterArn": format!("arn:{partition}:eks:{region}:222222222222:cluster/a"),
                 "workspaceArn": format!("arn:{partition}:aps:{region}:222222222222:workspace/ws-1"),
             });
-            assert!(Request::parse(&request).is_ok(), "{request}");
+            Request::parse(&request).unwrap();
         }
     }
 
     #[test]
-    fn a_refusal_begins_with_its_field() {
-        let subnet = |i: usize| format!("subnet-0123456789abcde0{i}");
-        let many_tags: BTreeMap<String, String> = (0..41).map(|i| (format!("k{i}"), String::new())).collect();
-        for (request, begins) in [
-            (json!(null), "request: expected a JSON object"),
-            (json!("{}"), "request: expected a JSON object"),
-            (json!([least()]), "request: expected a JSON object"),
-            (json!({}), "clusterArn: is missing"),
-            (json!({ "clusterArn": null }), "clusterArn: is missing"),
-            (json!({ "clusterArn": "x" }), "workspaceArn: is missing"),
-            (with("clusterArn", json!("x")), "clusterArn: "),
-            (with("clusterArn", json!(5)), "clusterArn: "),
+    fn a_request_travels_as_json_and_parses_to_itself() {
+        for text in [
+            include_str!("../statemachine/examples/smallest.json"),
+            include_str!("../statemachine/examples/everything.json"),
+            include_str!("../statemachine/examples/own-scrape-configuration.json"),
+            include_str!("../statemachine/examples/manual-cluster-access.json"),
+        ] {
+            let request = Request::parse(&serde_json::from_str(text).unwrap()).unwrap();
+            let json = serde_json::to_value(&request).unwrap();
+            assert_eq!(Request::parse(&json), Ok(request));
+        }
+    }
+
+    #[test]
+    fn a_refusal_begins_with_the_field_and_says_what_would_be_right() {
+        let subnet = "subnet-0123456789abcdef0";
+        let many: BTreeMap<String, String> = (0..41).map(|i| (format!("k{i}"), String::new())).collect();
+        for (request, begins, says) in [
+            (json!("{}"), "request: ", "not a string; give the JSON itself"),
+            (json!([]), "request: ", "expected an object, at least {\"clusterArn\""),
+            (json!({}), "clusterArn: missing", "cluster/<name>"),
+            (
+                json!({ "clusterArn": 1 }),
+                "clusterArn: ",
+                "expected a string, not a number",
+            ),
+            (
+                with("clusterArn", json!("payments")),
+                "clusterArn: ",
+                "expected arn:<partition>:eks:",
+            ),
+            (
+                with("workspaceArn", Value::Null),
+                "workspaceArn: missing",
+                "workspace/ws-<id>",
+            ),
             (
                 with(
                     "workspaceArn",
                     json!("arn:aws:aps:eu-west-1:333333333333:workspace/ws-1"),
                 ),
-                "workspaceArn: the workspace is in eu-west-1",
+                "workspaceArn: ",
+                "in the Region eu-west-1, the cluster in the Region us-west-2",
             ),
             (
                 with(
                     "workspaceArn",
                     json!("arn:aws-cn:aps:cn-north-1:333333333333:workspace/ws-1"),
                 ),
-                "workspaceArn: the workspace is in cn-north-1",
+                "workspaceArn: ",
+                "in the partition aws-cn, the cluster in the partition aws;",
             ),
-            (with("aliass", json!("x")), "aliass: unknown field"),
-            (with("onFailure", json!("UNDO")), "onFailure: unknown field"),
-            (with("subnetIds", json!([])), "subnetIds: 0 ids"),
             (
-                with("subnetIds", json!((0..6).map(subnet).collect::<Vec<_>>())),
-                "subnetIds: 6 ids",
+                with("cluster_arn", json!("")),
+                "\"cluster_arn\": unknown field",
+                "did you mean clusterArn?",
             ),
-            (with("subnetIds", json!([subnet(1), "subnet-XYZ"])), "subnetIds[1]: "),
-            (with("subnetIds", json!([subnet(1), subnet(1)])), "subnetIds[1]: "),
-            (with("subnetIds", json!([1])), "subnetIds[0]: "),
-            (with("securityGroupIds", json!("sg-1")), "securityGroupIds: "),
-            (with("alias", json!("")), "alias: "),
-            (with("alias", json!("a b")), "alias: "),
-            (with("alias", json!("a".repeat(101))), "alias: "),
-            (with("externalLabels", json!({ "__a": "b" })), "externalLabels: "),
-            (with("externalLabels", json!({ "a-b": "c" })), "externalLabels: "),
-            (with("externalLabels", json!({ "a": "b\nc" })), "externalLabels.a: "),
-            (with("externalLabels", json!({ "a": 1 })), "externalLabels.a: "),
-            (with("tags", json!({ "AWS:a": "b" })), "tags.AWS:a: "),
-            (with("tags", json!({ "ampxa:cluster": "b" })), "tags.ampxa:cluster: "),
-            (with("tags", json!({ "": "b" })), "tags: "),
-            (with("tags", json!({ "a": "b\"c" })), "tags.a: "),
-            (with("tags", json!(many_tags)), "tags: 41"),
-            (with("patchTrust", json!("early")), "patchTrust: unknown variant"),
-            (with("clusterAccess", json!(true)), "clusterAccess: "),
+            (
+                with("subnetIDs", json!([])),
+                "subnetIDs: unknown field",
+                "did you mean subnetIds?",
+            ),
+            (
+                with("onFailure", json!("UNDO")),
+                "onFailure: unknown field",
+                "the fields are clusterArn, ",
+            ),
+            (with("subnetIds", json!([])), "subnetIds: 0 given", "1 to 5"),
+            (
+                with("subnetIds", json!(vec![subnet; 6])),
+                "subnetIds: 6 given",
+                "1 to 5",
+            ),
+            (
+                with("subnetIds", json!([subnet, subnet])),
+                "subnetIds[1]: ",
+                "is subnetIds[0] already",
+            ),
+            (
+                with("subnetIds", json!([subnet, 7])),
+                "subnetIds[1]: ",
+                "expected a string, not a number",
+            ),
+            (
+                with("subnetIds", json!(["subnet-0123456"])),
+                "subnetIds[0]: ",
+                "such as subnet-0123456789abcdef0",
+            ),
+            (
+                with("securityGroupIds", json!("sg-1")),
+                "securityGroupIds: ",
+                "expected an array",
+            ),
+            (
+                with("securityGroupIds", json!([subnet])),
+                "securityGroupIds[0]: ",
+                "such as sg-0123456789abcdef0",
+            ),
+            (with("alias", json!("")), "alias: ", "1 to 100"),
+            (with("alias", json!("-a")), "alias: ", "first"),
+            (with("alias", json!("é")), "alias: ", "letters"),
+            (
+                with("scrapeConfiguration", json!("%%%")),
+                "scrapeConfiguration: ",
+                "no base64 either",
+            ),
+            (
+                with("scrapeConfiguration", json!({})),
+                "scrapeConfiguration: ",
+                "expected a string, not an object",
+            ),
+            (
+                with("externalLabels", json!({ "0a": "b" })),
+                "externalLabels.0a: ",
+                "no digit first",
+            ),
+            (
+                with("externalLabels", json!({ "__a": "b" })),
+                "externalLabels.__a: ",
+                "not \"__\"",
+            ),
+            (
+                with("externalLabels", json!({ "a": "b\u{7}" })),
+                "externalLabels.a: ",
+                "U+0007",
+            ),
+            (
+                with("externalLabels", json!({ "a": "é".repeat(513) })),
+                "externalLabels.a: ",
+                "1026 bytes",
+            ),
+            (
+                with("externalLabels", json!({ "a": 1 })),
+                "externalLabels.a: ",
+                "expected a string, not a number",
+            ),
+            (
+                with("externalLabels", json!(many)),
+                "externalLabels: 41 labels",
+                "at most 32",
+            ),
+            (with("tags", json!(many)), "tags: 41 tags", "at most 40"),
+            (with("tags", json!(["a"])), "tags: ", "expected an object"),
+            (with("tags", json!({ "": "b" })), "tags[\"\"]: ", "1 to 128"),
+            (with("tags", json!({ "Aws:a": "b" })), "tags.Aws:a: ", "AWS's own"),
+            (with("tags", json!({ "a": "AWS:b" })), "tags.a: ", "AWS's own"),
+            (
+                with("tags", json!({ "ampxa:cluster": "b" })),
+                "tags.ampxa:cluster: ",
+                "this project's own",
+            ),
+            (
+                with("tags", json!({ "team": "a", "Team": "b" })),
+                "tags.team: ",
+                "only in case",
+            ),
+            (with("tags", json!({ "a": "b*" })), "tags.a: the value", "_.:/=+-@"),
+            (with("tags", json!({ "a*": "b" })), "tags[\"a*\"]: the key", "_.:/=+-@"),
+            (
+                with("patchTrust", json!("early")),
+                "patchTrust: \"early\"",
+                "expected \"FINAL\" or \"EARLY\"",
+            ),
+            (
+                with("clusterAccess", json!(true)),
+                "clusterAccess: ",
+                "\"MANUAL\", not a boolean",
+            ),
             (
                 with("activationTimeoutMinutes", json!(0)),
-                "activationTimeoutMinutes: 0 is not from 1 to 240",
+                "activationTimeoutMinutes: 0",
+                "1 to 240",
             ),
             (
-                with("activationTimeoutMinutes", json!(241)),
-                "activationTimeoutMinutes: ",
-            ),
-            (
-                with("activationTimeoutMinutes", json!(1.5)),
-                "activationTimeoutMinutes: ",
+                with("activationTimeoutMinutes", json!(60.5)),
+                "activationTimeoutMinutes: 60.5",
+                "whole",
             ),
             (
                 with("activationTimeoutMinutes", json!("60")),
                 "activationTimeoutMinutes: ",
+                "not a string",
             ),
-            (
-                with("scrapeConfiguration", json!("a: [")),
-                "scrapeConfiguration: this is no YAML",
-            ),
-            (
-                with("scrapeConfiguration", json!("rule_files: []")),
-                "scrapeConfiguration.rule_files: ",
-            ),
-            (with("scrapeConfiguration", json!({})), "scrapeConfiguration: "),
         ] {
-            let why = Request::parse(&request).unwrap_err();
-            assert!(why.to_string().starts_with(begins), "{request}: {why}");
-            assert_eq!(why.name(), "InvalidRequest");
+            let message = refused(&request);
+            assert!(
+                message.starts_with(begins),
+                "{message:?} does not begin with {begins:?}"
+            );
+            assert!(message.contains(says), "{message:?} does not say {says:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_stays_short_whatever_was_given() {
+        let long = "x".repeat(200_000);
+        for request in [
+            with(&long, json!(1)),
+            with("alias", json!(long)),
+            with("clusterArn", json!(long)),
+            with("subnetIds", json!([long])),
+            with("tags", json!({ long.as_str(): "" })),
+            with("externalLabels", json!({ long.as_str(): "" })),
+            with("patchTrust", json!(long)),
+            with("scrapeConfiguration", json!(long)),
+        ] {
+            assert!(refused(&request).len() < 600);
+        }
+    }
+
+    #[test]
+    fn a_whole_number_may_be_written_with_a_point() {
+        let request = Request::parse(&with("activationTimeoutMinutes", json!(30.0))).unwrap();
+        assert_eq!(request.activation_timeout_minutes, 30);
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+            "(subnet|sg)-[0-9a-f]{8,17}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 24, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..7).prop_map(Value::from),
+                prop::collection::btree_map("[a-zA-Z_: ]{0,6}", inner, 0..6)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_never_panics_and_what_it_accepts_parses_again(
+            anything in any_json(),
+            fields in prop::collection::btree_map(prop::sample::select(FIELDS.as_slice()), any_json(), 0..4),
+        ) {
+            let _ = Request::parse(&anything);
+            let mut request = with("alias", Value::Null);
+            for (name, value) in fields {
+                request[name] = value;
+            }
+            if let Ok(request) = Request::parse(&request) {
+                let json = serde_json::to_value(&request).unwrap();
+                prop_assert_eq!(Request::parse(&json), Ok(request));
+            }
         }
     }
 }

@@ -156,12 +156,11 @@ pub async fn create(amp: &Client, task: &Task<Plan>) -> Result<Scraper, Error> {
             made: found.made_by.as_ref() == Some(&task.execution),
         });
     }
-    let yaml = match &request.scrape_configuration {
-        Some(yaml) => yaml.clone(),
-        None => default_configuration(amp).await?,
-    };
     let labels = scrape_configuration::labels(&pair.cluster, &request.external_labels);
-    let yaml = scrape_configuration::complete(&yaml, &labels)?;
+    let yaml = match &request.scrape_configuration {
+        Some(yaml) => scrape_configuration::complete(yaml, &labels)?,
+        None => scrape_configuration::complete_default(&default_configuration(amp).await?, &labels)?,
+    };
     let mut tags = roles::tags(task);
     tags.insert(MADE_BY_TAG.to_owned(), task.execution.clone());
     let answer = amp

@@ -1,276 +1,169 @@
 //! The scrape configuration: AMP's rules for it, and the labels that tell clusters apart.
 //!
-//! Without external labels the samples of many clusters in one workspace cannot be told apart, and
-//! AMP's default configuration sets none.
+//! `yaml` reads and writes YAML without changing what it means, `rules` holds what AMP allows.
 
 mod rules;
+#[cfg(test)]
+mod tests;
 mod yaml;
 
 use crate::{arn::ClusterArn, error::Error};
-use base64::{Engine, engine::general_purpose::STANDARD};
 use std::collections::BTreeMap;
-use yaml::Node;
+use yaml::{Entries, Node, Scalar};
 
-/// The longest configuration, in bytes: it travels in the state machine's 256 KiB.
-pub const LONGEST: usize = 65_536;
-
+/// The field whose path every message begins with.
 const FIELD: &str = "scrapeConfiguration";
 
-/// The external labels of a cluster; the request's own win.
+/// The most a request may carry, in bytes of YAML.
+const LONGEST: usize = 64 * 1024;
+
+/// The most that is read or written, in bytes: a request's YAML with its anchors written out.
+const LONGEST_EXPANDED: usize = 256 * 1024;
+
+/// The request's text as YAML: given as it is, or decoded from base64 (standard alphabet, line
+/// breaks allowed).
+///
+/// The two cannot be mistaken for one another: a configuration has a `:` and base64 has none. So
+/// decoding what was decoded changes nothing. What the YAML says is judged by [`complete`].
+///
+/// # Errors
+/// `InvalidRequest`, beginning with `field`, for what is neither, and for more than 64 KiB.
+pub fn decode(text: &str, field: &str) -> Result<String, Error> {
+    let too_long = |length: usize| {
+        let why = format!("{length} bytes of YAML; at most {LONGEST} (64 KiB) are possible");
+        Err(Error::invalid(field, why))
+    };
+    if text.contains(':') {
+        return if text.len() > LONGEST {
+            too_long(text.len())
+        } else {
+            Ok(text.to_owned())
+        };
+    }
+    let neither = |why: &str| {
+        Error::invalid(
+            field,
+            format!("expected a Prometheus configuration as YAML, or base64 of it: {why}"),
+        )
+    };
+    if text.len() > 2 * LONGEST {
+        return Err(neither(
+            "it has no \":\", so it is no YAML mapping, and is too long to be base64 of 64 KiB",
+        ));
+    }
+    let encoded: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+    if encoded.is_empty() {
+        return Err(neither("it is empty"));
+    }
+    let bytes = aws_smithy_types::base64::decode(&encoded)
+        .map_err(|_| neither("it has no \":\", so it is no YAML mapping, and is no base64 either"))?;
+    let yaml = String::from_utf8(bytes).map_err(|_| neither("the base64 holds something else than UTF-8 text"))?;
+    match yaml.contains(':') {
+        false => Err(neither("the base64 holds no YAML mapping; was it encoded twice?")),
+        true if yaml.len() > LONGEST => too_long(yaml.len()),
+        true => Ok(yaml),
+    }
+}
+
+/// The labels every sample of the cluster gets: `clusterArn`, `cluster`, `accountId`, `region`, and
+/// the request's own, which win.
+///
+/// Without them many clusters in one workspace cannot be told apart; `clusterArn` is the name in
+/// AWS's own sample (AMP user guide, "Sample scraper configuration").
 pub fn labels(cluster: &ClusterArn, own: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let mut labels = BTreeMap::from([
-        ("clusterArn".to_owned(), cluster.to_string()),
-        ("cluster".to_owned(), cluster.id().to_owned()),
-        ("accountId".to_owned(), cluster.account().to_owned()),
-        ("region".to_owned(), cluster.region().to_owned()),
-    ]);
+    let mut labels = BTreeMap::from(
+        [
+            ("clusterArn", cluster.to_string()),
+            ("cluster", cluster.id().to_owned()),
+            ("accountId", cluster.account().to_owned()),
+            ("region", cluster.region().to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value)),
+    );
     labels.extend(own.clone());
     labels
 }
 
-/// A person's configuration: YAML, or base64 of YAML.
+/// The configuration with `global.external_labels` holding each of `labels` that it does not set
+/// already, once it has been found to keep AMP's rules.
 ///
-/// Every configuration has a `:` in it, and base64 has none.
-///
-/// # Errors
-/// `InvalidRequest` when it is neither, or too long.
-pub fn decode(text: &str) -> Result<String, Error> {
-    let encoded = |c: char| c.is_ascii_alphanumeric() || "+/=\r\n".contains(c);
-    let yaml = if !text.is_empty() && text.chars().all(encoded) {
-        let joined: String = text.split_ascii_whitespace().collect();
-        let bytes = STANDARD.decode(joined);
-        let yaml = bytes.ok().and_then(|bytes| String::from_utf8(bytes).ok());
-        yaml.ok_or_else(|| Error::invalid(FIELD, "expected YAML, or base64 of YAML in UTF-8"))?
-    } else {
-        text.to_owned()
-    };
-    if yaml.len() > LONGEST {
-        return Err(Error::invalid(
-            FIELD,
-            format!("{} bytes are too long; at most {LONGEST} are taken", yaml.len()),
-        ));
-    }
-    Ok(yaml)
-}
-
-/// Checks a person's configuration by AMP's rules.
+/// Comments, order and style may be lost, meaning may not: a scalar whose type is the reader's to
+/// guess is written as it stood, everything else as the string it is; anchors, aliases and merge
+/// keys are written out. What is returned has been read again and compared. Completing what was
+/// completed with the same labels changes nothing.
 ///
 /// # Errors
-/// `InvalidRequest` with the path in the configuration and what would be right.
-pub fn check(yaml: &str) -> Result<(), Error> {
-    rules::check(&read(yaml)?).map_err(|(at, why)| Error::invalid(&format!("{FIELD}{at}"), why))
-}
-
-/// The configuration with those of the labels in `global.external_labels` that it does not set.
-///
-/// Comments and layout may change, the meaning of nothing else does: the result is read again and
-/// compared.
-///
-/// # Errors
-/// `InvalidRequest` when it is no configuration.
+/// `InvalidRequest`, beginning with `scrapeConfiguration` and the path or the line of what is wrong.
 pub fn complete(yaml: &str, labels: &BTreeMap<String, String>) -> Result<String, Error> {
-    let mut root = read(yaml)?;
-    let external = mapping(mapping(&mut root, "global")?, "external_labels")?;
-    let missing: Vec<_> = labels.iter().filter(|(name, _)| external.get(name).is_none()).collect();
-    if let Node::Mapping(entries) = external {
-        entries.extend(
-            missing
-                .into_iter()
-                .map(|(name, value)| (Node::text(name), Node::text(value))),
-        );
-    }
-    let written = yaml::write(&root);
-    match read(&written) {
-        Ok(again) if again == root => Ok(written),
-        _ => Err(Error::invalid(
-            FIELD,
-            "this YAML cannot be given external labels without changing it; write it simpler",
-        )),
-    }
+    let tree = read(yaml)?;
+    rules::check(&tree)?;
+    finish(tree, labels)
+}
+
+/// The same for AMP's own default configuration, which AMP need not be told the rules of.
+///
+/// # Errors
+/// `InvalidRequest` for what is no YAML that can be written again.
+pub fn complete_default(yaml: &str, labels: &BTreeMap<String, String>) -> Result<String, Error> {
+    finish(read(yaml)?, labels)
 }
 
 fn read(yaml: &str) -> Result<Node, Error> {
-    yaml::read(yaml).map_err(|why| Error::invalid(FIELD, format!("this is no YAML: {why}")))
+    if yaml.len() > LONGEST_EXPANDED {
+        return Err(Error::invalid(FIELD, format!("{} bytes are too many", yaml.len())));
+    }
+    yaml::read(yaml).map_err(|why| Error::invalid(FIELD, why))
 }
 
-/// The mapping under a key, made when it is missing or says nothing.
-fn mapping<'a>(parent: &'a mut Node, key: &str) -> Result<&'a mut Node, Error> {
-    let refuse = || Error::invalid(&format!("{FIELD}.{key}"), "expected a mapping");
-    let merged = parent.get(key).cloned();
-    if parent.own_mut(key).is_none() {
-        // What a merge key brings is written out: an own key would hide it.
-        let Node::Mapping(entries) = &mut *parent else {
-            return Err(refuse());
-        };
-        entries.insert(
-            0,
-            (Node::text(key), merged.unwrap_or_else(|| Node::Mapping(Vec::new()))),
+fn finish(mut tree: Node, labels: &BTreeMap<String, String>) -> Result<String, Error> {
+    add(&mut tree, labels);
+    let text = yaml::write(&tree);
+    if text.len() > LONGEST_EXPANDED {
+        let why = format!(
+            "with its anchors written out it has {} bytes; at most {LONGEST_EXPANDED} are possible",
+            text.len()
         );
+        return Err(Error::invalid(FIELD, why));
     }
-    let node = parent.own_mut(key).ok_or_else(refuse)?;
-    if node.is_null() {
-        *node = Node::Mapping(Vec::new());
+    if yaml::read(&text).as_ref() != Ok(&tree) {
+        let why = "it cannot be written again without changing what it means; write unusual scalars in quotes";
+        return Err(Error::invalid(FIELD, why));
     }
-    match node {
-        Node::Mapping(_) => Ok(node),
-        _ => Err(refuse()),
-    }
+    Ok(text)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Whether a text is a label's name (Prometheus, "Data model": `[a-zA-Z_][a-zA-Z0-9_]*`).
+pub fn is_label_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
 
-    fn some_labels() -> BTreeMap<String, String> {
-        labels(
-            &"arn:aws:eks:us-west-2:222222222222:cluster/demo".parse().unwrap(),
-            &BTreeMap::from([
-                ("team".to_owned(), "0123".to_owned()),
-                ("region".to_owned(), "mine".to_owned()),
-            ]),
-        )
-    }
+/// Adds the labels that are not there to a tree that keeps the rules.
+fn add(tree: &mut Node, labels: &BTreeMap<String, String>) {
+    let Node::Mapping(root) = tree else { return };
+    change(root, "global", 0, |global| {
+        let end = global.len();
+        change(global, "external_labels", end, |external| {
+            for (name, value) in labels {
+                if external.iter().all(|(key, _)| key.text != *name) {
+                    external.push((Scalar::string(name), Node::Scalar(Scalar::string(value))));
+                }
+            }
+        });
+    });
+}
 
-    #[test]
-    fn the_labels_of_cluster_and_request_are_added() {
-        let done = complete("scrape_configs:\n- job_name: a # why\n", &some_labels()).unwrap();
-        assert_eq!(
-            done,
-            "\"global\":\n  \"external_labels\":\n    \"accountId\": \"222222222222\"\n    \"cluster\": \"demo\"\n    \
-             \"clusterArn\": \"arn:aws:eks:us-west-2:222222222222:cluster/demo\"\n    \"region\": \"mine\"\n    \
-             \"team\": \"0123\"\nscrape_configs:\n  - job_name: a\n"
-        );
-    }
-
-    #[test]
-    fn amps_default_configuration_is_completed_and_keeps_its_rules() {
-        let done = complete(
-            include_str!("../../tests/golden/scrape_configuration/default.yaml"),
-            &some_labels(),
-        )
-        .unwrap();
-        assert!(check(&done).is_ok() && done.contains("\"clusterArn\""), "{done}");
-    }
-
-    #[test]
-    fn a_label_that_is_set_already_stays() {
-        for yaml in [
-            "global: {external_labels: {cluster: theirs, version: 1.10}}\nscrape_configs: [{job_name: a}]",
-            "global: {external_labels: {<<: {cluster: theirs}, version: 1.10}}\nscrape_configs: [{job_name: a}]",
-        ] {
-            let done = complete(yaml, &some_labels()).unwrap();
-            assert!(
-                done.contains("cluster: theirs") && !done.contains("demo\"\n    \"cluster\""),
-                "{done}"
-            );
-            assert!(
-                done.contains("version: 1.10\n") && done.contains("\"accountId\": \"222222222222\""),
-                "{done}"
-            );
-            assert_eq!(
-                complete(&done, &some_labels()).as_ref(),
-                Ok(&done),
-                "completing again changes nothing"
-            );
-        }
-    }
-
-    #[test]
-    fn an_empty_global_is_filled() {
-        for yaml in [
-            "global:\nscrape_configs: [{job_name: a}]",
-            "global: {external_labels: ~}\nscrape_configs: [{job_name: a}]",
-        ] {
-            assert!(complete(yaml, &some_labels()).unwrap().contains("clusterArn"));
-        }
-        assert!(complete("global: 5\nscrape_configs: []", &some_labels()).is_err());
-        assert!(complete("[]", &some_labels()).is_err());
-    }
-
-    #[test]
-    fn the_rules_name_the_place() {
-        let job = |rest: &str| format!("scrape_configs:\n- job_name: a\n  {rest}\n");
-        for (yaml, begins) in [
-            ("[]".to_owned(), "scrapeConfiguration: expected a mapping"),
-            ("scrape_configs: []".to_owned(), "scrapeConfiguration.scrape_configs: "),
-            (
-                "scrape_configs: [{}]".to_owned(),
-                "scrapeConfiguration.scrape_configs[0].job_name: ",
-            ),
-            (
-                "scrape_configs: [{job_name: a}, {job_name: a}]".to_owned(),
-                "scrapeConfiguration.scrape_configs[1].job_name: ",
-            ),
-            (
-                "remote_write: []\nscrape_configs: [{job_name: a}]".to_owned(),
-                "scrapeConfiguration.remote_write: ",
-            ),
-            (
-                "alerting: {}\nscrape_configs: [{job_name: a}]".to_owned(),
-                "scrapeConfiguration.alerting: ",
-            ),
-            (
-                job("scrape_interval: 10s"),
-                "scrapeConfiguration.scrape_configs[0].scrape_interval: \"10s\" is below 30s",
-            ),
-            (
-                job("scrape_interval: [1]"),
-                "scrapeConfiguration.scrape_configs[0].scrape_interval: ",
-            ),
-            (
-                job("scrape_timeout: 2m"),
-                "scrapeConfiguration.scrape_configs[0].scrape_timeout: ",
-            ),
-            (
-                job("consul_sd_configs: []"),
-                "scrapeConfiguration.scrape_configs[0].consul_sd_configs: ",
-            ),
-            (
-                job("static_configs: [{targets: [a.b:80]}]"),
-                "scrapeConfiguration.scrape_configs[0].static_configs[0].targets[0]: ",
-            ),
-            (
-                job("basic_auth: {username: a}"),
-                "scrapeConfiguration.scrape_configs[0].basic_auth: ",
-            ),
-            (
-                job("authorization: {credentials: a}"),
-                "scrapeConfiguration.scrape_configs[0].authorization.credentials: ",
-            ),
-            (
-                job("authorization: {credentials_file: /a}"),
-                "scrapeConfiguration.scrape_configs[0].authorization.credentials_file: ",
-            ),
-            (
-                job("tls_config: {ca_file: /a}"),
-                "scrapeConfiguration.scrape_configs[0].tls_config.ca_file: ",
-            ),
-            (
-                job("kubernetes_sd_configs: [{role: pod, api_server: a}]"),
-                "scrapeConfiguration.scrape_configs[0].kubernetes_sd_configs[0].api_server: ",
-            ),
-            ("x: &d {scrape_interval: 1s}".to_owned(), "scrapeConfiguration.x: "),
-            (
-                "scrape_configs: [{job_name: a, <<: {scrape_interval: 1s}}]".to_owned(),
-                "scrapeConfiguration.scrape_configs[0].scrape_interval: ",
-            ),
-        ] {
-            let why = check(&yaml).unwrap_err();
-            assert!(why.to_string().starts_with(begins), "{yaml}: {why}");
-            assert_eq!(why.name(), "InvalidRequest");
-        }
-        assert!(check(&job("kubernetes_sd_configs: [{role: pod}]\n  scheme: https\n  authorization: {credentials_file: /var/run/secrets/kubernetes.io/serviceaccount/token}")).is_ok());
-    }
-
-    #[test]
-    fn base64_of_yaml_is_taken_for_what_it_is() {
-        let yaml = "scrape_configs:\n- job_name: a\n";
-        assert_eq!(decode(yaml).unwrap(), yaml);
-        assert_eq!(decode(&STANDARD.encode(yaml)).unwrap(), yaml);
-        let encoded = STANDARD.encode(yaml);
-        let (a, b) = encoded.split_at(20);
-        assert_eq!(decode(&format!("{a}\n{b}\n")).unwrap(), yaml);
-        assert!(decode("abcde").is_err() && decode("////").is_err());
-        assert!(decode(&"a: b\n".repeat(20_000)).is_err());
-    }
+/// Changes the mapping under a key, an empty one if there is none; a new key goes to `position`.
+fn change(entries: &mut Entries, name: &str, position: usize, change: impl FnOnce(&mut Entries)) {
+    let found = entries.iter().position(|(key, _)| key.text == name);
+    let (key, node) = match found {
+        Some(index) => entries.remove(index),
+        None => (Scalar::string(name), Node::Mapping(Vec::new())),
+    };
+    let mut inner = match node {
+        Node::Mapping(inner) => inner,
+        _ => Vec::new(),
+    };
+    change(&mut inner);
+    entries.insert(found.unwrap_or(position), (key, Node::Mapping(inner)));
 }

@@ -1,401 +1,487 @@
-//! YAML as a tree that keeps what a scalar says and whether it was quoted.
+//! YAML read into a tree and written again so that it means the same, to any reader.
 //!
-//! A scalar is never given a type here: Prometheus reads `1.10` as text where it wants text and as
-//! a number where it wants a number, so what was plain stays plain, letter by letter, and what was
-//! quoted stays quoted.
+//! Prometheus reads YAML with a Go library of YAML 1.1, which sees in `yes` a boolean and in `1.10`
+//! a number or the text `1.10`, as the place asks. So the tree never guesses: of a plain scalar
+//! that some reader might take for something else than a string, it keeps the text.
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Span, SpannedEventReceiver, Tag};
-use std::{borrow::Cow, collections::HashMap, fmt::Write};
+use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, hash_map::Entry},
+};
 
-/// How deep a document may be nested.
-const DEEPEST: usize = 64;
-/// How many nodes it may have, aliases written out.
+/// The most nodes a tree may have once aliases are written out.
 const MOST_NODES: usize = 100_000;
+/// The most bytes of text a tree may have once aliases are written out.
+const MOST_BYTES: usize = 1024 * 1024;
+/// How deep it may be nested.
+const DEEPEST: usize = 64;
+/// The most bytes of a key as it is written: readers look for its `:` within 1,024 characters.
+const LONGEST_KEY: usize = 1_000;
 
-/// A node of a document, aliases written out.
+/// A value. Anchors, aliases and merge keys are already resolved; keys are scalars, each once.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Node {
-    /// Text, and whether it stood without quotes.
-    Scalar {
-        /// What it says.
-        text: String,
-        /// Whether it stood without quotes and YAML may give it another type than text.
-        plain: bool,
-        /// Its tag, as written out.
-        tag: Option<String>,
-    },
-    /// A list.
+pub(super) enum Node {
+    Scalar(Scalar),
     Sequence(Vec<Node>),
-    /// Keys and values, in order.
-    Mapping(Vec<(Node, Node)>),
+    Mapping(Entries),
+}
+
+/// A mapping's keys and values, in their order.
+pub(super) type Entries = Vec<(Scalar, Node)>;
+
+/// A scalar: a string, or a text whose type is the reader's to guess.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Scalar {
+    pub(super) text: String,
+    /// Plain, and to some reader no string: to be written exactly as it stands.
+    bare: bool,
+}
+
+impl Scalar {
+    pub(super) fn string(text: &str) -> Self {
+        Self {
+            text: text.to_owned(),
+            bare: false,
+        }
+    }
+
+    /// Whether it says that there is nothing.
+    pub(super) fn is_null(&self) -> bool {
+        self.bare && matches!(self.text.as_str(), "" | "~" | "null" | "Null" | "NULL")
+    }
 }
 
 impl Node {
-    /// Text that stays text.
-    pub fn text(text: &str) -> Self {
-        Self::Scalar {
-            text: text.to_owned(),
-            plain: false,
-            tag: None,
-        }
+    fn null() -> Self {
+        Self::Scalar(Scalar {
+            text: String::new(),
+            bare: true,
+        })
     }
 
-    /// What a scalar says.
-    pub fn as_text(&self) -> Option<&str> {
-        match self {
-            Self::Scalar { text, .. } => Some(text),
-            _ => None,
-        }
-    }
-
-    /// Whether it says nothing: `~`, `null`, or nothing at all.
-    pub fn is_null(&self) -> bool {
-        matches!(self, Self::Scalar { text, plain: true, .. } if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
-    }
-
-    /// The elements of a list; none of anything else.
-    pub fn items(&self) -> &[Node] {
-        match self {
-            Self::Sequence(items) => items,
-            _ => &[],
-        }
-    }
-
-    /// The entries of a mapping, those that a merge key brings included; none of anything else.
-    pub fn entries(&self) -> Vec<(&str, &Node)> {
-        let Self::Mapping(entries) = self else {
-            return Vec::new();
+    /// Nodes, bytes of text, and depth.
+    fn measure(&self) -> (usize, usize, usize) {
+        let sum = |(nodes, bytes, depth): (usize, usize, usize), child: &Node| {
+            let (its_nodes, its_bytes, its_depth) = child.measure();
+            (nodes + its_nodes, bytes + its_bytes, depth.max(its_depth + 1))
         };
-        let mut all: Vec<(&str, &Node)> = Vec::new();
-        for (key, value) in entries {
-            if is_merge(key) {
-                let merged = if let Self::Sequence(list) = value {
-                    list.as_slice()
-                } else {
-                    std::slice::from_ref(value)
-                };
-                all.extend(merged.iter().flat_map(Node::entries));
-            } else if let Some(key) = key.as_text() {
-                all.insert(0, (key, value));
-            }
-        }
-        all
-    }
-
-    /// The value of a key, its own before a merged one.
-    pub fn get(&self, key: &str) -> Option<&Node> {
-        self.entries()
-            .into_iter()
-            .find(|(its, _)| *its == key)
-            .map(|(_, value)| value)
-    }
-
-    /// The value of a key of the mapping itself, to change.
-    pub fn own_mut(&mut self, key: &str) -> Option<&mut Node> {
         match self {
-            Self::Mapping(entries) => {
-                let entry = entries
-                    .iter_mut()
-                    .find(|(its, _)| its.as_text() == Some(key) && !is_merge(its));
-                entry.map(|(_, value)| value)
-            }
-            _ => None,
+            Self::Scalar(scalar) => (1, scalar.text.len(), 0),
+            Self::Sequence(items) => items.iter().fold((1, 0, 1), sum),
+            Self::Mapping(entries) => entries.iter().fold((1, 0, 1), |so_far, (key, value)| {
+                let (nodes, bytes, depth) = sum(so_far, value);
+                (nodes + 1, bytes + key.text.len(), depth)
+            }),
         }
     }
 }
 
-fn is_merge(key: &Node) -> bool {
-    matches!(key, Node::Scalar { text, plain: true, .. } if text == "<<")
+/// Whether some reader of YAML 1.1 or 1.2 might take a plain scalar for something else than a
+/// string (YAML 1.1's type repository: null, bool, int, float, timestamp, merge, value).
+fn is_guessed(text: &str) -> bool {
+    const WORDS: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
+    match text.chars().next() {
+        None => true,
+        Some('0'..='9' | '+' | '-' | '.' | '~' | '<' | '=') => text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "+-.:_~<=, ".contains(c)),
+        Some(_) => WORDS.iter().any(|word| text.eq_ignore_ascii_case(word)),
+    }
 }
 
-/// Reads one document.
+/// Reads one YAML document.
+///
+/// Time and memory are bounded: aliases are counted as what they stand for.
 ///
 /// # Errors
-/// A sentence with the line: not YAML, more than one document, a key twice, or too much of it.
-pub fn read(text: &str) -> Result<Node, String> {
-    let mut builder = Builder::default();
-    // Each event is looked at before the next one is parsed: a bomb does not go off.
+/// What is wrong, beginning with line and column where there is one.
+pub(super) fn read(text: &str) -> Result<Node, String> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    characters(text)?;
+    let chars: Vec<char> = text.chars().collect();
+    let mut reader = Reader::default();
     for event in Parser::new_from_str(text) {
-        let (event, span) = event.map_err(|error| error.to_string())?;
-        builder.on_event(event, span);
-        if let Some(error) = builder.error {
-            return Err(error);
-        }
+        let (event, span) = event.map_err(|error| at(error.marker().line(), error.marker().col(), error.info()))?;
+        let is_named = matches!(
+            event,
+            Event::Alias(_) | Event::Scalar(_, _, 1.., _) | Event::SequenceStart(1.., _) | Event::MappingStart(1.., _)
+        );
+        let name = match is_named {
+            true => anchor_name(chars.get(span.start.index()..).unwrap_or_default()),
+            false => Ok(()),
+        };
+        name.and_then(|()| reader.take(event))
+            .map_err(|why| at(span.start.line(), span.start.col(), &why))?;
     }
-    match builder.documents.len() {
-        1 => builder.documents.pop().ok_or_else(|| "it is empty".to_owned()),
-        0 => Err("it is empty".to_owned()),
-        _ => Err("it holds more than one document".to_owned()),
+    reader.root.ok_or_else(|| "it is empty".to_owned())
+}
+
+/// Checks the name of an anchor or alias at the beginning of a node: beyond letters, digits, `_` and
+/// `-`, YAML 1.1 and 1.2 differ on where a name ends.
+fn anchor_name(node: &[char]) -> Result<(), String> {
+    let sign = node.iter().position(|c| matches!(c, '&' | '*'));
+    let name = sign.map_or(&node[..0], |sign| &node[sign + 1..]);
+    let end = name
+        .iter()
+        .find(|c| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '-'));
+    match end {
+        Some(c) if !c.is_whitespace() && !",[]{}".contains(*c) => {
+            Err("an anchor's name may have letters, digits, \"_\" and \"-\" only".to_owned())
+        }
+        _ => Ok(()),
     }
 }
 
+fn at(line: usize, column: usize, why: &str) -> String {
+    format!("line {line}, column {}: {why}", column + 1)
+}
+
+/// Characters that YAML forbids, and those that some readers take for a line break and others not.
+fn characters(text: &str) -> Result<(), String> {
+    let wrong = |c: char| {
+        matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
+            || (c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
+    };
+    for (number, line) in text.lines().enumerate() {
+        if let Some((column, c)) = line.chars().enumerate().find(|(_, c)| wrong(*c)) {
+            let why = format!(
+                "the character U+{:04X} may not stand in YAML; write it as an escape in double quotes",
+                c as u32
+            );
+            return Err(at(number + 1, column, &why));
+        }
+    }
+    Ok(())
+}
+
+/// Builds the tree from the parser's events, on a stack of its own, so that depth costs no stack.
 #[derive(Default)]
-struct Builder {
-    documents: Vec<Node>,
-    open: Vec<(usize, Node, Option<Node>)>,
+struct Reader {
+    open: Vec<Open>,
     anchors: HashMap<usize, Node>,
     nodes: usize,
-    error: Option<String>,
+    bytes: usize,
+    documents: usize,
+    root: Option<Node>,
 }
 
-impl Builder {
-    fn fail(&mut self, line: usize, why: &str) {
-        self.error.get_or_insert_with(|| format!("line {line}: {why}"));
+/// A collection that has not ended.
+struct Open {
+    anchor: usize,
+    kind: Kind,
+}
+
+enum Kind {
+    Sequence(Vec<Node>),
+    Mapping(Mapping),
+}
+
+/// A mapping that has not ended.
+#[derive(Default)]
+struct Mapping {
+    entries: Entries,
+    /// The key whose value comes next.
+    key: Option<Key>,
+    /// Where a key stands, and whether it was merged in.
+    index: HashMap<String, (usize, bool)>,
+    merged: bool,
+}
+
+enum Key {
+    Merge,
+    Plain(Scalar),
+}
+
+impl Reader {
+    fn take(&mut self, event: Event<'_>) -> Result<(), String> {
+        match event {
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
+            Event::DocumentStart(_) => {
+                self.documents += 1;
+                if self.documents > 1 {
+                    return Err("a second YAML document begins here; put everything into one".to_owned());
+                }
+                Ok(())
+            }
+            Event::Alias(anchor) => {
+                let node = self
+                    .anchors
+                    .get(&anchor)
+                    .ok_or("an alias stands inside of what it names")?;
+                let (nodes, bytes, depth) = node.measure();
+                let node = node.clone();
+                self.count(nodes, bytes, depth)?;
+                self.put(node, false)
+            }
+            Event::Scalar(text, style, anchor, tag) => {
+                let scalar = scalar(text, style, tag.as_deref())?;
+                self.count(1, scalar.text.len(), 0)?;
+                let is_merge = style == ScalarStyle::Plain && tag.is_none() && scalar.text == "<<";
+                let node = Node::Scalar(scalar);
+                self.anchor(anchor, &node)?;
+                self.put(node, is_merge)
+            }
+            Event::SequenceStart(anchor, tag) => {
+                collection_tag(tag.as_deref(), "seq")?;
+                self.start(anchor, Kind::Sequence(Vec::new()))
+            }
+            Event::MappingStart(anchor, tag) => {
+                collection_tag(tag.as_deref(), "map")?;
+                self.start(anchor, Kind::Mapping(Mapping::default()))
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                let Some(Open { anchor, kind }) = self.open.pop() else {
+                    return Err("a collection ends that never began".to_owned());
+                };
+                let node = match kind {
+                    Kind::Sequence(items) => Node::Sequence(items),
+                    Kind::Mapping(mapping) => Node::Mapping(mapping.entries),
+                };
+                self.anchor(anchor, &node)?;
+                self.put(node, false)
+            }
+        }
     }
 
-    fn begin(&mut self, anchor: usize, node: Node, line: usize) {
-        if self.open.len() >= DEEPEST {
-            return self.fail(line, &format!("it is nested more than {DEEPEST} deep"));
-        }
-        self.open.push((anchor, node, None));
+    fn start(&mut self, anchor: usize, kind: Kind) -> Result<(), String> {
+        self.count(1, 0, 1)?;
+        self.open.push(Open { anchor, kind });
+        Ok(())
     }
 
-    fn end(&mut self, line: usize) {
-        if let Some((anchor, node, _)) = self.open.pop() {
-            self.add(anchor, node, line);
-        }
-    }
-
-    /// Puts a finished node where it belongs.
-    fn add(&mut self, anchor: usize, node: Node, line: usize) {
-        self.nodes += 1;
-        if self.nodes > MOST_NODES {
-            return self.fail(line, &format!("it has more than {MOST_NODES} nodes"));
-        }
+    /// Keeps a node for its aliases. The copy counts as well: anchors may be nested.
+    fn anchor(&mut self, anchor: usize, node: &Node) -> Result<(), String> {
         if anchor > 0 {
+            let (nodes, bytes, _) = node.measure();
+            self.count(nodes, bytes, 0)?;
             self.anchors.insert(anchor, node.clone());
         }
-        let twice = match self.open.last_mut() {
-            None => {
-                self.documents.push(node);
-                None
-            }
-            Some((_, Node::Sequence(items), _)) => {
-                items.push(node);
-                None
-            }
-            Some((_, Node::Mapping(entries), key @ None)) => {
-                let twice = entries.iter().any(|(other, _)| *other == node && !is_merge(other));
-                let shown = node.as_text().unwrap_or("a complex key").to_owned();
-                *key = Some(node);
-                twice.then_some(shown)
-            }
-            Some((_, Node::Mapping(entries), key)) => {
-                entries.extend(key.take().map(|key| (key, node)));
-                None
-            }
-            Some((_, Node::Scalar { .. }, _)) => None,
-        };
-        if let Some(key) = twice {
-            self.fail(line, &format!("the key {key:?} stands there twice"));
-        }
+        Ok(())
     }
-}
 
-impl<'input> SpannedEventReceiver<'input> for Builder {
-    fn on_event(&mut self, event: Event<'input>, span: Span) {
-        let line = span.start.line();
-        match event {
-            Event::Scalar(text, style, anchor, tag) => {
-                let node = Node::Scalar {
-                    plain: style == ScalarStyle::Plain && may_be_typed(&text),
-                    text: text.into_owned(),
-                    tag: tag.map(written),
-                };
-                self.add(anchor, node, line);
-            }
-            Event::SequenceStart(anchor, _) => self.begin(anchor, Node::Sequence(Vec::new()), line),
-            Event::MappingStart(anchor, _) => self.begin(anchor, Node::Mapping(Vec::new()), line),
-            Event::SequenceEnd | Event::MappingEnd => self.end(line),
-            Event::Alias(anchor) => match self.anchors.get(&anchor).cloned() {
-                Some(node) => {
-                    self.nodes += size(&node);
-                    self.add(0, node, line);
-                }
-                None => self.fail(line, "an alias stands inside its own anchor"),
+    fn count(&mut self, nodes: usize, bytes: usize, depth: usize) -> Result<(), String> {
+        self.nodes += nodes;
+        self.bytes += bytes;
+        if self.nodes > MOST_NODES || self.bytes > MOST_BYTES {
+            return Err("too much, with its aliases written out".to_owned());
+        }
+        if self.open.len() + depth > DEEPEST {
+            return Err(format!("nested deeper than {DEEPEST} levels"));
+        }
+        Ok(())
+    }
+
+    /// Puts a node that is complete into the collection it belongs to.
+    fn put(&mut self, node: Node, is_merge: bool) -> Result<(), String> {
+        match self.open.last_mut().map(|open| &mut open.kind) {
+            None => self.root = Some(node),
+            Some(Kind::Sequence(items)) => items.push(node),
+            Some(Kind::Mapping(mapping)) => match mapping.key.take() {
+                None => mapping.key = Some(mapping.key_of(node, is_merge)?),
+                Some(Key::Merge) => mapping.merge(node)?,
+                Some(Key::Plain(key)) => mapping.set(key, node),
             },
-            _ => {}
         }
+        Ok(())
     }
 }
 
-fn size(node: &Node) -> usize {
-    match node {
-        Node::Scalar { .. } => 1,
-        Node::Sequence(items) => 1 + items.iter().map(size).sum::<usize>(),
-        Node::Mapping(entries) => {
-            1 + entries
-                .iter()
-                .map(|(key, value)| size(key) + size(value))
-                .sum::<usize>()
+impl Mapping {
+    fn key_of(&mut self, node: Node, is_merge: bool) -> Result<Key, String> {
+        if is_merge {
+            if std::mem::replace(&mut self.merged, true) {
+                return Err("\"<<\" stands here twice; merge a list of aliases instead".to_owned());
+            }
+            return Ok(Key::Merge);
         }
+        let Node::Scalar(key) = node else {
+            return Err("a key is a list or a mapping; expected a word".to_owned());
+        };
+        if key.is_null() {
+            return Err("a key is missing or null".to_owned());
+        }
+        let mut written = String::new();
+        write_scalar(&mut written, &key);
+        if written.len() > LONGEST_KEY {
+            return Err(format!("a key has more than {LONGEST_KEY} bytes"));
+        }
+        match self.index.get(&key.text) {
+            Some((_, false)) => Err(format!("the key {:?} stands here twice", key.text)),
+            _ => Ok(Key::Plain(key)),
+        }
+    }
+
+    /// Sets a key's own value, which wins over one that was merged in.
+    fn set(&mut self, key: Scalar, node: Node) {
+        match self.index.entry(key.text.clone()) {
+            Entry::Occupied(mut entry) => {
+                let (position, _) = *entry.get();
+                self.entries[position] = (key, node);
+                entry.insert((position, false));
+            }
+            Entry::Vacant(entry) => {
+                entry.insert((self.entries.len(), false));
+                self.entries.push((key, node));
+            }
+        }
+    }
+
+    /// Writes out a merge key: of several mappings the first that has a key wins.
+    fn merge(&mut self, node: Node) -> Result<(), String> {
+        let sources = match node {
+            Node::Sequence(items) => items,
+            one => vec![one],
+        };
+        for source in sources {
+            let Node::Mapping(entries) = source else {
+                return Err("\"<<\" merges mappings only".to_owned());
+            };
+            for (key, node) in entries {
+                match self.index.get(&key.text) {
+                    // YAML says that the key's own value wins, wherever it stands; Prometheus' reader
+                    // lets the later one win.
+                    Some((_, false)) => {
+                        let why = format!(
+                            "{:?} stands before a \"<<\" that sets it too, and readers differ on which wins; put \"<<\" first",
+                            key.text
+                        );
+                        return Err(why);
+                    }
+                    Some((_, true)) => {}
+                    None => {
+                        self.index.insert(key.text.clone(), (self.entries.len(), true));
+                        self.entries.push((key, node));
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 }
 
-fn written(tag: Cow<'_, Tag>) -> String {
-    format!("!<{}{}>", tag.handle, tag.suffix)
+fn scalar(text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>) -> Result<Scalar, String> {
+    let is_string = match tag {
+        None => style != ScalarStyle::Plain,
+        Some(tag) if tag.is_yaml_core_schema() && tag.suffix == "str" => true,
+        Some(tag) => return Err(foreign_tag(tag)),
+    };
+    // In brackets, readers of YAML 1.1 take these for the signs of a key and of a value.
+    if style == ScalarStyle::Plain && text.starts_with(['?', ':']) {
+        let shown: String = text.chars().take(80).collect();
+        return Err(format!("readers differ on {shown:?}; write it in quotes"));
+    }
+    Ok(Scalar {
+        bare: !is_string && is_guessed(&text),
+        text: text.into_owned(),
+    })
 }
 
-/// Writes a document in block style.
-pub fn write(node: &Node) -> String {
+fn collection_tag(tag: Option<&Tag>, own: &str) -> Result<(), String> {
+    match tag {
+        Some(tag) if !(tag.is_yaml_core_schema() && tag.suffix == own) => Err(foreign_tag(tag)),
+        _ => Ok(()),
+    }
+}
+
+fn foreign_tag(tag: &Tag) -> String {
+    let shown: String = tag.to_string().chars().take(80).collect();
+    format!("the tag {shown:?} is not supported; leave it out")
+}
+
+/// Writes a tree as block-style YAML.
+pub(super) fn write(node: &Node) -> String {
     let mut out = String::new();
-    block(node, 0, &mut out);
-    if !out.ends_with('\n') {
-        out.push('\n');
-    }
+    write_block(&mut out, node, 0);
     out
 }
 
-/// A node at the beginning of a line, whose lines all begin at `indent`.
-fn block(node: &Node, indent: usize, out: &mut String) {
+/// Writes a node whose first line is indented already, and ends the line.
+fn write_block(out: &mut String, node: &Node, indent: usize) {
     match node {
-        Node::Scalar { .. } => out.push_str(&inline(node)),
-        Node::Sequence(items) if items.is_empty() => out.push_str("[]"),
-        Node::Mapping(entries) if entries.is_empty() => out.push_str("{}"),
+        Node::Scalar(scalar) => {
+            write_scalar(out, scalar);
+            out.push('\n');
+        }
+        Node::Sequence(items) if items.is_empty() => out.push_str("[]\n"),
+        Node::Mapping(entries) if entries.is_empty() => out.push_str("{}\n"),
         Node::Sequence(items) => {
-            for (i, item) in items.iter().enumerate() {
-                begin_line(i, indent, out);
-                out.push_str("- ");
-                block(item, indent + 2, out);
-                end_line(out);
+            for (position, item) in items.iter().enumerate() {
+                if position > 0 {
+                    margin(out, indent);
+                }
+                out.push('-');
+                if *item != Node::null() {
+                    out.push(' ');
+                }
+                write_block(out, item, indent + 2);
             }
         }
         Node::Mapping(entries) => {
-            for (i, (key, value)) in entries.iter().enumerate() {
-                begin_line(i, indent, out);
-                if key.as_text().is_some() {
-                    let _ = write!(out, "{}:", inline(key));
-                } else {
-                    out.push_str("? ");
-                    block(key, indent + 2, out);
-                    end_line(out);
-                    let _ = write!(out, "{:indent$}:", "");
+            for (position, (key, value)) in entries.iter().enumerate() {
+                if position > 0 {
+                    margin(out, indent);
                 }
+                write_scalar(out, key);
+                out.push(':');
                 let nested = match value {
-                    Node::Scalar { .. } => false,
+                    Node::Scalar(_) => false,
                     Node::Sequence(items) => !items.is_empty(),
                     Node::Mapping(entries) => !entries.is_empty(),
                 };
                 if nested {
-                    let _ = write!(out, "\n{:1$}", "", indent + 2);
-                    block(value, indent + 2, out);
-                } else {
+                    out.push('\n');
+                    margin(out, indent + 2);
+                } else if *value != Node::null() {
                     out.push(' ');
-                    block(value, indent + 2, out);
                 }
-                end_line(out);
+                write_block(out, value, indent + 2);
             }
         }
     }
 }
 
-fn begin_line(i: usize, indent: usize, out: &mut String) {
-    if i > 0 {
-        let _ = write!(out, "{:indent$}", "");
-    }
+fn margin(out: &mut String, indent: usize) {
+    out.extend(std::iter::repeat_n(' ', indent));
 }
 
-fn end_line(out: &mut String) {
-    if !out.ends_with('\n') {
-        out.push('\n');
-    }
-}
-
-/// Whether a plain scalar may be a number, a truth, a time, nothing or a merge key in some YAML.
-///
-/// Whatever holds another character has no type but text in any of them.
-fn may_be_typed(text: &str) -> bool {
-    let word = |c: char| c.is_ascii_alphanumeric() || "_.+-/:~<=".contains(c);
-    text.chars().all(word) && !text.ends_with(':') && !matches!(text, "-" | "---" | "...")
-}
-
-/// A scalar on one line: plain where it has to be, else quoted.
-fn inline(node: &Node) -> String {
-    let Node::Scalar { text, plain, tag } = node else {
-        return String::new();
-    };
-    let tag = tag.as_ref().map(|tag| format!("{tag} ")).unwrap_or_default();
-    if *plain {
-        format!("{tag}{text}")
+/// Writes a scalar on one line: as it stood if its type is the reader's to guess, else plain if it
+/// is a plain word, else in single quotes if that spares escapes, else in double quotes.
+fn write_scalar(out: &mut String, scalar: &Scalar) {
+    let text = &scalar.text;
+    let printable =
+        |c: char| !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}');
+    if scalar.bare || is_word(text) {
+        out.push_str(text);
+    } else if text.contains(['\\', '"']) && text.chars().all(printable) {
+        out.push('\'');
+        out.push_str(&text.replace('\'', "''"));
+        out.push('\'');
     } else {
-        format!("{tag}{}", quoted(text))
-    }
-}
-
-/// Double quotes, with YAML's escapes (YAML 1.2, 5.7).
-fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\t' => out.push_str("\\t"),
-            '\r' => out.push_str("\\r"),
-            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}') => {
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
+        out.push('"');
+        for c in text.chars() {
+            match c {
+                '"' => out.push_str("\\\""),
+                '\\' => out.push_str("\\\\"),
+                '\n' => out.push_str("\\n"),
+                '\r' => out.push_str("\\r"),
+                '\t' => out.push_str("\\t"),
+                c if printable(c) => out.push(c),
+                // None of them lies beyond the basic plane.
+                c => out.push_str(&format!("\\u{:04X}", c as u32)),
             }
-            c => out.push(c),
         }
+        out.push('"');
     }
-    out.push('"');
-    out
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn again(text: &str) -> String {
-        let node = read(text).unwrap();
-        let out = write(&node);
-        assert_eq!(read(&out).as_ref(), Ok(&node), "{out}");
-        out
-    }
-
-    #[test]
-    fn scalars_keep_their_letters_and_their_quotes() {
-        let out = again("{a: 1.10, b: 0123, c: yes, d: 1e3, e: ~, f: '123', g: \"x\\ty\", h: -1, i: 10:30, j: }");
-        assert_eq!(
-            out,
-            "a: 1.10\nb: 0123\nc: yes\nd: 1e3\ne: ~\nf: \"123\"\ng: \"x\\ty\"\nh: -1\ni: 10:30\nj: \n"
-        );
-    }
-
-    #[test]
-    fn blocks_lists_and_empty_things_come_back() {
-        again(
-            "a: |\n  one\n  two\nb: >-\n  folded\n  text\nc: []\nd: {}\ne:\n- - x\n  - y\n- k: v\n  l: [1, 'a, b']\n? [x, y]\n: z\n",
-        );
-    }
-
-    #[test]
-    fn aliases_and_merge_keys_are_seen_through() {
-        let node = read("a: &d {x: 1, y: 2}\nb: {<<: *d, y: 3}\n").unwrap();
-        let b = node.get("b").unwrap();
-        assert_eq!(b.get("x").and_then(Node::as_text), Some("1"));
-        assert_eq!(b.get("y").and_then(Node::as_text), Some("3"));
-        again("a: &d {x: 1, y: 2}\nb: {<<: *d, y: 3}\n");
-    }
-
-    #[test]
-    fn a_document_that_is_too_much_is_refused() {
-        let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
-        for i in 1..12 {
-            let _ = writeln!(bomb, "a{i}: &a{i} [{}]", vec![format!("*a{}", i - 1); 10].join(", "));
-        }
-        assert!(read(&bomb).unwrap_err().contains("nodes"));
-        assert!(read(&"[".repeat(60_000)).is_err());
-        assert!(
-            read(&format!("{}1{}", "[".repeat(65), "]".repeat(65)))
-                .unwrap_err()
-                .contains("deep")
-        );
-        assert!(read(&"- ".repeat(30_000)).is_err());
-        assert!(read("a: 1\na: 2").unwrap_err().contains("twice"));
-        assert!(read("a: 1\n---\nb: 2").unwrap_err().contains("more than one"));
-        assert!(read("").unwrap_err().contains("empty"));
-        assert!(read("a: [").is_err());
-        assert!(read("a: &a [*a]").is_err());
-    }
+/// A string that every reader takes for the same string without quotes.
+fn is_word(text: &str) -> bool {
+    let mut after = text.chars().skip(1).chain(std::iter::once(' '));
+    !is_guessed(text)
+        && text.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '/'))
+        && text.chars().all(|c| {
+            let next = after.next().unwrap_or(' ');
+            c.is_ascii_alphanumeric() || "_./-".contains(c) || (c == ':' && next.is_ascii_alphanumeric())
+        })
 }

@@ -101,7 +101,7 @@ async fn all_three_may_be_one_account() {
 #[tokio::test]
 async fn a_cluster_still_being_made_is_waited_for() {
     let place = world().place(SOURCE, TARGET);
-    let cluster = demo::Cluster::named("young").tag("local:creating-minutes", "4");
+    let cluster = demo::Cluster::named("young").tag("local:creating-minutes", "30");
     let request = place.pair_of(&cluster).await;
     let run = place.onboard(&request).await;
     assert!(
@@ -111,6 +111,17 @@ async fn a_cluster_still_being_made_is_waited_for() {
     );
     let output = run.output.unwrap();
     is_onboarded(&place, &request, &output).await;
+}
+
+#[tokio::test]
+async fn a_cluster_that_never_starts_ends_the_run_by_name() {
+    let place = world().place(SOURCE, TARGET);
+    let cluster = demo::Cluster::named("unborn").tag("local:creating-minutes", "100000");
+    let run = place.onboard(&place.pair_of(&cluster).await).await;
+    assert_eq!(run.error.as_deref(), Some("ClusterDidNotStart"));
+    let cause = run.cause.unwrap();
+    assert!(cause.contains("still not ACTIVE after 60 minutes"), "{cause}");
+    place.nothing_was_made().await;
 }
 
 #[tokio::test]

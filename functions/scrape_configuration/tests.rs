@@ -1,0 +1,556 @@
+use super::*;
+use proptest::prelude::*;
+use serde_yaml_ng::{Mapping as Other, Value};
+use std::{fs, path::Path, time::Instant};
+
+fn given() -> BTreeMap<String, String> {
+    let cluster = "arn:aws:eks:us-west-2:222222222222:cluster/payments".parse().unwrap();
+    labels(&cluster, &BTreeMap::from([("team".to_owned(), "payments".to_owned())]))
+}
+
+fn refused(yaml: &str) -> String {
+    let error = complete(yaml, &given()).unwrap_err();
+    assert_eq!(error.name(), "InvalidRequest");
+    error.to_string()
+}
+
+/// The tree as another library reads it, with the labels put in there.
+fn expected(yaml: &str) -> Option<Value> {
+    let mut tree: Value = serde_yaml_ng::from_str(yaml).ok()?;
+    tree.apply_merge().ok()?;
+    let under = |map: &mut Other, name: &str| {
+        let entry = map.entry(Value::from(name)).or_insert(Value::Null);
+        if entry.is_null() {
+            *entry = Value::Mapping(Other::new());
+        }
+    };
+    let root = tree.as_mapping_mut()?;
+    under(root, "global");
+    let global = root["global"].as_mapping_mut()?;
+    under(global, "external_labels");
+    let external = global["external_labels"].as_mapping_mut()?;
+    for (name, value) in given() {
+        external.entry(Value::from(name)).or_insert(Value::from(value));
+    }
+    Some(tree)
+}
+
+/// Nothing but the labels is new, to another library too, and completing again changes nothing.
+fn holds(yaml: &str, completed: &str) {
+    assert_eq!(complete(completed, &given()).as_deref(), Ok(completed));
+    let read: Value = serde_yaml_ng::from_str(completed).unwrap_or_else(|why| panic!("{why}: {completed}"));
+    if let Some(expected) = expected(yaml) {
+        assert_eq!(read, expected, "{completed}");
+    }
+}
+
+#[test]
+fn completed_configurations_are_the_golden_ones() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/scrape_configuration");
+    let mut seen = 0;
+    for file in fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        if path.to_string_lossy().ends_with(".completed.yaml") {
+            continue;
+        }
+        let yaml = fs::read_to_string(&path).unwrap();
+        let completed = complete(&yaml, &given()).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+        let golden = path.with_extension("completed.yaml");
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            fs::write(&golden, &completed).unwrap();
+        }
+        assert_eq!(completed, fs::read_to_string(&golden).unwrap(), "{}", golden.display());
+        assert!(expected(&yaml).is_some(), "{}", path.display());
+        holds(&yaml, &completed);
+        seen += 1;
+    }
+    assert_eq!(seen, 4);
+}
+
+#[test]
+fn a_label_that_is_set_already_stays_and_the_requests_own_win() {
+    let cluster = "arn:aws-cn:eks:cn-north-1:222222222222:cluster/a".parse().unwrap();
+    let labels = labels(&cluster, &BTreeMap::from([("region".to_owned(), "north".to_owned())]));
+    let yaml = "global: {external_labels: {accountId: ~, 'cluster': x}}\nscrape_configs: [{job_name: a}]";
+    assert_eq!(
+        complete(yaml, &labels).unwrap(),
+        "global:\n  external_labels:\n    accountId: ~\n    cluster: x\n    \
+         clusterArn: arn:aws-cn:eks:cn-north-1:222222222222:cluster/a\n    region: north\n\
+         scrape_configs:\n  - job_name: a\n"
+    );
+}
+
+#[test]
+fn a_global_section_that_is_empty_is_filled() {
+    for yaml in [
+        "scrape_configs: [{job_name: a}]",
+        "global:\nscrape_configs: [{job_name: a}]",
+        "global: {external_labels: }\nscrape_configs: [{job_name: a}]",
+        "\u{feff}---\r\nscrape_configs:\r\n- job_name: a\r\n...\r\n",
+    ] {
+        let completed = complete(yaml, &given()).unwrap();
+        assert!(completed.contains("    team: payments\n"), "{completed}");
+        holds(yaml, &completed);
+    }
+}
+
+#[test]
+fn only_a_plain_merge_key_merges() {
+    let completed = complete("scrape_configs: [{job_name: a, params: {\"<<\": [b]}}]", &given()).unwrap();
+    assert!(
+        completed.ends_with("    params:\n      \"<<\":\n        - b\n"),
+        "{completed}"
+    );
+}
+
+#[test]
+fn what_amp_allows_is_accepted() {
+    let token = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+    for job in [
+        "scrape_interval: 30s".to_owned(),
+        "scrape_interval: 1h, scrape_timeout: 59m60s".to_owned(),
+        "scrape_interval: ~, authorization: ~, static_configs: ~".to_owned(),
+        format!("authorization: {{credentials_file: {token}}}"),
+        format!("bearer_token_file: {token}, tls_config: {{insecure_skip_verify: true}}"),
+        format!("kubernetes_sd_configs: [{{role: pod, authorization: {{type: Bearer, credentials_file: {token}}}}}]"),
+        "static_configs: [{targets: [10.0.0.1, '10.0.0.1:65535', '[::1]', '[::1]:1', kubernetes.default.svc]}]"
+            .to_owned(),
+        "relabel_configs: [{action: keep}], metric_relabel_configs: [], params: {basic_auth: [a]}".to_owned(),
+    ] {
+        complete(&format!("scrape_configs: [{{job_name: a, {job}}}]"), &given())
+            .unwrap_or_else(|why| panic!("{job}: {why}"));
+    }
+}
+
+#[test]
+fn what_amp_refuses_is_refused_by_its_path() {
+    for (yaml, begins, says) in [
+        ("a", "scrapeConfiguration: ", "expected a mapping, not a text"),
+        ("[a: b]", "scrapeConfiguration: ", "expected a mapping, not a list"),
+        (
+            "global: {}",
+            "scrapeConfiguration.scrape_configs: ",
+            "at least one scrape job",
+        ),
+        (
+            "scrape_configs: []",
+            "scrapeConfiguration.scrape_configs: ",
+            "at least one scrape job",
+        ),
+        (
+            "scrape_configs: {a: b}",
+            "scrapeConfiguration.scrape_configs: ",
+            "expected a list",
+        ),
+        (
+            "scrape_configs: [~]",
+            "scrapeConfiguration.scrape_configs[0]: ",
+            "expected a mapping, not nothing",
+        ),
+        ("remote_write: []", "scrapeConfiguration.remote_write: ", "by itself"),
+        ("'remote_write': []", "scrapeConfiguration.remote_write: ", "by itself"),
+        ("rule_files: []", "scrapeConfiguration.rule_files: ", "workspace"),
+        (
+            "otlp: {}",
+            "scrapeConfiguration.otlp: ",
+            "only global and scrape_configs",
+        ),
+        ("global: [a]", "scrapeConfiguration.global: ", "expected a mapping"),
+        (
+            "global: {external_labels: a}",
+            "scrapeConfiguration.global.external_labels: ",
+            "expected a mapping",
+        ),
+        (
+            "global: {external_labels: {a-b: c}}",
+            "scrapeConfiguration.global.external_labels.a-b: ",
+            "no label name",
+        ),
+        (
+            "global: {external_labels: {a: [c]}}",
+            "scrapeConfiguration.global.external_labels.a: ",
+            "expected a text",
+        ),
+        (
+            "global: {scrape_interval: 29s999ms}",
+            "scrapeConfiguration.global.scrape_interval: \"29s999ms\" is below 30s",
+            "AMP",
+        ),
+        (
+            "global: {scrape_timeout: 61s}",
+            "scrapeConfiguration.global.scrape_timeout: ",
+            "longer than the scrape interval",
+        ),
+        (
+            "scrape_configs: [{scrape_interval: 60s}]",
+            "scrapeConfiguration.scrape_configs[0]: ",
+            "job_name is missing",
+        ),
+        (
+            "scrape_configs: [{job_name: ''}]",
+            "scrapeConfiguration.scrape_configs[0].job_name: ",
+            "empty",
+        ),
+        (
+            "scrape_configs: [{job_name: a}, {job_name: 'a'}]",
+            "scrapeConfiguration.scrape_configs[1].job_name: ",
+            "scrape_configs[0].job_name already",
+        ),
+    ] {
+        let message = refused(yaml);
+        assert!(
+            message.starts_with(begins),
+            "{message:?} does not begin with {begins:?}"
+        );
+        assert!(message.contains(says), "{message:?} does not say {says:?}");
+    }
+    for (job, path, says) in [
+        (
+            "scrape_interval: 10s",
+            "scrape_interval",
+            "\"10s\" is below 30s, the least AMP allows",
+        ),
+        ("scrape_interval: 0", "scrape_interval", "below 30s"),
+        (
+            "scrape_interval: 60",
+            "scrape_interval",
+            "no duration; expected one such as 30s",
+        ),
+        ("scrape_interval: 1s1m", "scrape_interval", "no duration"),
+        ("scrape_interval: ''", "scrape_interval", "no duration"),
+        ("scrape_interval: 1.5h", "scrape_interval", "no duration"),
+        ("scrape_interval: 300y", "scrape_interval", "no duration"),
+        (
+            "scrape_interval: 99999999999999999999s",
+            "scrape_interval",
+            "no duration",
+        ),
+        ("<<: {scrape_interval: 10s}", "scrape_interval", "below 30s"),
+        (
+            "scrape_timeout: 90s",
+            "scrape_timeout",
+            "longer than the scrape interval, 60000ms",
+        ),
+        (
+            "ec2_sd_configs: []",
+            "ec2_sd_configs",
+            "kubernetes_sd_configs and static_configs only",
+        ),
+        (
+            "dns_sd_config: a",
+            "dns_sd_config",
+            "kubernetes_sd_configs and static_configs only",
+        ),
+        (
+            "static_configs: [{targets: ['example.com:80']}]",
+            "static_configs[0].targets[0]",
+            "no IP address",
+        ),
+        (
+            "static_configs: [{targets: ['fd00::1']}]",
+            "static_configs[0].targets[0]",
+            "[fd00::1]:9100",
+        ),
+        (
+            "static_configs: [{targets: ['[10.0.0.1]:80']}]",
+            "static_configs[0].targets[0]",
+            "no IP address",
+        ),
+        (
+            "static_configs: [{targets: ['10.0.0.1:']}]",
+            "static_configs[0].targets[0]",
+            "no valid port",
+        ),
+        (
+            "static_configs: [{targets: ['10.0.0.1:+80']}]",
+            "static_configs[0].targets[0]",
+            "no valid port",
+        ),
+        (
+            "static_configs: [{targets: ['10.0.0.1:65536']}]",
+            "static_configs[0].targets[0]",
+            "no valid port",
+        ),
+        (
+            "static_configs: [{targets: ['kubernetes.default.svc.cluster.local']}]",
+            "static_configs[0].targets[0]",
+            "no IP address",
+        ),
+        (
+            "static_configs: [{targets: ['http://10.0.0.1']}]",
+            "static_configs[0].targets[0]",
+            "no IP address",
+        ),
+        (
+            "static_configs: [{targets: 10.0.0.1}]",
+            "static_configs[0].targets",
+            "expected a list",
+        ),
+        ("static_configs: [10.0.0.1]", "static_configs[0]", "expected a mapping"),
+        ("authorization: {type: Basic}", "authorization.type", "expected Bearer"),
+        (
+            "authorization: {credentials: secret}",
+            "authorization.credentials",
+            "no secret",
+        ),
+        (
+            "authorization: {type: Bearer}",
+            "authorization",
+            "credentials_file is missing",
+        ),
+        (
+            "authorization: {credentials_file: /etc/passwd}",
+            "authorization.credentials_file",
+            "serviceaccount/token",
+        ),
+        (
+            "bearer_token_file: /etc/passwd",
+            "bearer_token_file",
+            "serviceaccount/token",
+        ),
+        ("bearer_token: secret", "bearer_token", "does not support"),
+        ("basic_auth: {}", "basic_auth", "does not support"),
+        ("oauth2: {}", "oauth2", "does not support"),
+        ("sigv4: {}", "sigv4", "does not support"),
+        ("proxy_url: 'http://a'", "proxy_url", "does not support"),
+        (
+            "tls_config: {ca_file: /etc/ca}",
+            "tls_config.ca_file",
+            "serviceaccount/ca.crt",
+        ),
+        (
+            "tls_config: {key_file: /etc/key}",
+            "tls_config.key_file",
+            "no such file",
+        ),
+        ("tls_config: {key: secret}", "tls_config.key", "no such file or secret"),
+        (
+            "http_headers: {a: {files: [/etc/passwd]}}",
+            "http_headers.a.files",
+            "use values",
+        ),
+        (
+            "kubernetes_sd_configs: [{api_server: 'https://a'}]",
+            "kubernetes_sd_configs[0].api_server",
+            "own cluster",
+        ),
+        (
+            "kubernetes_sd_configs: [{kubeconfig_file: a}]",
+            "kubernetes_sd_configs[0].kubeconfig_file",
+            "own cluster",
+        ),
+        (
+            "kubernetes_sd_configs: [{basic_auth: {}}]",
+            "kubernetes_sd_configs[0].basic_auth",
+            "does not support",
+        ),
+        (
+            "kubernetes_sd_configs: [{tls_config: {ca_file: a}}]",
+            "kubernetes_sd_configs[0].tls_config.ca_file",
+            "ca.crt",
+        ),
+    ] {
+        let message = refused(&format!("scrape_configs: [{{job_name: a, {job}}}]"));
+        let begins = format!("scrapeConfiguration.scrape_configs[0].{path}: ");
+        assert!(
+            message.starts_with(&begins),
+            "{message:?} does not begin with {begins:?}"
+        );
+        assert!(message.contains(says), "{message:?} does not say {says:?}");
+    }
+}
+
+#[test]
+fn yaml_that_readers_disagree_on_is_refused_by_its_line() {
+    for (yaml, begins, says) in [
+        ("", "scrapeConfiguration: ", "empty"),
+        (
+            "a: b\n---\nc: d",
+            "scrapeConfiguration: line 2, column 1: ",
+            "second YAML document",
+        ),
+        ("a: b\n'a': c", "scrapeConfiguration: line 2, column 1: ", "twice"),
+        ("a:\n\t- b", "scrapeConfiguration: line 2, column ", ""),
+        ("a: [b", "scrapeConfiguration: line 2, column 1: ", "']'"),
+        ("a: *b", "scrapeConfiguration: line 1, column ", "anchor"),
+        (
+            "a: &b [*b]",
+            "scrapeConfiguration: line 1, column 8: ",
+            "inside of what it names",
+        ),
+        ("[a]: b", "scrapeConfiguration: line 1, column ", "a key is a list"),
+        (": b", "scrapeConfiguration: line 1, column ", "a key is missing"),
+        ("a: !!int 1", "scrapeConfiguration: line 1, column ", "the tag"),
+        ("a: !secret b", "scrapeConfiguration: line 1, column ", "the tag"),
+        ("a: \"b\u{2028}c\"", "scrapeConfiguration: line 1, column 6: ", "U+2028"),
+        ("a: b\u{0}", "scrapeConfiguration: line 1, column 5: ", "U+0000"),
+        (
+            "a: 1\n<<: {a: 2}",
+            "scrapeConfiguration: line 2, column ",
+            "put \"<<\" first",
+        ),
+        (
+            "<<: {a: 1}\n<<: {b: 2}",
+            "scrapeConfiguration: line 2, column ",
+            "twice",
+        ),
+        ("a: [?b]", "scrapeConfiguration: line 1, column 5: ", "in quotes"),
+        ("a: [:b]", "scrapeConfiguration: line 1, column 5: ", "in quotes"),
+        (
+            "a: [&b:c]",
+            "scrapeConfiguration: line 1, column 5: ",
+            "an anchor's name",
+        ),
+        (
+            "a: !!str &b:c d",
+            "scrapeConfiguration: line 1, column 4: ",
+            "an anchor's name",
+        ),
+        ("<<: a", "scrapeConfiguration: line 1, column ", "merges mappings only"),
+    ] {
+        let message = refused(yaml);
+        assert!(
+            message.starts_with(begins),
+            "{message:?} does not begin with {begins:?}"
+        );
+        assert!(message.contains(says), "{message:?} does not say {says:?}");
+    }
+}
+
+#[test]
+fn bombs_are_refused_at_once() {
+    let laughs = (1..20).fold("a0: &a0 [x, x, x, x, x, x, x, x]".to_owned(), |yaml, i| {
+        let before = format!("*a{}, ", i - 1).repeat(8);
+        format!("{yaml}\na{i}: &a{i} [{before}]")
+    });
+    let long_alias = format!("a: &a {}\nb: [{}]", "x".repeat(30_000), "*a, ".repeat(8_000));
+    let anchors = format!("a: {}", "&a [ ".repeat(13_000));
+    let wide = format!("a: {}[{}", "[&a ".repeat(60), "x,".repeat(30_000));
+    for yaml in [
+        laughs,
+        long_alias,
+        anchors,
+        wide,
+        "[".repeat(65_536),
+        "{".repeat(65_536),
+        "- ".repeat(32_768),
+        "? ".repeat(32_768),
+        "a: ".repeat(20_000),
+        "a:\n".repeat(20_000),
+        "\"".repeat(65_535),
+        "!".repeat(65_536),
+        "&a ".repeat(20_000),
+        "[a,".repeat(20_000),
+        "? a\n".repeat(16_000),
+        (0..16_000).map(|i| format!("{i}:\n")).collect(),
+        format!("a: |\n{}", " \n".repeat(32_000)),
+        format!("a: \"{}", "\\\n".repeat(32_000)),
+        format!("a: {}", "x\n ".repeat(20_000)),
+        "# \n".repeat(20_000),
+        "%A\n".repeat(20_000),
+        "---\n".repeat(16_000),
+    ] {
+        let start = Instant::now();
+        let message = refused(&yaml);
+        assert!(message.len() < 600, "{message}");
+        let shown: String = yaml.chars().take(40).collect();
+        assert!(start.elapsed().as_secs() < 5, "{shown:?} took {:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn text_and_base64_are_told_apart() {
+    let yaml = "scrape_configs:\n- job_name: a\n";
+    let base64 = aws_smithy_types::base64::encode(yaml);
+    let (first, second) = base64.split_at(10);
+    for text in [yaml, &base64, &format!("{first}\r\n{second}\n")] {
+        assert_eq!(decode(text, "field").as_deref(), Ok(yaml));
+    }
+    let long = format!("{yaml}#{}", "x".repeat(LONGEST - yaml.len() - 1));
+    for text in [&long, &aws_smithy_types::base64::encode(&long)] {
+        assert_eq!(decode(text, "field").as_deref(), Ok(long.as_str()));
+    }
+    let too_long = format!("{long}x");
+    for (text, says) in [
+        ("", "empty"),
+        (" \n", "empty"),
+        ("scrape_configs", "no base64 either"),
+        ("c2NyYXBlX2NvbmZpZ3M6Cg", "no base64 either"),
+        ("/////w==", "something else than UTF-8"),
+        (&aws_smithy_types::base64::encode(&base64), "encoded twice"),
+        (&too_long, "65537 bytes"),
+        (&aws_smithy_types::base64::encode(&too_long), "65537 bytes"),
+        (&"A".repeat(2 * LONGEST + 1), "too long"),
+    ] {
+        let message = decode(text, "field").unwrap_err().to_string();
+        assert!(message.starts_with("field: ") && message.contains(says), "{message}");
+    }
+}
+
+/// Pieces of YAML, as they are and as they may be combined.
+fn piece() -> impl Strategy<Value = String> {
+    let scalar = prop_oneof![
+        "[-+.~<=0-9a-fxoTZ:_, ]{0,8}",
+        "[a-zA-Z0-9 :#,'\"\\\\{}\\[\\]&*!|>%@`?.-]{0,10}",
+        "\"[a-z\\\\nt#: ]{0,6}\"",
+        "'[a-z\\\\#: \n]{0,6}'",
+        "\\PC{0,6}",
+        prop::sample::select(
+            [
+                "yes",
+                "Null",
+                "0o7",
+                "1e3",
+                "0x1F",
+                "1_0",
+                "12:30:45",
+                "2001-12-14",
+                ".nan",
+                "<<",
+                "=",
+                "|-\n   a\n   b",
+                ">\n   a\n",
+                "&x a",
+                "*x",
+                "!!str 1",
+                "\"\\u2028\\x07\"",
+                "\u{e9}\u{1f600}"
+            ]
+            .as_slice()
+        )
+        .prop_map(str::to_owned),
+    ];
+    scalar.prop_recursive(3, 16, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(|items| format!("[{}]", items.join(", "))),
+            prop::collection::vec(("[a-z~<0-9]{1,3}", inner), 0..4).prop_map(|entries| {
+                let entries: Vec<String> = entries.iter().map(|(key, value)| format!("{key}: {value}")).collect();
+                format!("{{{}}}", entries.join(", "))
+            }),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn completing_never_panics(text in prop_oneof![any::<String>(), piece()]) {
+        let _ = complete(&text, &given());
+        let _ = decode(&text, "field");
+    }
+
+    #[test]
+    fn completing_adds_the_labels_and_nothing_else(
+        pieces in prop::collection::vec(("[a-z0-9'\" ]{1,4}", piece()), 0..4),
+        own in prop_oneof![Just(String::new()), piece()],
+    ) {
+        let mut yaml = format!("global:\n  external_labels: {own}\nscrape_configs:\n- job_name: a\n");
+        for (key, value) in pieces {
+            yaml += &format!("  {key}: {value}\n");
+        }
+        if let Ok(completed) = complete(&yaml, &given()) {
+            holds(&yaml, &completed);
+        }
+    }
+}
