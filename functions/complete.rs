@@ -13,7 +13,7 @@ impl TryFrom<Value> for Raw {
 
     /// Takes `{"request": …}`; whatever stands there is judged by [`check`].
     fn try_from(mut input: Value) -> Result<Self, Error> {
-        Ok(Self(input["request"].take()))
+        Ok(Self(input.get_mut("request").map(Value::take).unwrap_or_default()))
     }
 }
 

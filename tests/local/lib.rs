@@ -5,7 +5,7 @@
 //! - [`deploy`]: the templates of `infra/`, unchanged, into its accounts.
 //! - [`demo`]: clusters and workspaces to connect.
 //! - [`execution`]: an execution, watched to its end; [`document`]: what it left behind.
-//! - [`onboard`], [`up`], [`bench`]: the commands; [`terminal`]: what a person sees of them.
+//! - [`onboard`], [`up`], [`mod@bench`]: the commands; [`terminal`]: what a person sees of them.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]

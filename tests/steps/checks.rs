@@ -1,0 +1,222 @@
+//! The look before anything is touched.
+
+use crate::{
+    replies::{cluster, ec2_error, rest_error, scraper, scrapers, subnets, vpc_attribute, workspace},
+    script::{SCRAPER, Script, Turn, call, task},
+};
+use ampxa::{
+    cluster::{self, Checked, Clients, Network, Nothing, Readiness},
+    error::Error,
+};
+use serde_json::{Value, json};
+
+async fn check(turns: impl IntoIterator<Item = Turn>, request: Value) -> Result<Checked, Error> {
+    let script = Script::new(turns);
+    let account = script.account();
+    let clients = Clients {
+        eks: account.eks(),
+        ec2: account.ec2(),
+        source_amp: account.amp(),
+        target_amp: account.amp(),
+    };
+    let checked = cluster::check(&clients, &task::<Nothing>(request, json!({})), 10).await;
+    script.is_over();
+    checked
+}
+
+fn shown(status: &str, private: bool, mode: &str) -> Turn {
+    call("GET /clusters/demo", 200, cluster(status, private, mode))
+}
+
+fn good() -> Vec<Turn> {
+    vec![
+        shown("ACTIVE", true, "API"),
+        call("GET /workspaces/ws-1", 200, workspace("ACTIVE")),
+        call("GET /scrapers", 200, scrapers(&[])),
+        call("DescribeVpcAttribute", 200, vpc_attribute("enableDnsSupport", true)).saying("Attribute=enableDnsSupport"),
+        call("DescribeVpcAttribute", 200, vpc_attribute("enableDnsHostnames", true)).saying("VpcId=vpc-1"),
+        call(
+            "DescribeSubnets",
+            200,
+            subnets(&[("subnet-b", "b", 5), ("subnet-a", "a", 5)]),
+        )
+        .saying("Version=2016-11-15&Filter.1.Name=subnet-id&Filter.1.Value.1=subnet-a&Filter.1.Value.2=subnet-b"),
+    ]
+}
+
+/// The good conversation up to a turn, which goes otherwise.
+fn up_to(position: usize, turn: Turn) -> Vec<Turn> {
+    let mut turns = good();
+    turns.truncate(position);
+    turns.push(turn);
+    turns
+}
+
+async fn fails(turns: Vec<Turn>, request: Value, name: &str, says: &str) {
+    let why = check(turns, request).await.unwrap_err();
+    assert_eq!(why.name(), name, "{why}");
+    assert!(why.to_string().contains(says), "{why}");
+}
+
+#[tokio::test]
+async fn a_good_cluster_gives_a_subnet_a_zone_and_its_own_security_group_first() {
+    let checked = check(good(), json!({})).await.unwrap();
+    let network = Network {
+        subnet_ids: vec!["subnet-a".to_owned(), "subnet-b".to_owned()],
+        security_group_ids: vec!["sg-1".to_owned(), "sg-2".to_owned()],
+    };
+    assert_eq!(checked.readiness, Readiness::Ready);
+    assert_eq!(checked.network, Some(network));
+    assert!(checked.scraper.is_none() && !checked.manual_access);
+}
+
+#[tokio::test]
+async fn a_cluster_being_made_or_changed_is_waited_for_without_a_look_at_its_network() {
+    for status in ["CREATING", "UPDATING", "PENDING"] {
+        let mut turns = good();
+        turns[0] = shown(status, true, "API");
+        turns.truncate(3);
+        let checked = check(turns, json!({})).await.unwrap();
+        assert_eq!(
+            (checked.readiness, checked.network),
+            (Readiness::Waiting, None),
+            "{status}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_that_cannot_be_scraped_is_refused_at_the_first_look() {
+    let gone = call(
+        "GET /clusters/demo",
+        404,
+        rest_error("ResourceNotFoundException", "No cluster found for name: demo."),
+    );
+    fails(vec![gone], json!({}), "NotReady", "There is no cluster").await;
+    for status in ["FAILED", "DELETING"] {
+        fails(vec![shown(status, true, "API")], json!({}), "NotReady", status).await;
+    }
+    let private = "aws eks update-cluster-config --region us-west-2 --name demo --resources-vpc-config endpointPrivateAccess=true";
+    fails(vec![shown("ACTIVE", false, "API")], json!({}), "NotReady", private).await;
+    let mode = "--access-config authenticationMode=API_AND_CONFIG_MAP";
+    fails(vec![shown("CREATING", true, "CONFIG_MAP")], json!({}), "NotReady", mode).await;
+    fails(vec![shown("ACTIVE", false, "CONFIG_MAP")], json!({}), "NotReady", mode).await;
+    fails(
+        vec![shown("ACTIVE", false, "CONFIG_MAP")],
+        json!({}),
+        "NotReady",
+        private,
+    )
+    .await;
+    let manual = json!({ "clusterAccess": "MANUAL" });
+    fails(vec![shown("ACTIVE", false, "CONFIG_MAP")], manual, "NotReady", private).await;
+}
+
+#[tokio::test]
+async fn manual_access_is_only_for_a_cluster_that_needs_it() {
+    for (mode, manual) in [("CONFIG_MAP", true), ("API", false), ("API_AND_CONFIG_MAP", false)] {
+        let mut turns = good();
+        turns[0] = shown("ACTIVE", true, mode);
+        let checked = check(turns, json!({ "clusterAccess": "MANUAL" })).await.unwrap();
+        assert_eq!(checked.manual_access, manual, "{mode}");
+    }
+}
+
+#[tokio::test]
+async fn a_workspace_must_be_there_and_active() {
+    let gone = call(
+        "GET /workspaces/ws-1",
+        404,
+        rest_error("ResourceNotFoundException", "Workspace not found"),
+    );
+    fails(up_to(1, gone), json!({}), "NotReady", "There is no workspace").await;
+    for status in ["CREATING", "DELETING", "CREATION_FAILED"] {
+        fails(
+            up_to(1, call("GET /workspaces/ws-1", 200, workspace(status))),
+            json!({}),
+            "NotReady",
+            status,
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_full_quota_stops_a_new_scraper_and_not_the_pairs_own() {
+    let mut others: Vec<Value> = (0..10).map(|_| scraper("ACTIVE", true)).collect();
+    for other in &mut others {
+        other["destination"]["ampConfiguration"]["workspaceArn"] =
+            json!("arn:aws:aps:us-west-2:333333333333:workspace/ws-2");
+    }
+    fails(
+        up_to(2, call("GET /scrapers", 200, scrapers(&others))),
+        json!({}),
+        "Refused",
+        "10 scrapers",
+    )
+    .await;
+    others[9] = scraper("ACTIVE", true);
+    let mut turns = good();
+    turns[2] = call("GET /scrapers", 200, scrapers(&others));
+    let checked = check(turns, json!({})).await.unwrap();
+    assert_eq!(checked.scraper.unwrap().scraper_arn, SCRAPER);
+}
+
+#[tokio::test]
+async fn the_vpc_needs_dns() {
+    let off = |name: &str| call("DescribeVpcAttribute", 200, vpc_attribute(name, false));
+    fails(
+        up_to(3, off("enableDnsSupport")),
+        json!({}),
+        "NotReady",
+        "--enable-dns-support",
+    )
+    .await;
+    fails(
+        up_to(4, off("enableDnsHostnames")),
+        json!({}),
+        "NotReady",
+        "--enable-dns-hostnames",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn ec2s_refusals_have_names() {
+    let denied = call(
+        "DescribeVpcAttribute",
+        403,
+        ec2_error("UnauthorizedOperation", "You are not authorized"),
+    );
+    fails(
+        up_to(3, denied),
+        json!({}),
+        "Refused",
+        "ec2:DescribeVpcAttribute answered UnauthorizedOperation",
+    )
+    .await;
+    let throttled = call("DescribeSubnets", 503, ec2_error("RequestLimitExceeded", "slow down"));
+    fails(up_to(5, throttled), json!({}), "Transient", "ec2:DescribeSubnets").await;
+    let page = call("DescribeSubnets", 502, "<html>Bad gateway</html>");
+    fails(up_to(5, page), json!({}), "Transient", "HTTP 502").await;
+    let nonsense = call("DescribeSubnets", 200, "<html>hello</html>");
+    fails(up_to(5, nonsense), json!({}), "Transient", "ec2:DescribeSubnets").await;
+}
+
+#[tokio::test]
+async fn ec2_calls_are_retried_as_the_sdks_own() {
+    let script = Script::new([
+        call("DescribeSubnets", 503, ec2_error("RequestLimitExceeded", "slow down")),
+        call("DescribeSubnets", 200, subnets(&[("subnet-a", "a", 1)])),
+    ]);
+    let retries =
+        aws_smithy_types::retry::RetryConfig::standard().with_initial_backoff(std::time::Duration::from_millis(1));
+    let found = script
+        .account_with(retries)
+        .ec2()
+        .subnets(&["subnet-a".to_owned()])
+        .await
+        .unwrap();
+    assert_eq!(found.len(), 1);
+    script.is_over();
+}

@@ -1,0 +1,11 @@
+//! Each step against a scripted AWS, on the wire: an unplanned call, one out of order, or one that
+//! is missing fails the test, so a script *is* the conversation that is expected.
+
+mod checks;
+mod failures;
+mod policies;
+mod replies;
+mod roles;
+mod scrapers;
+mod script;
+mod tasks;

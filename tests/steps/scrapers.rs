@@ -1,0 +1,195 @@
+//! Making, adopting and watching the scraper.
+
+use crate::{
+    replies::{rest_error, scraper, scraper_of_this_execution, scrapers},
+    script::{CLUSTER, EXECUTION, SCRAPER, Script, Turn, WORKSPACE, call, lost, task},
+};
+use ampxa::{
+    error::Error,
+    scrape_configuration,
+    scraper::{self, Made, Plan, Scraper},
+    task::Task,
+};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+const YAML: &str = "scrape_configs:\n- job_name: a\n";
+
+/// [`YAML`] with the labels of the demonstration cluster.
+fn labelled() -> String {
+    let labels = scrape_configuration::labels(&CLUSTER.parse().unwrap(), &BTreeMap::new());
+    scrape_configuration::complete(YAML, &labels).unwrap()
+}
+
+fn plan(request: Value) -> Task<Plan> {
+    let network = json!({ "subnetIds": ["subnet-a", "subnet-b"], "securityGroupIds": ["sg-1"] });
+    task(request, json!({ "network": network, "manualAccess": false }))
+}
+
+fn listed(all: &[Value]) -> Turn {
+    call("GET /scrapers", 200, scrapers(all))
+        .saying(format!("sourceArn={CLUSTER}"))
+        .saying(format!("destinationArn={WORKSPACE}"))
+}
+
+fn made() -> Turn {
+    let answer = json!({ "arn": SCRAPER, "scraperId": "s-1", "status": { "statusCode": "CREATING" }, "tags": {} });
+    call("POST /scrapers", 202, answer.to_string())
+}
+
+async fn create(turns: impl IntoIterator<Item = Turn>, task: &Task<Plan>) -> Result<Scraper, Error> {
+    let script = Script::new(turns);
+    let scraper = scraper::create(&script.account().amp(), task).await;
+    script.is_over();
+    scraper
+}
+
+#[tokio::test]
+async fn a_scraper_is_made_with_both_roles_tags_and_a_configuration_encoded_once() {
+    let task = plan(json!({ "scrapeConfiguration": YAML, "alias": "payments", "tags": { "team": "a" } }));
+    let blob = aws_smithy_types::base64::encode(labelled());
+    let expected = made()
+        .saying(format!("\"sourceRoleArn\":\"{}\"", task.pair.source_role_arn()))
+        .saying(format!("\"targetRoleArn\":\"{}\"", task.pair.target_role_arn()))
+        .saying("\"subnetIds\":[\"subnet-a\",\"subnet-b\"]")
+        .saying("\"securityGroupIds\":[\"sg-1\"]")
+        .saying("\"alias\":\"payments\"")
+        .saying("\"team\":\"a\"")
+        .saying(format!("\"ampxa:made-by\":\"{EXECUTION}\""))
+        .saying(format!("\"workspaceArn\":\"{WORKSPACE}\""))
+        .saying(format!("\"configurationBlob\":\"{blob}\""));
+    let scraper = create([listed(&[]), expected], &task).await.unwrap();
+    assert_eq!(
+        (scraper.scraper_arn.as_str(), scraper.status.as_str(), scraper.made),
+        (SCRAPER, "CREATING", true)
+    );
+}
+
+#[tokio::test]
+async fn without_a_configuration_amps_own_default_gets_the_labels() {
+    let default = json!({ "configuration": aws_smithy_types::base64::encode(YAML) }).to_string();
+    let blob = aws_smithy_types::base64::encode(labelled());
+    let turns = [
+        listed(&[]),
+        call("GET /scraperconfiguration", 200, default),
+        made().saying(format!("\"configurationBlob\":\"{blob}\"")),
+    ];
+    create(turns, &plan(json!({}))).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_call_that_is_made_again_is_the_same_call_and_another_executions_is_not() {
+    let request = json!({ "scrapeConfiguration": YAML });
+    let token = ampxa::pair::hash(&[EXECUTION, &plan(json!({})).pair.source_role_arn()], 32);
+    for _ in 0..2 {
+        let expected = made().saying(format!("\"clientToken\":\"{token}\""));
+        create([listed(&[]), expected], &plan(request.clone())).await.unwrap();
+    }
+    let other = ampxa::pair::hash(&["another", &plan(json!({})).pair.source_role_arn()], 32);
+    assert_ne!(token, other);
+}
+
+#[tokio::test]
+async fn the_pairs_own_scraper_is_adopted() {
+    for status in ["ACTIVE", "CREATING", "UPDATING"] {
+        let scraper = create([listed(&[scraper(status, true)])], &plan(json!({})))
+            .await
+            .unwrap();
+        assert_eq!((scraper.status.as_str(), scraper.made), (status, false));
+    }
+    let scraper = create([listed(&[scraper_of_this_execution("CREATING")])], &plan(json!({})))
+        .await
+        .unwrap();
+    assert!(scraper.made, "this execution made it, and died before it could say so");
+}
+
+#[tokio::test]
+async fn all_pages_of_a_list_are_read() {
+    let first = json!({ "scrapers": [], "nextToken": "two" }).to_string();
+    let turns = [
+        call("GET /scrapers", 200, first),
+        call("GET /scrapers", 200, scrapers(&[scraper("ACTIVE", true)])).saying("nextToken=two"),
+    ];
+    assert!(!create(turns, &plan(json!({}))).await.unwrap().made);
+}
+
+#[tokio::test]
+async fn a_scraper_that_cannot_be_adopted_is_named() {
+    for (shown, name) in [
+        (scraper("ACTIVE", false), "Conflict"),
+        (scraper("DELETING", true), "NotReady"),
+        (scraper("CREATION_FAILED", true), "NotReady"),
+        (scraper("UPDATE_FAILED", true), "NotReady"),
+        (scraper("DELETION_FAILED", true), "NotReady"),
+        (scraper("SOMETHING_NEW", true), "NotReady"),
+    ] {
+        let why = create([listed(&[shown])], &plan(json!({}))).await.unwrap_err();
+        assert_eq!(why.name(), name);
+        assert!(why.to_string().contains(SCRAPER), "{why}");
+    }
+}
+
+#[tokio::test]
+async fn what_amp_refuses_is_told_apart() {
+    for (status, code, name) in [
+        (402, "ServiceQuotaExceededException", "Refused"),
+        (403, "AccessDeniedException", "Refused"),
+        (400, "ValidationException", "Refused"),
+        (409, "ConflictException", "Conflict"),
+        (429, "ThrottlingException", "Transient"),
+        (500, "InternalServerException", "Transient"),
+        (404, "ResourceNotFoundException", "NotReady"),
+    ] {
+        let refused = call("POST /scrapers", status, rest_error(code, "because"));
+        let why = create([listed(&[]), refused], &plan(json!({ "scrapeConfiguration": YAML })))
+            .await
+            .unwrap_err();
+        assert_eq!(why.name(), name, "{why}");
+        assert!(
+            why.to_string().starts_with("aps:CreateScraper answered ") && why.to_string().contains("because"),
+            "{why}"
+        );
+    }
+    let why = create(
+        [listed(&[]), lost("POST /scrapers")],
+        &plan(json!({ "scrapeConfiguration": YAML })),
+    )
+    .await
+    .unwrap_err();
+    assert_eq!(why.name(), "Transient");
+}
+
+async fn check(turn: Turn, manual_access: bool) -> Result<Scraper, Error> {
+    let task: Task<Made> = task(
+        json!({}),
+        json!({ "scraperArn": SCRAPER, "manualAccess": manual_access }),
+    );
+    let script = Script::new([turn]);
+    let scraper = scraper::check(&script.account().amp(), &task).await;
+    script.is_over();
+    scraper
+}
+
+#[tokio::test]
+async fn a_scraper_is_seen_as_amp_shows_it() {
+    let mut failed = scraper("CREATION_FAILED", true);
+    failed["statusReason"] = json!("no route");
+    let shown = call("GET /scrapers/s-1", 200, json!({ "scraper": failed }).to_string());
+    let seen = check(shown, false).await.unwrap();
+    assert_eq!(
+        (seen.status.as_str(), seen.status_reason.as_deref()),
+        ("CREATION_FAILED", Some("no route"))
+    );
+    let shown = call(
+        "GET /scrapers/s-1",
+        200,
+        json!({ "scraper": scraper("ACTIVE", true) }).to_string(),
+    );
+    assert_eq!(check(shown, true).await.unwrap().warnings.len(), 1);
+    let gone = call(
+        "GET /scrapers/s-1",
+        404,
+        rest_error("ResourceNotFoundException", "no scraper"),
+    );
+    assert_eq!(check(gone, false).await.unwrap_err().name(), "NotVisibleYet");
+}

@@ -1,0 +1,72 @@
+//! What a step makes of its input.
+
+use crate::script::{CLUSTER, EXECUTION, WORKSPACE};
+use ampxa::{
+    complete::{self, Raw},
+    error::Error,
+    roles::Known,
+    scraper::Plan,
+    task::Task,
+};
+use lambda_runtime::Diagnostic;
+use serde_json::{Value, json};
+
+#[test]
+fn input_that_is_no_task_is_an_invalid_request_and_never_a_panic() {
+    let good = json!({ "clusterArn": CLUSTER, "workspaceArn": WORKSPACE });
+    for input in [
+        json!(null),
+        json!([]),
+        json!("x"),
+        json!(1),
+        json!({}),
+        json!({ "request": good }),
+        json!({ "request": good, "execution": 1 }),
+        json!({ "request": [good], "execution": EXECUTION }),
+        json!({ "request": good, "execution": EXECUTION, "scraperArn": "x" }),
+        json!({ "request": good, "execution": EXECUTION, "scraperArn": { "a": [] } }),
+    ] {
+        let why = Task::<Known>::try_from(input.clone()).unwrap_err();
+        assert_eq!(why.name(), "InvalidRequest", "{input}");
+        let raw = Raw::try_from(input).and_then(|raw| complete::check(&raw));
+        assert!(raw.is_ok() || raw.is_err_and(|why| why.name() == "InvalidRequest"));
+    }
+    let why =
+        Task::<Plan>::try_from(json!({ "request": good, "execution": EXECUTION, "manualAccess": true })).unwrap_err();
+    assert!(why.to_string().contains("network"), "{why}");
+}
+
+#[test]
+fn the_state_machine_sees_an_errors_name() {
+    for error in [
+        Error::NotReady("why".to_owned()),
+        Error::NotVisibleYet("why".to_owned()),
+    ] {
+        let name = error.name();
+        let diagnostic = Diagnostic::from(error);
+        assert_eq!(
+            (diagnostic.error_type.as_str(), diagnostic.error_message.as_str()),
+            (name, "why")
+        );
+    }
+}
+
+#[test]
+fn a_completed_request_travels_to_every_step_unchanged() {
+    let input = json!({ "request": {
+        "clusterArn": CLUSTER, "workspaceArn": WORKSPACE, "tags": { "team": "{% $x %} ${y}".replace(['{', '}', '%', '$'], "") },
+        "externalLabels": { "note": "{% $states.input %} \" ' ${jndi}" },
+    } });
+    let complete = complete::check(&Raw::try_from(input).unwrap()).unwrap();
+    let travelled = serde_json::to_value(&complete).unwrap();
+    assert!(
+        travelled["sourceRoleArn"]
+            .as_str()
+            .unwrap()
+            .starts_with("arn:aws:iam::222222222222:role/ampxa-source-demo-")
+    );
+    let again = json!({ "request": travelled["request"], "execution": EXECUTION });
+    let task = Task::<Known>::try_from(again).unwrap();
+    assert_eq!(task.request, complete.request);
+    assert_eq!(Value::from(task.pair.target_role_arn()), travelled["targetRoleArn"]);
+}
