@@ -1,6 +1,6 @@
 //! Least privilege is real: without any single action of any policy, some run fails and names it.
 
-use crate::world::{BREAKABLE_SOURCE, BREAKABLE_TARGET, Place, text, with, world};
+use crate::world::{BREAKABLE_SOURCE, BREAKABLE_TARGET, Place, pair_of, text, with, world};
 use aws_sdk_iam::Client;
 use local::{demo, deploy, execution, project::Project, terminal::Report};
 use percent_encoding::percent_decode_str;
@@ -116,15 +116,7 @@ impl Drifted {
         }
         let cluster = demo::Cluster::named(&format!("try-{}-{}", self.fresh, place.source.region));
         let request = place.pair_of(&cluster.tag("local:activation-minutes", "0")).await;
-        let groups = place.source.ec2("DescribeSecurityGroups", &[]).unwrap();
-        let group = groups
-            .split("<groupId>")
-            .nth(1)
-            .unwrap()
-            .split('<')
-            .next()
-            .unwrap()
-            .to_owned();
+        let group = demo::security_group(&place.source).unwrap();
         with(
             &request,
             json!({ "securityGroupIds": [group], "tags": { "try": self.fresh.to_string() } }),
@@ -133,10 +125,7 @@ impl Drifted {
 
     /// The onboarded pair, with everything of its roles that can drift drifted.
     async fn spoil(&self, place: &Place) -> Value {
-        let pair = ampxa::pair::Pair {
-            cluster: text(&self.request["clusterArn"]).parse().unwrap(),
-            workspace: text(&self.request["workspaceArn"]).parse().unwrap(),
-        };
+        let pair = pair_of(&self.request);
         for (account, name) in [
             (&place.source, pair.source_role_name()),
             (&place.target, pair.target_role_name()),

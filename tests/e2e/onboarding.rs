@@ -1,9 +1,8 @@
 //! The main job.
 
-use crate::world::{BOTH, HUB, Place, SOURCE, TARGET, attempt, text, with, world};
+use crate::world::{BOTH, HUB, Place, SOURCE, TARGET, attempt, pair_of, text, with, world};
 use ampxa::{
     arn::ScraperArn,
-    pair::Pair,
     policy::{self, Gate},
 };
 use local::{demo, execution, onboard};
@@ -12,10 +11,7 @@ use std::time::Duration;
 
 /// What every successful onboarding must leave behind, whoever owns which account.
 async fn is_onboarded(place: &Place, request: &Value, output: &Value) {
-    let pair = Pair {
-        cluster: text(&request["clusterArn"]).parse().unwrap(),
-        workspace: text(&request["workspaceArn"]).parse().unwrap(),
-    };
+    let pair = pair_of(request);
     let scraper: ScraperArn = text(&output["scraperArn"]).parse().unwrap();
     assert_eq!(output["scraperStatus"], "ACTIVE");
     assert_eq!(output["sourceRoleArn"], json!(pair.source_role_arn()));
@@ -129,15 +125,7 @@ async fn everything_a_request_may_say_reaches_aws() {
     let place = world().place(SOURCE, TARGET);
     let request = place.pair("chosen").await;
     let subnets = demo::default_subnets(&place.source).unwrap();
-    let group = place.source.ec2("DescribeSecurityGroups", &[]).unwrap();
-    let group = group
-        .split("<groupId>")
-        .nth(1)
-        .unwrap()
-        .split('<')
-        .next()
-        .unwrap()
-        .to_owned();
+    let group = demo::security_group(&place.source).unwrap();
     let request = with(
         &request,
         json!({

@@ -1,6 +1,6 @@
 //! Each refusal, by its name, with nothing made in any account.
 
-use crate::world::{Place, SOURCE, TARGET, text, with, world};
+use crate::world::{Place, SOURCE, TARGET, pair_of, text, with, world};
 use aws_sdk_eks::types::AuthenticationMode;
 use local::demo;
 use serde_json::{Value, json};
@@ -199,14 +199,7 @@ async fn a_network_that_cannot_hold_a_scraper_is_refused() {
             ],
         )
         .unwrap();
-    let twin = twin
-        .split("<subnetId>")
-        .nth(1)
-        .unwrap()
-        .split('<')
-        .next()
-        .unwrap()
-        .to_owned();
+    let twin = demo::element(&twin, "subnetId").unwrap();
     refused(
         &place,
         &wanted(&[&a.id, &twin]),
@@ -299,10 +292,7 @@ async fn a_full_quota_is_refused_before_anything_is_made() {
 async fn what_somebody_else_made_is_left_alone() {
     let place = world().place(SOURCE, TARGET);
     let request = place.pair("foreign").await;
-    let pair = ampxa::pair::Pair {
-        cluster: text(&request["clusterArn"]).parse().unwrap(),
-        workspace: text(&request["workspaceArn"]).parse().unwrap(),
-    };
+    let pair = pair_of(&request);
     let theirs = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
     let name = pair.target_role_name();
     place

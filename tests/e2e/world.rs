@@ -1,5 +1,6 @@
 //! The cloud that all tests share, and what they ask of it.
 
+use ampxa::pair::Pair;
 use anyhow::Result;
 use local::{
     account::Account,
@@ -202,6 +203,14 @@ pub fn attempt(output: &Value, scraper_arn: &str) -> Value {
         }),
     );
     attempt.expect("the cloud's control surface")
+}
+
+/// The pair that a request is about.
+pub fn pair_of(request: &Value) -> Pair {
+    Pair {
+        cluster: text(&request["clusterArn"]).parse().expect("a cluster's ARN"),
+        workspace: text(&request["workspaceArn"]).parse().expect("a workspace's ARN"),
+    }
 }
 
 pub fn text(value: &Value) -> &str {

@@ -116,20 +116,32 @@ pub fn default_subnets(account: &Account) -> Result<Vec<Subnet>> {
         &[("Filter.1.Name", "default-for-az"), ("Filter.1.Value.1", "true")],
     )?;
     let items = xml.split("<item>").skip(1).filter(|item| item.contains("<subnetId>"));
-    items
-        .map(|item| {
-            let text = |name: &str| {
-                let rest = item.split(&format!("<{name}>")).nth(1)?;
-                Some(rest.split('<').next()?.to_owned())
-            };
-            Some(Subnet {
-                id: text("subnetId")?,
-                zone: text("availabilityZone")?,
-                vpc: text("vpcId")?,
-            })
+    let subnet = |item| {
+        Some(Subnet {
+            id: element(item, "subnetId")?,
+            zone: element(item, "availabilityZone")?,
+            vpc: element(item, "vpcId")?,
         })
+    };
+    items
+        .map(subnet)
         .collect::<Option<_>>()
         .context("EC2's answer could not be read")
+}
+
+/// A security group of an account.
+///
+/// # Errors
+/// When the cloud refuses to say.
+pub fn security_group(account: &Account) -> Result<String> {
+    let xml = account.ec2("DescribeSecurityGroups", &[])?;
+    element(&xml, "groupId").context("EC2's answer could not be read")
+}
+
+/// The text of the first element of a name.
+pub fn element(xml: &str, name: &str) -> Option<String> {
+    let rest = xml.split(&format!("<{name}>")).nth(1)?;
+    Some(rest.split('<').next()?.to_owned())
 }
 
 /// Makes a workspace in an account; answers its ARN.
