@@ -160,6 +160,9 @@ async fn every_action_of_the_functions_is_needed() {
     let python = project.python(&Report::quiet()).unwrap();
     let accounts = deploy::Accounts {
         hub: hub_id.to_owned(),
+        // The cloud ends the processes of a function when one of the same name is deployed, in
+        // whatever account; a stack of another name has functions of other names.
+        stack: "ampxa-least".to_owned(),
         sources: vec![source.to_owned()],
         targets: vec![target.to_owned()],
     };

@@ -59,6 +59,7 @@ impl World {
         let ids = |ids: &[&str]| ids.iter().map(|id| id.to_string()).collect();
         let accounts = deploy::Accounts {
             hub: HUB.to_owned(),
+            stack: "ampxa".to_owned(),
             sources: ids(&[SOURCE, BOTH, HUB, BREAKABLE_SOURCE]),
             targets: ids(&[TARGET, BOTH, HUB, BREAKABLE_TARGET]),
         };

@@ -18,6 +18,8 @@ use std::{
 pub struct Accounts {
     /// The account of the hub.
     pub hub: String,
+    /// The name of the hub's stack.
+    pub stack: String,
     /// Accounts that get `infra/source-account.yaml`.
     pub sources: Vec<String>,
     /// Accounts that get `infra/target-account.yaml`.
@@ -28,6 +30,7 @@ impl Default for Accounts {
     fn default() -> Self {
         Self {
             hub: HUB.to_owned(),
+            stack: "ampxa".to_owned(),
             sources: vec![SOURCE.to_owned()],
             targets: vec![TARGET.to_owned()],
         }
@@ -52,7 +55,7 @@ pub async fn deploy(project: &Project, python: &Python, cloud: &Cloud, accounts:
         for (id, side) in sources.chain(accounts.targets.iter().map(|id| (id, "target"))) {
             stacks.push(scope.spawn(move || account_stack(project, python, cloud, &accounts.hub, id, side)));
         }
-        stacks.push(scope.spawn(|| hub_stack(project, python, cloud, &accounts.hub)));
+        stacks.push(scope.spawn(|| hub_stack(project, python, cloud, &accounts.hub, &accounts.stack)));
         let joined = stacks.into_iter().map(|stack| stack.join());
         joined.collect::<Vec<_>>()
     });
@@ -65,13 +68,11 @@ pub async fn deploy(project: &Project, python: &Python, cloud: &Cloud, accounts:
         .list_state_machines()
         .send()
         .await?;
-    let onboard = machines
-        .state_machines()
-        .iter()
-        .find(|machine| machine.name() == "ampxa-onboard");
+    let name = format!("{}-onboard", accounts.stack);
+    let onboard = machines.state_machines().iter().find(|machine| machine.name() == name);
     Ok(Hub {
         onboard_arn: onboard
-            .context("the hub's stack has no state machine ampxa-onboard")?
+            .with_context(|| format!("the hub's stack has no state machine {name}"))?
             .state_machine_arn()
             .to_owned(),
     })
@@ -99,7 +100,7 @@ fn account_stack(project: &Project, python: &Python, cloud: &Cloud, hub: &str, i
     )
 }
 
-fn hub_stack(project: &Project, python: &Python, cloud: &Cloud, hub: &str) -> Result<()> {
+fn hub_stack(project: &Project, python: &Python, cloud: &Cloud, hub: &str, stack: &str) -> Result<()> {
     let packaged = cloud.folder().join(format!("hub-{hub}.yaml"));
     let bucket = format!("ampxa-artifacts-{hub}");
     let url = format!("{}/{bucket}", cloud.url);
@@ -138,7 +139,7 @@ fn hub_stack(project: &Project, python: &Python, cloud: &Cloud, hub: &str) -> Re
             "--template-file",
             path(&packaged)?,
             "--stack-name",
-            "ampxa",
+            stack,
             "--capabilities",
             "CAPABILITY_IAM",
             "CAPABILITY_AUTO_EXPAND",

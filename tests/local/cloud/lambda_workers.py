@@ -1,12 +1,10 @@
 """Lambda: the processes that functions run in: what they see, how fast they are asked, that none outlives the cloud."""
 
-import ctypes
 import os
 import queue
-import signal
+import shutil
 import socketserver
 import subprocess
-import sys
 import threading
 from types import SimpleNamespace
 
@@ -20,7 +18,6 @@ _INHERITED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
 # What keeps a function from finding other credentials than its role's, or another cloud.
 _SHUT = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_EC2_METADATA_DISABLED", "AWS_ENDPOINT_URL")
 _LOG_WAIT_SECONDS = 0.004
-_PR_SET_PDEATHSIG = 1
 
 
 def install(cloud: Settings) -> None:
@@ -68,20 +65,25 @@ class Keeper:
     """Starts processes that die with the cloud, however it dies.
 
     Linux sends the signal when the *thread* that started a process ends: so it is one thread that
-    never does.
+    never does. ``setpriv`` asks for the signal, in the new process: code of ours between fork and
+    exec could wait for ever for a lock that another thread holds. Without ``setpriv`` a function
+    that is busy while its cloud is killed ends when it next asks for work.
     """
 
     closed = False
 
     def __init__(self):
         self._orders: queue.SimpleQueue = queue.SimpleQueue()
-        self._libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+        setpriv = shutil.which("setpriv")
+        self._before = [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
         threading.Thread(target=self._run, daemon=True, name="keeper").start()
 
-    def spawn(self, *arguments, **options) -> subprocess.Popen:
+    def spawn(self, command, **options) -> subprocess.Popen:
         """As subprocess.Popen."""
+        if not os.access(command[0], os.X_OK):
+            return subprocess.Popen(command, **options)     # raises what ministack expects
         answer: queue.SimpleQueue = queue.SimpleQueue()
-        self._orders.put((arguments, options, answer))
+        self._orders.put(([*self._before, *command], options, answer))
         process, error = answer.get()
         if error is not None:
             raise error
@@ -89,14 +91,10 @@ class Keeper:
 
     def _run(self) -> None:
         while True:
-            arguments, options, answer = self._orders.get()
+            command, options, answer = self._orders.get()
             try:
                 if Keeper.closed:
                     raise OSError("the cloud is stopping")
-                answer.put((subprocess.Popen(*arguments, preexec_fn=self._die_with_the_cloud, **options), None))
+                answer.put((subprocess.Popen(command, **options), None))
             except BaseException as error:  # The asking thread raises it.
                 answer.put((None, error))
-
-    def _die_with_the_cloud(self) -> None:
-        if self._libc is not None:
-            self._libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
