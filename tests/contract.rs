@@ -1,6 +1,14 @@
 //! State machine, templates, binaries and error names belong together; here they are held so.
 
-use ampxa::{error::Error, roles, task::Task};
+use ampxa::{
+    cluster::{Checked, Nothing, Readiness},
+    complete::Raw,
+    error::Error,
+    policy::SCRAPER_SERVICE,
+    roles::{self, Ensured, Known},
+    scraper::{Made, Plan, Scraper},
+    task::Task,
+};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -71,12 +79,17 @@ fn kebab(pascal: &str) -> String {
     words.skip(1).collect()
 }
 
+/// The binaries of Cargo.toml, in its order: the steps, in running order.
 fn bins() -> Vec<String> {
     let manifest = read("Cargo.toml");
     let blocks = manifest.split("[[bin]]\n").skip(1);
-    blocks
-        .map(|block| block.split('"').nth(1).unwrap().to_owned())
-        .collect()
+    let bins = blocks.map(|block| {
+        let name = block.split('"').nth(1).unwrap();
+        let file = format!("path = \"functions/bin/{}.rs\"", name.replace('-', "_"));
+        assert_eq!(block.lines().nth(1), Some(file.as_str()), "{name}");
+        name.to_owned()
+    });
+    bins.collect()
 }
 
 /// A list, or one thing as a list of one.
@@ -165,12 +178,143 @@ fn every_task_retries_and_catches_alike() {
 
 #[test]
 fn every_task_ends_in_time_and_after_its_function() {
-    let function_timeout = template("template")["Globals"]["Function"]["Timeout"].as_u64().unwrap();
+    let (globals, functions) = (template("template")["Globals"]["Function"].clone(), functions());
     for (name, task) in tasks() {
-        assert!(task["TimeoutSeconds"].as_u64().unwrap() > function_timeout, "{name}");
+        let own = &functions[&invoked(&task)]["Properties"]["Timeout"];
+        let functions_timeout = own.as_u64().or(globals["Timeout"].as_u64()).unwrap();
+        assert!(task["TimeoutSeconds"].as_u64().unwrap() > functions_timeout, "{name}");
         assert_eq!(task["Resource"], "arn:aws:states:::lambda:invoke", "{name}");
     }
     assert!(machine()["TimeoutSeconds"].is_number());
+}
+
+#[test]
+fn whatever_fails_ends_the_run_under_its_own_name() {
+    let states = states();
+    for (name, task) in tasks() {
+        let [catch] = &list(&task["Catch"])[..] else {
+            panic!("{name} catches once");
+        };
+        assert_eq!(catch["ErrorEquals"], json!(["States.ALL"]), "{name}");
+        assert_eq!(
+            catch["Assign"]["failedWith"], "{% $states.errorOutput.Error %}",
+            "{name}"
+        );
+        assert!(catch["Assign"]["because"].is_string(), "{name}");
+        let end = &states[catch["Next"].as_str().unwrap()];
+        assert_eq!(end["Type"], "Fail", "{name}");
+        assert_eq!(
+            (&end["Error"], &end["Cause"]),
+            (&json!("{% $failedWith %}"), &json!("{% $because %}"))
+        );
+    }
+}
+
+/// Where a state may lead.
+fn targets(state: &Value) -> Vec<String> {
+    let rules = [list(&state["Choices"]), list(&state["Catch"])].concat();
+    let nexts = rules
+        .iter()
+        .map(|rule| &rule["Next"])
+        .chain([&state["Next"], &state["Default"]]);
+    nexts.filter_map(|next| Some(next.as_str()?.to_owned())).collect()
+}
+
+#[test]
+fn every_state_is_reached_and_leads_to_one_that_exists() {
+    let states = states();
+    let mut reached = BTreeSet::new();
+    let mut next = vec![machine()["StartAt"].as_str().unwrap().to_owned()];
+    while let Some(name) = next.pop() {
+        let state = states
+            .get(&name)
+            .unwrap_or_else(|| panic!("there is no state {name:?}"));
+        let ends = ["Succeed", "Fail"].contains(&state["Type"].as_str().unwrap());
+        assert_eq!(targets(state).is_empty(), ends, "{name}");
+        if reached.insert(name) {
+            next.extend(targets(state));
+        }
+    }
+    assert_eq!(reached, states.keys().cloned().collect());
+}
+
+/// What the state machine hands a step, with a value for each name that steps read.
+fn handed(task: &Value) -> Value {
+    let payload = task["Arguments"]["Payload"].as_object().unwrap();
+    let value = |key: &str| match key {
+        "request" => json!({
+            "clusterArn": "arn:aws:eks:us-west-2:222222222222:cluster/demo",
+            "workspaceArn": "arn:aws:aps:us-west-2:333333333333:workspace/ws-1",
+        }),
+        "execution" => json!("arn:aws:states:us-west-2:111111111111:execution:ampxa-onboard:1"),
+        "scraperArn" => json!("arn:aws:aps:us-west-2:222222222222:scraper/s-1"),
+        "network" => json!({ "subnetIds": ["subnet-a"], "securityGroupIds": ["sg-a"] }),
+        "manualAccess" => json!(true),
+        other => panic!("no step reads {other:?}"),
+    };
+    payload
+        .keys()
+        .map(|key| (key.clone(), value(key)))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}
+
+#[test]
+fn every_step_is_handed_what_it_reads() {
+    for (name, task) in tasks() {
+        let input = handed(&task);
+        let read = match invoked(&task).as_str() {
+            "CheckRequest" => Raw::try_from(input)
+                .and_then(|raw| ampxa::complete::check(&raw))
+                .map(drop),
+            "CheckCluster" => Task::<Nothing>::try_from(input).map(drop),
+            "CreateScraper" => Task::<Plan>::try_from(input).map(drop),
+            "CheckScraper" => Task::<Made>::try_from(input).map(drop),
+            "EnsureSourceRole" | "EnsureTargetRole" | "PatchTrustPolicies" => Task::<Known>::try_from(input)
+                .map(|task| assert!(task.known.scraper_arn.is_some(), "{name} is not told of the scraper")),
+            other => panic!("what does {other} read?"),
+        };
+        assert_eq!(read, Ok(()), "{name}");
+    }
+}
+
+#[test]
+fn the_machine_reads_what_the_steps_say() {
+    let checked = Checked {
+        readiness: Readiness::Ready,
+        network: None,
+        scraper: None,
+        manual_access: false,
+    };
+    let scraper = Scraper {
+        scraper_arn: String::new(),
+        status: String::new(),
+        status_reason: None,
+        made: true,
+        warnings: vec![],
+    };
+    let role = json!(Ensured {
+        made: true,
+        repaired: vec![]
+    });
+    let complete = ampxa::complete::check(&Raw::try_from(handed(&tasks()["Check request"])).unwrap()).unwrap();
+    let mut check = json!(checked);
+    check["scraperArn"] = json!("of the scraper that was found");
+    let text = read("statemachine/onboard.asl.json");
+    for (variable, said) in [
+        ("$check", check),
+        ("$scraper", json!(scraper)),
+        ("$sourceRole", role.clone()),
+        ("$targetRole", role),
+        ("$request", json!(complete.request)),
+    ] {
+        let rests: Vec<&str> = text.split(&format!("{variable}.")).skip(1).collect();
+        assert!(!rests.is_empty(), "{variable} is read");
+        for rest in rests {
+            let field: String = rest.chars().take_while(|c| c.is_alphanumeric()).collect();
+            assert!(said.get(&field).is_some(), "no step says {variable}.{field}");
+        }
+    }
 }
 
 #[test]
@@ -209,6 +353,11 @@ fn one_search_finds_a_step_in_machine_template_and_rust() {
         assert_eq!(value["!GetAtt"], json!(format!("{name}.Arn")));
     }
     let bins = bins();
+    assert_eq!(
+        fs::read_dir("functions/bin").unwrap().count(),
+        bins.len(),
+        "no file is forgotten"
+    );
     assert_eq!(
         used.iter().map(|name| kebab(name)).collect::<BTreeSet<_>>(),
         bins.iter().cloned().collect()
@@ -274,19 +423,58 @@ fn wait(waited: u64) -> u64 {
     if !(600..1800).contains(&waited) { 60 } else { 15 }
 }
 
+/// The states of a run in which nothing fails and the scraper takes this long.
+fn healthy_run(seconds: u64) -> Vec<String> {
+    let states = states();
+    let mut run = vec![machine()["StartAt"].as_str().unwrap().to_owned()];
+    let mut waited = 0;
+    loop {
+        assert!(run.len() < 1_000, "a run without end");
+        let name = run.last().unwrap().as_str();
+        let state = &states[name];
+        let taken = |condition: &str| {
+            let rules = list(&state["Choices"]);
+            let rule = rules.into_iter().find(|rule| rule["Condition"] == condition);
+            rule.unwrap_or_else(|| panic!("{name} asks whether {condition}"))["Next"].clone()
+        };
+        let next = match name {
+            "Is the cluster ready?" => taken("{% $check.readiness = 'READY' %}"),
+            "Patch the trust early?" => state["Default"].clone(),
+            "Is the scraper active?" if waited < seconds => state["Default"].clone(),
+            "Is the scraper active?" => taken("{% $scraper.status = 'ACTIVE' %}"),
+            _ => {
+                waited += if name == "Give the scraper time" {
+                    wait(waited)
+                } else {
+                    0
+                };
+                state["Next"].clone()
+            }
+        };
+        match next.as_str() {
+            Some(next) => run.push(next.to_owned()),
+            None => return run,
+        }
+    }
+}
+
 #[test]
 fn a_healthy_run_of_twenty_minutes_takes_at_most_170_transitions() {
-    let outside_the_loop = states()
-        .values()
-        .filter(|s| s["Type"] != "Fail" && s["Type"] != "Wait")
-        .count() as u64;
-    let (mut waited, mut turns) = (0, 0);
-    while waited < 20 * 60 {
-        waited += wait(waited);
-        turns += 1;
-    }
-    assert_eq!(turns, 50);
-    assert!(outside_the_loop + 3 * turns <= 170);
+    let run = healthy_run(20 * 60);
+    assert_eq!(run.iter().filter(|name| *name == "Check scraper").count(), 50);
+    assert!(run.len() <= 170, "{} transitions", run.len());
+}
+
+#[test]
+fn a_healthy_run_takes_every_step_in_the_order_of_the_manifest() {
+    let tasks = tasks();
+    let run = healthy_run(1);
+    let steps: Vec<String> = run
+        .iter()
+        .filter_map(|name| Some(kebab(&invoked(tasks.get(name)?))))
+        .collect();
+    assert_eq!(steps, bins());
+    assert_eq!(run.last().unwrap(), "Onboarded");
 }
 
 #[test]
@@ -310,6 +498,28 @@ fn every_loop_has_an_end() {
         );
     }
     assert_eq!(states.values().filter(|state| state["Type"] == "Wait").count(), 2);
+    for needed in ["Wait", "Choice"] {
+        let rest = states.iter().filter(|(_, state)| state["Type"] != needed);
+        if let Some(name) = on_a_circle(&rest.map(|(name, state)| (name.clone(), targets(state))).collect()) {
+            panic!("{name} goes round without a {needed}");
+        }
+    }
+}
+
+/// A state that leads back to itself.
+fn on_a_circle(graph: &BTreeMap<String, Vec<String>>) -> Option<String> {
+    graph
+        .keys()
+        .find(|start| {
+            let (mut seen, mut next) = (BTreeSet::new(), graph[*start].clone());
+            while let Some(name) = next.pop() {
+                if seen.insert(name.clone()) {
+                    next.extend(graph.get(&name).into_iter().flatten().cloned());
+                }
+            }
+            seen.contains(*start)
+        })
+        .cloned()
 }
 
 /// All statements of a template's policies.
@@ -344,6 +554,10 @@ fn no_statement_allows_more_than_it_names() {
     }
 }
 
+const SCRAPERS_SERVICE_ROLE: &str = "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/aws-service-role/\
+                                     scraper.aps.amazonaws.com/AWSServiceRoleForAmazonPrometheusScraper*";
+const REMOTE_WRITE: &str = "arn:${AWS::Partition}:iam::aws:policy/AmazonPrometheusRemoteWriteAccess";
+
 #[test]
 fn a_provisioner_reaches_roles_of_its_own_prefix_only_and_never_itself() {
     for side in ["source", "target"] {
@@ -367,11 +581,21 @@ fn a_provisioner_reaches_roles_of_its_own_prefix_only_and_never_itself() {
                 denied |= actions == ["iam:*"] && resources == [format!("{own}provisioner")];
                 continue;
             }
-            for action in actions
-                .iter()
-                .filter(|a| a.starts_with("iam:") && *a != "iam:CreateServiceLinkedRole")
-            {
-                assert_eq!(resources, [format!("{own}*")], "{action}");
+            let condition = &statement["Condition"];
+            for action in actions.iter().filter(|action| action.starts_with("iam:")) {
+                let only = match action.as_str() {
+                    "iam:CreateServiceLinkedRole" => SCRAPERS_SERVICE_ROLE.to_owned(),
+                    _ => format!("{own}*"),
+                };
+                assert_eq!(resources, [only], "{action}");
+                let (operator, key, value) = match action.as_str() {
+                    "iam:CreateServiceLinkedRole" => ("StringEquals", "iam:AWSServiceName", SCRAPER_SERVICE),
+                    "iam:PassRole" => ("StringEquals", "iam:PassedToService", "aps.amazonaws.com"),
+                    "iam:AttachRolePolicy" => ("ArnEquals", "iam:PolicyARN", REMOTE_WRITE),
+                    _ => continue,
+                };
+                let given = &condition[operator][key];
+                assert_eq!(given["!Sub"].as_str().or(given.as_str()), Some(value), "{action}");
             }
             for bounded in [
                 "iam:CreateRole",
@@ -380,7 +604,7 @@ fn a_provisioner_reaches_roles_of_its_own_prefix_only_and_never_itself() {
                 "iam:PutRolePermissionsBoundary",
             ] {
                 if actions.iter().any(|action| action == bounded) {
-                    let boundary = &statement["Condition"]["StringEquals"]["iam:PermissionsBoundary"];
+                    let boundary = &condition["StringEquals"]["iam:PermissionsBoundary"];
                     assert_eq!(boundary, &json!({ "!Ref": "Boundary" }), "{bounded}");
                 }
             }
@@ -391,6 +615,59 @@ fn a_provisioner_reaches_roles_of_its_own_prefix_only_and_never_itself() {
         assert_eq!(trust["Condition"]["ArnLike"]["aws:PrincipalArn"]["!Sub"], only);
     }
     assert_eq!(template("template")["Globals"]["Function"]["RolePath"], "/ampxa/");
+}
+
+/// A step that works in an account asks `aws.source` or `aws.target` for it, which assumes the provisioner there.
+#[test]
+fn a_function_may_assume_the_provisioners_that_it_asks_for_and_no_others() {
+    let clients = read("functions/aws/clients.rs");
+    for (name, function) in functions() {
+        let source = read(&format!("functions/bin/{}.rs", kebab(&name).replace('-', "_")));
+        let asked: BTreeSet<String> = ["source", "target"]
+            .into_iter()
+            .filter(|side| source.contains(&format!("aws.{side}(")))
+            .map(|side| {
+                let provisioner = format!("ampxa-{side}-provisioner");
+                assert!(
+                    clients.contains(&format!("{side}_arn(\"role\", \"{provisioner}\")")),
+                    "{provisioner}"
+                );
+                format!("arn:${{AWS::Partition}}:iam::*:role/{provisioner}")
+            })
+            .collect();
+        let mut given = Vec::new();
+        statements(&function["Properties"]["Policies"], &mut given);
+        assert!(
+            given.iter().all(|statement| statement["Action"] == "sts:AssumeRole"),
+            "{name}"
+        );
+        let may: BTreeSet<String> = given
+            .iter()
+            .flat_map(|statement| list(&statement["Resource"]))
+            .map(|resource| resource["!Sub"].as_str().unwrap_or("*").to_owned())
+            .collect();
+        assert_eq!(may, asked, "{name}");
+    }
+}
+
+#[test]
+fn a_boundary_allows_one_action_on_one_kind_of_thing() {
+    for (side, action, resource) in [
+        (
+            "source",
+            "sts:AssumeRole",
+            "arn:${AWS::Partition}:iam::*:role/ampxa-target-*",
+        ),
+        (
+            "target",
+            "aps:RemoteWrite",
+            "arn:${AWS::Partition}:aps:*:${AWS::AccountId}:workspace/*",
+        ),
+    ] {
+        let boundary = &template(&format!("{side}-account"))["Resources"]["Boundary"]["Properties"]["PolicyDocument"];
+        let only = json!([{ "Effect": "Allow", "Action": action, "Resource": { "!Sub": resource } }]);
+        assert_eq!(boundary["Statement"], only, "{side}");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! `aws-sdk-ec2` is the whole of EC2, and takes many times the compile time of all the other
 //! clients together (ARCHITECTURE.md has the figures). What a generated client is made of, signing, retries,
 //! timeouts, connection, are crates of their own; this module gives them three requests to send
-//! (EC2 API reference, version 2016-11-15).
+//! and reads the answers with the SDK's own XML reader (EC2 API reference, version 2016-11-15).
 
 use aws_config::SdkConfig;
 use aws_runtime::auth::{SigV4OperationSigningConfig, sigv4};
@@ -29,16 +29,21 @@ use aws_smithy_types::{
     error::{ErrorMetadata, metadata::ProvideErrorMetadata},
     retry::RetryConfig,
 };
+use aws_smithy_xml::decode::{Document, XmlDecodeError, try_data};
 use aws_types::{SigningName, region::SigningRegion};
-use serde::{Deserialize, de::DeserializeOwned};
-use std::{fmt, marker::PhantomData};
+use std::{collections::BTreeMap, fmt, marker::PhantomData};
 
 /// A call of EC2's: what it is named and what it answers.
 pub trait Call: fmt::Debug + Send + Sync + 'static {
     /// The action, as in IAM and on the wire.
     const ACTION: &'static str;
     /// What is read of the answer.
-    type Answer: DeserializeOwned + fmt::Debug + Send + Sync + 'static;
+    type Answer: fmt::Debug + Send + Sync + 'static;
+    /// Reads the answer.
+    ///
+    /// # Errors
+    /// When it is not what EC2 answers this call with.
+    fn read(xml: &[u8]) -> Result<Self::Answer, XmlDecodeError>;
 }
 
 /// Reads subnets.
@@ -47,7 +52,20 @@ pub struct DescribeSubnets;
 
 impl Call for DescribeSubnets {
     const ACTION: &'static str = "DescribeSubnets";
-    type Answer = Subnets;
+    type Answer = Vec<Subnet>;
+    fn read(xml: &[u8]) -> Result<Vec<Subnet>, XmlDecodeError> {
+        let subnet = |mut leaves: Leaves| {
+            Ok(Subnet {
+                subnet_id: take(&mut leaves, "subnetId")?,
+                vpc_id: take(&mut leaves, "vpcId")?,
+                availability_zone: take(&mut leaves, "availabilityZone")?,
+                available_ip_address_count: take(&mut leaves, "availableIpAddressCount")?
+                    .parse()
+                    .map_err(XmlDecodeError::unhandled)?,
+            })
+        };
+        items(xml, "subnetSet")?.into_iter().map(subnet).collect()
+    }
 }
 
 /// Reads one attribute of a VPC.
@@ -56,7 +74,17 @@ pub struct DescribeVpcAttribute;
 
 impl Call for DescribeVpcAttribute {
     const ACTION: &'static str = "DescribeVpcAttribute";
-    type Answer = VpcAttribute;
+    type Answer = bool;
+    fn read(xml: &[u8]) -> Result<bool, XmlDecodeError> {
+        let mut document = Document::try_from(xml)?;
+        let mut root = document.root_element()?;
+        while let Some(mut attribute) = root.next_tag() {
+            if let Some(mut value) = attribute.next_tag() {
+                return Ok(try_data(&mut value)? == "true");
+            }
+        }
+        Err(XmlDecodeError::custom("the answer has no attribute"))
+    }
 }
 
 /// Reads security groups.
@@ -65,19 +93,20 @@ pub struct DescribeSecurityGroups;
 
 impl Call for DescribeSecurityGroups {
     const ACTION: &'static str = "DescribeSecurityGroups";
-    type Answer = SecurityGroups;
-}
-
-/// The answer to [`DescribeSubnets`].
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Subnets {
-    subnet_set: Items<Subnet>,
+    type Answer = Vec<SecurityGroup>;
+    fn read(xml: &[u8]) -> Result<Vec<SecurityGroup>, XmlDecodeError> {
+        let group = |mut leaves: Leaves| {
+            Ok(SecurityGroup {
+                group_id: take(&mut leaves, "groupId")?,
+                vpc_id: leaves.remove("vpcId"),
+            })
+        };
+        items(xml, "securityGroupInfo")?.into_iter().map(group).collect()
+    }
 }
 
 /// A subnet, as far as a scraper cares.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subnet {
     /// Its id.
     pub subnet_id: String,
@@ -89,29 +118,8 @@ pub struct Subnet {
     pub available_ip_address_count: u32,
 }
 
-/// The answer to [`DescribeVpcAttribute`]: one of the two is there.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct VpcAttribute {
-    enable_dns_support: Option<Flag>,
-    enable_dns_hostnames: Option<Flag>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Flag {
-    value: bool,
-}
-
-/// The answer to [`DescribeSecurityGroups`].
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SecurityGroups {
-    security_group_info: Items<SecurityGroup>,
-}
-
 /// A security group, as far as a scraper cares.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecurityGroup {
     /// Its id.
     pub group_id: String,
@@ -119,10 +127,37 @@ pub struct SecurityGroup {
     pub vpc_id: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
-struct Items<T> {
-    #[serde(default = "Vec::new")]
-    item: Vec<T>,
+/// The texts right below an element, by name.
+type Leaves = BTreeMap<String, String>;
+
+/// The items of a list right below the answer's root, each as its leaves.
+fn items(xml: &[u8], list: &str) -> Result<Vec<Leaves>, XmlDecodeError> {
+    let mut document = Document::try_from(xml)?;
+    let mut root = document.root_element()?;
+    while let Some(mut element) = root.next_tag() {
+        if !element.start_el().matches(list) {
+            continue;
+        }
+        let mut items = Vec::new();
+        while let Some(mut item) = element.next_tag() {
+            let mut leaves = Leaves::new();
+            while let Some(mut field) = item.next_tag() {
+                let name = field.start_el().local().to_owned();
+                // What is nested deeper is none of a scraper's business.
+                if let Ok(text) = try_data(&mut field) {
+                    leaves.insert(name, text.into_owned());
+                }
+            }
+            items.push(leaves);
+        }
+        return Ok(items);
+    }
+    Err(XmlDecodeError::custom(format!("the answer has no {list}")))
+}
+
+fn take(leaves: &mut Leaves, name: &str) -> Result<String, XmlDecodeError> {
+    let missing = || XmlDecodeError::custom(format!("an item has no {name}"));
+    leaves.remove(name).ok_or_else(missing)
 }
 
 /// EC2's answer when it refuses a call of kind `C`.
@@ -163,8 +198,7 @@ impl Client {
     /// # Errors
     /// What EC2 refuses, and what is lost on the way.
     pub async fn subnets(&self, ids: &[String]) -> Result<Vec<Subnet>, CallError<DescribeSubnets>> {
-        let answer = self.call::<DescribeSubnets>(filter("subnet-id", ids)).await?;
-        Ok(answer.subnet_set.item)
+        self.call::<DescribeSubnets>(filter("subnet-id", ids)).await
     }
 
     /// Those of the security groups that exist, in no order.
@@ -175,8 +209,7 @@ impl Client {
         &self,
         ids: &[String],
     ) -> Result<Vec<SecurityGroup>, CallError<DescribeSecurityGroups>> {
-        let answer = self.call::<DescribeSecurityGroups>(filter("group-id", ids)).await?;
-        Ok(answer.security_group_info.item)
+        self.call::<DescribeSecurityGroups>(filter("group-id", ids)).await
     }
 
     /// Whether a VPC's attribute, `enableDnsSupport` or `enableDnsHostnames`, is on.
@@ -188,11 +221,7 @@ impl Client {
             ("VpcId".to_owned(), vpc.to_owned()),
             ("Attribute".to_owned(), attribute.to_owned()),
         ];
-        let answer = self.call::<DescribeVpcAttribute>(parameters).await?;
-        Ok(answer
-            .enable_dns_support
-            .or(answer.enable_dns_hostnames)
-            .is_some_and(|flag| flag.value))
+        self.call::<DescribeVpcAttribute>(parameters).await
     }
 
     async fn call<C: Call>(&self, parameters: Vec<(String, String)>) -> Result<C::Answer, CallError<C>> {
@@ -266,35 +295,19 @@ fn request<C: Call>(parameters: &[(String, String)]) -> Result<HttpRequest, Box<
 }
 
 fn answer<C: Call>(response: &HttpResponse) -> Result<C::Answer, OrchestratorError<Failure<C>>> {
-    let text = response.body().bytes().map(String::from_utf8_lossy).unwrap_or_default();
+    let xml = response.body().bytes().unwrap_or_default();
     if response.status().is_success() {
-        return quick_xml::de::from_str(&text).map_err(|error| OrchestratorError::other(Box::new(error)));
+        return C::read(xml).map_err(OrchestratorError::other);
     }
     // An error that is not EC2's XML (a proxy's page, say) still has its status.
-    let said = quick_xml::de::from_str::<Refusal>(&text).ok();
+    let mut said = items(xml, "Errors")
+        .unwrap_or_default()
+        .into_iter()
+        .next()
+        .unwrap_or_default();
     let mut metadata = ErrorMetadata::builder();
-    if let Some(error) = said.and_then(|refusal| refusal.errors.error.into_iter().next()) {
-        metadata = metadata.code(error.code).message(error.message);
+    if let Some(code) = said.remove("Code") {
+        metadata = metadata.code(code).message(said.remove("Message").unwrap_or_default());
     }
     Err(OrchestratorError::operation(Failure(metadata.build(), PhantomData)))
-}
-
-#[derive(Debug, Deserialize)]
-struct Refusal {
-    #[serde(rename = "Errors")]
-    errors: Errors,
-}
-
-#[derive(Debug, Deserialize)]
-struct Errors {
-    #[serde(rename = "Error")]
-    error: Vec<Said>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Said {
-    #[serde(rename = "Code")]
-    code: String,
-    #[serde(rename = "Message")]
-    message: String,
 }

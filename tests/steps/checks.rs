@@ -1,8 +1,11 @@
 //! The look before anything is touched.
 
 use crate::{
-    replies::{cluster, ec2_error, rest_error, scraper, scrapers, subnets, vpc_attribute, workspace},
-    script::{SCRAPER, Script, Turn, call, task},
+    replies::{
+        cluster, ec2_error, rest_error, scraper, scrapers, security_groups, subnets, subnets_of, vpc_attribute,
+        workspace,
+    },
+    script::{SCRAPER, Script, Turn, call, lost, task},
 };
 use ampxa::{
     cluster::{self, Checked, Clients, Network, Nothing, Readiness},
@@ -12,12 +15,12 @@ use serde_json::{Value, json};
 
 async fn check(turns: impl IntoIterator<Item = Turn>, request: Value) -> Result<Checked, Error> {
     let script = Script::new(turns);
-    let account = script.account();
+    let (source, target) = (script.account_of("source"), script.account_of("target"));
     let clients = Clients {
-        eks: account.eks(),
-        ec2: account.ec2(),
-        source_amp: account.amp(),
-        target_amp: account.amp(),
+        eks: source.eks(),
+        ec2: source.ec2(),
+        source_amp: source.amp(),
+        target_amp: target.amp(),
     };
     let checked = cluster::check(&clients, &task::<Nothing>(request, json!({})), 10).await;
     script.is_over();
@@ -30,10 +33,13 @@ fn shown(status: &str, private: bool, mode: &str) -> Turn {
 
 fn good() -> Vec<Turn> {
     vec![
-        shown("ACTIVE", true, "API"),
-        call("GET /workspaces/ws-1", 200, workspace("ACTIVE")),
-        call("GET /scrapers", 200, scrapers(&[])),
-        call("DescribeVpcAttribute", 200, vpc_attribute("enableDnsSupport", true)).saying("Attribute=enableDnsSupport"),
+        shown("ACTIVE", true, "API").of("source"),
+        call("GET /workspaces/ws-1", 200, workspace("ACTIVE")).of("target"),
+        call("GET /scrapers", 200, scrapers(&[])).of("source"),
+        call("DescribeVpcAttribute", 200, vpc_attribute("enableDnsSupport", true))
+            .saying("https://ec2.us-west-2.amazonaws.com/")
+            .saying("Attribute=enableDnsSupport")
+            .of("source"),
         call("DescribeVpcAttribute", 200, vpc_attribute("enableDnsHostnames", true)).saying("VpcId=vpc-1"),
         call(
             "DescribeSubnets",
@@ -142,6 +148,114 @@ async fn a_workspace_must_be_there_and_active() {
 }
 
 #[tokio::test]
+async fn a_cluster_whose_authentication_mode_is_not_shown_is_taken_for_the_oldest() {
+    let mut shown: Value = serde_json::from_str(&cluster("ACTIVE", true, "API")).unwrap();
+    shown["cluster"].as_object_mut().unwrap().remove("accessConfig");
+    let turn = call("GET /clusters/demo", 200, shown.to_string());
+    fails(vec![turn], json!({}), "NotReady", "API_AND_CONFIG_MAP").await;
+}
+
+#[tokio::test]
+async fn a_workspace_whose_alias_is_being_changed_takes_samples() {
+    let mut turns = good();
+    turns[1] = call("GET /workspaces/ws-1", 200, workspace("UPDATING"));
+    assert_eq!(check(turns, json!({})).await.unwrap().readiness, Readiness::Ready);
+}
+
+#[tokio::test]
+async fn somebody_elses_scraper_of_the_pair_ends_the_run_before_anything_is_made() {
+    let theirs = call("GET /scrapers", 200, scrapers(&[scraper("ACTIVE", false)]));
+    fails(up_to(2, theirs), json!({}), "Conflict", SCRAPER).await;
+}
+
+#[tokio::test]
+async fn the_subnets_a_person_chose_are_looked_at_and_taken_as_they_are() {
+    let (a, b) = ("subnet-0000000a", "subnet-0000000b");
+    let chosen = json!({ "subnetIds": [b, a] });
+    let answer = |all: &[(&str, &str, &str, u32)]| {
+        let asked = format!("Filter.1.Value.1={b}&Filter.1.Value.2={a}");
+        call("DescribeSubnets", 200, subnets_of(all)).saying(asked)
+    };
+    let fine = answer(&[(a, "vpc-1", "a", 1), (b, "vpc-1", "b", 1)]);
+    let checked = check(up_to(5, fine), chosen.clone()).await.unwrap();
+    assert_eq!(checked.network.unwrap().subnet_ids, [b, a]);
+    for (there, says) in [
+        (
+            vec![(b, "vpc-1", "b", 1)],
+            "subnetIds[1]: subnet-0000000a does not exist",
+        ),
+        (
+            vec![(a, "vpc-2", "a", 1), (b, "vpc-1", "b", 1)],
+            "subnetIds[1]: subnet-0000000a lies in vpc-2",
+        ),
+        (
+            vec![(a, "vpc-1", "a", 0), (b, "vpc-1", "b", 1)],
+            "subnetIds[1]: subnet-0000000a has no free address",
+        ),
+        (
+            vec![(a, "vpc-1", "b", 1), (b, "vpc-1", "b", 1)],
+            "subnetIds[1]: subnet-0000000a lies in b as subnetIds[0] does",
+        ),
+    ] {
+        fails(up_to(5, answer(&there)), chosen.clone(), "InvalidRequest", says).await;
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_with_room_in_one_zone_only_is_not_ready() {
+    let full = subnets(&[("subnet-a", "a", 5), ("subnet-b", "b", 0), ("subnet-c", "a", 5)]);
+    fails(
+        up_to(5, call("DescribeSubnets", 200, full)),
+        json!({}),
+        "NotReady",
+        "1 Availability Zone",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn the_security_groups_a_person_chose_must_be_of_the_clusters_vpc() {
+    let chosen = json!({ "securityGroupIds": ["sg-00000009"] });
+    let turns = |groups: &[(&str, Option<&str>)]| {
+        let mut turns = good();
+        turns.push(
+            call("DescribeSecurityGroups", 200, security_groups(groups))
+                .saying("Version=2016-11-15&Filter.1.Name=group-id&Filter.1.Value.1=sg-00000009")
+                .of("source"),
+        );
+        turns
+    };
+    let checked = check(turns(&[("sg-00000009", Some("vpc-1"))]), chosen.clone())
+        .await
+        .unwrap();
+    assert_eq!(checked.network.unwrap().security_group_ids, ["sg-00000009"]);
+    for (there, says) in [
+        (vec![], "securityGroupIds[0]: sg-00000009 does not exist"),
+        (
+            vec![("sg-00000009", Some("vpc-2"))],
+            "securityGroupIds[0]: sg-00000009 lies in vpc-2",
+        ),
+        (
+            vec![("sg-00000009", None)],
+            "securityGroupIds[0]: sg-00000009 lies in no VPC",
+        ),
+    ] {
+        fails(turns(&there), chosen.clone(), "InvalidRequest", says).await;
+    }
+}
+
+#[tokio::test]
+async fn of_the_clusters_own_security_groups_at_most_five_are_used() {
+    let mut shown: Value = serde_json::from_str(&cluster("ACTIVE", true, "API")).unwrap();
+    let many = ["sg-2", "sg-3", "sg-4", "sg-5", "sg-6", "sg-1"];
+    shown["cluster"]["resourcesVpcConfig"]["securityGroupIds"] = json!(many);
+    let mut turns = good();
+    turns[0] = call("GET /clusters/demo", 200, shown.to_string());
+    let network = check(turns, json!({})).await.unwrap().network.unwrap();
+    assert_eq!(network.security_group_ids, ["sg-1", "sg-2", "sg-3", "sg-4", "sg-5"]);
+}
+
+#[tokio::test]
 async fn a_full_quota_stops_a_new_scraper_and_not_the_pairs_own() {
     let mut others: Vec<Value> = (0..10).map(|_| scraper("ACTIVE", true)).collect();
     for other in &mut others {
@@ -205,18 +319,52 @@ async fn ec2s_refusals_have_names() {
 
 #[tokio::test]
 async fn ec2_calls_are_retried_as_the_sdks_own() {
-    let script = Script::new([
+    for passing in [
         call("DescribeSubnets", 503, ec2_error("RequestLimitExceeded", "slow down")),
-        call("DescribeSubnets", 200, subnets(&[("subnet-a", "a", 1)])),
-    ]);
-    let retries =
-        aws_smithy_types::retry::RetryConfig::standard().with_initial_backoff(std::time::Duration::from_millis(1));
-    let found = script
-        .account_with(retries)
+        call("DescribeSubnets", 400, ec2_error("Throttling", "Rate exceeded")),
+        call("DescribeSubnets", 502, "<html>Bad gateway</html>"),
+        lost("DescribeSubnets"),
+    ] {
+        let script = Script::new([passing, call("DescribeSubnets", 200, subnets(&[("subnet-a", "a", 1)]))]);
+        let retries =
+            aws_smithy_types::retry::RetryConfig::standard().with_initial_backoff(std::time::Duration::from_millis(1));
+        let account = script.account_in("us-west-2", "source", retries);
+        let found = account.ec2().subnets(&["subnet-a".to_owned()]).await.unwrap();
+        assert_eq!(found.len(), 1);
+        script.is_over();
+    }
+}
+
+#[tokio::test]
+async fn ec2_is_where_its_partition_has_it() {
+    for (region, host) in [
+        ("eu-central-1", "https://ec2.eu-central-1.amazonaws.com/"),
+        ("cn-northwest-1", "https://ec2.cn-northwest-1.amazonaws.com.cn/"),
+        ("us-gov-east-1", "https://ec2.us-gov-east-1.amazonaws.com/"),
+    ] {
+        let script = Script::new([call("DescribeSubnets", 200, subnets(&[])).saying(host)]);
+        let retries = aws_smithy_types::retry::RetryConfig::disabled();
+        let account = script.account_in(region, "source", retries);
+        assert_eq!(account.ec2().subnets(&["subnet-a".to_owned()]).await.unwrap(), []);
+        script.is_over();
+    }
+}
+
+#[tokio::test]
+async fn what_ec2_answers_for_good_is_asked_once() {
+    let denied = call(
+        "DescribeSubnets",
+        403,
+        ec2_error("UnauthorizedOperation", "You are not authorized"),
+    );
+    let script = Script::new([denied]);
+    let retries = aws_smithy_types::retry::RetryConfig::standard();
+    let why = script
+        .account_in("us-west-2", "source", retries)
         .ec2()
-        .subnets(&["subnet-a".to_owned()])
+        .subnets(&[])
         .await
-        .unwrap();
-    assert_eq!(found.len(), 1);
+        .unwrap_err();
+    assert_eq!(Error::from(why).name(), "Refused");
     script.is_over();
 }

@@ -20,6 +20,7 @@ async fn an_error_is_told_by_what_should_happen_next() {
         (400, "ThrottlingException", "Transient"),
         (400, "RequestLimitExceeded", "Transient"),
         (429, "Whatever", "Transient"),
+        (400, "RequestTimeout", "Transient"),
         (500, "ServiceFailure", "Transient"),
         (503, "ServiceUnavailable", "Transient"),
         (409, "ConcurrentModification", "Transient"),
@@ -48,4 +49,35 @@ async fn a_lost_call_is_transient_and_named() {
 #[tokio::test]
 async fn an_answer_that_is_no_answer_is_judged_by_its_status() {
     assert_eq!(failed(call("DeleteRole", 502, "<html>")).await.name(), "Transient");
+}
+
+#[tokio::test]
+async fn a_call_is_named_as_iam_names_its_right() {
+    let denied = r#"{ "__type": "AccessDeniedException", "message": "no" }"#;
+    let script = Script::new([
+        call("GET /clusters/demo", 403, denied),
+        call("GET /scrapers", 403, denied),
+        call("GET /workspaces/ws-1", 403, denied),
+    ]);
+    let account = script.account();
+    let (eks, amp) = (account.eks(), account.amp());
+    let errors: [Error; 3] = [
+        eks.describe_cluster().name("demo").send().await.unwrap_err().into(),
+        amp.list_scrapers().send().await.unwrap_err().into(),
+        amp.describe_workspace()
+            .workspace_id("ws-1")
+            .send()
+            .await
+            .unwrap_err()
+            .into(),
+    ];
+    for (error, right) in errors
+        .iter()
+        .zip(["eks:DescribeCluster", "aps:ListScrapers", "aps:DescribeWorkspace"])
+    {
+        assert_eq!(error.name(), "Refused");
+        let sentence = format!("{right} answered AccessDeniedException: no (HTTP 403, request id request-1)");
+        assert_eq!(error.to_string(), sentence);
+    }
+    script.is_over();
 }

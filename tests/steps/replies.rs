@@ -151,13 +151,36 @@ pub fn vpc_attribute(name: &str, on: bool) -> String {
     )
 }
 
-/// Subnets: id, zone, free addresses.
+/// Subnets of the cluster's VPC: id, zone, free addresses.
 pub fn subnets(all: &[(&str, &str, u32)]) -> String {
+    let all: Vec<_> = all
+        .iter()
+        .map(|(id, zone, free)| (*id, "vpc-1", *zone, *free))
+        .collect();
+    subnets_of(&all)
+}
+
+/// Security groups: id, VPC.
+pub fn security_groups(all: &[(&str, Option<&str>)]) -> String {
     let items: String = all
         .iter()
-        .map(|(id, zone, free)| {
+        .map(|(id, vpc)| {
+            let vpc = vpc.map_or(String::new(), |vpc| format!("<vpcId>{vpc}</vpcId>"));
+            format!("<item><groupId>{id}</groupId><ipPermissions><item/></ipPermissions>{vpc}</item>")
+        })
+        .collect();
+    format!(
+        "<DescribeSecurityGroupsResponse xmlns=\"http://ec2.amazonaws.com/doc/2016-11-15/\"><requestId>r</requestId><securityGroupInfo>{items}</securityGroupInfo></DescribeSecurityGroupsResponse>"
+    )
+}
+
+/// Subnets: id, VPC, zone, free addresses.
+pub fn subnets_of(all: &[(&str, &str, &str, u32)]) -> String {
+    let items: String = all
+        .iter()
+        .map(|(id, vpc, zone, free)| {
             format!(
-                "<item><subnetId>{id}</subnetId><vpcId>vpc-1</vpcId><availabilityZone>{zone}</availabilityZone>\
+                "<item><subnetId>{id}</subnetId><vpcId>{vpc}</vpcId><availabilityZone>{zone}</availabilityZone>\
                  <availableIpAddressCount>{free}</availableIpAddressCount><tagSet/></item>"
             )
         })

@@ -230,6 +230,60 @@ async fn a_role_that_another_execution_made_in_between_is_joined() {
 }
 
 #[tokio::test]
+async fn a_role_that_appears_in_between_is_joined_only_when_it_is_ours_and_shown() {
+    let task = fresh();
+    let taken = call("CreateRole", 409, iam_error("EntityAlreadyExists", "it exists"));
+    let mut theirs = right(&task);
+    theirs.tags.clear();
+    for (seen, name) in [(found(&theirs), "Conflict"), (absent(), "NotVisibleYet")] {
+        let why = ensure([absent(), taken.clone(), seen], &task).await.unwrap_err();
+        assert_eq!(why.name(), name);
+    }
+}
+
+#[tokio::test]
+async fn the_source_role_is_read_repaired_and_shut_as_the_target_role_is() {
+    let other = SCRAPER.replace("s-1", "s-2").parse().unwrap();
+    let (task, with_scraper) = (fresh(), with_scraper());
+    let open = |scraper| policy::source_trust(&task.pair, Gate::Open(scraper));
+    let own = SCRAPER.parse().unwrap();
+    for (task, trust, shut) in [
+        (&task, policy::source_trust(&task.pair, Gate::Shut), false),
+        (&task, open(&own), true),
+        (&with_scraper, open(&own), false),
+        (&with_scraper, open(&other), true),
+    ] {
+        let role = roles::source(task);
+        let seen = Role::ours(trust.clone(), &role.boundary);
+        let mut turns = vec![found(&seen).saying(&role.name)];
+        if shut {
+            turns.push(
+                call("UpdateAssumeRolePolicy", 200, done("UpdateAssumeRolePolicy")).saying(role.shut.to_string()),
+            );
+        }
+        turns.push(call("GetRolePolicy", 200, inline_policy(&role.permissions)));
+        let script = Script::new(turns);
+        let ensured = roles::ensure(&script.account().iam(), &role).await.unwrap();
+        assert_eq!(ensured.repaired.contains(&"trust policy"), shut, "{trust}");
+        script.is_over();
+    }
+}
+
+#[tokio::test]
+async fn a_tag_that_is_not_ours_stays_and_one_of_another_value_is_put_right() {
+    let task = self::task(json!({ "tags": { "team": "payments" } }), json!({}));
+    let mut role = right(&task);
+    role.tags.push(("team".to_owned(), "another".to_owned()));
+    role.tags.push(("somebody's".to_owned(), "own".to_owned()));
+    let name = task.pair.target_role_name();
+    let only = format!("RoleName={name}&Tags.member.1.Key=team&Tags.member.1.Value=payments");
+    let write = call("TagRole", 200, done("TagRole")).saying(only);
+    let [policy, attached] = reads(&task);
+    let ensured = ensure([found(&role), write, policy, attached], &task).await;
+    assert_eq!(ensured, repaired("tags"));
+}
+
+#[tokio::test]
 async fn a_step_that_died_after_it_made_the_role_goes_on() {
     let task = fresh();
     let mut role = right(&task);
@@ -291,11 +345,11 @@ fn patching(role: &ampxa::roles::Role) -> [Turn; 3] {
 async fn the_patch_writes_both_the_gate_last_and_reads_them_back() {
     let task = with_scraper();
     let (source, target) = (patching(&roles::source(&task)), patching(&roles::target(&task)));
-    let source = source.map(|turn| turn.saying(task.pair.source_role_name()));
-    let target = target.map(|turn| turn.saying(task.pair.target_role_name()));
+    let source = source.map(|turn| turn.saying(task.pair.source_role_name()).of("source"));
+    let target = target.map(|turn| turn.saying(task.pair.target_role_name()).of("target"));
     let script = Script::new(source.into_iter().chain(target));
-    let iam = script.account().iam();
-    let patched = trust::patch(&iam, &iam, &task).await;
+    let (source, target) = (script.account_of("source"), script.account_of("target"));
+    let patched = trust::patch(&source.iam(), &target.iam(), &task).await;
     assert_eq!(
         patched,
         Ok(Patched {
@@ -321,6 +375,58 @@ async fn a_patch_of_what_is_right_only_reads() {
         })
     );
     script.is_over();
+}
+
+#[tokio::test]
+async fn a_patch_that_died_between_the_two_is_finished() {
+    let task = with_scraper();
+    let source = roles::source(&task);
+    let done = found(&Role::ours(source.open.unwrap(), &source.boundary));
+    let script = Script::new([done].into_iter().chain(patching(&roles::target(&task))));
+    let iam = script.account().iam();
+    let patched = trust::patch(&iam, &iam, &task).await;
+    assert_eq!(
+        patched,
+        Ok(Patched {
+            source: false,
+            target: true
+        })
+    );
+    script.is_over();
+}
+
+/// IAM puts an id in the place of a principal that was deleted, and keeps it when one of its name
+/// is made again.
+#[tokio::test]
+async fn a_principal_that_became_an_id_is_patched() {
+    let task = with_scraper();
+    let (source, target) = (roles::source(&task), roles::target(&task));
+    let mut broken = target.open.clone().unwrap();
+    broken["Statement"][0]["Principal"]["AWS"] = json!("AROAEXAMPLEID12345678");
+    let [_, write, after] = patching(&target);
+    let script = Script::new([
+        found(&Role::ours(source.open.unwrap(), &source.boundary)),
+        found(&Role::ours(broken, &target.boundary)),
+        write,
+        after,
+    ]);
+    let iam = script.account().iam();
+    assert!(trust::patch(&iam, &iam, &task).await.unwrap().target);
+    script.is_over();
+}
+
+#[tokio::test]
+async fn the_gate_too_is_read_back() {
+    let task = with_scraper();
+    let [before, write, _] = patching(&roles::target(&task));
+    let [_, _, after] = patching(&roles::source(&task));
+    for seen in [before.clone(), absent()] {
+        let script = Script::new([after.clone(), before.clone(), write.clone(), seen]);
+        let iam = script.account().iam();
+        let why = trust::patch(&iam, &iam, &task).await.unwrap_err();
+        assert_eq!(why.name(), "NotVisibleYet");
+        script.is_over();
+    }
 }
 
 #[tokio::test]

@@ -47,17 +47,21 @@ async fn create(turns: impl IntoIterator<Item = Turn>, task: &Task<Plan>) -> Res
 #[tokio::test]
 async fn a_scraper_is_made_with_both_roles_tags_and_a_configuration_encoded_once() {
     let task = plan(json!({ "scrapeConfiguration": YAML, "alias": "payments", "tags": { "team": "a" } }));
-    let blob = aws_smithy_types::base64::encode(labelled());
-    let expected = made()
-        .saying(format!("\"sourceRoleArn\":\"{}\"", task.pair.source_role_arn()))
-        .saying(format!("\"targetRoleArn\":\"{}\"", task.pair.target_role_arn()))
-        .saying("\"subnetIds\":[\"subnet-a\",\"subnet-b\"]")
-        .saying("\"securityGroupIds\":[\"sg-1\"]")
-        .saying("\"alias\":\"payments\"")
-        .saying("\"team\":\"a\"")
-        .saying(format!("\"ampxa:made-by\":\"{EXECUTION}\""))
-        .saying(format!("\"workspaceArn\":\"{WORKSPACE}\""))
-        .saying(format!("\"configurationBlob\":\"{blob}\""));
+    let expected = made().saying_only(json!({
+        "alias": "payments",
+        "clientToken": token(EXECUTION),
+        "source": { "eksConfiguration": {
+            "clusterArn": CLUSTER, "subnetIds": ["subnet-a", "subnet-b"], "securityGroupIds": ["sg-1"],
+        } },
+        "destination": { "ampConfiguration": { "workspaceArn": WORKSPACE } },
+        "roleConfiguration": {
+            "sourceRoleArn": task.pair.source_role_arn(), "targetRoleArn": task.pair.target_role_arn(),
+        },
+        "scrapeConfiguration": { "configurationBlob": aws_smithy_types::base64::encode(labelled()) },
+        "tags": {
+            "ampxa:cluster": CLUSTER, "ampxa:workspace": WORKSPACE, "ampxa:made-by": EXECUTION, "team": "a",
+        },
+    }));
     let scraper = create([listed(&[]), expected], &task).await.unwrap();
     assert_eq!(
         (scraper.scraper_arn.as_str(), scraper.status.as_str(), scraper.made),
@@ -79,14 +83,55 @@ async fn without_a_configuration_amps_own_default_gets_the_labels() {
 
 #[tokio::test]
 async fn a_call_that_is_made_again_is_the_same_call_and_another_executions_is_not() {
-    let request = json!({ "scrapeConfiguration": YAML });
-    let token = ampxa::pair::hash(&[EXECUTION, &plan(json!({})).pair.source_role_arn()], 32);
-    for _ in 0..2 {
-        let expected = made().saying(format!("\"clientToken\":\"{token}\""));
-        create([listed(&[]), expected], &plan(request.clone())).await.unwrap();
+    let mut task = plan(json!({ "scrapeConfiguration": YAML }));
+    for execution in [EXECUTION, EXECUTION, "another"] {
+        task.execution = execution.to_owned();
+        let expected = made().saying(format!("\"clientToken\":\"{}\"", token(execution)));
+        create([listed(&[]), expected], &task).await.unwrap();
     }
-    let other = ampxa::pair::hash(&["another", &plan(json!({})).pair.source_role_arn()], 32);
-    assert_ne!(token, other);
+    assert_ne!(token(EXECUTION), token("another"));
+    // AMP takes 1 to 64 printable characters (API reference, CreateScraper).
+    assert!(token(EXECUTION).len() <= 64 && token(EXECUTION).bytes().all(|b| b.is_ascii_hexdigit()));
+}
+
+/// The client token of an execution for the demonstration pair.
+fn token(execution: &str) -> String {
+    ampxa::pair::hash(&[execution, &plan(json!({})).pair.source_role_arn()], 32)
+}
+
+#[tokio::test]
+async fn what_nobody_asked_for_is_not_sent() {
+    let mut task = plan(json!({ "scrapeConfiguration": YAML }));
+    task.known.network.security_group_ids.clear();
+    let expected = made().saying_only(json!({
+        "clientToken": token(EXECUTION),
+        "source": { "eksConfiguration": { "clusterArn": CLUSTER, "subnetIds": ["subnet-a", "subnet-b"] } },
+        "destination": { "ampConfiguration": { "workspaceArn": WORKSPACE } },
+        "roleConfiguration": {
+            "sourceRoleArn": task.pair.source_role_arn(), "targetRoleArn": task.pair.target_role_arn(),
+        },
+        "scrapeConfiguration": { "configurationBlob": aws_smithy_types::base64::encode(labelled()) },
+        "tags": { "ampxa:cluster": CLUSTER, "ampxa:workspace": WORKSPACE, "ampxa:made-by": EXECUTION },
+    }));
+    create([listed(&[]), expected], &task).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_adopted_scraper_that_a_person_must_let_in_says_so() {
+    let mut task = plan(json!({}));
+    task.known.manual_access = true;
+    let adopted = create([listed(&[scraper("ACTIVE", true)])], &task).await.unwrap();
+    assert!(adopted.warnings[0].contains("role/AWSServiceRoleForAmazonPrometheusScraper_1a2b\n"));
+}
+
+#[tokio::test]
+async fn a_scraper_with_one_of_our_two_tags_is_not_ours() {
+    for key in ["ampxa:cluster", "ampxa:workspace"] {
+        let mut theirs = scraper("ACTIVE", true);
+        theirs["tags"].as_object_mut().unwrap().remove(key);
+        let why = create([listed(&[theirs])], &plan(json!({}))).await.unwrap_err();
+        assert_eq!(why.name(), "Conflict", "without {key}");
+    }
 }
 
 #[tokio::test]
@@ -192,4 +237,23 @@ async fn a_scraper_is_seen_as_amp_shows_it() {
         rest_error("ResourceNotFoundException", "no scraper"),
     );
     assert_eq!(check(gone, false).await.unwrap_err().name(), "NotVisibleYet");
+}
+
+#[tokio::test]
+async fn every_status_is_handed_on_in_amps_own_words() {
+    for status in [
+        "CREATING",
+        "UPDATING",
+        "ACTIVE",
+        "DELETING",
+        "CREATION_FAILED",
+        "UPDATE_FAILED",
+        "DELETION_FAILED",
+        "SOMETHING_NEW",
+    ] {
+        let shown = json!({ "scraper": scraper(status, true) }).to_string();
+        let seen = check(call("GET /scrapers/s-1", 200, shown), false).await.unwrap();
+        assert_eq!((seen.status.as_str(), seen.made), (status, false));
+        assert_eq!((seen.scraper_arn.as_str(), seen.warnings.len()), (SCRAPER, 0));
+    }
 }

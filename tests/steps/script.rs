@@ -28,6 +28,10 @@ pub const EXECUTION: &str = "arn:aws:states:us-west-2:111111111111:execution:amp
 pub struct Turn {
     call: String,
     says: Vec<String>,
+    /// The account that must be asked, where it matters.
+    of: Option<&'static str>,
+    /// The request's whole body, where it matters.
+    body: Option<Value>,
     /// `None`: the connection is lost.
     answer: Option<(u16, String)>,
 }
@@ -35,9 +39,8 @@ pub struct Turn {
 /// A call: `GetRole`, or `POST /scrapers`.
 pub fn call(call: &str, status: u16, answer: impl Into<String>) -> Turn {
     Turn {
-        call: call.to_owned(),
-        says: Vec::new(),
         answer: Some((status, answer.into())),
+        ..lost(call)
     }
 }
 
@@ -46,6 +49,8 @@ pub fn lost(call: &str) -> Turn {
     Turn {
         call: call.to_owned(),
         says: Vec::new(),
+        of: None,
+        body: None,
         answer: None,
     }
 }
@@ -54,6 +59,18 @@ impl Turn {
     /// The request must say this, percent-decoded.
     pub fn saying(mut self, text: impl Into<String>) -> Self {
         self.says.push(text.into());
+        self
+    }
+
+    /// The call must be made in this account, `source` or `target`.
+    pub fn of(mut self, account: &'static str) -> Self {
+        self.of = Some(account);
+        self
+    }
+
+    /// The request must say this JSON, and nothing else.
+    pub fn saying_only(mut self, body: Value) -> Self {
+        self.body = Some(body);
         self
     }
 }
@@ -69,15 +86,20 @@ impl Script {
 
     /// An account behind which the script answers; retries are off.
     pub fn account(&self) -> Account {
-        self.account_with(RetryConfig::disabled())
+        self.account_in("us-west-2", "somebody", RetryConfig::disabled())
     }
 
-    pub fn account_with(&self, retries: RetryConfig) -> Account {
+    /// The same, told apart from another one: calls are signed with this name as the key's id.
+    pub fn account_of(&self, name: &str) -> Account {
+        self.account_in("us-west-2", name, RetryConfig::disabled())
+    }
+
+    pub fn account_in(&self, region: &str, name: &str, retries: RetryConfig) -> Account {
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
-            .region(Region::new("us-west-2"))
+            .region(Region::new(region.to_owned()))
             .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
-                "AKIA", "secret", None, None, "test",
+                name, "secret", None, None, "test",
             )))
             .http_client(self.clone())
             .retry_config(retries)
@@ -129,6 +151,15 @@ impl HttpConnector for Script {
         assert_eq!(made, turn.call, "the call that was expected now; it says {said}");
         for text in &turn.says {
             assert!(said.contains(text), "{made} does not say {text}: {said}");
+        }
+        if let Some(account) = turn.of {
+            let signature = request.headers().get("authorization").unwrap_or("no signature");
+            let key = format!("Credential={account}/");
+            assert!(signature.contains(&key), "{made} is not of {account}: {signature}");
+        }
+        if let Some(only) = &turn.body {
+            let body: Value = serde_json::from_str(&body).unwrap();
+            assert_eq!(&body, only, "{made}");
         }
         HttpConnectorFuture::ready(match turn.answer {
             None => Err(ConnectorError::io("the connection was lost".into())),

@@ -14,7 +14,16 @@ use serde_json::{Value, json};
 #[test]
 fn input_that_is_no_task_is_an_invalid_request_and_never_a_panic() {
     let good = json!({ "clusterArn": CLUSTER, "workspaceArn": WORKSPACE });
+    // As deep as JSON is read.
+    let deep = |open: &str, close: &str| -> Value {
+        serde_json::from_str(&format!("{}1{}", open.repeat(120), close.repeat(120))).unwrap()
+    };
     for input in [
+        deep("[", "]"),
+        deep("{\"request\":", "}"),
+        json!({ "request": deep("[", "]"), "execution": EXECUTION }),
+        json!({ "request": { "tags": deep("{\"a\":", "}") }, "execution": EXECUTION }),
+        json!({ "request": good, "execution": EXECUTION, "scraperArn": deep("[", "]") }),
         json!(null),
         json!([]),
         json!("x"),
@@ -38,11 +47,15 @@ fn input_that_is_no_task_is_an_invalid_request_and_never_a_panic() {
 
 #[test]
 fn the_state_machine_sees_an_errors_name() {
-    for error in [
-        Error::NotReady("why".to_owned()),
-        Error::NotVisibleYet("why".to_owned()),
+    for (error, name) in [
+        (Error::InvalidRequest("why".to_owned()), "InvalidRequest"),
+        (Error::NotReady("why".to_owned()), "NotReady"),
+        (Error::Transient("why".to_owned()), "Transient"),
+        (Error::NotVisibleYet("why".to_owned()), "NotVisibleYet"),
+        (Error::Conflict("why".to_owned()), "Conflict"),
+        (Error::Refused("why".to_owned()), "Refused"),
     ] {
-        let name = error.name();
+        assert_eq!(error.name(), name);
         let diagnostic = Diagnostic::from(error);
         assert_eq!(
             (diagnostic.error_type.as_str(), diagnostic.error_message.as_str()),
