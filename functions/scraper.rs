@@ -92,32 +92,48 @@ pub fn own(scrapers: &[ScraperSummary], pair: &Pair) -> Result<Option<Found>, Er
     let (cluster, workspace) = (pair.cluster.to_string(), pair.workspace.to_string());
     let connects =
         |scraper: &&ScraperSummary| source(scraper) == Some(&cluster) && destination(scraper) == Some(&workspace);
-    let Some(scraper) = scrapers.iter().find(connects) else {
+    let tag = |scraper: &ScraperSummary, key| scraper.tags().and_then(|tags| tags.get(key)).cloned();
+    let ours = |scraper: &ScraperSummary| {
+        tag(scraper, CLUSTER_TAG).as_ref() == Some(&cluster) && tag(scraper, WORKSPACE_TAG).as_ref() == Some(&workspace)
+    };
+    // Of several, one of ours that works goes before any other.
+    let best = scrapers
+        .iter()
+        .filter(connects)
+        .min_by_key(|scraper| !(ours(scraper) && works(scraper)));
+    let Some(scraper) = best else {
         return Ok(None);
     };
-    let tag = |key| scraper.tags().and_then(|tags| tags.get(key));
     let arn = scraper.arn();
-    if tag(CLUSTER_TAG) != Some(&cluster) || tag(WORKSPACE_TAG) != Some(&workspace) {
+    if !ours(scraper) {
         return Err(Error::Conflict(format!(
             "The scraper {arn} connects this cluster to this workspace already and does not carry the tags \
              {CLUSTER_TAG} and {WORKSPACE_TAG}: it is not ours, and was left alone. Delete it, and start again."
         )));
     }
-    let status = scraper.status().map(|status| status.status_code().clone());
-    match status {
-        Some(status @ (ScraperStatusCode::Active | ScraperStatusCode::Creating | ScraperStatusCode::Updating)) => {
-            Ok(Some(Found {
-                scraper_arn: arn.to_owned(),
-                status: status.to_string(),
-                role_arn: scraper.role_arn().to_owned(),
-                made_by: tag(MADE_BY_TAG).cloned(),
-            }))
-        }
-        status => Err(Error::NotReady(format!(
-            "The pair's scraper {arn} is {}, which leads nowhere. Delete it, wait until it is gone, and start again.",
-            status.map_or_else(|| "in no known state".to_owned(), |status| status.to_string())
-        ))),
+    let status = scraper.status().map_or_else(
+        || "in no known state".to_owned(),
+        |status| status.status_code().to_string(),
+    );
+    if !works(scraper) {
+        return Err(Error::NotReady(format!(
+            "The pair's scraper {arn} is {status}, which leads nowhere. Delete it, wait until it is gone, and start again."
+        )));
     }
+    Ok(Some(Found {
+        scraper_arn: arn.to_owned(),
+        status,
+        role_arn: scraper.role_arn().to_owned(),
+        made_by: tag(scraper, MADE_BY_TAG),
+    }))
+}
+
+fn works(scraper: &ScraperSummary) -> bool {
+    use ScraperStatusCode::{Active, Creating, Updating};
+    matches!(
+        scraper.status().map(|status| status.status_code()),
+        Some(Active | Creating | Updating)
+    )
 }
 
 fn source(scraper: &ScraperSummary) -> Option<&str> {

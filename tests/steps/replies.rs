@@ -166,7 +166,10 @@ pub fn security_groups(all: &[(&str, Option<&str>)]) -> String {
         .iter()
         .map(|(id, vpc)| {
             let vpc = vpc.map_or(String::new(), |vpc| format!("<vpcId>{vpc}</vpcId>"));
-            format!("<item><groupId>{id}</groupId><ipPermissions><item/></ipPermissions>{vpc}</item>")
+            // A rule names another group, by the same words.
+            let rule = "<item><ipProtocol>-1</ipProtocol><groups><item><groupId>sg-of-a-rule</groupId><vpcId>vpc-of-a-rule\
+                        </vpcId></item></groups></item>";
+            format!("<item><groupId>{id}</groupId><ipPermissions>{rule}</ipPermissions>{vpc}</item>")
         })
         .collect();
     format!(
@@ -181,7 +184,7 @@ pub fn subnets_of(all: &[(&str, &str, &str, u32)]) -> String {
         .map(|(id, vpc, zone, free)| {
             format!(
                 "<item><subnetId>{id}</subnetId><vpcId>{vpc}</vpcId><availabilityZone>{zone}</availabilityZone>\
-                 <availableIpAddressCount>{free}</availableIpAddressCount><tagSet/></item>"
+                 <availableIpAddressCount>{free}</availableIpAddressCount><tagSet><item><key>vpcId</key><value>of a tag</value></item></tagSet></item>"
             )
         })
         .collect();

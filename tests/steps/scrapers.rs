@@ -159,6 +159,16 @@ async fn all_pages_of_a_list_are_read() {
 }
 
 #[tokio::test]
+async fn of_several_scrapers_one_of_ours_that_works_is_adopted() {
+    for other in [scraper("CREATION_FAILED", true), scraper("ACTIVE", false)] {
+        let mut good = scraper("ACTIVE", true);
+        good["arn"] = json!(SCRAPER.replace("s-1", "s-2"));
+        let adopted = create([listed(&[other, good])], &plan(json!({}))).await.unwrap();
+        assert_eq!(adopted.scraper_arn, SCRAPER.replace("s-1", "s-2"));
+    }
+}
+
+#[tokio::test]
 async fn a_scraper_that_cannot_be_adopted_is_named() {
     for (shown, name) in [
         (scraper("ACTIVE", false), "Conflict"),
