@@ -58,7 +58,7 @@ impl Aws {
         if let Ok(context) = TlsContext::builder().with_trust_store(roots).build() {
             tls = tls.tls_context(context);
         }
-        let config = SdkConfig::builder()
+        let mut config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(region))
             .credentials_provider(SharedCredentialsProvider::new(
@@ -73,7 +73,6 @@ impl Aws {
                     .operation_attempt_timeout(Duration::from_secs(10))
                     .build(),
             );
-        let mut config = config.build().into_builder();
         config.set_endpoint_url(env::var("AWS_ENDPOINT_URL").ok());
         Self {
             config: config.build(),
