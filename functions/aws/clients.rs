@@ -5,7 +5,7 @@
 //! certificate authorities (AWS's endpoints chain to five).
 
 use crate::{error::Error, pair::Pair, task::Task};
-use aws_config::{BehaviorVersion, Region, SdkConfig, environment::EnvironmentVariableCredentialsProvider};
+use aws_config::{AppName, BehaviorVersion, Region, SdkConfig, environment::EnvironmentVariableCredentialsProvider};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_http_client::{
@@ -74,11 +74,25 @@ impl Aws {
                     .build(),
             );
         config.set_endpoint_url(env::var("AWS_ENDPOINT_URL").ok());
+        Self::new(config.build(), step)
+    }
+
+    /// The way to AWS with a configuration of its own; [`Aws::from_environment`] makes the usual one.
+    ///
+    /// Every call says in its user agent which step made it: CloudTrail keeps that.
+    pub fn new(config: SdkConfig, step: &'static str) -> Self {
+        let mut config = config.into_builder();
+        config.set_app_name(AppName::new(format!("ampxa-{step}")).ok());
         Self {
             config: config.build(),
             step,
             assumed: Mutex::default(),
         }
+    }
+
+    /// The hub itself, as the function's own role.
+    pub fn hub(&self) -> Account {
+        Account(self.config.clone())
     }
 
     /// The pair's source account, as its provisioner.

@@ -8,6 +8,7 @@
 use aws_config::SdkConfig;
 use aws_runtime::auth::{SigV4OperationSigningConfig, sigv4};
 use aws_runtime::retries::classifiers::AwsErrorCodeClassifier;
+use aws_runtime::user_agent::{ApiMetadata, UserAgentInterceptor};
 use aws_smithy_runtime::client::{
     orchestrator::operation::Operation,
     retries::classifiers::{HttpStatusCodeClassifier, TransientErrorClassifier},
@@ -32,6 +33,9 @@ use aws_smithy_types::{
 use aws_smithy_xml::decode::{Document, XmlDecodeError, try_data};
 use aws_types::{SigningName, region::SigningRegion};
 use std::{collections::BTreeMap, fmt, marker::PhantomData};
+
+/// The version of EC2's API that these calls speak.
+const API_VERSION: &str = "2016-11-15";
 
 /// A call of EC2's: what it is named and what it answers.
 pub trait Call: fmt::Debug + Send + Sync + 'static {
@@ -239,7 +243,13 @@ impl Client {
             name: Some(SigningName::from_static("ec2")),
             ..Default::default()
         });
+        // The user agent, as generated clients send it.
+        layer.store_put(ApiMetadata::new("ec2", API_VERSION));
+        if let Some(app_name) = config.app_name() {
+            layer.store_put(app_name.clone());
+        }
         let mut parts = RuntimeComponentsBuilder::new("ec2")
+            .with_interceptor(UserAgentInterceptor::new())
             .with_auth_scheme(SharedAuthScheme::new(sigv4::SigV4AuthScheme::new()))
             .with_auth_scheme_option_resolver(Some(SharedAuthSchemeOptionResolver::new(
                 StaticAuthSchemeOptionResolver::new(vec![sigv4::SCHEME_ID]),
@@ -283,7 +293,7 @@ fn filter(name: &str, values: &[String]) -> Vec<(String, String)> {
 fn request<C: Call>(parameters: &[(String, String)]) -> Result<HttpRequest, Box<dyn std::error::Error + Send + Sync>> {
     let body = form_urlencoded::Serializer::new(String::new())
         .append_pair("Action", C::ACTION)
-        .append_pair("Version", "2016-11-15")
+        .append_pair("Version", API_VERSION)
         .extend_pairs(parameters)
         .finish();
     let mut request = HttpRequest::new(SdkBody::from(body));
