@@ -9,10 +9,10 @@ use crate::{
     error::Error,
     pair::Pair,
     request::{ClusterAccess, Request},
-    scraper::{self, Found},
+    scraper::{self, Found, InTheWay, Standing},
     task::Task,
 };
-use aws_sdk_amp::types::WorkspaceStatusCode;
+use aws_sdk_amp::{primitives::DateTime, types::WorkspaceStatusCode};
 use aws_sdk_eks::types::{AuthenticationMode, Cluster, ClusterStatus};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -50,6 +50,8 @@ pub struct Checked {
     /// The scraper that the pair has already.
     #[serde(flatten)]
     pub scraper: Option<Found>,
+    /// Scrapers of ours that have to go first.
+    pub in_the_way: Vec<InTheWay>,
     /// Whether a person must let the scraper into the cluster.
     pub manual_access: bool,
 }
@@ -92,7 +94,7 @@ pub async fn check(aws: &Clients, task: &Task<Nothing>, quota: usize) -> Result<
     let cluster = describe(aws, &task.pair).await?;
     let manual_access = check_access(&cluster, task)?;
     check_workspace(aws, &task.pair).await?;
-    let scraper = check_scrapers(aws, &task.pair, quota).await?;
+    let Standing { scraper, in_the_way } = check_scrapers(aws, &task.pair, cluster.created_at(), quota).await?;
     let ready = *cluster.status().unwrap_or(&ClusterStatus::Creating) == ClusterStatus::Active;
     Ok(Checked {
         readiness: if ready { Readiness::Ready } else { Readiness::Waiting },
@@ -101,6 +103,7 @@ pub async fn check(aws: &Clients, task: &Task<Nothing>, quota: usize) -> Result<
             false => None,
         },
         scraper,
+        in_the_way,
         manual_access,
     })
 }
@@ -192,10 +195,15 @@ async fn check_workspace(aws: &Clients, pair: &Pair) -> Result<(), Error> {
     }
 }
 
-async fn check_scrapers(aws: &Clients, pair: &Pair, quota: usize) -> Result<Option<Found>, Error> {
+async fn check_scrapers(
+    aws: &Clients,
+    pair: &Pair,
+    cluster_made_at: Option<&DateTime>,
+    quota: usize,
+) -> Result<Standing, Error> {
     let all = scraper::list(aws.source_amp.list_scrapers()).await?;
-    let found = scraper::own(&all, pair)?;
-    if found.is_none() && all.len() >= quota {
+    let standing = scraper::standing(&all, pair, cluster_made_at)?;
+    if standing.scraper.is_none() && all.len() - standing.in_the_way.len() >= quota {
         let (account, region) = (pair.cluster.account(), pair.cluster.region());
         return Err(Error::Refused(format!(
             "Account {account} has {} scrapers in {region} already, and its quota is {quota}. Delete one, or have the \
@@ -203,7 +211,7 @@ async fn check_scrapers(aws: &Clients, pair: &Pair, quota: usize) -> Result<Opti
             all.len()
         )));
     }
-    Ok(found)
+    Ok(standing)
 }
 
 async fn pick_network(aws: &Clients, cluster: &Cluster, request: &Request) -> Result<Network, Error> {

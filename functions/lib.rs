@@ -7,8 +7,10 @@
 //! - [`complete`]: the request with its defaults, as every later step is given it.
 //! - [`arn`], [`pair`]: a cluster and a workspace, and the names that follow from the two.
 //! - [`policy`]: the policy documents, pure functions of the pair.
+//! - [`turn`]: one execution at a time for a cluster.
 //! - [`cluster`]: the look before anything is touched.
-//! - [`roles`], [`scraper`], [`trust`]: what is made, watched and patched.
+//! - [`roles`], [`scraper`], [`trust`]: what is made, watched, patched, repaired and removed.
+//! - [`offboarding`]: which pairs are to be removed.
 //! - [`task`]: what a step is given, and how it runs in Lambda; [`error`]: the six names it may fail under.
 //! - [`aws`]: clients, and what an AWS error means.
 //!
@@ -22,6 +24,7 @@ pub mod aws;
 pub mod cluster;
 pub mod complete;
 pub mod error;
+pub mod offboarding;
 pub mod pair;
 pub mod policy;
 pub mod request;
@@ -30,6 +33,7 @@ pub mod scrape_configuration;
 pub mod scraper;
 pub mod task;
 pub mod trust;
+pub mod turn;
 
 pub use aws::Aws;
 pub use error::Error;

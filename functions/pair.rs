@@ -6,6 +6,12 @@ use sha2::{Digest, Sha256};
 
 /// The longest name that IAM takes for a role, in characters (IAM API reference, CreateRole).
 const LONGEST_ROLE_NAME: usize = 64;
+/// Digits of the pair's hash in a role's name.
+const HASH_DIGITS: usize = 8;
+/// What a source role's name begins with; the provisioner may make no other.
+const SOURCE_PREFIX: &str = "ampxa-source-";
+/// What a target role's name begins with; the provisioner may make no other.
+const TARGET_PREFIX: &str = "ampxa-target-";
 
 /// One cluster connected to one workspace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,12 +25,12 @@ pub struct Pair {
 impl Pair {
     /// The name of the role that the scraper wears in the source account.
     pub fn source_role_name(&self) -> String {
-        self.role_name("ampxa-source-")
+        self.role_name(SOURCE_PREFIX)
     }
 
     /// The name of the role that the scraper wears in the target account.
     pub fn target_role_name(&self) -> String {
-        self.role_name("ampxa-target-")
+        self.role_name(TARGET_PREFIX)
     }
 
     /// The ARN of the source role, whether it exists or not.
@@ -65,13 +71,22 @@ impl Pair {
             == (self.cluster.partition(), self.cluster.region(), self.cluster.account())
     }
 
+    /// What the names of all source roles of a cluster begin with.
+    pub fn source_role_begins(cluster: &ClusterArn) -> String {
+        begins(SOURCE_PREFIX, cluster)
+    }
+
     /// `<prefix><cluster's name, shortened>-<8 hex digits of the pair's hash>`.
     fn role_name(&self, prefix: &str) -> String {
-        let hash = hash(&[&self.cluster.to_string(), &self.workspace.to_string()], 8);
-        let room = LONGEST_ROLE_NAME - prefix.len() - 1 - hash.len();
-        let cluster: String = self.cluster.id().chars().take(room).collect();
-        format!("{prefix}{cluster}-{hash}")
+        let hash = hash(&[&self.cluster.to_string(), &self.workspace.to_string()], HASH_DIGITS);
+        format!("{}{hash}", begins(prefix, &self.cluster))
     }
+}
+
+fn begins(prefix: &str, cluster: &ClusterArn) -> String {
+    let room = LONGEST_ROLE_NAME - prefix.len() - 1 - HASH_DIGITS;
+    let cluster: String = cluster.id().chars().take(room).collect();
+    format!("{prefix}{cluster}-")
 }
 
 /// The first `digits` hex digits of the SHA-256 of some texts, each told apart from the next.

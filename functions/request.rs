@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, collections::HashSet, str::FromStr};
 const LEAST: &str = r#"{"clusterArn": "…", "workspaceArn": "…"}"#;
 
 /// The fields, in the order of [`Request`].
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 12] = [
     "clusterArn",
     "workspaceArn",
     "subnetIds",
@@ -25,6 +25,7 @@ const FIELDS: [&str; 11] = [
     "patchTrust",
     "clusterAccess",
     "activationTimeoutMinutes",
+    "onFailure",
 ];
 
 /// What one execution is asked to do, with its defaults filled in.
@@ -71,6 +72,8 @@ pub struct Request {
     /// Minutes to wait for the scraper to become ACTIVE: 1 to 240, 60 unless said otherwise.
     /// About 20 are usual.
     pub activation_timeout_minutes: u32,
+    /// What becomes of what a failing execution made.
+    pub on_failure: OnFailure,
 }
 
 /// When the trust policies are first given the scraper's ARN.
@@ -95,6 +98,17 @@ pub enum ClusterAccess {
     Manual,
 }
 
+/// What becomes of what a failing execution made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum OnFailure {
+    /// It is removed again, and nothing else.
+    #[default]
+    Undo,
+    /// It is left for inspection.
+    Keep,
+}
+
 impl Request {
     /// Reads a request, or says of the first field that is wrong what would be right.
     ///
@@ -104,20 +118,7 @@ impl Request {
     /// # Errors
     /// `InvalidRequest`, its message beginning with the field's path, as `subnetIds[2]: …`.
     pub fn parse(value: &Value) -> Result<Self, Error> {
-        let Value::Object(object) = value else {
-            let hint = match value {
-                Value::String(_) => "; give the JSON itself, not a string that holds it",
-                _ => "",
-            };
-            return Err(Error::invalid(
-                "request",
-                format!("expected an object, at least {LEAST}, not {}{hint}", kind(value)),
-            ));
-        };
-        if let Some(name) = object.keys().find(|name| !FIELDS.contains(&name.as_str())) {
-            return Err(unknown(name));
-        }
-        let fields = Fields(object);
+        let fields = Fields::of(value, &FIELDS, LEAST)?;
         let cluster_arn: ClusterArn =
             fields.arn("clusterArn", "arn:<partition>:eks:<region>:<account>:cluster/<name>")?;
         let workspace_arn: WorkspaceArn = fields.arn(
@@ -157,12 +158,13 @@ impl Request {
                 ],
             )?,
             activation_timeout_minutes: fields.whole("activationTimeoutMinutes", 1, 240)?.unwrap_or(60),
+            on_failure: fields.choice("onFailure", [("UNDO", OnFailure::Undo), ("KEEP", OnFailure::Keep)])?,
         })
     }
 }
 
 /// Cluster, scraper and workspace are in one Region and one partition.
-fn same_place(cluster: &ClusterArn, workspace: &WorkspaceArn) -> Result<(), Error> {
+pub(crate) fn same_place(cluster: &ClusterArn, workspace: &WorkspaceArn) -> Result<(), Error> {
     let differ = |what: &str, its: &str, clusters: &str| {
         Error::invalid(
             "workspaceArn",
@@ -271,21 +273,47 @@ fn no_control(path: &str, text: &str) -> Result<(), Error> {
 }
 
 /// A request's object, read field by field; `null` is absent.
-struct Fields<'a>(&'a Map<String, Value>);
+pub(crate) struct Fields<'a> {
+    object: &'a Map<String, Value>,
+    least: &'static str,
+}
 
 impl<'a> Fields<'a> {
+    /// The object, if it has none but the known fields; `least` is the least that works, for messages.
+    pub(crate) fn of(value: &'a Value, known: &[&'static str], least: &'static str) -> Result<Self, Error> {
+        let Value::Object(object) = value else {
+            let hint = match value {
+                Value::String(_) => "; give the JSON itself, not a string that holds it",
+                _ => "",
+            };
+            return Err(Error::invalid(
+                "request",
+                format!("expected an object, at least {least}, not {}{hint}", kind(value)),
+            ));
+        };
+        match object.keys().find(|name| !known.contains(&name.as_str())) {
+            Some(name) => Err(unknown(name, known)),
+            None => Ok(Self { object, least }),
+        }
+    }
+
     fn get(&self, name: &str) -> Option<&'a Value> {
-        self.0.get(name).filter(|value| !value.is_null())
+        self.object.get(name).filter(|value| !value.is_null())
     }
 
     fn text(&self, name: &str) -> Result<Option<&'a str>, Error> {
         self.get(name).map(|value| text(name, value)).transpose()
     }
 
-    fn arn<T: FromStr<Err = String>>(&self, name: &str, right: &str) -> Result<T, Error> {
-        let missing = || Error::invalid(name, format!("missing; expected {right}; the least request is {LEAST}"));
-        let text = self.text(name)?.ok_or_else(missing)?;
-        text.parse().map_err(|why| Error::invalid(name, why))
+    pub(crate) fn arn<T: FromStr<Err = String>>(&self, name: &str, right: &str) -> Result<T, Error> {
+        let least = self.least;
+        let missing = || Error::invalid(name, format!("missing; expected {right}; the least request is {least}"));
+        self.optional_arn(name)?.ok_or_else(missing)
+    }
+
+    pub(crate) fn optional_arn<T: FromStr<Err = String>>(&self, name: &str) -> Result<Option<T>, Error> {
+        let parse = |text: &str| text.parse().map_err(|why| Error::invalid(name, why));
+        self.text(name)?.map(parse).transpose()
     }
 
     /// 1 to 5 ids of EC2, none of them twice.
@@ -405,20 +433,20 @@ pub(crate) fn shown(text: &str) -> String {
     format!("{cut:?}")
 }
 
-fn unknown(name: &str) -> Error {
+fn unknown(name: &str, known: &[&'static str]) -> Error {
     let path = if name.chars().all(|c| c.is_ascii_alphanumeric()) && (1..=40).contains(&name.len()) {
         name.to_owned()
     } else {
         shown(name)
     };
-    let nearest = FIELDS
-        .into_iter()
+    let nearest = known
+        .iter()
         .map(|field| (distance(name, field), field))
         .min()
         .filter(|(steps, _)| *steps <= 2);
     let hint = match nearest {
         Some((_, field)) => format!("did you mean {field}?"),
-        None => format!("the fields are {}", FIELDS.join(", ")),
+        None => format!("the fields are {}", known.join(", ")),
     };
     Error::invalid(&path, format!("unknown field; {hint}"))
 }

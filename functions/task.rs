@@ -61,7 +61,8 @@ where
         let LambdaEvent { payload, context } = event;
         let execution = payload["execution"].clone();
         let outcome = match I::try_from(payload) {
-            Ok(input) => work(input).await,
+            // Boxed: the compiler follows nested futures only so deep.
+            Ok(input) => Box::pin(work(input)).await,
             Err(error) => Err(error),
         };
         let (outcome_name, message) = match &outcome {

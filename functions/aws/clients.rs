@@ -4,7 +4,7 @@
 //! providers (Lambda gives credentials in its environment), and parsing a machine's hundreds of
 //! certificate authorities (AWS's endpoints chain to five).
 
-use crate::{error::Error, pair::Pair, task::Task};
+use crate::{arn::ClusterArn, error::Error, task::Task};
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig, environment::EnvironmentVariableCredentialsProvider};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
@@ -100,9 +100,18 @@ impl Aws {
     /// # Errors
     /// `Refused` when the provisioner does not exist or does not trust this function.
     pub async fn source<K>(&self, task: &Task<K>) -> Result<Account, Error> {
-        let pair = &task.pair;
-        let provisioner = pair.source_arn("role", "ampxa-source-provisioner");
-        self.assume(&provisioner, pair, "infra/source-account.yaml").await
+        self.source_of(&task.pair.cluster).await
+    }
+
+    /// A cluster's account, as its provisioner.
+    ///
+    /// # Errors
+    /// `Refused` when the provisioner does not exist or does not trust this function.
+    pub async fn source_of(&self, cluster: &ClusterArn) -> Result<Account, Error> {
+        let (partition, account) = (cluster.partition(), cluster.account());
+        let provisioner = format!("arn:{partition}:iam::{account}:role/ampxa-source-provisioner");
+        self.assume(&provisioner, cluster.region(), "infra/source-account.yaml")
+            .await
     }
 
     /// The pair's target account, as its provisioner.
@@ -110,12 +119,12 @@ impl Aws {
     /// # Errors
     /// `Refused` when the provisioner does not exist or does not trust this function.
     pub async fn target<K>(&self, task: &Task<K>) -> Result<Account, Error> {
-        let pair = &task.pair;
-        let provisioner = pair.target_arn("role", "ampxa-target-provisioner");
-        self.assume(&provisioner, pair, "infra/target-account.yaml").await
+        let provisioner = task.pair.target_arn("role", "ampxa-target-provisioner");
+        let region = task.pair.workspace.region();
+        self.assume(&provisioner, region, "infra/target-account.yaml").await
     }
 
-    async fn assume(&self, provisioner: &str, pair: &Pair, template: &str) -> Result<Account, Error> {
+    async fn assume(&self, provisioner: &str, region: &str, template: &str) -> Result<Account, Error> {
         let credentials = match self.kept(provisioner) {
             Some(credentials) => credentials,
             None => {
@@ -133,7 +142,7 @@ impl Aws {
         let config = self
             .config
             .to_builder()
-            .region(Region::new(pair.cluster.region().to_owned()))
+            .region(Region::new(region.to_owned()))
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .build();
         Ok(Account(config))
@@ -186,6 +195,16 @@ impl Account {
     /// Amazon Managed Service for Prometheus.
     pub fn amp(&self) -> aws_sdk_amp::Client {
         aws_sdk_amp::Client::new(&self.0)
+    }
+
+    /// DynamoDB.
+    pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        aws_sdk_dynamodb::Client::new(&self.0)
+    }
+
+    /// Step Functions.
+    pub fn sfn(&self) -> aws_sdk_sfn::Client {
+        aws_sdk_sfn::Client::new(&self.0)
     }
 
     /// Elastic Kubernetes Service.

@@ -16,7 +16,7 @@ where
         let SdkError::ServiceError(failure) = &error else {
             // The call was lost on the way: whether it took effect is unknown, and every step
             // may run again.
-            return Self::Transient(format!("{call} got no answer: {}", DisplayErrorContext(&error)));
+            return Self::Transient(format!("{call} got no answer: {}.", DisplayErrorContext(&error)));
         };
         let status = failure.raw().status().as_u16();
         let request_id = failure
@@ -27,7 +27,7 @@ where
         let code = failure.err().code().unwrap_or("unknown error");
         let said = failure.err().message().unwrap_or("no message");
         let request_id = request_id.unwrap_or("unknown");
-        let sentence = format!("{call} answered {code}: {said} (HTTP {status}, request id {request_id})");
+        let sentence = format!("{call} answered {code}: {said} (HTTP {status}, request id {request_id}).");
         classify(code, status, said)(sentence)
     }
 }

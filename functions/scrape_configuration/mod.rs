@@ -108,6 +108,16 @@ pub fn complete_default(yaml: &str, labels: &BTreeMap<String, String>) -> Result
     finish(read(yaml)?, labels)
 }
 
+/// Whether two configurations mean the same, whatever their style, comments and order of keys.
+///
+/// What cannot be read means nothing, and is the same as nothing.
+pub fn same_meaning(a: &str, b: &str) -> bool {
+    match (read(a), read(b)) {
+        (Ok(a), Ok(b)) => a.sorted() == b.sorted(),
+        _ => false,
+    }
+}
+
 fn read(yaml: &str) -> Result<Node, Error> {
     if yaml.len() > LONGEST_EXPANDED {
         return Err(Error::invalid(FIELD, format!("{} bytes are too many", yaml.len())));

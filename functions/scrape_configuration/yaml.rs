@@ -60,6 +60,19 @@ impl Node {
         })
     }
 
+    /// The same with the keys of every mapping in order.
+    pub(super) fn sorted(self) -> Self {
+        match self {
+            Self::Scalar(scalar) => Self::Scalar(scalar),
+            Self::Sequence(items) => Self::Sequence(items.into_iter().map(Self::sorted).collect()),
+            Self::Mapping(entries) => {
+                let mut entries: Entries = entries.into_iter().map(|(key, value)| (key, value.sorted())).collect();
+                entries.sort_by(|(a, _), (b, _)| a.text.cmp(&b.text));
+                Self::Mapping(entries)
+            }
+        }
+    }
+
     /// Nodes, bytes of text, and depth.
     fn measure(&self) -> (usize, usize, usize) {
         let sum = |(nodes, bytes, depth): (usize, usize, usize), child: &Node| {

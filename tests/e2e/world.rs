@@ -31,6 +31,7 @@ pub const BREAKABLE_TARGET: &str = "666666666666";
 pub struct World {
     pub cloud: Cloud,
     pub onboard_arn: String,
+    pub offboard_arn: String,
     next_region: AtomicUsize,
 }
 
@@ -67,6 +68,7 @@ impl World {
         Ok(Self {
             cloud,
             onboard_arn: hub.onboard_arn,
+            offboard_arn: hub.offboard_arn,
             next_region: AtomicUsize::new(0),
         })
     }

@@ -42,6 +42,8 @@ impl Default for Accounts {
 pub struct Hub {
     /// The state machine that onboards.
     pub onboard_arn: String,
+    /// The state machine that offboards.
+    pub offboard_arn: String,
 }
 
 /// Deploys the hub and the account templates.
@@ -68,13 +70,15 @@ pub async fn deploy(project: &Project, python: &Python, cloud: &Cloud, accounts:
         .list_state_machines()
         .send()
         .await?;
-    let name = format!("{}-onboard", accounts.stack);
-    let onboard = machines.state_machines().iter().find(|machine| machine.name() == name);
+    let arn = |machine: &str| {
+        let name = format!("{}-{machine}", accounts.stack);
+        let found = machines.state_machines().iter().find(|found| found.name() == name);
+        let found = found.with_context(|| format!("the hub's stack has no state machine {name}"))?;
+        anyhow::Ok(found.state_machine_arn().to_owned())
+    };
     Ok(Hub {
-        onboard_arn: onboard
-            .with_context(|| format!("the hub's stack has no state machine {name}"))?
-            .state_machine_arn()
-            .to_owned(),
+        onboard_arn: arn("onboard")?,
+        offboard_arn: arn("offboard")?,
     })
 }
 

@@ -1,11 +1,20 @@
-//! The scraper: finding the pair's own, making it, watching it.
+//! The scraper: making it and watching it; `standing` says which there are, `update` puts right what
+//! an adopted one differs in, `removal` takes it away.
+
+mod removal;
+mod standing;
+mod update;
+
+pub use removal::{Removal, Removed, remove};
+pub use standing::{Found, InTheWay, Standing, list, ours_of_cluster, standing};
+pub use update::{Adopted, Updated, update};
 
 use crate::{
     arn::ScraperArn,
     cluster::Network,
     error::Error,
     pair::{self, Pair},
-    roles::{self, CLUSTER_TAG, MADE_BY_TAG, WORKSPACE_TAG},
+    roles::{self, MADE_BY_TAG},
     scrape_configuration,
     task::Task,
 };
@@ -14,25 +23,11 @@ use aws_sdk_amp::{
     operation::list_scrapers::builders::ListScrapersFluentBuilder,
     primitives::Blob,
     types::{
-        AmpConfiguration, Destination, EksConfiguration, RoleConfiguration, ScrapeConfiguration, ScraperStatusCode,
-        ScraperSummary, Source,
+        AmpConfiguration, Destination, EksConfiguration, RoleConfiguration, ScrapeConfiguration, ScraperDescription,
+        Source,
     },
 };
 use serde::{Deserialize, Serialize};
-
-/// The pair's own scraper, as a list shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Found {
-    /// Its ARN.
-    pub scraper_arn: String,
-    #[serde(skip)]
-    status: String,
-    #[serde(skip)]
-    role_arn: String,
-    #[serde(skip)]
-    made_by: Option<String>,
-}
 
 /// What the state machine knows when it asks for a scraper.
 #[derive(Debug, Deserialize)]
@@ -70,99 +65,16 @@ pub struct Scraper {
     pub warnings: Vec<String>,
 }
 
-/// All scrapers that a list gives, page by page.
-///
-/// # Errors
-/// As AWS answers.
-pub async fn list(call: ListScrapersFluentBuilder) -> Result<Vec<ScraperSummary>, Error> {
-    let mut pages = call.into_paginator().items().send();
-    let mut all = Vec::new();
-    while let Some(scraper) = pages.next().await {
-        all.push(scraper?);
-    }
-    Ok(all)
-}
-
-/// The pair's own scraper among others.
-///
-/// # Errors
-/// `Conflict` when a scraper connects the pair and is not ours; `NotReady` when ours is in a state
-/// that leads nowhere.
-pub fn own(scrapers: &[ScraperSummary], pair: &Pair) -> Result<Option<Found>, Error> {
-    let (cluster, workspace) = (pair.cluster.to_string(), pair.workspace.to_string());
-    let connects =
-        |scraper: &&ScraperSummary| source(scraper) == Some(&cluster) && destination(scraper) == Some(&workspace);
-    let tag = |scraper: &ScraperSummary, key| scraper.tags().and_then(|tags| tags.get(key)).cloned();
-    let ours = |scraper: &ScraperSummary| {
-        tag(scraper, CLUSTER_TAG).as_ref() == Some(&cluster) && tag(scraper, WORKSPACE_TAG).as_ref() == Some(&workspace)
-    };
-    // Of several, one of ours that works goes before any other.
-    let best = scrapers
-        .iter()
-        .filter(connects)
-        .min_by_key(|scraper| !(ours(scraper) && works(scraper)));
-    let Some(scraper) = best else {
-        return Ok(None);
-    };
-    let arn = scraper.arn();
-    if !ours(scraper) {
-        return Err(Error::Conflict(format!(
-            "The scraper {arn} connects this cluster to this workspace already and does not carry the tags \
-             {CLUSTER_TAG} and {WORKSPACE_TAG}: it is not ours, and was left alone. Delete it, and start again."
-        )));
-    }
-    let status = scraper.status().map_or_else(
-        || "in no known state".to_owned(),
-        |status| status.status_code().to_string(),
-    );
-    if !works(scraper) {
-        return Err(Error::NotReady(format!(
-            "The pair's scraper {arn} is {status}, which leads nowhere. Delete it, wait until it is gone, and start again."
-        )));
-    }
-    Ok(Some(Found {
-        scraper_arn: arn.to_owned(),
-        status,
-        role_arn: scraper.role_arn().to_owned(),
-        made_by: tag(scraper, MADE_BY_TAG),
-    }))
-}
-
-fn works(scraper: &ScraperSummary) -> bool {
-    use ScraperStatusCode::{Active, Creating, Updating};
-    matches!(
-        scraper.status().map(|status| status.status_code()),
-        Some(Active | Creating | Updating)
-    )
-}
-
-fn source(scraper: &ScraperSummary) -> Option<&str> {
-    match scraper.source()? {
-        Source::EksConfiguration(eks) => Some(eks.cluster_arn()),
-        _ => None,
-    }
-}
-
-fn destination(scraper: &ScraperSummary) -> Option<&str> {
-    match scraper.destination()? {
-        Destination::AmpConfiguration(amp) => Some(amp.workspace_arn()),
-        _ => None,
-    }
-}
-
 /// Makes the pair's scraper, or adopts the one it has.
 ///
 /// Safe to repeat: a call that was made before is answered as before, by its client token.
 ///
 /// # Errors
-/// As [`own`], and as AWS answers.
+/// As [`standing()`], and as AWS answers; `NotVisibleYet` while an old scraper is still there.
 pub async fn create(amp: &Client, task: &Task<Plan>) -> Result<Scraper, Error> {
     let (pair, request, plan) = (&task.pair, &task.request, &task.known);
-    let there = amp
-        .list_scrapers()
-        .filters("sourceArn", vec![pair.cluster.to_string()])
-        .filters("destinationArn", vec![pair.workspace.to_string()]);
-    if let Some(found) = own(&list(there).await?, pair)? {
+    let standing = standing(&list(of_pair(amp, pair)).await?, pair, None)?;
+    if let Some(found) = standing.scraper {
         return Ok(Scraper {
             warnings: warnings(plan.manual_access, &found.role_arn),
             scraper_arn: found.scraper_arn,
@@ -172,11 +84,13 @@ pub async fn create(amp: &Client, task: &Task<Plan>) -> Result<Scraper, Error> {
             made: found.made_by.as_ref() == Some(&task.execution),
         });
     }
-    let labels = scrape_configuration::labels(&pair.cluster, &request.external_labels);
-    let yaml = match &request.scrape_configuration {
-        Some(yaml) => scrape_configuration::complete(yaml, &labels)?,
-        None => scrape_configuration::complete_default(&default_configuration(amp).await?, &labels)?,
-    };
+    if let Some(old) = standing.in_the_way.first() {
+        return Err(Error::NotVisibleYet(format!(
+            "The scraper {} {} and is still there.",
+            old.scraper_arn, old.why
+        )));
+    }
+    let yaml = configuration(amp, task).await?;
     let mut tags = roles::tags(task);
     tags.insert(MADE_BY_TAG.to_owned(), task.execution.clone());
     let answer = amp
@@ -190,12 +104,7 @@ pub async fn create(amp: &Client, task: &Task<Plan>) -> Result<Scraper, Error> {
                 .build()
                 .map_err(|error| Error::invalid("workspaceArn", error))?,
         ))
-        .role_configuration(
-            RoleConfiguration::builder()
-                .source_role_arn(pair.source_role_arn())
-                .target_role_arn(pair.target_role_arn())
-                .build(),
-        )
+        .role_configuration(role_configuration(pair))
         // The SDK encodes the blob: it takes plain YAML.
         .scrape_configuration(ScrapeConfiguration::ConfigurationBlob(Blob::new(yaml)))
         .set_tags(Some(tags.into_iter().collect()))
@@ -221,6 +130,29 @@ fn eks(pair: &Pair, network: &Network) -> Result<EksConfiguration, Error> {
         .map_err(|error| Error::invalid("clusterArn", error))
 }
 
+fn role_configuration(pair: &Pair) -> RoleConfiguration {
+    RoleConfiguration::builder()
+        .source_role_arn(pair.source_role_arn())
+        .target_role_arn(pair.target_role_arn())
+        .build()
+}
+
+/// The scrapers that connect the pair, or once did.
+fn of_pair(amp: &Client, pair: &Pair) -> ListScrapersFluentBuilder {
+    amp.list_scrapers()
+        .filters("sourceArn", vec![pair.cluster.to_string()])
+        .filters("destinationArn", vec![pair.workspace.to_string()])
+}
+
+/// The scrape configuration that the request asks for, or AMP's default, with its labels.
+async fn configuration<K>(amp: &Client, task: &Task<K>) -> Result<String, Error> {
+    let labels = scrape_configuration::labels(&task.pair.cluster, &task.request.external_labels);
+    match &task.request.scrape_configuration {
+        Some(yaml) => scrape_configuration::complete(yaml, &labels),
+        None => scrape_configuration::complete_default(&default_configuration(amp).await?, &labels),
+    }
+}
+
 async fn default_configuration(amp: &Client) -> Result<String, Error> {
     let answer = amp.get_default_scraper_configuration().send().await?;
     String::from_utf8(answer.configuration.into_inner())
@@ -232,19 +164,7 @@ async fn default_configuration(amp: &Client) -> Result<String, Error> {
 /// # Errors
 /// `NotVisibleYet` when AMP does not show the scraper; and as AWS answers.
 pub async fn check(amp: &Client, task: &Task<Made>) -> Result<Scraper, Error> {
-    let arn = &task.known.scraper_arn;
-    let absent = || Error::NotVisibleYet(format!("AMP shows no scraper {arn}."));
-    let scraper = match amp.describe_scraper().scraper_id(arn.id()).send().await {
-        Ok(answer) => answer.scraper.ok_or_else(absent)?,
-        Err(error)
-            if error
-                .as_service_error()
-                .is_some_and(|e| e.is_resource_not_found_exception()) =>
-        {
-            return Err(absent());
-        }
-        Err(error) => return Err(error.into()),
-    };
+    let scraper = describe(amp, &task.known.scraper_arn).await?;
     Ok(Scraper {
         scraper_arn: scraper.arn,
         status: scraper
@@ -254,6 +174,21 @@ pub async fn check(amp: &Client, task: &Task<Made>) -> Result<Scraper, Error> {
         made: false,
         warnings: warnings(task.known.manual_access, &scraper.role_arn),
     })
+}
+
+async fn describe(amp: &Client, arn: &ScraperArn) -> Result<ScraperDescription, Error> {
+    let absent = || Error::NotVisibleYet(format!("AMP shows no scraper {arn}."));
+    match amp.describe_scraper().scraper_id(arn.id()).send().await {
+        Ok(answer) => answer.scraper.ok_or_else(absent),
+        Err(error)
+            if error
+                .as_service_error()
+                .is_some_and(|e| e.is_resource_not_found_exception()) =>
+        {
+            Err(absent())
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// What a person must apply to a cluster that AMP cannot enter by itself (AMP user guide, "Manually

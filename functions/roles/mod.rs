@@ -1,4 +1,8 @@
-//! The two roles: what they should be, and making AWS hold it.
+//! The two roles: what they should be, and making AWS hold it; `removal` takes them away.
+
+mod removal;
+
+pub use removal::{Outcome, Removal, Removed, pairs_of, remove};
 
 use crate::{
     arn::ScraperArn,

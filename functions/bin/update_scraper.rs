@@ -1,0 +1,13 @@
+//! Update scraper: gives an adopted scraper what the request asks for.
+
+use ampxa::{Aws, scraper, task};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    let aws = Aws::from_environment("update-scraper");
+    task::run("update-scraper", async |task| {
+        let source = aws.source(&task).await?;
+        scraper::update(&source.amp(), &task).await
+    })
+    .await
+}

@@ -1,0 +1,142 @@
+//! Taking a pair's roles away.
+
+use super::{CLUSTER_TAG, MADE_BY_TAG, WORKSPACE_TAG, tag};
+use crate::{arn::ClusterArn, error::Error, pair::Pair, task::Task};
+use aws_sdk_iam::{Client, error::SdkError, types};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use serde::{Deserialize, Serialize};
+
+/// Which role is to go. Only one that carries the pair's tags ever does.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Removal {
+    /// Only if this execution made it.
+    pub made_by: Option<String>,
+}
+
+/// What became of a role.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Removed {
+    /// Its ARN.
+    pub role_arn: String,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// What became of a role that was to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Outcome {
+    /// It was there, and is gone.
+    Removed,
+    /// There was none.
+    NotThere,
+    /// It does not carry the pair's tags, so it is somebody else's.
+    NotOurs,
+    /// It is the pair's, and another execution made it.
+    NotMadeByThis,
+}
+
+/// Removes a role with all its policies.
+///
+/// Safe to repeat: what is gone already is gone. The managed policy goes before the inline one that
+/// narrows it, so that the role is at no moment wider than it was.
+///
+/// # Errors
+/// As AWS answers.
+pub async fn remove(iam: &Client, arn: String, name: &str, task: &Task<Removal>) -> Result<Removed, Error> {
+    let outcome = match iam.get_role().role_name(name).send().await {
+        Ok(answer) => match answer.role {
+            Some(role) => match reason_to_leave(&role, task) {
+                Some(outcome) => outcome,
+                None => remove_all(iam, name).await?,
+            },
+            None => Outcome::NotThere,
+        },
+        Err(error) if is_gone(&error) => Outcome::NotThere,
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Removed { role_arn: arn, outcome })
+}
+
+fn reason_to_leave(role: &types::Role, task: &Task<Removal>) -> Option<Outcome> {
+    let (cluster, workspace) = (task.pair.cluster.to_string(), task.pair.workspace.to_string());
+    if tag(role, CLUSTER_TAG) != Some(&cluster) || tag(role, WORKSPACE_TAG) != Some(&workspace) {
+        return Some(Outcome::NotOurs);
+    }
+    let made_by = task.known.made_by.as_deref();
+    (made_by.is_some() && tag(role, MADE_BY_TAG) != made_by).then_some(Outcome::NotMadeByThis)
+}
+
+async fn remove_all(iam: &Client, name: &str) -> Result<Outcome, Error> {
+    let attached = match iam.list_attached_role_policies().role_name(name).send().await {
+        Ok(answer) => answer.attached_policies.unwrap_or_default(),
+        Err(error) if is_gone(&error) => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
+    for arn in attached.iter().filter_map(types::AttachedPolicy::policy_arn) {
+        let call = iam.detach_role_policy().role_name(name).policy_arn(arn);
+        unless_gone(call.send().await)?;
+    }
+    let inline = match iam.list_role_policies().role_name(name).send().await {
+        Ok(answer) => answer.policy_names,
+        Err(error) if is_gone(&error) => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
+    for policy in inline {
+        let call = iam.delete_role_policy().role_name(name).policy_name(policy);
+        unless_gone(call.send().await)?;
+    }
+    unless_gone(iam.delete_role().role_name(name).send().await)?;
+    Ok(Outcome::Removed)
+}
+
+fn unless_gone<T, E>(answer: Result<T, SdkError<E, HttpResponse>>) -> Result<(), Error>
+where
+    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+{
+    match answer {
+        Ok(_) => Ok(()),
+        Err(error) if is_gone(&error) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn is_gone<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
+    error.as_service_error().and_then(ProvideErrorMetadata::code) == Some("NoSuchEntity")
+}
+
+/// The pairs whose source roles are in an account, of one cluster, as far as they carry our tags.
+///
+/// # Errors
+/// As AWS answers.
+pub async fn pairs_of(iam: &Client, cluster: &ClusterArn) -> Result<Vec<Pair>, Error> {
+    let begins = Pair::source_role_begins(cluster);
+    let mut pairs = Vec::new();
+    let mut roles = iam.list_roles().into_paginator().items().send();
+    while let Some(role) = roles.next().await {
+        let name = role?.role_name;
+        if !name.starts_with(&begins) {
+            continue;
+        }
+        // A list shows no tags (IAM API reference, ListRoles).
+        let role = match iam.get_role().role_name(&name).send().await {
+            Ok(answer) => answer.role,
+            Err(error) if is_gone(&error) => None,
+            Err(error) => return Err(error.into()),
+        };
+        pairs.extend(role.and_then(|role| pair_of(&role, cluster)));
+    }
+    Ok(pairs)
+}
+
+fn pair_of(role: &types::Role, cluster: &ClusterArn) -> Option<Pair> {
+    let pair = Pair {
+        cluster: cluster.clone(),
+        workspace: tag(role, WORKSPACE_TAG)?.parse().ok()?,
+    };
+    let ours = tag(role, CLUSTER_TAG) == Some(&cluster.to_string()) && role.role_name() == pair.source_role_name();
+    ours.then_some(pair)
+}
