@@ -505,6 +505,7 @@ mod tests {
                 "patchTrust": "FINAL",
                 "clusterAccess": "AUTOMATIC",
                 "activationTimeoutMinutes": 60,
+                "onFailure": "UNDO",
             })
         );
     }
@@ -588,9 +589,14 @@ mod tests {
                 "did you mean subnetIds?",
             ),
             (
-                with("onFailure", json!("UNDO")),
-                "onFailure: unknown field",
+                with("checkIngestion", json!("SKIP")),
+                "checkIngestion: unknown field",
                 "the fields are clusterArn, ",
+            ),
+            (
+                with("onFailure", json!("undo")),
+                "onFailure: \"undo\"",
+                "expected \"UNDO\" or \"KEEP\"",
             ),
             (with("subnetIds", json!([])), "subnetIds: 0 given", "1 to 5"),
             (

@@ -1,6 +1,6 @@
 //! The schema and the parser accept the same requests.
 
-use ampxa::request::Request;
+use ampxa::{offboarding, request::Request};
 use jsonschema::Validator;
 use serde_json::{Value, json};
 use std::{fs, path::PathBuf};
@@ -10,7 +10,11 @@ fn folder() -> PathBuf {
 }
 
 fn schema() -> Value {
-    serde_json::from_str(&fs::read_to_string(folder().join("request.schema.json")).unwrap()).unwrap()
+    json_file(folder().join("request.schema.json"))
+}
+
+fn json_file(path: PathBuf) -> Value {
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
 fn validator() -> Validator {
@@ -74,6 +78,7 @@ fn the_schema_and_the_parser_agree() {
         with("clusterAccess", json!("MANUAL")),
         with("activationTimeoutMinutes", json!(1)),
         with("activationTimeoutMinutes", json!(240.0)),
+        with("onFailure", json!("KEEP")),
     ];
     let bad = [
         json!(null),
@@ -82,7 +87,8 @@ fn the_schema_and_the_parser_agree() {
         json!({}),
         json!({ "clusterArn": "arn:aws:eks:us-west-2:222222222222:cluster/payments" }),
         with("clusterArn", Value::Null),
-        with("onFailure", json!("UNDO")),
+        with("onFailure", json!("undo")),
+        with("checkIngestion", json!("SKIP")),
         with("clusterarn", json!("a")),
         cluster("arn:aws:eks:cn-north-1:222222222222:cluster/a"),
         cluster("arn:aws-cn:eks:us-west-2:222222222222:cluster/a"),
@@ -201,6 +207,9 @@ fn every_example_file_is_accepted_by_both() {
     let mut seen = 0;
     for file in fs::read_dir(folder().join("examples")).unwrap() {
         let path = file.unwrap().path();
+        if path.is_dir() {
+            continue;
+        }
         let request: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
         assert!(validator().is_valid(&request), "{}", path.display());
         let parsed = Request::parse(&request).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
@@ -213,4 +222,56 @@ fn every_example_file_is_accepted_by_both() {
         seen += 1;
     }
     assert!(seen >= 4);
+}
+
+#[test]
+fn what_to_offboard_is_read_as_its_schema_says() {
+    let schema = json_file(folder().join("offboarding.schema.json"));
+    let validator = jsonschema::draft202012::new(&schema).unwrap();
+    let parse = |request: &Value| offboarding::Request::try_from(json!({ "request": request }));
+    let cluster = with("workspaceArn", Value::Null);
+    let mut good = vec![
+        cluster.clone(),
+        json!({ "clusterArn": cluster["clusterArn"] }),
+        with(
+            "workspaceArn",
+            json!("arn:aws:aps:us-west-2:222222222222:workspace/ws-1"),
+        ),
+    ];
+    for file in fs::read_dir(folder().join("examples/offboarding")).unwrap() {
+        good.push(json_file(file.unwrap().path()));
+    }
+    assert_eq!(good.len(), 5);
+    for request in good {
+        assert!(validator.is_valid(&request), "{request}");
+        let parsed = parse(&request).unwrap_or_else(|why| panic!("{request}: {why}"));
+        let again = serde_json::to_value(&parsed).unwrap();
+        assert!(validator.is_valid(&again), "{again}");
+        assert_eq!(parse(&again), Ok(parsed));
+    }
+    for (request, field) in [
+        (json!(null), "request: "),
+        (json!({}), "clusterArn: missing"),
+        (
+            with("alias", json!("a")),
+            "alias: unknown field; the fields are clusterArn, workspaceArn",
+        ),
+        (with("clusterArn", json!("a")), "clusterArn: "),
+        (with("workspaceArn", json!(1)), "workspaceArn: expected a string"),
+        (
+            with("workspaceArn", json!("arn:aws:aps:us-west-2:333333333333:workspace/*")),
+            "workspaceArn: ",
+        ),
+    ] {
+        assert!(!validator.is_valid(&request), "{request}");
+        let why = parse(&request).unwrap_err().to_string();
+        assert!(why.starts_with(field), "{why:?} does not begin with {field:?}");
+    }
+    // What no schema can say: two fields compared.
+    let elsewhere = with(
+        "workspaceArn",
+        json!("arn:aws:aps:eu-west-1:333333333333:workspace/ws-1"),
+    );
+    assert!(validator.is_valid(&elsewhere));
+    assert!(parse(&elsewhere).unwrap_err().to_string().starts_with("workspaceArn: "));
 }

@@ -38,7 +38,7 @@ fn classify(code: &str, status: u16, said: &str) -> fn(String) -> Error {
         // "Troubleshoot IAM: changes that I make are not always immediately visible").
         "MalformedPolicyDocument" if said.contains("Invalid principal") => Error::NotVisibleYet,
         "NoSuchEntity" => Error::NotVisibleYet,
-        "ConcurrentModification" | "EntityTemporarilyUnmodifiable" => Error::Transient,
+        "ConcurrentModification" | "EntityTemporarilyUnmodifiable" | "DeleteConflict" => Error::Transient,
         _ if THROTTLING_ERRORS.contains(&code) || TRANSIENT_ERRORS.contains(&code) => Error::Transient,
         _ if status == 429 || status >= 500 => Error::Transient,
         "ConflictException" | "EntityAlreadyExists" => Error::Conflict,

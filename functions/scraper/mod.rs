@@ -50,7 +50,7 @@ pub struct Made {
 }
 
 /// A scraper as it stands.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Scraper {
     /// Its ARN.

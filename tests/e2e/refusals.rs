@@ -49,7 +49,7 @@ async fn a_bad_request_is_refused_by_its_field() {
             "workspaceArn",
         ),
         (with(&good, json!({ "clusterarn": cluster })), "clusterarn"),
-        (with(&good, json!({ "onFailure": "UNDO" })), "onFailure"),
+        (with(&good, json!({ "onFailure": "undo" })), "onFailure"),
         (with(&good, json!({ "subnetIds": many })), "subnetIds"),
         (with(&good, json!({ "subnetIds": [many[0], many[0]] })), "subnetIds[1]"),
         (with(&good, json!({ "securityGroupIds": "sg-1" })), "securityGroupIds"),
