@@ -67,7 +67,8 @@ pub async fn list(call: ListScrapersFluentBuilder) -> Result<Vec<ScraperSummary>
 /// ACTIVE and then the oldest is kept.
 ///
 /// # Errors
-/// `Conflict` when none of ours works and one that is not ours connects the pair.
+/// `Conflict` when none of ours works and one that is not ours connects the pair; `NotReady` when one
+/// of ours is in a state that AMP did not have when this was written.
 pub fn standing(
     scrapers: &[ScraperSummary],
     pair: &Pair,
@@ -77,11 +78,19 @@ pub fn standing(
     let connects =
         |scraper: &&ScraperSummary| source(scraper) == Some(&cluster) && destination(scraper) == Some(&workspace);
     let (ours, others): (Vec<_>, Vec<_>) = scrapers.iter().filter(connects).partition(|s| is_ours(s, pair));
+    if let Some(strange) = ours.iter().find(|scraper| !works(scraper) && !is_dead(scraper)) {
+        return Err(Error::NotReady(format!(
+            "The pair's scraper {} is {}, which says nothing about whether it works. Delete it, or wait until it is \
+             in another state, and start again.",
+            strange.arn(),
+            status(strange)
+        )));
+    }
     let trouble = |scraper: &ScraperSummary| {
         if cluster_made_at.is_some_and(|made_at| scraper.created_at() < made_at) {
             return Some("is older than the cluster: it served another one of the same name".to_owned());
         }
-        (!works(scraper)).then(|| format!("is {}", status(scraper)))
+        is_dead(scraper).then(|| format!("is {}", status(scraper)))
     };
     let kept = ours
         .iter()
@@ -150,6 +159,15 @@ fn works(scraper: &ScraperSummary) -> bool {
     matches!(
         scraper.status().map(|status| status.status_code()),
         Some(Active | Creating | Updating | UpdateFailed)
+    )
+}
+
+/// Whether nothing can become of a scraper any more.
+fn is_dead(scraper: &ScraperSummary) -> bool {
+    use ScraperStatusCode::{CreationFailed, Deleting, DeletionFailed};
+    matches!(
+        scraper.status().map(|status| status.status_code()),
+        Some(CreationFailed | Deleting | DeletionFailed)
     )
 }
 

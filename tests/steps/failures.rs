@@ -25,6 +25,7 @@ async fn an_error_is_told_by_what_should_happen_next() {
         (503, "ServiceUnavailable", "Transient"),
         (409, "ConcurrentModification", "Transient"),
         (409, "EntityTemporarilyUnmodifiable", "Transient"),
+        (409, "DeleteConflict", "Transient"),
         (404, "NoSuchEntity", "NotVisibleYet"),
         (409, "EntityAlreadyExists", "Conflict"),
         (403, "AccessDenied", "Refused"),
@@ -34,7 +35,7 @@ async fn an_error_is_told_by_what_should_happen_next() {
     ] {
         let why = failed(call("DeleteRole", status, iam_error(code, "because"))).await;
         assert_eq!(why.name(), name, "{status} {code}");
-        let sentence = format!("iam:DeleteRole answered {code}: because (HTTP {status}, request id request-1)");
+        let sentence = format!("iam:DeleteRole answered {code}: because (HTTP {status}, request id request-1).");
         assert_eq!(why.to_string(), sentence);
     }
 }
@@ -76,7 +77,7 @@ async fn a_call_is_named_as_iam_names_its_right() {
         .zip(["eks:DescribeCluster", "aps:ListScrapers", "aps:DescribeWorkspace"])
     {
         assert_eq!(error.name(), "Refused");
-        let sentence = format!("{right} answered AccessDeniedException: no (HTTP 403, request id request-1)");
+        let sentence = format!("{right} answered AccessDeniedException: no (HTTP 403, request id request-1).");
         assert_eq!(error.to_string(), sentence);
     }
     script.is_over();

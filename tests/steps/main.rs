@@ -4,8 +4,12 @@
 mod checks;
 mod failures;
 mod policies;
+mod removals;
 mod replies;
 mod roles;
 mod scrapers;
 mod script;
+mod standing;
 mod tasks;
+mod turns;
+mod updates;

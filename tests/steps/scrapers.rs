@@ -172,10 +172,9 @@ async fn of_several_scrapers_one_of_ours_that_works_is_adopted() {
 async fn a_scraper_that_cannot_be_adopted_is_named() {
     for (shown, name) in [
         (scraper("ACTIVE", false), "Conflict"),
-        (scraper("DELETING", true), "NotReady"),
-        (scraper("CREATION_FAILED", true), "NotReady"),
-        (scraper("UPDATE_FAILED", true), "NotReady"),
-        (scraper("DELETION_FAILED", true), "NotReady"),
+        (scraper("DELETING", true), "NotVisibleYet"),
+        (scraper("CREATION_FAILED", true), "NotVisibleYet"),
+        (scraper("DELETION_FAILED", true), "NotVisibleYet"),
         (scraper("SOMETHING_NEW", true), "NotReady"),
     ] {
         let why = create([listed(&[shown])], &plan(json!({}))).await.unwrap_err();
