@@ -2,7 +2,8 @@
 //!
 //! A table in the hub has one row a cluster: the execution whose turn it is. A turn is not given
 //! back: it ends with its execution, which Step Functions is asked about. So nothing is left to
-//! clean up when an execution dies, however it dies.
+//! clean up when an execution dies, however it dies. One that was stopped from outside may have a
+//! function under way: it counts as ended at the second look, a minute after the first.
 
 use crate::{arn::ClusterArn, error::Error};
 use aws_sdk_dynamodb::{
@@ -13,17 +14,10 @@ use aws_sdk_sfn::types::ExecutionStatus;
 use serde::Serialize;
 use serde_json::Value;
 use std::{
-    collections::HashMap,
     env,
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// How long a function may still run after its execution was stopped, in seconds: longer than any
-/// function's timeout.
-const LAST_STEP: u64 = 90;
-/// How long Step Functions may not show an execution that has begun, in seconds: its reads are
-/// eventually consistent (API reference, DescribeExecution).
-const NOT_SHOWN: u64 = 300;
 /// When a row may be forgotten, in seconds: no execution lasts that long.
 const FORGOTTEN: u64 = 7 * 24 * 3600;
 
@@ -43,12 +37,14 @@ pub struct Asked {
     pub cluster: ClusterArn,
     /// The ARN of the execution that asks.
     pub execution: String,
+    /// The execution that the last look found stopped, a minute ago or longer.
+    pub stopped: Option<String>,
 }
 
 impl TryFrom<Value> for Asked {
     type Error = Error;
 
-    /// Reads `{"request": {"clusterArn": …}, "execution": "…"}`.
+    /// Reads `{"request": {"clusterArn": …}, "execution": "…", "stopped": …}`.
     fn try_from(input: Value) -> Result<Self, Error> {
         let text = |value: &Value, field: &str| {
             let text = value.as_str().ok_or_else(|| Error::invalid(field, "expected a text"));
@@ -58,6 +54,7 @@ impl TryFrom<Value> for Asked {
         Ok(Self {
             cluster: cluster.parse().map_err(|why| Error::invalid("clusterArn", why))?,
             execution: text(&input["execution"], "execution")?,
+            stopped: input["stopped"].as_str().map(str::to_owned),
         })
     }
 }
@@ -69,6 +66,8 @@ pub struct Taken {
     pub turn: Turn,
     /// The execution whose turn it is, where it is another one.
     pub holder: Option<String>,
+    /// The same, where it was stopped and its last function may still run: to be handed to the next look.
+    pub stopped: Option<String>,
 }
 
 /// Whether it is the turn of the execution that asked.
@@ -93,44 +92,41 @@ pub fn table_from_environment() -> String {
 /// # Errors
 /// As AWS answers.
 pub async fn take(aws: &Clients, table: &str, asked: &Asked, now: SystemTime) -> Result<Taken, Error> {
-    let now = now.duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_secs());
     let ours = Taken {
         turn: Turn::Ours,
         holder: None,
+        stopped: None,
     };
-    let free =
-        put(aws, table, asked, now).condition_expression("attribute_not_exists(clusterArn) OR executionArn = :holder");
-    let Some(row) = put_unless_held(free.expression_attribute_values(":holder", text(&asked.execution))).await? else {
+    let free = put(aws, table, asked, now)
+        .condition_expression("attribute_not_exists(clusterArn) OR executionArn = :holder")
+        .expression_attribute_values(":holder", text(&asked.execution));
+    let Some(holder) = put_unless_held(free).await? else {
         return Ok(ours);
     };
-    let held = |name: &str| row.get(name);
-    let holder = held("executionArn")
-        .and_then(|v| v.as_s().ok())
-        .cloned()
-        .unwrap_or_default();
-    let since = held("since").and_then(|v| v.as_n().ok()?.parse().ok()).unwrap_or(0);
-    if has_ended(&aws.sfn, &holder, since, now).await? {
-        let next = put(aws, table, asked, now).condition_expression("executionArn = :holder");
-        if put_unless_held(next.expression_attribute_values(":holder", text(&holder)))
-            .await?
-            .is_none()
-        {
+    let life = life(&aws.sfn, &holder).await?;
+    let waited = asked.stopped.as_ref() == Some(&holder);
+    if life == Life::Over || (life == Life::Stopped && waited) {
+        let next = put(aws, table, asked, now)
+            .condition_expression("executionArn = :holder")
+            .expression_attribute_values(":holder", text(&holder));
+        if put_unless_held(next).await?.is_none() {
             return Ok(ours);
         }
     }
     Ok(Taken {
         turn: Turn::Theirs,
+        stopped: (life == Life::Stopped).then(|| holder.clone()),
         holder: Some(holder),
     })
 }
 
-fn put(aws: &Clients, table: &str, asked: &Asked, now: u64) -> PutItemFluentBuilder {
+fn put(aws: &Clients, table: &str, asked: &Asked, now: SystemTime) -> PutItemFluentBuilder {
+    let now = now.duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_secs());
     aws.dynamodb
         .put_item()
         .table_name(table)
         .item("clusterArn", text(&asked.cluster.to_string()))
         .item("executionArn", text(&asked.execution))
-        .item("since", AttributeValue::N(now.to_string()))
         .item("expires", AttributeValue::N((now + FORGOTTEN).to_string()))
         .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
 }
@@ -139,38 +135,49 @@ fn text(text: &str) -> AttributeValue {
     AttributeValue::S(text.to_owned())
 }
 
-/// Writes the row; where its condition does not hold, answers the row that stands there.
-async fn put_unless_held(call: PutItemFluentBuilder) -> Result<Option<HashMap<String, AttributeValue>>, Error> {
-    match call.send().await {
-        Ok(_) => Ok(None),
-        Err(error) => match error.as_service_error() {
-            Some(PutItemError::ConditionalCheckFailedException(failed)) => {
-                Ok(Some(failed.item().cloned().unwrap_or_default()))
-            }
-            _ => Err(error.into()),
-        },
-    }
+/// Writes the row; where its condition does not hold, answers the execution that stands there.
+async fn put_unless_held(call: PutItemFluentBuilder) -> Result<Option<String>, Error> {
+    let error = match call.send().await {
+        Ok(_) => return Ok(None),
+        Err(error) => error,
+    };
+    let Some(PutItemError::ConditionalCheckFailedException(failed)) = error.as_service_error() else {
+        return Err(error.into());
+    };
+    let row = failed.item().and_then(|row| row.get("executionArn"));
+    let holder = row.and_then(|holder| holder.as_s().ok()).cloned();
+    holder.map(Some).ok_or_else(|| {
+        Error::Transient("dynamodb:PutItem did not say whose turn it is: the row was just forgotten.".to_owned())
+    })
 }
 
-/// Whether an execution has ended, and nothing of it runs any more.
-async fn has_ended(sfn: &aws_sdk_sfn::Client, execution: &str, since: u64, now: u64) -> Result<bool, Error> {
-    let answer = match sfn.describe_execution().execution_arn(execution).send().await {
-        Ok(answer) => answer,
+/// Whether anything of an execution may still run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    /// It runs.
+    On,
+    /// It was stopped, or is not known: its last function may still run, for less than a minute.
+    Stopped,
+    /// It has ended by itself, after its last function.
+    Over,
+}
+
+/// Step Functions' reads are eventually consistent (API reference, DescribeExecution): an execution
+/// that has just begun may not be shown yet, one that has ended may still be shown running.
+async fn life(sfn: &aws_sdk_sfn::Client, execution: &str) -> Result<Life, Error> {
+    match sfn.describe_execution().execution_arn(execution).send().await {
+        Ok(answer) => Ok(match answer.status {
+            ExecutionStatus::Succeeded | ExecutionStatus::Failed => Life::Over,
+            ExecutionStatus::Aborted | ExecutionStatus::TimedOut => Life::Stopped,
+            _ => Life::On,
+        }),
         Err(error)
             if error
                 .as_service_error()
                 .is_some_and(|e| e.is_execution_does_not_exist()) =>
         {
-            return Ok(now > since + NOT_SHOWN);
+            Ok(Life::Stopped)
         }
-        Err(error) => return Err(error.into()),
-    };
-    Ok(match answer.status {
-        // Its last step had ended before it did.
-        ExecutionStatus::Succeeded | ExecutionStatus::Failed => true,
-        ExecutionStatus::Aborted | ExecutionStatus::TimedOut => answer
-            .stop_date
-            .is_some_and(|stopped| now > u64::try_from(stopped.secs()).unwrap_or(0) + LAST_STEP),
-        _ => false,
-    })
+        Err(error) => Err(error.into()),
+    }
 }

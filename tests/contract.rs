@@ -236,6 +236,13 @@ fn every_task_ends_in_time_and_after_its_function() {
         assert_eq!(task["Resource"], "arn:aws:states:::lambda:invoke", "{name}");
     }
     for name in MACHINES {
+        let look_again = states(name)["Wait for the other execution"]["Seconds"]
+            .as_u64()
+            .unwrap();
+        assert!(
+            look_again >= globals["Timeout"].as_u64().unwrap(),
+            "a stopped execution's function has ended"
+        );
         assert!(machine(name)["TimeoutSeconds"].is_number());
     }
 }
@@ -369,6 +376,7 @@ fn handed(task: &Value) -> Value {
         "scraperArn" => json!("arn:aws:aps:us-west-2:222222222222:scraper/s-1"),
         "network" => json!({ "subnetIds": ["subnet-a"], "securityGroupIds": ["sg-a"] }),
         "manualAccess" => json!(true),
+        "stopped" => json!(null),
         "madeBy" => json!("arn:aws:states:us-west-2:111111111111:execution:ampxa-onboard:1"),
         "scraperArns" => json!(["arn:aws:aps:us-west-2:222222222222:scraper/s-1"]),
         other => panic!("no step reads {other:?}"),
@@ -453,6 +461,7 @@ fn the_machines_read_what_the_steps_say() {
     let taken = json!(Taken {
         turn: Turn::Ours,
         holder: None,
+        stopped: None,
     });
     let complete =
         json!(ampxa::complete::check(&Raw::try_from(handed(&tasks()["onboard: Check request"])).unwrap()).unwrap());

@@ -55,7 +55,11 @@ fn call_name(error_type: &str) -> String {
         .split("::")
         .next()
         .and_then(|name| name.strip_prefix("aws_sdk_"))
-        .map_or("ec2", |service| if service == "amp" { "aps" } else { service });
+        .map_or("ec2", |service| match service {
+            "amp" => "aps",
+            "sfn" => "states",
+            other => other,
+        });
     let operation = error_type
         .rsplit("::")
         .next()

@@ -4,7 +4,11 @@
 mod access;
 mod fence;
 mod least_privilege;
+mod offboarding;
 mod onboarding;
+mod races;
 mod refusals;
 mod rerun;
+mod scraper_drift;
+mod undo;
 mod world;

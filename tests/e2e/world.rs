@@ -24,6 +24,8 @@ pub use local::{HUB, SOURCE, TARGET};
 pub const BOTH: &str = "444444444444";
 /// A pair of accounts whose provisioners the tests may break.
 pub const BREAKABLE_SOURCE: &str = "555555555555";
+/// An account that is source and target at once, whose provisioners one test may break.
+pub const BREAKABLE_BOTH: &str = "777777777777";
 /// See [`BREAKABLE_SOURCE`].
 pub const BREAKABLE_TARGET: &str = "666666666666";
 
@@ -61,8 +63,8 @@ impl World {
         let accounts = deploy::Accounts {
             hub: HUB.to_owned(),
             stack: "ampxa".to_owned(),
-            sources: ids(&[SOURCE, BOTH, HUB, BREAKABLE_SOURCE]),
-            targets: ids(&[TARGET, BOTH, HUB, BREAKABLE_TARGET]),
+            sources: ids(&[SOURCE, BOTH, HUB, BREAKABLE_SOURCE, BREAKABLE_BOTH]),
+            targets: ids(&[TARGET, BOTH, HUB, BREAKABLE_TARGET, BREAKABLE_BOTH]),
         };
         let hub = deploy::deploy(&project, &python, &cloud, &accounts).await?;
         Ok(Self {
@@ -75,7 +77,7 @@ impl World {
 
     /// A Region that no other test has: quotas and scrapers are per Region.
     pub fn region(&self) -> &'static str {
-        const REGIONS: [&str; 28] = [
+        const REGIONS: [&str; 64] = [
             "us-east-1",
             "us-east-2",
             "us-west-1",
@@ -104,6 +106,43 @@ impl World {
             "me-south-1",
             "me-central-1",
             "af-south-1",
+            // These do not exist; the cloud does not mind, and the pattern of their names is right.
+            "us-test-1",
+            "us-test-2",
+            "us-test-3",
+            "us-test-4",
+            "us-test-5",
+            "us-test-6",
+            "us-test-7",
+            "us-test-8",
+            "us-test-9",
+            "eu-test-1",
+            "eu-test-2",
+            "eu-test-3",
+            "eu-test-4",
+            "eu-test-5",
+            "eu-test-6",
+            "eu-test-7",
+            "eu-test-8",
+            "eu-test-9",
+            "ap-test-1",
+            "ap-test-2",
+            "ap-test-3",
+            "ap-test-4",
+            "ap-test-5",
+            "ap-test-6",
+            "ap-test-7",
+            "ap-test-8",
+            "ap-test-9",
+            "af-test-1",
+            "af-test-2",
+            "af-test-3",
+            "af-test-4",
+            "af-test-5",
+            "af-test-6",
+            "af-test-7",
+            "af-test-8",
+            "af-test-9",
         ];
         let next = self.next_region.fetch_add(1, Ordering::Relaxed);
         REGIONS.get(next).expect("more tests than Regions: add some")
@@ -148,6 +187,19 @@ impl Place {
             .expect("execution")
     }
 
+    pub async fn offboard(&self, request: &Value) -> Execution {
+        execution::run(&self.hub, &world().offboard_arn, request)
+            .await
+            .expect("execution")
+    }
+
+    /// Offboards and expects success; answers the output.
+    pub async fn offboarded(&self, request: &Value) -> Value {
+        let run = self.offboard(request).await;
+        let output = run.output.clone();
+        output.unwrap_or_else(|| panic!("{:?}: {}", run.error, run.cause.unwrap_or_default()))
+    }
+
     /// Onboards and expects success; answers the output.
     pub async fn onboarded(&self, request: &Value) -> Value {
         let run = self.onboard(request).await;
@@ -167,11 +219,39 @@ impl Place {
         )
     }
 
-    /// What a run must leave when it refuses: no role and no scraper in either account.
+    /// The pair's trust policies, source and target.
+    pub async fn trusts(&self, output: &Value) -> (Value, Value) {
+        let trust = async |account, arn| document::trust(account, text(arn)).await.expect("trust");
+        (
+            trust(&self.source, &output["sourceRoleArn"]).await,
+            trust(&self.target, &output["targetRoleArn"]).await,
+        )
+    }
+
+    /// The cluster's scrapers: ARN and state.
+    pub async fn scrapers(&self) -> Vec<(String, String)> {
+        let all = self
+            .source
+            .amp()
+            .list_scrapers()
+            .send()
+            .await
+            .expect("scrapers")
+            .scrapers;
+        let state = |scraper: &aws_sdk_amp::types::ScraperSummary| {
+            let status = scraper.status().expect("a status");
+            status.status_code().to_string()
+        };
+        all.iter()
+            .map(|scraper| (scraper.arn().to_owned(), state(scraper)))
+            .collect()
+    }
+
+    /// What a run must leave when it refuses or is undone: no role and no scraper in either account.
     pub async fn nothing_was_made(&self) {
         for account in [&self.source, &self.target] {
             let scrapers = account.amp().list_scrapers().send().await.expect("scrapers").scrapers;
-            assert!(scrapers.is_empty(), "a refused run made {scrapers:?}");
+            assert!(scrapers.is_empty(), "a run left {scrapers:?}");
             let mut roles = account.iam().list_roles().into_paginator().items().send();
             while let Some(role) = roles.next().await {
                 let arn = role.expect("role").arn;
@@ -188,7 +268,7 @@ impl Place {
                 let ours = tags
                     .iter()
                     .any(|tag| tag.key() == "ampxa:cluster" && tag.value().contains(&here));
-                assert!(!ours, "a refused run made {arn}");
+                assert!(!ours, "a run left {arn}");
             }
         }
     }

@@ -16,13 +16,19 @@ const NOW: u64 = 1_000_000;
 const POST: &str = "POST /";
 
 async fn take(turns: impl IntoIterator<Item = Call>) -> Result<Taken, Error> {
+    take_after(None, turns).await
+}
+
+/// The same, where the last look found this execution stopped.
+async fn take_after(stopped: Option<&str>, turns: impl IntoIterator<Item = Call>) -> Result<Taken, Error> {
     let script = Script::new(turns);
     let account = script.account();
     let clients = Clients {
         dynamodb: account.dynamodb(),
         sfn: account.sfn(),
     };
-    let asked = Asked::try_from(json!({ "request": { "clusterArn": CLUSTER }, "execution": EXECUTION })).unwrap();
+    let input = json!({ "request": { "clusterArn": CLUSTER }, "execution": EXECUTION, "stopped": stopped });
+    let asked = Asked::try_from(input).unwrap();
     let taken = turn::take(&clients, "turns", &asked, UNIX_EPOCH + Duration::from_secs(NOW)).await;
     script.is_over();
     taken
@@ -35,7 +41,6 @@ fn put(condition: &str, holder: &str, status: u16, answer: Value) -> Call {
         "Item": {
             "clusterArn": { "S": CLUSTER },
             "executionArn": { "S": EXECUTION },
-            "since": { "N": NOW.to_string() },
             "expires": { "N": (NOW + 7 * 24 * 3600).to_string() },
         },
         "ConditionExpression": condition,
@@ -49,27 +54,25 @@ fn free(status: u16, answer: Value) -> Call {
     put(condition, EXECUTION, status, answer)
 }
 
-fn held(since: u64) -> Value {
+fn held() -> Value {
     json!({
         "__type": "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException",
         "message": "The conditional request failed",
         "Item": {
             "clusterArn": { "S": CLUSTER },
             "executionArn": { "S": OTHER },
-            "since": { "N": since.to_string() },
             "expires": { "N": "0" },
         },
     })
 }
 
-fn other(status: &str, stopped: Option<u64>) -> Call {
+fn other(status: &str) -> Call {
     let answer = json!({
         "executionArn": OTHER,
         "stateMachineArn": "arn:aws:states:us-west-2:111111111111:stateMachine:ampxa-offboard",
         "name": "two",
         "status": status,
         "startDate": 0,
-        "stopDate": stopped,
     });
     call(POST, 200, answer.to_string()).saying(OTHER)
 }
@@ -78,13 +81,15 @@ fn ours() -> Taken {
     Taken {
         turn: Turn::Ours,
         holder: None,
+        stopped: None,
     }
 }
 
-fn theirs() -> Taken {
+fn theirs(stopped: bool) -> Taken {
     Taken {
         turn: Turn::Theirs,
         holder: Some(OTHER.to_owned()),
+        stopped: stopped.then(|| OTHER.to_owned()),
     }
 }
 
@@ -96,62 +101,53 @@ async fn a_turn_that_nobody_has_is_taken_with_one_call() {
 #[tokio::test]
 async fn a_turn_of_an_execution_that_runs_is_waited_for() {
     for status in ["RUNNING", "PENDING_REDRIVE", "SOMETHING_NEW"] {
-        let turns = [free(400, held(0)), other(status, None)];
-        assert_eq!(take(turns).await, Ok(theirs()), "{status}");
+        for stopped in [None, Some(OTHER)] {
+            let turns = [free(400, held()), other(status)];
+            assert_eq!(take_after(stopped, turns).await, Ok(theirs(false)), "{status}");
+        }
     }
+}
+
+fn follow(status: u16, answer: Value) -> Call {
+    put("executionArn = :holder", OTHER, status, answer)
 }
 
 #[tokio::test]
 async fn a_turn_ends_with_its_execution() {
     for status in ["SUCCEEDED", "FAILED"] {
-        let turns = [
-            free(400, held(0)),
-            other(status, Some(NOW)),
-            put("executionArn = :holder", OTHER, 200, json!({})),
-        ];
+        let turns = [free(400, held()), other(status), follow(200, json!({}))];
         assert_eq!(take(turns).await, Ok(ours()), "{status}");
     }
 }
 
+/// Step Functions does not show an execution that has just begun, or that it has forgotten.
+fn not_shown() -> Call {
+    let answer = json!({ "__type": "com.amazonaws.swf.service.v2.model#ExecutionDoesNotExist", "message": "no" });
+    call(POST, 400, answer.to_string())
+}
+
 #[tokio::test]
-async fn the_last_function_of_a_stopped_execution_is_waited_for() {
-    for status in ["ABORTED", "TIMED_OUT"] {
-        for just_now in [NOW - 90, NOW, NOW + 5] {
-            let turns = [free(400, held(0)), other(status, Some(just_now))];
-            assert_eq!(take(turns).await, Ok(theirs()), "{status} {just_now}");
+async fn a_stopped_execution_may_have_a_function_under_way_and_is_looked_at_twice() {
+    for look in [|| other("ABORTED"), || other("TIMED_OUT"), not_shown] {
+        for earlier in [None, Some("another")] {
+            let turns = [free(400, held()), look()];
+            assert_eq!(take_after(earlier, turns).await, Ok(theirs(true)));
         }
-        let turns = [
-            free(400, held(0)),
-            other(status, Some(NOW - 91)),
-            put("executionArn = :holder", OTHER, 200, json!({})),
-        ];
-        assert_eq!(take(turns).await, Ok(ours()), "{status}");
+        let turns = [free(400, held()), look(), follow(200, json!({}))];
+        assert_eq!(take_after(Some(OTHER), turns).await, Ok(ours()));
     }
-}
-
-#[tokio::test]
-async fn an_execution_that_step_functions_does_not_show_has_perhaps_just_begun() {
-    let unknown = || {
-        let answer = json!({ "__type": "com.amazonaws.swf.service.v2.model#ExecutionDoesNotExist", "message": "no" });
-        call(POST, 400, answer.to_string())
-    };
-    assert_eq!(take([free(400, held(NOW - 300)), unknown()]).await, Ok(theirs()));
-    let turns = [
-        free(400, held(NOW - 301)),
-        unknown(),
-        put("executionArn = :holder", OTHER, 200, json!({})),
-    ];
-    assert_eq!(take(turns).await, Ok(ours()));
 }
 
 #[tokio::test]
 async fn of_two_that_follow_a_dead_execution_one_is_too_late() {
-    let turns = [
-        free(400, held(0)),
-        other("FAILED", Some(NOW)),
-        put("executionArn = :holder", OTHER, 400, held(NOW)),
-    ];
-    assert_eq!(take(turns).await, Ok(theirs()));
+    let turns = [free(400, held()), other("FAILED"), follow(400, held())];
+    assert_eq!(take(turns).await, Ok(theirs(false)));
+}
+
+#[tokio::test]
+async fn a_row_that_is_forgotten_meanwhile_is_asked_for_again() {
+    let without = json!({ "__type": "ConditionalCheckFailedException", "message": "no" });
+    assert_eq!(take([free(400, without)]).await.unwrap_err().name(), "Transient");
 }
 
 #[tokio::test]
@@ -165,9 +161,12 @@ async fn what_aws_refuses_is_told() {
         let why = take([refused(code)]).await.unwrap_err();
         assert_eq!(why.name(), name);
         assert!(why.to_string().starts_with("dynamodb:PutItem answered "), "{why}");
-        let why = take([free(400, held(0)), refused(code)]).await.unwrap_err();
+        let why = take([free(400, held()), refused(code)]).await.unwrap_err();
         assert_eq!(why.name(), name);
-        assert!(why.to_string().starts_with("sfn:DescribeExecution answered "), "{why}");
+        assert!(
+            why.to_string().starts_with("states:DescribeExecution answered "),
+            "{why}"
+        );
     }
 }
 

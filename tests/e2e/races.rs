@@ -1,0 +1,90 @@
+//! Several executions for one cluster, in any order: one set-up or none, and nobody undoes another's work.
+
+use crate::world::{SOURCE, TARGET, text, with, world};
+use local::{demo, execution};
+use serde_json::json;
+use std::time::Duration;
+
+#[tokio::test]
+async fn two_onboardings_at_once_are_one() {
+    let place = world().place(SOURCE, TARGET);
+    let request = place.pair("twins").await;
+    let (first, second) = tokio::join!(place.onboarded(&request), place.onboarded(&request));
+    assert_eq!(first["scraperArn"], second["scraperArn"]);
+    let made = [&first["made"], &second["made"]].map(|made| made.as_array().unwrap().len());
+    assert_eq!(
+        made.iter().sum::<usize>(),
+        3,
+        "one of the two made everything: {made:?}"
+    );
+    assert_eq!(place.scrapers().await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_onboarding_and_an_offboarding_at_once_leave_all_or_nothing() {
+    let place = world().place(SOURCE, TARGET);
+    for (name, offset) in [("both-a", 0), ("both-b", 100), ("both-c", 700)] {
+        let request = place.pair(name).await;
+        let later = async {
+            tokio::time::sleep(Duration::from_millis(offset)).await;
+            place.offboarded(&request).await
+        };
+        let (output, gone) = tokio::join!(place.onboarded(&request), later);
+        let removed = gone["removed"].as_array().unwrap().len();
+        match removed {
+            3 => assert_eq!(place.scrapers().await, [], "{name}: none"),
+            0 => {
+                assert_eq!(place.scrapers().await.len(), 1, "{name}: one");
+                place.roles(&output).await;
+                place.offboarded(&request).await;
+            }
+            other => panic!("{name}: {other} things were removed: {gone}"),
+        }
+    }
+    place.nothing_was_made().await;
+}
+
+#[tokio::test]
+async fn who_waits_too_long_is_told_for_whom() {
+    let place = world().place(SOURCE, TARGET);
+    let cluster = demo::Cluster::named("busy").tag("local:activation-minutes", "100000");
+    let request = place.pair_of(&cluster).await;
+    let slow = with(&request, json!({ "activationTimeoutMinutes": 240 }));
+    let first = execution::start(&place.hub, &world().onboard_arn, &slow).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    let second = place.offboard(&request).await;
+    assert_eq!(second.error.as_deref(), Some("ClusterBusy"));
+    let cause = second.cause.unwrap();
+    assert!(cause.contains(&first), "{cause}");
+    let third = place.onboard(&request).await;
+    assert_eq!(third.error.as_deref(), Some("ClusterBusy"));
+    assert!(third.cause.unwrap().ends_with(" Nothing was made."));
+    place
+        .hub
+        .sfn()
+        .stop_execution()
+        .execution_arn(first)
+        .send()
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_run_that_a_person_stopped_is_finished_by_the_next() {
+    let place = world().place(SOURCE, TARGET);
+    let request = place.pair("stopped").await;
+    let first = execution::start(&place.hub, &world().onboard_arn, &request)
+        .await
+        .unwrap();
+    let watched = execution::watch(&place.hub, &first, Duration::from_millis(20), async |now| {
+        if now.states.iter().any(|state| state.name == "Give the scraper time") {
+            place.hub.sfn().stop_execution().execution_arn(&first).send().await?;
+        }
+        Ok(())
+    });
+    assert_eq!(watched.await.unwrap().status.as_str(), "ABORTED");
+    let output = place.onboarded(&request).await;
+    assert_eq!(output["made"], json!([]), "the stopped run had made everything");
+    let attempt = crate::world::attempt(&output, text(&output["scraperArn"]));
+    assert_eq!(attempt["written"], true, "{attempt}");
+}
