@@ -7,6 +7,7 @@ Access Management" and "… AWS Security Token Service".
 from ministack.core import iam_actions, iam_evaluator
 from ministack.services import iam
 
+import amp_store
 from settings import Settings
 
 # The actions for which the reference lists `iam:PermissionsBoundary`; the key holds the boundary in
@@ -28,6 +29,7 @@ def install(cloud: Settings) -> None:
     _set_condition_keys()
     _name_the_role_of_a_session()
     _set_organizations(cloud)
+    _set_resource_tags()
 
 
 def parameter(parameters: dict, name: str) -> str:
@@ -116,3 +118,33 @@ def _set_organizations(cloud: Settings) -> None:
         return original(key, context)
 
     iam_evaluator._resolve_condition_key = resolve_condition_key
+
+
+def _set_resource_tags() -> None:
+    """`aws:ResourceTag/<key>` of roles and scrapers, which ministack sets for neither."""
+    original, prefix = iam_evaluator._resolve_condition_key, "aws:resourcetag/"
+
+    def resolve_condition_key(key, context):
+        tags = _tags_of(context.resource_arn or "") if key.lower().startswith(prefix) else None
+        if tags is None:
+            return original(key, context)
+        # A key of a tag counts in the case it has (IAM user guide, "Controlling access to AWS resources").
+        return tags.get(key[len(prefix) :])
+
+    iam_evaluator._resolve_condition_key = resolve_condition_key
+
+
+def _tags_of(arn: str) -> dict[str, str] | None:
+    """A role's or a scraper's tags; `None` for anything else."""
+    parts = arn.split(":", 5)
+    if len(parts) < 6:
+        return None
+    service, region, account, resource = parts[2:]
+    kind, _, name = resource.partition("/")
+    if (service, kind) == ("iam", "role"):
+        role = iam._roles.get_scoped(account, None, name.rpartition("/")[2]) or {}
+        return {tag["Key"]: tag["Value"] for tag in role.get("Tags") or []}
+    if (service, kind) == ("aps", "scraper"):
+        scraper = amp_store.scrapers.get_scoped(account, region, name) or {}
+        return scraper.get("tags") or {}
+    return None

@@ -283,3 +283,18 @@ def test_workspaces_are_made_shown_tagged_and_removed(shared):
     amp.delete_workspace(workspaceId=made["workspaceId"])
     with pytest.raises(amp.exceptions.ResourceNotFoundException):
         amp.describe_workspace(workspaceId=made["workspaceId"])
+
+
+def test_the_tags_of_a_scraper_are_condition_keys(cloud, place, name, refusal):
+    made = [place.amp.create_scraper(**place.request(tags=tags)) for tags in ({"ours": "yes"}, {"theirs": "yes"})]
+    for scraper in made:
+        wait_for(lambda scraper=scraper: place.status(scraper) == "ACTIVE")
+    ours = {"Condition": {"Null": {"aws:ResourceTag/ours": "false"}}}
+    rest = ["eks:DeleteAccessEntry", "iam:DeleteServiceLinkedRole"]
+    session = cloud.role(SOURCE, name, allow(["aps:UpdateScraper", "aps:DeleteScraper"], **ours), allow(rest))
+    amp = cloud.client("amp", SOURCE, region=place.region, session=session)
+    for call, more in ((amp.update_scraper, {"alias": "a"}), (amp.delete_scraper, {})):
+        assert refusal(call, scraperId=made[1]["scraperId"], **more)[0] == "AccessDeniedException"
+    amp.update_scraper(scraperId=made[0]["scraperId"], alias="a")
+    wait_for(lambda: place.status(made[0]) == "ACTIVE")
+    amp.delete_scraper(scraperId=made[0]["scraperId"])

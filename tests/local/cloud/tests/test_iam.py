@@ -101,6 +101,17 @@ def test_actions_without_the_boundary_key_do_not_get_it(cloud, name, refusal, ca
     assert refusal(getattr(iam, call), RoleName=name + "-in", **arguments)[0] == "AccessDenied"
 
 
+@pytest.mark.parametrize("condition", [{"StringEquals": {"aws:ResourceTag/ours": "yes"}}, {"Null": {"aws:ResourceTag/ours": "false"}}])
+def test_the_tags_of_a_role_are_condition_keys(cloud, name, refusal, condition):
+    root = cloud.client("iam", SOURCE)
+    for suffix, tags in (("-ours", [{"Key": "ours", "Value": "yes"}]), ("-bare", []), ("-case", [{"Key": "OURS", "Value": "yes"}])):
+        root.create_role(RoleName=name + suffix, AssumeRolePolicyDocument=NOBODY, Tags=tags)
+    iam = cloud.client("iam", SOURCE, session=cloud.role(SOURCE, name, allow("iam:DeleteRole", Condition=condition)))
+    for suffix in ("-bare", "-case"):
+        assert refusal(iam.delete_role, RoleName=name + suffix)[0] == "AccessDenied"
+    iam.delete_role(RoleName=name + "-ours")
+
+
 def test_the_attached_policy_is_a_condition_key(cloud, name, refusal):
     allowed = "arn:aws:iam::aws:policy/AmazonPrometheusRemoteWriteAccess"
     condition = {"Condition": {"ArnEquals": {"iam:PolicyARN": allowed}}}
