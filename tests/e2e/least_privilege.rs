@@ -2,7 +2,12 @@
 
 use crate::world::{BREAKABLE_SOURCE, BREAKABLE_TARGET, Place, pair_of, text, with, world};
 use aws_sdk_iam::Client;
-use local::{demo, deploy, execution, project::Project, terminal::Report};
+use local::{
+    demo, deploy,
+    execution::{self, Execution},
+    project::Project,
+    terminal::Report,
+};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
@@ -37,6 +42,24 @@ impl Policy {
         put.policy_document(document.to_string()).send().await.unwrap();
     }
 
+    async fn delete(&self) {
+        let delete = self
+            .iam
+            .delete_role_policy()
+            .role_name(&self.role)
+            .policy_name(&self.name);
+        delete.send().await.unwrap();
+    }
+
+    /// The function whose role it is of, by the name that SAM gives the role: `<stack>-<function>Role-…`.
+    fn function(&self) -> &str {
+        let name = self
+            .role
+            .strip_prefix("ampxa-least-")
+            .and_then(|rest| rest.rsplit_once("Role-"));
+        name.expect("a role of the stack").0
+    }
+
     /// The document without one action of one statement, for each; a statement whose only action
     /// it was goes whole.
     fn without_each_action(&self) -> Vec<(String, Value)> {
@@ -62,70 +85,47 @@ impl Policy {
     }
 }
 
-/// A pair on which, all together, every action is needed: everything to be made, or to be repaired.
-async fn every_action_fails_somewhere(place: &Place, policy: &Policy, drifted: &mut Drifted) {
-    for (action, less) in policy.without_each_action() {
-        assert!(
-            !action.contains('*'),
-            "{}: {action} allows more than one action",
-            policy.role
-        );
-        policy.write(&less).await;
-        let fresh = drifted.next_fresh(place).await;
-        let mut runs = vec![place.onboard(&fresh).await];
-        if runs[0].error.is_none() {
-            // Not needed to make anything: then to repair something.
-            runs.push(place.onboard(&drifted.spoil(place).await).await);
-        }
-        policy.write(&policy.document).await;
-        let last = runs.last().unwrap();
-        let cause = last.cause.clone().unwrap_or_default();
-        assert_eq!(
-            last.error.as_deref(),
-            Some("Refused"),
-            "{} works without {action}: {cause}",
-            policy.role
-        );
-        assert!(cause.contains(&action), "the cause does not name {action}: {cause}");
-    }
+/// Pairs to try with: a fresh one for each try, and an onboarded one that is spoiled anew each time.
+struct Tries {
+    drifted: Value,
+    count: usize,
 }
 
-/// Pairs to try with: fresh ones, and an onboarded one that is spoiled anew each time.
-struct Drifted {
-    request: Value,
-    fresh: usize,
-}
-
-impl Drifted {
+impl Tries {
     async fn make(place: &Place, name: &str) -> Self {
-        let request = place.pair(name).await;
-        place.onboarded(&request).await;
-        Self { request, fresh: 0 }
+        let drifted = place.pair(name).await;
+        place.onboarded(&drifted).await;
+        Self { drifted, count: 0 }
     }
 
-    async fn next_fresh(&mut self, place: &Place) -> Value {
-        self.fresh += 1;
-        // A scraper that came of an earlier try would fill the quota.
-        let amp = place.source.amp();
-        for scraper in amp.list_scrapers().send().await.unwrap().scrapers {
-            let kept = scraper.tags().and_then(|tags| tags.get("ampxa:cluster"))
-                == Some(&text(&self.request["clusterArn"]).to_owned());
-            if !kept {
-                let _ = amp.delete_scraper().scraper_id(scraper.scraper_id()).send().await;
-            }
+    /// Makes a pair, repairs one and removes one until something fails; all together need every action.
+    async fn until_something_fails(&mut self, place: &Place) -> Execution {
+        let fresh = self.fresh(place).await;
+        let mut run = place.onboard(&fresh).await;
+        if run.error.is_none() {
+            run = place.onboard(&self.spoiled(place).await).await;
         }
-        let cluster = demo::Cluster::named(&format!("try-{}-{}", self.fresh, place.source.region));
+        if run.error.is_none() {
+            hang_a_policy_on_the_source_role(place, &fresh).await;
+            run = place.offboard(&json!({ "clusterArn": fresh["clusterArn"] })).await;
+        }
+        run
+    }
+
+    async fn fresh(&mut self, place: &Place) -> Value {
+        self.count += 1;
+        let cluster = demo::Cluster::named(&format!("try-{}-{}", self.count, place.source.region));
         let request = place.pair_of(&cluster.tag("local:activation-minutes", "0")).await;
         let group = demo::security_group(&place.source).unwrap();
         with(
             &request,
-            json!({ "securityGroupIds": [group], "tags": { "try": self.fresh.to_string() } }),
+            json!({ "securityGroupIds": [group], "tags": { "try": self.count.to_string() } }),
         )
     }
 
-    /// The onboarded pair, with everything of its roles that can drift drifted.
-    async fn spoil(&self, place: &Place) -> Value {
-        let pair = pair_of(&self.request);
+    /// The onboarded pair, with everything that can drift drifted.
+    async fn spoiled(&self, place: &Place) -> Value {
+        let pair = pair_of(&self.drifted);
         for (account, name) in [
             (&place.source, pair.source_role_name()),
             (&place.target, pair.target_role_name()),
@@ -133,23 +133,59 @@ impl Drifted {
             let iam = account.iam();
             let _ = iam.delete_role_permissions_boundary().role_name(&name).send().await;
         }
-        self.request.clone()
+        with(&self.drifted, json!({ "alias": format!("try-{}", self.count) }))
     }
+
+    /// Whatever a try left of its pair.
+    async fn clean_up(&self, place: &Place) {
+        let name = format!("try-{}-{}", self.count, place.source.region);
+        let (region, account) = (&place.source.region, &place.source.id);
+        let cluster = format!("arn:aws:eks:{region}:{account}:cluster/{name}");
+        place.offboarded(&json!({ "clusterArn": cluster })).await;
+    }
+}
+
+/// Only what people attached has to be detached from a source role.
+async fn hang_a_policy_on_the_source_role(place: &Place, request: &Value) {
+    let name = pair_of(request).source_role_name();
+    let attach = place.source.iam().attach_role_policy().role_name(name);
+    attach
+        .policy_arn("arn:aws:iam::aws:policy/ReadOnlyAccess")
+        .send()
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
 async fn every_action_of_the_provisioners_is_needed() {
     let place = world().place(BREAKABLE_SOURCE, BREAKABLE_TARGET);
-    let mut drifted = Drifted::make(&place, "least").await;
+    let mut tries = Tries::make(&place, "least").await;
     for side in ["source", "target"] {
         let account = if side == "source" { &place.source } else { &place.target };
         let policy = Policy::read(&account.iam(), &format!("ampxa-{side}-provisioner"), "provision").await;
-        every_action_fails_somewhere(&place, &policy, &mut drifted).await;
+        for (action, less) in policy.without_each_action() {
+            assert!(
+                !action.contains('*'),
+                "{}: {action} allows more than one action",
+                policy.role
+            );
+            policy.write(&less).await;
+            let run = tries.until_something_fails(&place).await;
+            policy.write(&policy.document).await;
+            let cause = run.cause.unwrap_or_default();
+            let error = run.error.as_deref();
+            assert_eq!(
+                error,
+                Some("Refused"),
+                "{} works without {action}: {cause}",
+                policy.role
+            );
+            assert!(cause.contains(&action), "the cause does not name {action}: {cause}");
+            tries.clean_up(&place).await;
+        }
     }
-    assert!(
-        place.onboarded(&drifted.request).await["scraperArn"].is_string(),
-        "and with all of them it works"
-    );
+    let run = tries.until_something_fails(&place).await;
+    assert!(run.error.is_none(), "and with all of them it works: {:?}", run.cause);
 }
 
 /// A hub of its own: functions keep the sessions they have, so each must be new when it is tried.
@@ -175,72 +211,87 @@ async fn every_action_of_the_functions_is_needed() {
     };
     let request = place.pair("functions").await;
 
-    let iam = place.hub.iam();
-    let mut policies = Vec::new();
-    for role in iam
-        .list_roles()
-        .into_paginator()
-        .items()
-        .send()
-        .try_collect()
+    let policies = policies_of_the_functions(&place.hub.iam()).await;
+    let names: Vec<&str> = policies.iter().map(Policy::function).collect();
+    assert_eq!(
+        policies.len(),
+        12,
+        "each function that calls AWS has one policy: {names:?}"
+    );
+    for policy in &policies {
+        policy.delete().await;
+    }
+    // Kept, so that what undoes is new when it is tried.
+    let onboarding = with(&request, json!({ "onFailure": "KEEP" }));
+    let offboarding = json!({ "clusterArn": request["clusterArn"] });
+    for (function, machine, input) in [
+        ("TakeTurn", &deployed.onboard_arn, &onboarding),
+        ("CheckCluster", &deployed.onboard_arn, &onboarding),
+        ("EnsureSourceRole", &deployed.onboard_arn, &onboarding),
+        ("EnsureTargetRole", &deployed.onboard_arn, &onboarding),
+        ("CreateScraper", &deployed.onboard_arn, &onboarding),
+        ("CheckScraper", &deployed.onboard_arn, &onboarding),
+        ("UpdateScraper", &deployed.onboard_arn, &onboarding),
+        ("PatchTrustPolicies", &deployed.onboard_arn, &onboarding),
+        ("FindPairs", &deployed.offboard_arn, &offboarding),
+        ("RemoveScraper", &deployed.offboard_arn, &offboarding),
+        ("RemoveTargetRole", &deployed.offboard_arn, &offboarding),
+        ("RemoveSourceRole", &deployed.offboard_arn, &offboarding),
+    ] {
+        let its = policies
+            .iter()
+            .find(|policy| policy.function() == function)
+            .expect(function);
+        // Without each action, and then with them all: another function's turn to be refused.
+        let mut lesser = its.without_each_action();
+        if lesser.len() == 1 {
+            lesser[0].1 = Value::Null;
+        }
+        for (action, less) in lesser {
+            if !less.is_null() {
+                its.write(&less).await;
+            }
+            let mut run = execution::run(&place.hub, machine, input).await.unwrap();
+            if action == "states:DescribeExecution" {
+                // Another execution's turn is needed, before one has to be looked at.
+                run = execution::run(&place.hub, machine, input).await.unwrap();
+            }
+            let (error, cause) = (run.error.as_deref(), run.cause.unwrap_or_default());
+            assert_eq!(error, Some("Refused"), "{function} works without {action}: {cause}");
+            assert!(cause.contains(&action) && cause.contains(function), "{cause}");
+        }
+        its.write(&its.document).await;
+    }
+    let run = execution::run(&place.hub, &deployed.offboard_arn, &offboarding)
         .await
-        .unwrap()
-    {
-        let names = iam
+        .unwrap();
+    assert!(run.output.is_some(), "and with all of them it works: {:?}", run.cause);
+}
+
+/// The policies of the functions that call AWS.
+async fn policies_of_the_functions(iam: &Client) -> Vec<Policy> {
+    let mut policies = Vec::new();
+    let mut roles = iam.list_roles().into_paginator().items().send();
+    while let Some(role) = roles.next().await {
+        let role = role.unwrap();
+        if role.path() != "/ampxa/" {
+            continue;
+        }
+        let answer = iam
             .list_role_policies()
             .role_name(role.role_name())
             .send()
             .await
-            .unwrap()
-            .policy_names;
-        for name in names
-            .iter()
-            .filter(|_| role.path() == "/ampxa/" && role.role_name().contains("Role"))
-        {
-            policies.push(Policy::read(&iam, role.role_name(), name).await);
+            .unwrap();
+        for name in answer.policy_names {
+            policies.push(Policy::read(iam, role.role_name(), &name).await);
         }
     }
-    policies.retain(|policy| policy.document.to_string().contains("sts:AssumeRole"));
-    for policy in &policies {
-        for (action, _) in policy.without_each_action() {
-            assert_eq!(action, "sts:AssumeRole", "{}", policy.role);
-        }
-        policy
-            .iam
-            .delete_role_policy()
-            .role_name(&policy.role)
-            .policy_name(&policy.name)
-            .send()
-            .await
-            .unwrap();
-    }
-    for function in [
-        "CheckCluster",
-        "EnsureSourceRole",
-        "EnsureTargetRole",
-        "CreateScraper",
-        "CheckScraper",
-        "PatchTrustPolicies",
-    ] {
-        let run = execution::run(&place.hub, &deployed.onboard_arn, &request)
-            .await
-            .unwrap();
-        let cause = run.cause.unwrap_or_default();
-        assert_eq!(
-            run.error.as_deref(),
-            Some("Refused"),
-            "{function} works without its policy"
-        );
-        assert!(cause.contains("sts:AssumeRole") && cause.contains(function), "{cause}");
-        let its = policies
+    let calls = |policy: &Policy| {
+        ["sts:AssumeRole", "dynamodb:"]
             .iter()
-            .find(|policy| policy.role.contains(function))
-            .expect(function);
-        its.write(&its.document).await;
-    }
-    let run = execution::run(&place.hub, &deployed.onboard_arn, &request)
-        .await
-        .unwrap();
-    assert!(run.output.is_some(), "and with all of them it works: {:?}", run.cause);
-    assert_eq!(policies.len(), 6, "each function but check-request has one policy");
+            .any(|call| policy.document.to_string().contains(call))
+    };
+    policies.retain(calls);
+    policies
 }
