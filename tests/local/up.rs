@@ -30,10 +30,9 @@ pub async fn start(options: Options) -> Result<Cloud> {
         "# Account: hub {HUB}, source {SOURCE}, target {TARGET}; the access key is the account's id. Region: {REGION}."
     );
     println!("# The AWS CLI is {}, if you have none.", python.aws_cli().display());
-    println!(
-        "# Onboard: aws stepfunctions start-execution --state-machine-arn {} --input …",
-        hub.onboard_arn
-    );
+    for (what, machine) in [("Onboard", &hub.onboard_arn), ("Offboard", &hub.offboard_arn)] {
+        println!("# {what}: aws stepfunctions start-execution --state-machine-arn {machine} --input …");
+    }
     println!("# Ctrl-C ends it, and nothing is left.");
     Ok(cloud)
 }

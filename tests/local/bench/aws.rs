@@ -18,8 +18,8 @@ const ACCESS_DENIED: &[u8] = br#"<ErrorResponse xmlns="https://sts.amazonaws.com
 </ErrorResponse>
 "#;
 
-/// The signed call that every step but the first begins with.
-pub const ASSUME_ROLE: &str = "signed AssumeRole";
+/// The signed call that a step begins with: AssumeRole, or in the hub itself PutItem.
+pub const FIRST_CALL: &str = "signed first call";
 
 /// The stand-in for AWS. It ends when it is dropped.
 #[derive(Debug)]
@@ -47,19 +47,23 @@ impl Aws {
         self.server.address
     }
 
-    /// The calls since this was last asked, [`ASSUME_ROLE`] or a description.
+    /// The calls since this was last asked, [`FIRST_CALL`] or a description.
     pub fn take_calls(&self) -> Vec<String> {
         mem::take(&mut *self.calls.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 fn name(request: &Request) -> String {
-    let signed = request
-        .header("authorization")
-        .is_some_and(|value| value.starts_with("AWS4-HMAC-SHA256 ") && value.contains("/sts/aws4_request"));
+    let signed_for = |service: &str| {
+        request.header("authorization").is_some_and(|value| {
+            value.starts_with("AWS4-HMAC-SHA256 ") && value.contains(&format!("/{service}/aws4_request"))
+        })
+    };
     let body = String::from_utf8_lossy(&request.body);
-    if signed && body.split('&').any(|field| field == "Action=AssumeRole") {
-        ASSUME_ROLE.to_owned()
+    let assumes = signed_for("sts") && body.split('&').any(|field| field == "Action=AssumeRole");
+    let puts = signed_for("dynamodb") && request.header("x-amz-target") == Some("DynamoDB_20120810.PutItem");
+    if assumes || puts {
+        FIRST_CALL.to_owned()
     } else {
         format!("{} {body}", request.line)
     }
@@ -78,7 +82,7 @@ mod tests {
     #[test]
     fn only_a_signed_call_counts_as_one() {
         let scope = "AWS4-HMAC-SHA256 Credential=A/20260101/us-west-2/sts/aws4_request, Signature=0";
-        assert_eq!(call(scope), ASSUME_ROLE);
+        assert_eq!(call(scope), FIRST_CALL);
         assert_eq!(call(""), "POST / HTTP/1.1 Action=AssumeRole");
     }
 }
