@@ -5,6 +5,7 @@ import re
 import uuid
 
 from ministack.core.responses import get_account_id, get_region, now_epoch
+from ministack.services import eks
 
 import amp_network
 import amp_shapes as shapes
@@ -100,16 +101,16 @@ class Scrapers:
             record["alias"] = request["alias"]
         if roles:
             record["roleConfiguration"] = roles
-        self._begin_creation(record, cluster)
+        self._begin_creation(record)
         service_role.make(cluster)
         store.scrapers[scraper_id] = record
         made = {"scraperId": scraper_id, "arn": arn, "status": {"statusCode": "CREATING"}, "tags": tags}
         self._remember(request, made)
         return answer(202, made)
 
-    def _begin_creation(self, record: dict, cluster: dict) -> None:
+    def _begin_creation(self, record: dict) -> None:
         """How long it takes and how it ends: tests say so in the cluster's tags."""
-        knobs = cluster.get("tags") or {}
+        knobs = _knobs(record)
         minutes = float(knobs.get("local:activation-minutes", self._cloud.activation_minutes))
         reason = knobs.get("local:activation-fails")
         then = "CREATION_FAILED" if reason else "ACTIVE"
@@ -188,7 +189,9 @@ class Scrapers:
         if moved is not None and not roles and moved != record["destination"]:
             record.pop("roleConfiguration", None)
         record.update(change)
-        store.begin(record, "UPDATING", self._cloud.real_seconds(minutes=UPDATING_MINUTES), "ACTIVE")
+        reason = _knobs(record).get("local:update-fails")
+        then = "UPDATE_FAILED" if reason else "ACTIVE"
+        store.begin(record, "UPDATING", self._cloud.real_seconds(minutes=UPDATING_MINUTES), then, reason)
         changed = {"scraperId": scraper_id, "arn": record["arn"], "status": {"statusCode": "UPDATING"}}
         return answer(202, {**changed, "tags": record["tags"]})
 
@@ -203,6 +206,11 @@ class Scrapers:
         store.begin(record, "DELETING", self._cloud.real_seconds(minutes=DELETING_MINUTES), "GONE")
         role.remove(record)
         return answer(202, {"scraperId": scraper_id, "status": {"statusCode": "DELETING"}})
+
+
+def _knobs(record: dict) -> dict:
+    """The tags of a scraper's cluster, in which tests say how things end."""
+    return eks._tags.get(record["source"]["eksConfiguration"]["clusterArn"]) or {}
 
 
 def _fingerprint(request: dict) -> str:

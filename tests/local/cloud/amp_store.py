@@ -18,6 +18,8 @@ samples = AccountRegionScopedDict()  # workspace id -> {labels: (time, value)}
 # The collector's thread looks at records too.
 _settling = threading.Lock()
 IN_TRANSITION = ("CREATING", "UPDATING", "DELETING")
+# ScraperStatusCode in AMP's API model.
+STATUSES = (*IN_TRANSITION, "ACTIVE", "CREATION_FAILED", "UPDATE_FAILED", "DELETION_FAILED")
 
 
 def reset() -> None:
@@ -30,6 +32,7 @@ def begin(record: dict, status: str, seconds: float, then: str, reason: str | No
     """Puts a record into a transition that ends after some real seconds."""
     with _settling:
         record.update(_status=status, _due=time.time() + seconds, _then=then, _reason=reason)
+        record.pop("statusReason", None)
 
 
 def settle(record: dict) -> dict:
@@ -58,6 +61,14 @@ def get(store, kind: str, identifier: str) -> dict:
         store.pop(identifier, None)
         raise not_found(kind, identifier)
     return record
+
+
+def put(record: dict, status: str, reason: str | None) -> None:
+    """Puts a record into a state at once, and ends the transition that it was in."""
+    with _settling:
+        for name in ("_due", "_then", "_reason", "statusReason"):
+            record.pop(name, None)
+        record.update(_status=status, lastModifiedAt=time.time(), **({"statusReason": reason} if reason else {}))
 
 
 def shown(record: dict, leave_out: tuple[str, ...] = ()) -> dict:

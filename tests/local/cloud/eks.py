@@ -72,6 +72,8 @@ def _make_clusters(cloud: Settings) -> None:
         cluster["resourcesVpcConfig"]["vpcId"] = subnets[0]["VpcId"]
         cluster["resourcesVpcConfig"]["clusterSecurityGroupId"] = _make_security_group(cluster)
         minutes = float((cluster.get("tags") or {}).get("local:creating-minutes", 0))
+        # To the millisecond, as on AWS: whether a scraper is older than its cluster can hang on it.
+        cluster["createdAt"] = round(time.time(), 3)
         cluster["_due"], cluster["_until_due"] = time.time() + cloud.real_seconds(minutes=minutes), "CREATING"
         return eks._json_resp(200, {"cluster": {**eks._sanitize(cluster), "status": "CREATING"}})
 

@@ -7,6 +7,7 @@ from urllib.parse import parse_qs
 from ministack.core.responses import request_scope
 from ministack.services import ec2
 
+import amp_store
 import write_path
 from calls import Calls
 from collector import Collector
@@ -59,6 +60,8 @@ class Surface:
                 return await self._attempt(
                     _fields(body, "sourceRoleArn", "targetRoleArn", "workspaceArn", "scraperArn")
                 )
+            case ("POST", "scrapers"):
+                return _put_scraper(_fields(body, "scraperArn", "status", "reason"))
             case ("POST", "subnets"):
                 return _set_free_addresses(_fields(body, "account", "region", "subnetId", "availableIpAddressCount"))
         raise BadRequest(f"unknown: {scope['method']} {scope['path']}")
@@ -76,6 +79,19 @@ class Surface:
             asked["scraperArn"],
             _ATTEMPT,
         )
+
+
+def _put_scraper(asked: dict) -> dict:
+    """Puts a scraper into a state, with a reason or null. One in transition stays there until it is put elsewhere."""
+    parts = str(asked["scraperArn"]).split(":", 5)
+    if asked["status"] not in amp_store.STATUSES:
+        raise BadRequest(f"no status of a scraper: {asked['status']}")
+    identifier = parts[-1].removeprefix("scraper/")
+    record = amp_store.scrapers.get_scoped(parts[4], parts[3], identifier) if len(parts) == 6 else None
+    if record is None:
+        raise BadRequest(f"no scraper {asked['scraperArn']}")
+    amp_store.put(record, asked["status"], asked["reason"])
+    return {name: asked[name] for name in ("scraperArn", "status", "reason")}
 
 
 def _set_free_addresses(asked: dict) -> dict:

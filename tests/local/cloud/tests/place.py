@@ -1,14 +1,13 @@
 """A place to make scrapers in."""
 
+import itertools
 import uuid
 
 from conftest import SOURCE, TARGET
 
 YAML = b"global: {external_labels: {clusterArn: c1}}\nscrape_configs: [{job_name: a, kubernetes_sd_configs: [{role: pod}]}]\n"
-ANY_REGION = iter(
-    "us-east-1 us-east-2 us-west-1 eu-west-1 eu-west-2 eu-west-3 eu-central-1 eu-north-1 ap-south-1 ap-east-1 "
-    "sa-east-1 ca-central-1 me-south-1 af-south-1 eu-south-1 ap-southeast-1 ap-southeast-2 ap-northeast-1".split()
-)
+# The quota of scrapers is a Region's. The cloud does not ask whether AWS has it.
+ANY_REGION = (f"us-test-{number}" for number in itertools.count(1))
 
 
 class Place:

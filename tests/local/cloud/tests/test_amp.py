@@ -298,3 +298,19 @@ def test_the_tags_of_a_scraper_are_condition_keys(cloud, place, name, refusal):
     amp.update_scraper(scraperId=made[0]["scraperId"], alias="a")
     wait_for(lambda: place.status(made[0]) == "ACTIVE")
     amp.delete_scraper(scraperId=made[0]["scraperId"])
+
+
+def test_an_update_fails_where_the_cluster_says_so(cloud):
+    place = Place(cloud)
+    made = place.amp.create_scraper(**place.request())
+    wait_for(lambda: place.status(made) == "ACTIVE")
+    place.eks.tag_resource(resourceArn=place.cluster, tags={"local:update-fails": "cannot be reached"})
+    place.amp.update_scraper(scraperId=made["scraperId"], alias="two")
+    assert place.status(made) == "UPDATING"
+    wait_for(lambda: place.status(made) == "UPDATE_FAILED")
+    shown = place.amp.describe_scraper(scraperId=made["scraperId"])["scraper"]
+    assert (shown["statusReason"], shown["alias"]) == ("cannot be reached", "two")
+    place.eks.untag_resource(resourceArn=place.cluster, tagKeys=["local:update-fails"])
+    place.amp.update_scraper(scraperId=made["scraperId"], alias="three")
+    wait_for(lambda: place.status(made) == "ACTIVE")
+    assert "statusReason" not in place.amp.describe_scraper(scraperId=made["scraperId"])["scraper"]

@@ -107,3 +107,13 @@ def test_dns_attributes_of_vpcs(place):
     assert dns(other, "enableDnsSupport") and not dns(other, "enableDnsHostnames")
     place.ec2.modify_vpc_attribute(VpcId=other, EnableDnsHostnames={"Value": True})
     assert dns(other, "enableDnsHostnames")
+
+
+def test_a_cluster_made_anew_under_its_name_is_younger_and_has_no_tags_of_the_dead_one(place):
+    first = place.make(tags={"a": "b"})
+    place.eks.delete_cluster(name=first["name"])
+    again = place.eks.create_cluster(
+        name=first["name"], roleArn=first["roleArn"], resourcesVpcConfig={"subnetIds": place.subnets}
+    )["cluster"]
+    assert again["arn"] == first["arn"] and again["createdAt"] > first["createdAt"]
+    assert place.look(first["name"])["createdAt"] == again["createdAt"] and not place.look(first["name"])["tags"]

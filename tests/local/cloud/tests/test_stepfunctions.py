@@ -2,6 +2,7 @@
 
 import json
 import time
+from datetime import UTC, datetime
 
 import pytest
 from conftest import HUB, REGION, allow, allow_assume, policy, wait_for
@@ -197,6 +198,133 @@ def test_stopping_interrupts_a_retry(machines):
     machines._sfn.stop_execution(executionArn=execution)
     time.sleep(0.7)
     assert machines.entered(execution) == ["A"] and machines.look(execution)["status"] == "ABORTED"
+
+
+def test_stopping_during_a_task_lets_nothing_run_on(machines):
+    states = {"A": task({"sleep": 0.6}, Assign={"a": 1}, Next="B"), "B": {"Type": "Succeed"}}
+    execution = machines.start(states)
+    wait_for(lambda: machines.entered(execution))
+    time.sleep(0.2)
+    before = datetime.now(UTC)
+    answer = machines._sfn.stop_execution(executionArn=execution, error="E", cause="c")
+    ended = machines.look(execution)
+    assert (ended["status"], ended["error"], ended["cause"]) == ("ABORTED", "E", "c")
+    assert abs((ended["stopDate"] - before).total_seconds()) < 2 and answer["stopDate"] == ended["stopDate"]
+    time.sleep(0.9)
+    events = machines._sfn.get_execution_history(executionArn=execution)["events"]
+    assert events[-1]["type"] == "ExecutionAborted" and machines.entered(execution) == ["A"]
+    assert machines.look(execution) | {"ResponseMetadata": 0} == ended | {"ResponseMetadata": 0}
+
+
+def test_an_execution_has_a_stop_date_once_it_has_ended(machines):
+    running = machines.start({"A": {"Type": "Wait", "Seconds": 1200, "End": True}})
+    assert machines.look(running).get("stopDate") is None and machines.look(running)["status"] == "RUNNING"
+    for execution in (machines.end(running), machines.run({"A": failing(End=True)})):
+        assert execution["startDate"] < execution["stopDate"] <= datetime.now(UTC)
+    assert execution["status"] == "FAILED"
+
+
+def test_stopping_during_a_map_ends_each_of_its_items(machines):
+    item = {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 1200, "Next": "V"}, "V": failing(End=True)}}
+    states = {
+        "A": {"Type": "Map", "Items": [1, 2], "ItemProcessor": item, "Output": "{% $states.result[0].no %}", "Next": "B"},
+        "B": {"Type": "Succeed"},
+    }
+    execution = machines.start(states)
+    wait_for(lambda: machines.entered(execution))
+    machines._sfn.stop_execution(executionArn=execution)
+    time.sleep(1.4)
+    events = machines._sfn.get_execution_history(executionArn=execution)["events"]
+    assert events[-1]["type"] == "ExecutionAborted" and machines.look(execution)["status"] == "ABORTED"
+
+
+def mapped(states, **more):
+    return {"Type": "Map", "ItemProcessor": {"StartAt": next(iter(states)), "States": states}, **more}
+
+
+def test_a_map_gives_each_item_its_selected_input_and_keeps_the_order(machines):
+    inner = {
+        "A": {"Type": "Choice", "Choices": [{"Condition": "{% $states.input.n = 1 %}", "Next": "W"}], "Default": "B"},
+        "W": {"Type": "Wait", "Seconds": 300, "Next": "B"},
+        "B": task(
+            {"n": "{% $states.input.n %}"}, Output="{% $states.result.Payload.event.n & $states.input.of %}", End=True
+        ),
+    }
+    selector = {"n": "{% $states.context.Map.Item.Value %}", "of": "{% '/' & $states.input.of %}"}
+    outer = mapped(
+        inner,
+        Items="{% $states.input.items %}",
+        ItemSelector=selector,
+        MaxConcurrency=2,
+        Assign={"all": "{% $states.result %}"},
+        Output="{% {'out': $states.result} %}",
+        Next="C",
+    )
+    states = {"M": outer, "C": {"Type": "Succeed", "Output": "{% [$all, $states.input.out] %}"}}
+    assert machines.output(states, {"items": [1, 2, 3], "of": 3}) == ["1/3", "2/3", "3/3"] * 2
+    nothing = {"M": {**outer, "Output": "{% $states.result %}"}, "C": {"Type": "Succeed"}}
+    assert machines.output(nothing, {"items": [], "of": 0}) == []
+
+
+def test_variables_of_an_item_are_its_own(machines):
+    inner = {
+        "A": {"Type": "Pass", "Assign": {"mine": "{% $states.input %}"}, "Next": "W"},
+        "W": {"Type": "Wait", "Seconds": 60, "Next": "B"},
+        "B": {"Type": "Pass", "Output": "{% $mine & $outer %}", "End": True},
+    }
+    states = {
+        "A": {"Type": "Pass", "Assign": {"outer": "!"}, "Next": "M"},
+        "M": mapped(inner, Items=["a", "b"], Next="C"),
+        "C": {"Type": "Pass", "Output": {"seen": "{% $exists($mine) %}", "items": "{% $states.input %}"}, "End": True},
+    }
+    assert machines.output(states) == {"seen": False, "items": ["a!", "b!"]}
+
+
+def test_an_item_catches_its_own_failure_and_the_others_go_on(machines):
+    caught = {
+        "ErrorEquals": ["States.ALL"],
+        "Output": "{% {'failed': $states.errorOutput.Error, 'item': $states.input} %}",
+        "Next": "B",
+    }
+    inner = {
+        "A": task({"error": "{% $states.input = 2 ? 'Odd' : null %}"}, Output="fine", Catch=[caught], Next="B"),
+        "B": {"Type": "Pass", "End": True},
+    }
+    output = machines.output({"M": mapped(inner, Items=[1, 2, 3], End=True)})
+    assert output == ["fine", {"failed": "Odd", "item": 2}, "fine"]
+
+
+def test_an_item_that_catches_nothing_fails_the_map_which_may_catch_it(machines):
+    inner = {"A": task({"error": "{% $states.input = 2 ? 'Odd' : null %}"}, End=True)}
+    assert machines.run({"M": mapped(inner, Items=[1, 2], End=True)})["error"] == "Odd"
+    caught = [{"ErrorEquals": ["Odd"], "Assign": {"e": "{% $states.errorOutput.Error %}"}, "Next": "C"}]
+    states = {
+        "M": mapped(inner, Items=[1, 2], Catch=caught, End=True),
+        "C": {"Type": "Succeed", "Output": "{% $e %}"},
+    }
+    assert machines.output(states) == "Odd"
+
+
+def test_an_item_retries_by_itself(machines):
+    retry = [{"ErrorEquals": ["Odd"], "IntervalSeconds": 300, "BackoffRate": 1, "MaxAttempts": 2}]
+    inner = {"A": failing(Retry=retry, End=True)}
+    began = time.monotonic()
+    assert machines.run({"M": mapped(inner, Items=[1, 2], End=True)})["error"] == "Odd"
+    assert 0.5 <= time.monotonic() - began < 5
+
+
+def test_describing_an_execution_takes_a_right_on_it(cloud, machines, name, refusal):
+    executions = [machines.start({"A": {"Type": "Succeed"}}) for _ in range(2)]
+    may = allow("states:DescribeExecution", executions[0].rpartition(":")[0] + ":*")
+    sfn = cloud.client("stepfunctions", HUB, session=cloud.role(HUB, name, may))
+    assert sfn.describe_execution(executionArn=executions[0])["executionArn"] == executions[0]
+    for refused, execution in ((sfn.describe_execution, executions[1]), (sfn.stop_execution, executions[0])):
+        assert refusal(refused, executionArn=execution)[0] == "AccessDeniedException"
+
+
+def test_an_execution_that_is_not_there_has_its_error(machines, refusal):
+    arn = machines.start({"A": {"Type": "Succeed"}})
+    assert refusal(machines._sfn.describe_execution, executionArn=arn + "0")[0] == "ExecutionDoesNotExist"
 
 
 def test_a_machine_times_out(machines):

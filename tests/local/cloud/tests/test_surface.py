@@ -1,11 +1,13 @@
 """The control surface."""
 
 import json
+import time
 import urllib.error
 import urllib.request
 
 import pytest
 from conftest import HUB, SOURCE, allow
+from place import Place
 
 
 def test_health_says_how_the_cloud_was_started(cloud):
@@ -43,6 +45,33 @@ def test_a_wrong_question_is_refused(cloud, path):
     with pytest.raises(urllib.error.HTTPError) as caught:
         cloud.look(path)
     assert caught.value.code == 400 and json.load(caught.value)["error"]
+
+
+def test_a_scraper_is_put_into_any_state(cloud):
+    place = Place(cloud)
+    scraper = place.amp.create_scraper(**place.request())
+
+    def put(status, reason=None):
+        return cloud.tell("scrapers", {"scraperArn": scraper["arn"], "status": status, "reason": reason})
+
+    told = put("DELETION_FAILED", "stuck")
+    assert told == {"scraperArn": scraper["arn"], "status": "DELETION_FAILED", "reason": "stuck"}
+    time.sleep(20 * 0.05 + 0.2)  # When it would have become ACTIVE.
+    shown = place.amp.describe_scraper(scraperId=scraper["scraperId"])["scraper"]
+    assert (shown["status"]["statusCode"], shown["statusReason"]) == ("DELETION_FAILED", "stuck")
+    put("CREATING")
+    assert place.status(scraper) == "CREATING"
+    with pytest.raises(place.amp.exceptions.ConflictException):
+        place.amp.delete_scraper(scraperId=scraper["scraperId"])
+    put("ACTIVE")
+    shown = place.amp.describe_scraper(scraperId=scraper["scraperId"])["scraper"]
+    assert shown["status"]["statusCode"] == "ACTIVE" and "statusReason" not in shown
+    for wrong in ("GONE", "active"):
+        with pytest.raises(urllib.error.HTTPError):
+            put(wrong)
+    scraper["arn"] += "0"
+    with pytest.raises(urllib.error.HTTPError):
+        put("ACTIVE")
 
 
 def test_a_subnet_that_is_not_there_is_refused(cloud):
