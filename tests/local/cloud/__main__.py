@@ -32,6 +32,8 @@ def main() -> None:
         activation_minutes=arguments.activation_minutes,
         iam_delay_seconds=arguments.iam_delay_seconds,
         organization=arguments.organization,
+        functions_endpoint=arguments.functions_endpoint,
+        collects=not arguments.no_collection,
     )
     # Before anything of ministack's is imported: it reads the environment while it loads.
     import environment
@@ -53,6 +55,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--organization", default="o-ampxalocal01", help="id of the organization of all accounts but 9…"
     )
+    parser.add_argument("--functions-endpoint", metavar="URL", help="where functions reach AWS (default: here)")
+    parser.add_argument("--no-collection", action="store_true", help="scrapers do not collect by themselves")
     parser.add_argument("--dir", help="where to write; kept at the end (default: a temporary directory, removed)")
     parser.add_argument("--watch-stdin", action="store_true", help="stop when standard input ends")
     return parser.parse_args()

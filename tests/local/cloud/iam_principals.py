@@ -11,6 +11,7 @@ import time
 
 from ministack.services import iam
 
+import iam_trust_history
 from settings import Settings
 
 _ROLE_OR_USER = re.compile(r"arn:aws[a-z-]*:iam::(\d{12}):(role|user)/(.+)")
@@ -19,6 +20,7 @@ _OTHER = re.compile(
 )
 _born: dict[str, float] = {}  # role id -> when, by the real clock
 _delay = 0.0
+_delays: dict[str, float] = {}  # account -> its own delay
 
 
 def install(cloud: Settings) -> None:
@@ -86,8 +88,23 @@ def _seen(arn: str) -> bool:
     record = store.get_scoped(match[1], None, match[3].rpartition("/")[2])
     if record is None or record["Arn"] != arn:
         return False
+    return is_visible(record)
+
+
+def is_visible(record: dict) -> bool:
+    """Whether a role or user was made long enough ago to be seen."""
     born = _born.get(record.get("RoleId", ""))
-    return born is None or time.monotonic() - born >= _delay
+    return born is None or time.monotonic() - born >= _delays.get(record["Arn"].split(":")[4], _delay)
+
+
+def delay(account: str, seconds: float) -> None:
+    """An account's own delay, in real seconds."""
+    _delays[account] = seconds
+
+
+def is_delayed(account: str) -> bool:
+    """Whether an account has a delay of its own."""
+    return account in _delays
 
 
 def bear(role: dict) -> None:
@@ -103,3 +120,4 @@ def bury(role: dict) -> None:
         text = document if isinstance(document, str) else json.dumps(document or {})
         if f'"{role["Arn"]}"' in text:
             other["AssumeRolePolicyDocument"] = text.replace(f'"{role["Arn"]}"', f'"{role["RoleId"]}"')
+            iam_trust_history.note(other["Arn"], "death of a principal", other["AssumeRolePolicyDocument"])

@@ -97,10 +97,15 @@ def _check_assume_role() -> None:
     app.SERVICE_HANDLERS["sts"] = handler
 
 
+def is_external_id(text: str) -> bool:
+    """Whether STS would take it as an external id."""
+    return _EXTERNAL_ID.fullmatch(text) is not None
+
+
 def _refusal(parameters: dict, access_key: str):
     """The answer to an AssumeRole that STS refuses before it looks at the trust policy."""
     external_id = parameter(parameters, "ExternalId")
-    if external_id and not _EXTERNAL_ID.fullmatch(external_id):
+    if external_id and not is_external_id(external_id):
         why = "Value at 'externalId' failed to satisfy constraint: Member must satisfy regular expression pattern: "
         return iam._error(400, "ValidationError", why + r"[\w+=,.@:\/-]*", ns="sts")
     chained = access_key.startswith("ASIA")

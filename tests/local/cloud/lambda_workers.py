@@ -22,8 +22,7 @@ _LOG_WAIT_SECONDS = 0.004
 
 def install(cloud: Settings) -> None:
     """ministack's functions inherit everything, answer late, and live on when ministack is killed."""
-    del cloud
-    _narrow_the_environment()
+    _narrow_the_environment(cloud.functions_endpoint)
     _answer_at_once()
     lambda_runtime.subprocess = SimpleNamespace(**{**vars(subprocess), "Popen": Keeper().spawn})
 
@@ -34,11 +33,13 @@ def stop() -> None:
     lambda_runtime.reset()
 
 
-def _narrow_the_environment() -> None:
+def _narrow_the_environment(endpoint: str | None) -> None:
     original = lambda_svc._provided_worker_env
 
     def worker_environment(config, code_directory, port):
         wanted = original(config, code_directory, port)
+        if endpoint:
+            wanted["AWS_ENDPOINT_URL"] = endpoint
         kept = set(_INHERITED) | set(_SHUT)
         return {
             name: value

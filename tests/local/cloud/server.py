@@ -22,6 +22,8 @@ import iam_managed_policies
 import iam_principals
 import iam_quotas
 import iam_trust
+import iam_trust_history
+import iam_visibility
 import lambda_workers
 import stepfunctions
 import stepfunctions_life
@@ -35,9 +37,11 @@ from surface import Surface
 MENDS = (
     iam_context,
     iam_principals,
+    iam_trust_history,
     iam_quotas,
     iam_managed_policies,
     iam_trust,
+    iam_visibility,
     iam_dependent_rights,
     ec2,
     eks,
@@ -88,7 +92,8 @@ async def _say_when_ready(cloud: Settings, collector: Collector) -> None:
     writer.write(b"GET /_cloud/health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
     await reader.readline()
     writer.close()
-    collector.start()
+    if cloud.collects:
+        collector.start()
     print(f"ready {cloud.url}", flush=True)
 
 

@@ -17,6 +17,10 @@ class Settings:
     activation_minutes: float = 20.0
     iam_delay_seconds: float = 0.0
     organization: str = "o-ampxalocal01"
+    # Where functions reach AWS, when it is not here: a proxy in front of this cloud.
+    functions_endpoint: str | None = None
+    # Whether scrapers collect by themselves; without it, only attempts on the control surface write.
+    collects: bool = True
 
     @property
     def url(self) -> str:

@@ -2,18 +2,26 @@
 
 import asyncio
 import json
-from urllib.parse import parse_qs
+import time
+from contextlib import nullcontext
+from urllib.parse import parse_qs, unquote
 
 from ministack.core.responses import request_scope
-from ministack.services import ec2
+from ministack.services import ec2, stepfunctions
 
 import amp_store
+import iam_principals
+import iam_trust_history
+import snapshot
 import write_path
 from calls import Calls
 from collector import Collector
 from settings import MINISTACK_VERSION, Settings
 
 PREFIX = "/_cloud/"
+# So long a question about an execution is held at most.
+_PATIENCE_SECONDS = 2.0
+_ENTERED = "stateEnteredEventDetails"
 _ATTEMPT = [{"labels": {"__name__": "up", "job": "attempt"}, "value": 1}]
 
 
@@ -48,7 +56,7 @@ class Surface:
 
     async def _answer(self, scope, body: bytes) -> dict:
         query = parse_qs(scope.get("query_string", b"").decode())
-        parts = scope["path"][len(PREFIX) :].split("/")
+        parts = [unquote(part) for part in scope["path"][len(PREFIX) :].split("/")]
         match (scope["method"], *parts):
             case ("GET", "health"):
                 return {"ready": True, "minute": self._cloud.minute, "ministack": MINISTACK_VERSION}
@@ -56,6 +64,23 @@ class Surface:
                 return self._calls.since(_number(query.get("since", ["0"])[0], "since"))
             case ("GET", "collections", scraper_id):
                 return {"collections": self._collector.results(scraper_id)}
+            case ("GET", "accounts", account):
+                return snapshot.of(account)
+            case ("GET", "executions", arn):
+                return await _ended(arn)
+            case ("GET", "trusts", *arn):
+                return {"versions": iam_trust_history.versions("/".join(arn))}
+            case ("POST", "trusts"):
+                asked = _fields(body, "roleArn", "attempts")
+                return {"versions": iam_trust_history.judged(asked["roleArn"], asked["attempts"])}
+            case ("POST", "visibility"):
+                asked = _fields(body, "account", "seconds")
+                iam_principals.delay(asked["account"], self._cloud.real_seconds(seconds=float(asked["seconds"])))
+                return asked
+            case ("POST", "forget"):
+                asked = _fields(body, "account")
+                snapshot.forget(asked["account"])
+                return asked
             case ("POST", "attempt"):
                 return await self._attempt(
                     _fields(body, "sourceRoleArn", "targetRoleArn", "workspaceArn", "scraperArn")
@@ -79,6 +104,20 @@ class Surface:
             asked["scraperArn"],
             _ATTEMPT,
         )
+
+
+async def _ended(arn: str) -> dict:
+    """How an execution ended, once it has; after a while, that it still runs."""
+    with request_scope(arn.split(":")[4], arn.split(":")[3]) if arn.count(":") >= 7 else nullcontext():
+        execution = stepfunctions._executions.get(arn)
+    if execution is None:
+        raise BadRequest(f"no execution {arn}")
+    end = time.monotonic() + _PATIENCE_SECONDS
+    while execution["status"] == "RUNNING" and time.monotonic() < end:
+        await asyncio.sleep(0.01)
+    entered = [event[_ENTERED]["name"] for event in execution["events"] if _ENTERED in event]
+    told = {name: execution.get(name) for name in ("status", "error", "cause", "output")}
+    return {**told, "states": entered}
 
 
 def _put_scraper(asked: dict) -> dict:

@@ -360,3 +360,27 @@ def test_a_chained_session_lasts_an_hour_at_most(cloud, name, refusal):
     assume(cloud, session, SOURCE, name + "-next", DurationSeconds=3600)
     denied = refusal(assume, cloud=cloud, session=session, account=SOURCE, name=name + "-next", DurationSeconds=3601)
     assert denied[0] == "ValidationError"
+
+
+def test_a_role_made_just_now_is_not_shown_where_a_test_asks_for_it(cloud, name, refusal):
+    account = "212121212121"
+    cloud.tell("visibility", {"account": account, "seconds": 480})  # 0.4 s at 50 ms a minute.
+    iam = cloud.client("iam", account)
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=NOBODY)
+    for call, more in (
+        (iam.get_role, {}),
+        (iam.put_role_policy, {"PolicyName": "p", "PolicyDocument": policy(allow("s3:*"))}),
+        (iam.get_role_policy, {"PolicyName": "p"}),
+        (iam.update_assume_role_policy, {"PolicyDocument": NOBODY}),
+        (iam.delete_role, {}),
+    ):
+        assert refusal(call, RoleName=name, **more)[0] == "NoSuchEntity"
+    assert refusal(iam.create_role, RoleName=name, AssumeRolePolicyDocument=NOBODY)[0] == "EntityAlreadyExists"
+    trust = allow_assume({"AWS": f"arn:aws:iam::{account}:role/{name}"})
+    unseen = refusal(iam.create_role, RoleName=name + "-2", AssumeRolePolicyDocument=trust)
+    assert unseen[0] == "MalformedPolicyDocument"
+    time.sleep(0.5)
+    assert iam.get_role(RoleName=name)["Role"]["RoleName"] == name
+    other = cloud.client("iam", SOURCE)
+    other.create_role(RoleName=name, AssumeRolePolicyDocument=NOBODY)
+    assert other.get_role(RoleName=name)["Role"]["RoleName"] == name

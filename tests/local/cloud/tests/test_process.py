@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import FOLDER, HUB, Cloud, allow_assume, wait_for
 from functions import make_function
+from place import Place
 
 
 def alive(pid: int) -> bool:
@@ -150,3 +151,25 @@ def test_the_requirements_pin_the_ministack_that_is_mended():
     lines = (FOLDER / "requirements.txt").read_text().splitlines()
     assert f"ministack=={MINISTACK_VERSION} \\" in lines
     assert not [line for line in lines if line.startswith("-") or "://" in line]
+
+
+def test_functions_reach_aws_where_the_cloud_was_told(tmp_path):
+    cloud = Cloud("--functions-endpoint", "http://127.0.0.1:1", "--no-collection")
+    try:
+        make_function(cloud, "f")
+        answer = json.load(cloud.client("lambda", HUB).invoke(FunctionName="f", Payload=b"{}")["Payload"])
+        assert answer["environment"]["AWS_ENDPOINT_URL"] == "http://127.0.0.1:1"
+    finally:
+        cloud.stop()
+
+
+def test_without_collection_only_attempts_write():
+    cloud = Cloud("--minute", "0.01", "--no-collection")
+    try:
+        place = Place(cloud)
+        scraper = place.amp.create_scraper(**place.request())
+        wait_for(lambda: place.status(scraper) == "ACTIVE")
+        time.sleep(0.5)
+        assert cloud.look(f"collections/{scraper['scraperId']}") == {"collections": []}
+    finally:
+        cloud.stop()

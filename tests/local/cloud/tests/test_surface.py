@@ -6,7 +6,7 @@ import urllib.error
 import urllib.request
 
 import pytest
-from conftest import HUB, SOURCE, allow
+from conftest import HUB, SOURCE, TARGET, allow, allow_assume, policy
 from place import Place
 
 
@@ -85,3 +85,45 @@ def test_an_unsigned_request_is_refused(cloud):
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(request)
     assert caught.value.code in (400, 403)
+
+
+def test_an_account_is_shown_whole_and_emptied(cloud):
+    place = Place(cloud)
+    iam, account = cloud.client("iam", SOURCE), "232323232323"
+    scraper = place.amp.create_scraper(**place.request(tags={"a": "b"}))
+    shown = cloud.look(f"accounts/{SOURCE}")
+    kept = shown["scrapers"][scraper["arn"]]
+    assert (kept["status"], kept["tags"], kept["roleConfiguration"]) == ("CREATING", {"a": "b"}, place.roles())
+    assert cloud.look(f"accounts/{TARGET}")["workspaces"].count(place.workspace) == 1
+    assert any("AWSServiceRoleForAmazonPrometheusScraper" in entry for entry in shown["accessEntries"])
+
+    iam = cloud.client("iam", account)
+    trust = allow_assume({"Service": "aps.amazonaws.com"})
+    role = iam.create_role(RoleName="r", AssumeRolePolicyDocument=trust, Tags=[{"Key": "a", "Value": "b"}])["Role"]
+    iam.put_role_policy(RoleName="r", PolicyName="p", PolicyDocument=policy(allow("s3:*")))
+    whole = cloud.look(f"accounts/{account}")
+    assert whole["roles"][role["Arn"]] == {
+        "trust": json.loads(trust),
+        "tags": {"a": "b"},
+        "policies": {"p": json.loads(policy(allow("s3:*")))},
+        "attached": [],
+        "boundary": None,
+    }
+    cloud.tell("forget", {"account": account})
+    assert cloud.look(f"accounts/{account}") == {"roles": {}, "scrapers": {}, "accessEntries": [], "workspaces": []}
+    assert cloud.look(f"trusts/{role['Arn']}") == {"versions": []}
+    assert cloud.look(f"accounts/{SOURCE}")["scrapers"][scraper["arn"]]
+
+
+def test_an_execution_is_told_when_it_has_ended(cloud):
+    sfn, iam = cloud.client("stepfunctions", HUB), cloud.client("iam", HUB)
+    iam.create_role(RoleName="told", AssumeRolePolicyDocument=allow_assume({"Service": "states.amazonaws.com"}))
+    states = {"W": {"Type": "Wait", "Seconds": 600, "Next": "F"}, "F": {"Type": "Fail", "Error": "E", "Cause": "c"}}
+    machine = sfn.create_state_machine(
+        name="told", roleArn=f"arn:aws:iam::{HUB}:role/told", definition=json.dumps({"StartAt": "W", "States": states})
+    )["stateMachineArn"]
+    execution = sfn.start_execution(stateMachineArn=machine)["executionArn"]
+    told = cloud.look(f"executions/{execution}")
+    assert (told["status"], told["error"], told["cause"], told["states"]) == ("FAILED", "E", "c", ["W", "F"])
+    with pytest.raises(urllib.error.HTTPError):
+        cloud.look(f"executions/{execution}0")
