@@ -1,11 +1,10 @@
 //! Measures each Lambda beside one that does nothing and one in Python, in one run.
 //!
 //! - `process`: a function's process under a Lambda Runtime API, and what it costs.
-//! - `aws`: an AWS that refuses every call at once; both are served by `http`.
+//! - `aws`: an AWS that refuses every call at once.
 //! - `report`: the table, and the limits that the steps keep.
 
 mod aws;
-mod http;
 mod process;
 mod report;
 

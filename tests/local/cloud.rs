@@ -30,6 +30,10 @@ pub struct Options {
     pub activation_minutes: f64,
     /// Seconds, by the cloud's clock, until IAM sees a new role as a principal.
     pub iam_delay_seconds: f64,
+    /// Where its functions reach AWS: a proxy in front of it; straight when absent.
+    pub functions_endpoint: Option<String>,
+    /// Whether its scrapers collect by themselves.
+    pub collects: bool,
 }
 
 impl Default for Options {
@@ -39,6 +43,8 @@ impl Default for Options {
             minute: 1.0,
             activation_minutes: 20.0,
             iam_delay_seconds: 8.0,
+            functions_endpoint: None,
+            collects: true,
         }
     }
 }
@@ -77,6 +83,8 @@ impl Cloud {
             .args(["--iam-delay-seconds", &options.iam_delay_seconds.to_string()])
             .args(["--organization", ORGANIZATION, "--watch-stdin", "--dir"])
             .arg(&folder)
+            .args(options.functions_endpoint.iter().flat_map(|url| ["--functions-endpoint", url]))
+            .args((!options.collects).then_some("--no-collection"))
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

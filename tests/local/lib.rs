@@ -5,7 +5,7 @@
 //! - [`deploy`]: the templates of `infra/`, unchanged, into its accounts.
 //! - [`demo`]: clusters and workspaces to connect.
 //! - [`execution`]: an execution, watched to its end; [`document`]: what it left behind.
-//! - [`onboard`], [`up`], [`mod@bench`]: the commands; [`terminal`]: what a person sees of them.
+//! - [`onboard`], [`up`], [`mod@bench`], [`faults`]: the commands; [`terminal`]: what a person sees of them.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -17,6 +17,8 @@ pub mod demo;
 pub mod deploy;
 pub mod document;
 pub mod execution;
+pub mod faults;
+mod http;
 pub mod onboard;
 pub mod project;
 pub mod terminal;

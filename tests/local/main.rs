@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
-use local::{bench, cloud::Options, onboard, project::Project, terminal::Report, up};
+use local::{bench, cloud::Options, faults, onboard, project::Project, terminal::Report, up};
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -40,6 +40,18 @@ enum Command {
         /// How often each is started.
         #[arg(long, default_value_t = 15)]
         rounds: usize,
+    },
+    /// Lets every call of AWS that a run makes fail in every way, and looks at what is left.
+    Faults {
+        /// Only cases that have this in their name.
+        #[arg(long, value_name = "TEXT")]
+        only: Option<String>,
+        /// Only so many cases, as different as can be.
+        #[arg(long, value_name = "N")]
+        sample: Option<usize>,
+        /// Prints one JSON document on standard output, and nothing else there.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -105,6 +117,20 @@ async fn run(command: Command) -> Result<bool> {
             };
             let _cloud = up::start(options).await?;
             std::future::pending().await
+        }
+        Command::Faults { only, sample, json } => {
+            let options = faults::Options {
+                only,
+                sample,
+                ..faults::Options::default()
+            };
+            let matrix = faults::run(&options, &Report::new()).await?;
+            if json {
+                println!("{:#}", matrix.to_json());
+            } else {
+                matrix.print_table();
+            }
+            Ok(matrix.failed().is_empty())
         }
         Command::Bench { json, rounds } => {
             let (project, report) = (Project::here()?, Report::new());

@@ -1,6 +1,6 @@
 //! An AWS that refuses every call at once, and remembers the calls.
 
-use super::http::{self, Request, Server};
+use crate::http::{self, Request, Server};
 use std::{
     io, mem,
     net::SocketAddr,

@@ -2,7 +2,7 @@
 //!
 //! The protocol is the Lambda developer guide's, "Using the Lambda runtime API for custom runtimes".
 
-use super::http::{self, Request, Server};
+use crate::http::{self, Request, Server};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::{

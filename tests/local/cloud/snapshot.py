@@ -1,6 +1,7 @@
 """Everything that an account holds which an onboarding could have made or changed: read from the cloud
 itself, past its APIs, so that nothing can be hidden by a page, a right or a delay."""
 
+import base64
 import inspect
 import json
 
@@ -11,7 +12,7 @@ import amp_store
 import iam_trust_history
 
 _SCOPED = (AccountScopedDict, AccountRegionScopedDict)
-_PUBLIC = ("alias", "roleConfiguration", "scrapeConfiguration", "source", "destination", "tags", "statusReason")
+_PUBLIC = ("alias", "roleConfiguration", "source", "destination", "tags", "statusReason")
 
 
 def of(account: str) -> dict:
@@ -21,6 +22,7 @@ def of(account: str) -> dict:
         "scrapers": {
             scraper["arn"]: {
                 **{name: scraper[name] for name in _PUBLIC if name in scraper},
+                "configuration": base64.b64decode(scraper["scrapeConfiguration"]["configurationBlob"]).decode(),
                 "status": amp_store.settle(scraper)["_status"],
             }
             for scraper in _values(amp_store.scrapers, account)

@@ -31,6 +31,11 @@ impl Request {
         found.map(|(_, value)| value.as_str())
     }
 
+    /// All headers, names in small letters.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// Reads the next request of a connection; `None` at its end.
     pub fn read(from: &mut impl BufRead) -> io::Result<Option<Self>> {
         let mut head = from.take(LONGEST);
