@@ -219,15 +219,6 @@ impl Place {
         )
     }
 
-    /// The pair's trust policies, source and target.
-    pub async fn trusts(&self, output: &Value) -> (Value, Value) {
-        let trust = async |account, arn| document::trust(account, text(arn)).await.expect("trust");
-        (
-            trust(&self.source, &output["sourceRoleArn"]).await,
-            trust(&self.target, &output["targetRoleArn"]).await,
-        )
-    }
-
     /// The cluster's scrapers: ARN and state.
     pub async fn scrapers(&self) -> Vec<(String, String)> {
         let all = self

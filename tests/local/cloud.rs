@@ -83,7 +83,12 @@ impl Cloud {
             .args(["--iam-delay-seconds", &options.iam_delay_seconds.to_string()])
             .args(["--organization", ORGANIZATION, "--watch-stdin", "--dir"])
             .arg(&folder)
-            .args(options.functions_endpoint.iter().flat_map(|url| ["--functions-endpoint", url]))
+            .args(
+                options
+                    .functions_endpoint
+                    .iter()
+                    .flat_map(|url| ["--functions-endpoint", url]),
+            )
             .args((!options.collects).then_some("--no-collection"))
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .stdin(Stdio::piped())

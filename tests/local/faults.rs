@@ -101,7 +101,10 @@ pub async fn run(options: &Options, report: &Report) -> Result<Matrix> {
     let doing = report.doing(&format!("Trying {} cases", chosen.len()));
     let mut longest_first: Vec<usize> = (0..chosen.len()).collect();
     longest_first.sort_by_key(|index| std::cmp::Reverse(chosen[*index].patience()));
-    let places: Vec<Arc<Semaphore>> = grounds.iter().map(|_| Arc::new(Semaphore::new(options.at_once))).collect();
+    let places: Vec<Arc<Semaphore>> = grounds
+        .iter()
+        .map(|_| Arc::new(Semaphore::new(options.at_once)))
+        .collect();
     let mut trials = JoinSet::new();
     for (turn, index) in longest_first.into_iter().enumerate() {
         let (case, number, onboarded) = (chosen[index].clone(), number(), Arc::clone(&onboarded));
@@ -121,7 +124,12 @@ pub async fn run(options: &Options, report: &Report) -> Result<Matrix> {
         }
         outcomes.insert(index, outcome);
         if outcomes.len().is_multiple_of(100) {
-            doing.say(&format!("  {} of {} cases after {:.0} s", outcomes.len(), chosen.len(), began.elapsed().as_secs_f64()));
+            doing.say(&format!(
+                "  {} of {} cases after {:.0} s",
+                outcomes.len(),
+                chosen.len(),
+                began.elapsed().as_secs_f64()
+            ));
         }
         doing.at(&format!("Trying {} cases: {} done", chosen.len(), outcomes.len()));
     }
@@ -142,7 +150,10 @@ fn choose(all: Vec<Case>, options: &Options) -> Vec<Case> {
     while chosen.len() < many && !left.is_empty() {
         let news = |case: &Case| aspects(case).iter().filter(|aspect| !seen.contains(*aspect)).count();
         // Of those that show as much new, the first.
-        let best = (0..left.len()).rev().max_by_key(|at| news(&left[*at].1)).unwrap_or_default();
+        let best = (0..left.len())
+            .rev()
+            .max_by_key(|at| news(&left[*at].1))
+            .unwrap_or_default();
         let one = left.remove(best);
         seen.extend(aspects(&one.1));
         chosen.push(one);

@@ -51,7 +51,8 @@ def _role(role: dict) -> dict:
     inline = role.get("InlinePolicies") or {}
     return {
         "trust": json.loads(trust) if isinstance(trust, str) else trust,
-        "tags": {tag["Key"]: tag["Value"] for tag in role.get("Tags") or []},
+        # CloudFormation's own tags name its stacks, which are no work of an onboarding.
+        "tags": {tag["Key"]: tag["Value"] for tag in role.get("Tags") or [] if not tag["Key"].startswith("aws:")},
         "policies": {name: json.loads(text) if isinstance(text, str) else text for name, text in inline.items()},
         "attached": sorted(str(policy) for policy in role.get("AttachedPolicies") or []),
         "boundary": role.get("PermissionsBoundary") or None,

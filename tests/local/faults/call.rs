@@ -30,6 +30,12 @@ impl Call {
         })
     }
 
+    /// Whether it changes something that the next try can see.
+    pub fn writes(&self) -> bool {
+        let verbs = ["Attach", "Create", "Delete", "Detach", "Put", "Tag", "Untag", "Update"];
+        verbs.iter().any(|verb| self.operation.starts_with(verb))
+    }
+
     /// The call as IAM would name it: `aps:CreateScraper`.
     pub fn action(&self) -> String {
         format!("{}:{}", self.service, self.operation)
@@ -62,7 +68,9 @@ fn scope(request: &Request) -> Option<impl Iterator<Item = &str>> {
 fn function(request: &Request) -> Option<String> {
     let agents = [request.header("user-agent"), request.header("x-amz-user-agent")];
     let mut words = agents.into_iter().flatten().flat_map(str::split_whitespace);
-    words.find_map(|word| word.strip_prefix("app/ampxa-")).map(str::to_owned)
+    words
+        .find_map(|word| word.strip_prefix("app/ampxa-"))
+        .map(str::to_owned)
 }
 
 /// The operations of AMP and EKS that the functions use (the services' API references).
@@ -127,9 +135,13 @@ mod tests {
     #[test]
     fn a_request_without_a_signature_or_a_step_is_no_call() {
         let unsigned = "POST / HTTP/1.1\r\nuser-agent: app/ampxa-x\r\n\r\n";
-        assert_eq!(Call::of(&Request::read(&mut unsigned.as_bytes()).unwrap().unwrap()), None);
-        let mut foreign = "POST / HTTP/1.1\r\nauthorization: Credential=A/B/C/sts/D\r\ncontent-length: 17\r\n\r\nAction=AssumeRole"
-            .as_bytes();
+        assert_eq!(
+            Call::of(&Request::read(&mut unsigned.as_bytes()).unwrap().unwrap()),
+            None
+        );
+        let mut foreign =
+            "POST / HTTP/1.1\r\nauthorization: Credential=A/B/C/sts/D\r\ncontent-length: 17\r\n\r\nAction=AssumeRole"
+                .as_bytes();
         assert_eq!(Call::of(&Request::read(&mut foreign).unwrap().unwrap()), None);
     }
 }

@@ -57,7 +57,10 @@ pub async fn open_moments(place: &Place, scraper: Option<&str>, others: &[String
         let admits = version["admits"].as_array().into_iter().flatten();
         for ((principal, id), _) in tries.iter().zip(admits).filter(|(_, admitted)| **admitted == true) {
             let by = &version["by"];
-            open.push(format!("version {} of the target role's trust policy ({by}) lets {principal} in with {id}", number + 1));
+            open.push(format!(
+                "version {} of the target role's trust policy ({by}) lets {principal} in with {id}",
+                number + 1
+            ));
         }
     }
     Ok(open)

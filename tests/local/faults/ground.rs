@@ -17,6 +17,8 @@ use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
+/// The cluster's name in every place.
+const CLUSTER: &str = "c";
 /// So many places are laid out, and so many results judged, at once: the cloud is one process.
 const BUSY_AT_ONCE: usize = 4;
 
@@ -41,8 +43,6 @@ pub struct Ended {
     /// Why it failed.
     pub cause: Option<String>,
     output: Option<String>,
-    /// The states it entered, in order.
-    pub states: Vec<String>,
 }
 
 impl Ended {
@@ -120,6 +120,8 @@ pub struct Place {
     pub target: Account,
     /// The cluster and the workspace.
     pub pair: Pair,
+    /// The cluster's own security group.
+    pub security_group: String,
 }
 
 impl Place {
@@ -140,19 +142,26 @@ impl Place {
                 .collect::<Result<Vec<_>>>()
         })
         .await??;
-        let mut cluster = Cluster::named("c");
+        let mut cluster = Cluster::named(CLUSTER);
         for (key, value) in tags {
             cluster = cluster.tag(key, value);
         }
         let pair = Pair {
             cluster: cluster.make(&source).await?.parse().map_err(anyhow::Error::msg)?,
-            workspace: demo::workspace(&target, "w").await?.parse().map_err(anyhow::Error::msg)?,
+            workspace: demo::workspace(&target, "w")
+                .await?
+                .parse()
+                .map_err(anyhow::Error::msg)?,
         };
+        let described = source.eks().describe_cluster().name(CLUSTER).send().await?;
+        let networks = described.cluster.and_then(|cluster| cluster.resources_vpc_config);
+        let security_group = networks.and_then(|networks| networks.cluster_security_group_id);
         Ok(Self {
             ground: Arc::clone(ground),
             source,
             target,
             pair,
+            security_group: security_group.context("The cluster has no security group")?,
         })
     }
 
@@ -180,14 +189,18 @@ impl Place {
         Ok(start.input(input.to_string()).send().await?.execution_arn)
     }
 
-    /// How an execution ended, once it has; nothing while it runs on.
+    /// How an execution ended, once it has.
     ///
     /// # Errors
     /// When the cloud does not answer.
-    pub async fn ended(&self, execution: &str) -> Result<Option<Ended>> {
-        let told = self.ground.look(format!("executions/{execution}")).await?;
-        let ended: Ended = serde_json::from_value(told)?;
-        Ok((ended.status != "RUNNING").then_some(ended))
+    pub async fn end(&self, execution: &str) -> Result<Ended> {
+        loop {
+            let told = self.ground.look(format!("executions/{execution}")).await?;
+            let ended: Ended = serde_json::from_value(told)?;
+            if ended.status != "RUNNING" {
+                return Ok(ended);
+            }
+        }
     }
 
     /// Runs a machine to its end.
@@ -196,11 +209,7 @@ impl Place {
     /// When the cloud does not answer.
     pub async fn run(&self, machine: Machine, name: &str) -> Result<Ended> {
         let execution = self.start(machine, name).await?;
-        loop {
-            if let Some(ended) = self.ended(&execution).await? {
-                return Ok(ended);
-            }
-        }
+        self.end(&execution).await
     }
 
     /// Everything in both accounts that the product could have made or changed.
@@ -271,7 +280,11 @@ fn stack(account: &Account, side: &str, template: &str) -> Result<()> {
         if status == "CREATE_COMPLETE" {
             return Ok(());
         }
-        ensure!(status == "CREATE_IN_PROGRESS", "The stack {name} of {} is {status}", account.id);
+        ensure!(
+            status == "CREATE_IN_PROGRESS",
+            "The stack {name} of {} is {status}",
+            account.id
+        );
         std::thread::sleep(Duration::from_millis(10));
     }
     anyhow::bail!("The stack {name} of {} was not made in time", account.id)

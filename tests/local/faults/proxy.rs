@@ -45,6 +45,13 @@ pub enum Fault {
     Killed,
 }
 
+impl Fault {
+    /// Whether AWS does what it was asked, though the caller does not hear so.
+    pub fn has_effect(self) -> bool {
+        matches!(self, Self::CutAfter | Self::Slow | Self::Killed)
+    }
+}
+
 /// A fault of one call of a run.
 #[derive(Debug, Clone)]
 pub struct Planned {
@@ -255,7 +262,7 @@ impl Shared {
         let url = format!("{}{path}", self.upstream.get().map_or("", String::as_str));
         let mut asked = ureq::http::Request::builder().method(method).uri(url);
         for (name, value) in request.headers() {
-            if !["host", "connection", "content-length", "expect"].contains(&name) {
+            if !["connection", "content-length", "expect"].contains(&name) {
                 asked = asked.header(name, value);
             }
         }
@@ -318,7 +325,9 @@ fn refuse(to: &mut TcpStream, envelope: &Envelope) -> io::Result<()> {
 }
 
 fn soon() -> String {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     let ends = DateTime::from_secs(now.as_secs() as i64 + SESSION_SECONDS);
     ends.fmt(Format::DateTime).unwrap_or_default()
 }

@@ -62,9 +62,15 @@ impl Matrix {
                 "seconds": (outcome.seconds * 100.0).round() / 100.0,
             })
         };
-        let mut document: serde_json::Map<String, Value> =
-            self.sums().into_iter().map(|(name, sum)| (name.to_owned(), json!(sum))).collect();
-        document.insert("minutes".to_owned(), json!((self.took.as_secs_f64() / 6.0).round() / 10.0));
+        let mut document: serde_json::Map<String, Value> = self
+            .sums()
+            .into_iter()
+            .map(|(name, sum)| (name.to_owned(), json!(sum)))
+            .collect();
+        document.insert(
+            "minutes".to_owned(),
+            json!((self.took.as_secs_f64() / 6.0).round() / 10.0),
+        );
         document.insert("matrix".to_owned(), self.outcomes().map(case).collect());
         document.into()
     }
@@ -77,7 +83,11 @@ impl Matrix {
             let (case, outcome) = &self.rows[at];
             let group = group(case);
             if group != heading {
-                println!("\n{:<41}{}", group, FAULTS.map(|(_, name)| format!("{name:<11}")).concat().trim_end());
+                println!(
+                    "\n{:<41}{}",
+                    group,
+                    FAULTS.map(|(_, name)| format!("{name:<11}")).concat().trim_end()
+                );
                 heading = group;
             }
             let Trouble::OfCall { .. } = case.trouble else {
@@ -85,7 +95,10 @@ impl Matrix {
                 at += 1;
                 continue;
             };
-            let same = self.rows[at..].iter().take_while(|(other, _)| point(other) == point(case)).count();
+            let same = self.rows[at..]
+                .iter()
+                .take_while(|(other, _)| point(other) == point(case))
+                .count();
             for times in [Times::Once, Times::Always] {
                 let mut cells = String::new();
                 let mut any = false;
@@ -94,10 +107,17 @@ impl Matrix {
                         matches!(&other.trouble, Trouble::OfCall { fault: f, times: t, .. } if *f == fault && *t == times)
                     });
                     any |= found.is_some();
-                    cells.push_str(&format!("{:<11}", found.map_or(String::new(), |(_, outcome)| cell(outcome))));
+                    cells.push_str(&format!(
+                        "{:<11}",
+                        found.map_or(String::new(), |(_, outcome)| cell(outcome))
+                    ));
                 }
                 if any {
-                    let label = format!("{} {}", point(case).rsplit('/').next().unwrap_or_default(), times_name(times));
+                    let label = format!(
+                        "{} {}",
+                        point(case).rsplit('/').next().unwrap_or_default(),
+                        times_name(times)
+                    );
                     println!("  {label:<39}{}", cells.trim_end());
                 }
             }
@@ -105,11 +125,17 @@ impl Matrix {
         }
         println!("\nA name: ended under it, and all was as before (of an undo: as before the run it undid).");
         println!("A name with *: the offboarding failed under it, and the next one took away what was left.");
-        let sums = self.sums().into_iter().map(|(name, sum)| format!("{sum} {}", words(name)));
+        let sums = self
+            .sums()
+            .into_iter()
+            .map(|(name, sum)| format!("{sum} {}", words(name)));
         let sums = sums.collect::<Vec<_>>().join(", ");
         println!("\n{sums}; {:.1} minutes", self.took.as_secs_f64() / 60.0);
         for outcome in self.failed() {
-            println!("\nFAILED {}\n  expected: {}\n  found: {}", outcome.name, outcome.expected, outcome.found);
+            println!(
+                "\nFAILED {}\n  expected: {}\n  found: {}",
+                outcome.name, outcome.expected, outcome.found
+            );
             for problem in &outcome.problems {
                 println!("  {}", problem.replace('\n', "\n  "));
             }
@@ -130,7 +156,12 @@ fn group(case: &Case) -> String {
 fn point(case: &Case) -> String {
     match &case.trouble {
         Trouble::OfCall { call, occurrence, .. } => {
-            format!("{}/{}/{} #{occurrence}", case.scenario.name(), call.function, call.action())
+            format!(
+                "{}/{}/{} #{occurrence}",
+                case.scenario.name(),
+                call.function,
+                call.action()
+            )
         }
         Trouble::UnseenRoles => case.to_string(),
     }
