@@ -1,5 +1,6 @@
 //! The ARNs this project handles, as types that cannot hold a wrong one.
 
+use crate::request::shown;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -55,10 +56,7 @@ struct Parts {
 impl Parts {
     /// Reads `arn:<partition>:<service>:<region>:<account>:<kind>/<id>`, or says what is wrong.
     fn read(text: &str, service: &str, kind: &str, expected: Expected) -> Result<Self, String> {
-        let wrong = |why: &str| {
-            let shown: String = text.chars().take(120).collect();
-            format!("{shown:?} is no {kind} ARN: {why}; expected {expected}")
-        };
+        let wrong = |why: &str| format!("{} is no {kind} ARN: {why}; expected {expected}", shown(text));
         let fields: Vec<&str> = text.splitn(6, ':').collect();
         let [arn, partition, its_service, region, account, resource] = fields[..] else {
             return Err(wrong("it has too few parts"));
@@ -137,8 +135,7 @@ macro_rules! arn {
                 let parts = Parts::read(text, $service, $kind, $expected)?;
                 let valid: fn(&str) -> bool = $valid_id;
                 if !valid(&parts.id) {
-                    let shown: String = parts.id.chars().take(120).collect();
-                    return Err(format!("{shown:?} is no {} id; expected {}", $kind, $expected));
+                    return Err(format!("{} is no {} id; expected {}", shown(&parts.id), $kind, $expected));
                 }
                 Ok(Self(parts))
             }

@@ -424,9 +424,14 @@ fn member(field: &str, key: &str) -> String {
     }
 }
 
-/// What was given, quoted, and cut when it is long.
+/// What was given, quoted, and cut when it is long: to 120 characters as they are shown, where one
+/// that cannot be printed takes up to ten.
 pub(crate) fn shown(text: &str) -> String {
-    let mut cut: String = text.chars().take(80).collect();
+    let fits = text.chars().scan(0, |length, c| {
+        *length += c.escape_debug().len();
+        (*length <= 120).then_some(c)
+    });
+    let mut cut: String = fits.collect();
     if cut.len() < text.len() {
         cut.push('…');
     }

@@ -318,7 +318,7 @@ fn trusts(found: &types::Role, trust: &Value) -> bool {
 }
 
 /// A policy document as IAM gives it back, percent-encoded (RFC 3986). What is none means nothing.
-fn document(encoded: &str) -> Value {
+pub fn document(encoded: &str) -> Value {
     let text = percent_decode_str(encoded).decode_utf8_lossy();
     serde_json::from_str(&text).unwrap_or_default()
 }

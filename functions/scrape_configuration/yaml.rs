@@ -4,6 +4,7 @@
 //! a number or the text `1.10`, as the place asks. So the tree never guesses: of a plain scalar
 //! that some reader might take for something else than a string, it keeps the text.
 
+use crate::request::shown;
 use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 use std::{
     borrow::Cow,
@@ -124,7 +125,9 @@ pub(super) fn read(text: &str) -> Result<Node, String> {
             true => anchor_name(chars.get(span.start.index()..).unwrap_or_default()),
             false => Ok(()),
         };
-        name.and_then(|()| reader.take(event))
+        let is_cut = span.end.index() >= chars.len() && !text.ends_with(['\n', '\r']);
+        name.and_then(|()| if is_cut { last(&event) } else { Ok(()) })
+            .and_then(|()| reader.take(event))
             .map_err(|why| at(span.start.line(), span.start.col(), &why))?;
     }
     reader.root.ok_or_else(|| "it is empty".to_owned())
@@ -142,6 +145,17 @@ fn anchor_name(node: &[char]) -> Result<(), String> {
         Some(c) if !c.is_whitespace() && !",[]{}".contains(*c) => {
             Err("an anchor's name may have letters, digits, \"_\" and \"-\" only".to_owned())
         }
+        _ => Ok(()),
+    }
+}
+
+/// Checks a node that ends with the text, in the middle of its line: there, readers differ on
+/// whether a block of text ends with a line break.
+fn last(event: &Event<'_>) -> Result<(), String> {
+    match event {
+        Event::Scalar(text, ScalarStyle::Literal | ScalarStyle::Folded, ..) if text.ends_with('\n') => Err(
+            "the last line of this text has no line break, and readers differ on what that means; add one".to_owned(),
+        ),
         _ => Ok(()),
     }
 }
@@ -320,7 +334,7 @@ impl Mapping {
             return Err(format!("a key has more than {LONGEST_KEY} bytes"));
         }
         match self.index.get(&key.text) {
-            Some((_, false)) => Err(format!("the key {:?} stands here twice", key.text)),
+            Some((_, false)) => Err(format!("the key {} stands here twice", shown(&key.text))),
             _ => Ok(Key::Plain(key)),
         }
     }
@@ -356,8 +370,8 @@ impl Mapping {
                     // lets the later one win.
                     Some((_, false)) => {
                         let why = format!(
-                            "{:?} stands before a \"<<\" that sets it too, and readers differ on which wins; put \"<<\" first",
-                            key.text
+                            "{} stands before a \"<<\" that sets it too, and readers differ on which wins; put \"<<\" first",
+                            shown(&key.text)
                         );
                         return Err(why);
                     }
@@ -381,8 +395,7 @@ fn scalar(text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>) -> Result<S
     };
     // In brackets, readers of YAML 1.1 take these for the signs of a key and of a value.
     if style == ScalarStyle::Plain && text.starts_with(['?', ':']) {
-        let shown: String = text.chars().take(80).collect();
-        return Err(format!("readers differ on {shown:?}; write it in quotes"));
+        return Err(format!("readers differ on {}; write it in quotes", shown(&text)));
     }
     Ok(Scalar {
         bare: !is_string && is_guessed(&text),
@@ -398,8 +411,7 @@ fn collection_tag(tag: Option<&Tag>, own: &str) -> Result<(), String> {
 }
 
 fn foreign_tag(tag: &Tag) -> String {
-    let shown: String = tag.to_string().chars().take(80).collect();
-    format!("the tag {shown:?} is not supported; leave it out")
+    format!("the tag {} is not supported; leave it out", shown(&tag.to_string()))
 }
 
 /// Writes a tree as block-style YAML.

@@ -1,0 +1,22 @@
+//! Hostile input for everything that is parsed from outside: a target each, which panics where a
+//! promise is broken.
+//!
+//! `tests/fuzz/run <target> <seconds>` fuzzes a target, guided by coverage; it needs a C++ compiler.
+//! It keeps what reaches new code in `target/fuzz/corpus/<target>`, and what breaks a promise in
+//! `target/fuzz/artifacts/<target>`. `tests/fuzz/run <target> minimize` chooses the least corpus
+//! that reaches all that is reached, and puts it into `tests/fuzz/corpus/<target>`, where `cargo
+//! test` replays it. An input that broke a promise goes there too, under a name that says which.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod arn;
+pub mod policy;
+pub mod request;
+pub mod scrape_configuration;
+
+/// What a message is: one line without anything that a terminal or a log would act on, and not long.
+fn short(message: &str) {
+    assert!(message.chars().count() < 600, "{} characters: {message}", message.len());
+    assert!(!message.chars().any(char::is_control), "{message:?}");
+}
