@@ -4,8 +4,9 @@ use ampxa::{
     Error,
     scrape_configuration::{complete, complete_default, decode, labels, same_meaning},
 };
+use serde::de::IgnoredAny;
 use serde_yaml_ng::{Mapping, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 const FIELD: &str = "scrapeConfiguration";
 
@@ -61,17 +62,28 @@ fn means_the_same(yaml: &str, completed: &str, labels: &BTreeMap<String, String>
         same_meaning(completed, yaml),
         "{completed}"
     );
-    let read: Value = serde_yaml_ng::from_str(completed).unwrap_or_else(|why| panic!("{why}: {completed}"));
-    // Where the other reader cannot read what was given, it has nothing to say.
+    // It is YAML to the other reader, whatever that can make of its numbers.
+    serde_yaml_ng::from_str::<IgnoredAny>(completed).unwrap_or_else(|why| panic!("{why}: {completed}"));
     if let Some(expected) = with_labels(yaml, labels) {
+        let read: Value = serde_yaml_ng::from_str(completed).unwrap_or_else(|why| panic!("{why}: {completed}"));
         assert_eq!(read, expected, "{completed}");
-        let same = serde_yaml_ng::from_str::<Value>(yaml).is_ok_and(|given| given == read);
-        assert!(!same || same_meaning(yaml, completed), "{completed}");
     }
 }
 
-/// The configuration as another library reads it, with the labels put in there.
+/// The configuration as another library reads it, with the labels put in there; nothing where it
+/// cannot read it.
+///
+/// That library mistakes one anchor for another where a name is given twice, and takes `<<` in quotes
+/// for a merge key.
 fn with_labels(yaml: &str, labels: &BTreeMap<String, String>) -> Option<Value> {
+    let mut names = HashSet::new();
+    let ends = |c: char| !c.is_ascii_alphanumeric() && !"-_".contains(c);
+    if yaml.split('&').skip(1).any(|rest| !names.insert(rest.split(ends).next())) {
+        return None;
+    }
+    if ["\"<<", "'<<"].iter().any(|quoted| yaml.contains(quoted)) {
+        return None;
+    }
     let mut tree: Value = serde_yaml_ng::from_str(yaml).ok()?;
     tree.apply_merge().ok()?;
     let global = under(tree.as_mapping_mut()?, "global")?;
