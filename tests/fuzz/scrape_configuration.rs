@@ -78,7 +78,11 @@ fn means_the_same(yaml: &str, completed: &str, labels: &BTreeMap<String, String>
 fn with_labels(yaml: &str, labels: &BTreeMap<String, String>) -> Option<Value> {
     let mut names = HashSet::new();
     let ends = |c: char| !c.is_ascii_alphanumeric() && !"-_".contains(c);
-    if yaml.split('&').skip(1).any(|rest| !names.insert(rest.split(ends).next())) {
+    if yaml
+        .split('&')
+        .skip(1)
+        .any(|rest| !names.insert(rest.split(ends).next()))
+    {
         return None;
     }
     if ["\"<<", "'<<"].iter().any(|quoted| yaml.contains(quoted)) {

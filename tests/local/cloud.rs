@@ -5,7 +5,7 @@ use crate::{
     account::Account,
     project::{Project, Python},
 };
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::{
     fs::{self, File},
@@ -135,11 +135,11 @@ impl Cloud {
     /// # Errors
     /// When it does not answer.
     pub fn look(&self, path: &str) -> Result<Value> {
-        let text = ureq::get(format!("{}/_cloud/{path}", self.url))
-            .call()?
-            .body_mut()
-            .read_to_string()?;
-        Ok(serde_json::from_str(&text)?)
+        let url = format!("{}/_cloud/{path}", self.url);
+        told(
+            &url,
+            ureq::get(&url).config().http_status_as_error(false).build().call()?,
+        )
     }
 
     /// Tells the cloud's control surface something.
@@ -148,12 +148,9 @@ impl Cloud {
     /// When it does not answer.
     pub fn tell(&self, path: &str, body: &Value) -> Result<Value> {
         let url = format!("{}/_cloud/{path}", self.url);
-        let text = ureq::post(url)
-            .header("content-type", "application/json")
-            .send(body.to_string())?
-            .body_mut()
-            .read_to_string()?;
-        Ok(serde_json::from_str(&text)?)
+        let asked = ureq::post(&url).header("content-type", "application/json");
+        let asked = asked.config().http_status_as_error(false).build();
+        told(&url, asked.send(body.to_string())?)
     }
 
     /// A duration by the cloud's clock, in real time.
@@ -165,6 +162,17 @@ impl Cloud {
     pub fn folder(&self) -> &std::path::Path {
         &self.folder
     }
+}
+
+/// What the control surface answered, or its words on why it did not.
+fn told(url: &str, mut answer: ureq::http::Response<ureq::Body>) -> Result<Value> {
+    let text = answer.body_mut().read_to_string()?;
+    ensure!(
+        answer.status().is_success(),
+        "{url} answered {}: {text}",
+        answer.status()
+    );
+    Ok(serde_json::from_str(&text)?)
 }
 
 impl Drop for Cloud {

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+import traceback
 from contextlib import nullcontext
 from urllib.parse import parse_qs, unquote
 
@@ -49,6 +50,9 @@ class Surface:
             status, answer = 200, await self._answer(scope, body)
         except BadRequest as error:
             status, answer = 400, {"error": str(error)}
+        except Exception:
+            # A fault of this cloud's own: told in full to whoever asked.
+            status, answer = 500, {"error": traceback.format_exc()}
         payload = json.dumps(answer).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(payload)).encode())]
         await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -43,6 +43,22 @@ pub struct Outcome {
     pub seconds: f64,
 }
 
+impl Outcome {
+    /// Of a case that could not be tried: the cloud or this program is at fault.
+    pub fn untried(case: &Case, why: &anyhow::Error) -> Self {
+        Self {
+            name: case.to_string(),
+            expected: case.expected()[0],
+            found: "not tried".to_owned(),
+            problems: vec![format!("it could not be tried: {why:#}")],
+            orphans: 0,
+            open: 0,
+            fired: 0,
+            seconds: 0.0,
+        }
+    }
+}
+
 /// A run in which nothing went wrong.
 #[derive(Debug, Clone)]
 pub struct Normal {
