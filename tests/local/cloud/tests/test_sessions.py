@@ -23,5 +23,4 @@ def test_sessions_that_ended_go_and_others_may_come_meanwhile(monkeypatch):
     monkeypatch.setattr(sts, "_sessions", {"old": Growing(Expiration=time.time() - 1), "young": Growing()})
     sessions._evict()
     assert "old" not in sts._sessions
-    assert "young" in sts._sessions
-    assert len(sts._sessions) == 3
+    assert {"young", "added-2"} <= sts._sessions.keys()
