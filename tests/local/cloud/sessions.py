@@ -15,7 +15,7 @@ def install(cloud: Settings) -> None:
 
 def _evict() -> None:
     now = time.time()
-    for key, session in list(sts._sessions.items()):
+    for key, session in sts._sessions.copy().items():
         ends = session.get("Expiration")
         if isinstance(ends, (int, float)) and now > ends:
             sts._sessions.pop(key, None)
