@@ -64,8 +64,8 @@ pub const INVOKE: &str = "Invoke";
 pub struct Fault {
     /// Which execution, in the order of their start.
     pub execution: usize,
-    /// Only in this function.
-    pub function: Option<String>,
+    /// Only in this state of the machine.
+    pub state: Option<String>,
     /// Only at this action, [`INVOKE`] for the invocation itself.
     pub action: Option<String>,
     /// How many calls pass before it.
@@ -82,7 +82,7 @@ impl Fault {
     pub fn at(execution: usize, nth: usize, kind: Kind) -> Self {
         Self {
             execution,
-            function: None,
+            state: None,
             action: None,
             after: nth,
             times: 1,
@@ -91,10 +91,20 @@ impl Fault {
         }
     }
 
+    /// At the calls of an action in a state, from the n-th on.
+    pub fn of(execution: usize, state: &str, action: &str, nth: usize, times: usize, kind: Kind) -> Self {
+        Self {
+            state: Some(state.to_owned()),
+            action: Some(action.to_owned()),
+            times,
+            ..Self::at(execution, nth, kind)
+        }
+    }
+
     /// Whether it strikes this call.
-    pub fn strikes(&mut self, execution: usize, function: &str, action: &str) -> bool {
+    pub fn strikes(&mut self, execution: usize, state: &str, action: &str) -> bool {
         let meant = self.execution == execution
-            && self.function.as_deref().is_none_or(|name| name == function)
+            && self.state.as_deref().is_none_or(|name| name == state)
             && self.action.as_deref().is_none_or(|name| name == action);
         if !meant {
             return false;

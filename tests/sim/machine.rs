@@ -124,7 +124,7 @@ impl Run {
         match text(&state["Type"]) {
             "Task" => {
                 known(&["Resource", "Arguments", "TimeoutSeconds", "Retry", "Catch"]);
-                match self.task(state, &states, variables).await {
+                match self.task(name, state, &states, variables).await {
                     Ok(result) => leave(state, state, with(states, "result", result.clone()), result, variables),
                     Err(failure) => catch(state, states, failure, variables),
                 }
@@ -186,12 +186,12 @@ impl Run {
     }
 
     /// Invokes a function, again and again as the retriers say.
-    async fn task(&self, state: &Value, states: &Value, variables: &Variables) -> Result<Value, Failure> {
+    async fn task(&self, name: &str, state: &Value, states: &Value, variables: &Variables) -> Result<Value, Failure> {
         assert_eq!(state["Resource"], "arn:aws:states:::lambda:invoke");
         let retriers = state.get("Retry").map_or(&[][..], list);
         let mut attempts = vec![0; retriers.len()];
         loop {
-            let failure = match self.attempt(state, states, variables).await {
+            let failure = match self.attempt(name, state, states, variables).await {
                 Ok(result) => return Ok(result),
                 Err(failure) => failure,
             };
@@ -229,14 +229,20 @@ impl Run {
         }
     }
 
-    async fn attempt(&self, state: &Value, states: &Value, variables: &Variables) -> Result<Value, Failure> {
+    async fn attempt(
+        &self,
+        name: &str,
+        state: &Value,
+        states: &Value,
+        variables: &Variables,
+    ) -> Result<Value, Failure> {
         let arguments = fill(&state["Arguments"], &scope(variables, states)).map_err(Failure::query)?;
         only("Arguments", &arguments, &["FunctionName", "Payload"]);
         let function = text(&arguments["FunctionName"])
             .strip_prefix("${")
             .and_then(|name| name.strip_suffix('}'))
             .expect("a placeholder");
-        let invocation = World::invoke(&self.world, &self.execution, function, arguments["Payload"].clone());
+        let invocation = World::invoke(&self.world, &self.execution, name, function, arguments["Payload"].clone());
         let limit = Duration::from_secs(state["TimeoutSeconds"].as_u64().expect("TimeoutSeconds"));
         let payload = timeout(limit, invocation).await.unwrap_or_else(|_| {
             Err(Failure {

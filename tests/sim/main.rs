@@ -6,8 +6,11 @@
 mod aws;
 mod expressions;
 mod faults;
+mod healthy;
 mod invariants;
 mod machine;
+mod races;
+mod seeds;
 mod steps;
 mod world;
 

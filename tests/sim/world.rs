@@ -56,6 +56,8 @@ pub struct Setup {
     pub twice: bool,
     /// Whether cluster and workspace are in one account.
     pub one_account: bool,
+    /// How long AMP takes to delete a scraper.
+    pub deleting: Duration,
 }
 
 impl Setup {
@@ -71,6 +73,7 @@ impl Setup {
             states_lag_ms: 0,
             twice: false,
             one_account: false,
+            deleting: Duration::from_secs(50),
         }
     }
 
@@ -110,8 +113,8 @@ impl Execution {
 #[derive(Debug)]
 pub struct Invocation {
     pub execution: Arc<Execution>,
-    pub step: &'static str,
-    pub function: String,
+    /// The state that invokes it.
+    pub state: String,
     killed: Notify,
 }
 
@@ -125,7 +128,7 @@ struct Sandbox {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Made {
     pub execution: usize,
-    pub function: String,
+    pub state: String,
     pub action: String,
 }
 
@@ -354,12 +357,14 @@ impl World {
     pub fn invoke(
         self: &Arc<Self>,
         execution: &Arc<Execution>,
+        state: &str,
         function: &str,
         payload: Value,
     ) -> impl Future<Output = Result<Value, Failure>> + use<> {
-        let (world, execution, function) = (Arc::clone(self), Arc::clone(execution), function.to_owned());
+        let (world, execution) = (Arc::clone(self), Arc::clone(execution));
+        let (state, step) = (state.to_owned(), steps::step(function));
         async move {
-            let fault = world.meet(&execution, &function, INVOKE);
+            let fault = world.meet(&execution, &state, INVOKE);
             match fault {
                 Some(Kind::Throttled) => return Err(Failure::new("Lambda.TooManyRequestsException", "Rate exceeded")),
                 Some(Kind::Broken) => return Err(Failure::new("Lambda.ServiceException", "Service exception")),
@@ -372,7 +377,7 @@ impl World {
             let (tell, told) = oneshot::channel();
             let serving = Arc::clone(&world);
             let task = spawn_local(async move {
-                let outcome = serving.serve(&execution, function, payload).await;
+                let outcome = serving.serve(&execution, state, step, payload).await;
                 // Nobody may be left to listen.
                 let _ = tell.send(outcome);
             });
@@ -390,15 +395,14 @@ impl World {
     async fn serve(
         self: &Arc<Self>,
         execution: &Arc<Execution>,
-        function: String,
+        state: String,
+        step: &'static str,
         payload: Value,
     ) -> Result<Value, Failure> {
-        let step = steps::step(&function);
         sleep(self.latency()).await;
         let invocation = Arc::new(Invocation {
             execution: Arc::clone(execution),
-            step,
-            function,
+            state,
             killed: Notify::new(),
         });
         let warm = self.state().sandboxes.get_mut(step).and_then(Vec::pop);
@@ -466,16 +470,16 @@ impl World {
         Duration::from_millis(self.state().random.u64(1..=self.setup.latency_ms))
     }
 
-    fn meet(&self, execution: &Execution, function: &str, action: &str) -> Option<Kind> {
+    fn meet(&self, execution: &Execution, at: &str, action: &str) -> Option<Kind> {
         let mut state = self.state();
         state.calls.push(Made {
             execution: execution.index,
-            function: function.to_owned(),
+            state: at.to_owned(),
             action: action.to_owned(),
         });
         let mut struck = None;
         for fault in &mut state.faults {
-            if fault.strikes(execution.index, function, action) {
+            if fault.strikes(execution.index, at, action) {
                 struck = Some(fault.kind);
             }
         }
@@ -488,7 +492,7 @@ impl World {
 
     /// A call on its way there and back; `None` when the connection is lost.
     pub async fn converse(self: &Arc<Self>, invocation: &Arc<Invocation>, call: Call) -> Option<Answer> {
-        let fault = self.meet(&invocation.execution, &invocation.function, &call.action);
+        let fault = self.meet(&invocation.execution, &invocation.state, &call.action);
         sleep(self.latency()).await;
         if let Some(refusal) = fault.and_then(|kind| kind.refusal(&call)) {
             return Some(refusal);
@@ -532,7 +536,7 @@ impl World {
         if answered.is_ok() && call.writes() {
             state.writes.push(Made {
                 execution: execution.index,
-                function: invocation.function.clone(),
+                state: invocation.state.clone(),
                 action: call.action.clone(),
             });
             let found = invariants::after_a_write(self, &state.cloud, invocation, call, now);

@@ -9,7 +9,6 @@ use std::{
 };
 
 const UPDATING: Duration = Duration::from_secs(120);
-const DELETING: Duration = Duration::from_secs(480);
 /// Service quotas of AMP: scrapers in a Region and account.
 const QUOTA: usize = 10;
 /// AMP's default, as its API gives it.
@@ -25,7 +24,7 @@ pub struct Creation {
 #[derive(Debug, Default)]
 pub struct Amp {
     pub scrapers: Vec<Scraper>,
-    /// What becomes of the next scrapers; after them, all become ACTIVE in three minutes.
+    /// What becomes of the next scrapers; after them, all become ACTIVE in 100 seconds.
     pub creations: VecDeque<Creation>,
     /// How many updates fail before one does not.
     pub failing_updates: usize,
@@ -157,7 +156,7 @@ impl Amp {
                 Ok("{}".to_owned())
             }
             "UpdateScraper" => self.update(call, account, now),
-            "DeleteScraper" => self.delete(call, account, now),
+            "DeleteScraper" => self.delete(call, account, setup, now),
             other => panic!("AMP is asked for {other}"),
         }
     }
@@ -206,7 +205,7 @@ impl Amp {
         }
         let id = format!("s-{}", self.scrapers.len() + 1);
         let creation = self.creations.pop_front().unwrap_or(Creation {
-            takes: Duration::from_secs(180),
+            takes: Duration::from_secs(100),
             fails: false,
         });
         let tags = body["tags"].as_object().expect("tags").iter();
@@ -271,14 +270,14 @@ impl Amp {
         Ok(answer.to_string())
     }
 
-    fn delete(&mut self, call: &Call, account: &str, now: Duration) -> Answered {
+    fn delete(&mut self, call: &Call, account: &str, setup: &Setup, now: Duration) -> Answered {
         let fails = self.failing_deletions > 0;
         let scraper = self.find(&call.id, account, now)?;
         if matches!(scraper.state(now), Some("CREATING" | "UPDATING" | "DELETING")) {
             return Err(conflict("The scraper is in transition."));
         }
         let then = if fails { "DELETION_FAILED" } else { GONE };
-        scraper.states.extend([(now, "DELETING"), (now + DELETING, then)]);
+        scraper.states.extend([(now, "DELETING"), (now + setup.deleting, then)]);
         let answer = json!({ "scraperId": scraper.id, "status": { "statusCode": "DELETING" } });
         self.failing_deletions = self.failing_deletions.saturating_sub(1);
         Ok(answer.to_string())
