@@ -28,7 +28,11 @@ pub fn connect(world: &World, pair: &Pair) -> String {
     let mut state = world.state();
     let cloud = &mut state.cloud;
     let id = add_scraper(cloud, pair, "ACTIVE");
-    let arn = pair.cluster.to_string().replace(":eks:", ":aps:").replace("cluster/demo", "scraper/");
+    let arn = pair
+        .cluster
+        .to_string()
+        .replace(":eks:", ":aps:")
+        .replace("cluster/demo", "scraper/");
     let gate = format!("{arn}{id}").parse().expect("a scraper's ARN");
     add_source_role(cloud, pair, &policy::source_trust(pair, Gate::Open(&gate)));
     add_target_role(cloud, pair, &policy::target_trust(pair, Gate::Open(&gate)));
@@ -63,14 +67,26 @@ pub fn add_scraper(cloud: &mut Cloud, pair: &Pair, state: &'static str) -> Strin
 
 pub fn add_source_role(cloud: &mut Cloud, pair: &Pair, trust: &Value) {
     let boundary = pair.source_arn("policy", "ampxa-source-boundary");
-    let role = role(pair, pair.source_role_arn(), boundary, policy::source_permissions(pair), &[]);
+    let role = role(
+        pair,
+        pair.source_role_arn(),
+        boundary,
+        policy::source_permissions(pair),
+        &[],
+    );
     add_role(cloud, pair.cluster.account(), &pair.source_role_name(), role, trust);
 }
 
 pub fn add_target_role(cloud: &mut Cloud, pair: &Pair, trust: &Value) {
     let boundary = pair.target_arn("policy", "ampxa-target-boundary");
     let managed = "arn:aws:iam::aws:policy/AmazonPrometheusRemoteWriteAccess";
-    let role = role(pair, pair.target_role_arn(), boundary, policy::target_permissions(pair), &[managed]);
+    let role = role(
+        pair,
+        pair.target_role_arn(),
+        boundary,
+        policy::target_permissions(pair),
+        &[managed],
+    );
     add_role(cloud, pair.workspace.account(), &pair.target_role_name(), role, trust);
 }
 

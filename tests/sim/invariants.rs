@@ -56,13 +56,25 @@ impl Snapshot {
     pub fn of_pair(&self, pair: &Pair) -> Self {
         let names = [pair.source_role_arn(), pair.target_role_arn()];
         let belongs = |arn: &String, thing: &Value| names.contains(arn) || is_scraper_of(arn, thing, pair);
-        Self(self.0.iter().filter(|(arn, thing)| belongs(arn, thing)).map(clone).collect())
+        Self(
+            self.0
+                .iter()
+                .filter(|(arn, thing)| belongs(arn, thing))
+                .map(clone)
+                .collect(),
+        )
     }
 
     /// What belongs to none of some pairs.
     pub fn of_others(&self, pairs: &[Pair]) -> Self {
         let ours: BTreeSet<String> = pairs.iter().flat_map(|pair| self.of_pair(pair).0.into_keys()).collect();
-        Self(self.0.iter().filter(|(arn, _)| !ours.contains(*arn)).map(clone).collect())
+        Self(
+            self.0
+                .iter()
+                .filter(|(arn, _)| !ours.contains(*arn))
+                .map(clone)
+                .collect(),
+        )
     }
 }
 
@@ -97,13 +109,7 @@ fn pairs(world: &World, execution: &Execution) -> Vec<Pair> {
 
 /// What must hold after a write: it was this execution's turn, it touched its pair alone, and no
 /// trust policy admits anybody but the pair's own scraper.
-pub fn after_a_write(
-    world: &World,
-    cloud: &Cloud,
-    invocation: &Invocation,
-    call: &Call,
-    now: Duration,
-) -> Vec<String> {
+pub fn after_a_write(world: &World, cloud: &Cloud, invocation: &Invocation, call: &Call, now: Duration) -> Vec<String> {
     let mut found = Vec::new();
     let execution = &invocation.execution;
     let pairs = pairs(world, execution);
@@ -161,7 +167,8 @@ fn wrong_trust(cloud: &Cloud, pair: &Pair, name: &str, role: &Role, early: bool,
     let cluster = pair.cluster.to_string();
     let own = cloud.amp.there(now).find(|(scraper, _)| {
         let gate = scraper.arn.parse().expect("a scraper's ARN");
-        policy::same_meaning(&trust, &wanted(pair, name, Gate::Open(&gate))) && scraper.cluster() == cluster
+        policy::same_meaning(&trust, &wanted(pair, name, Gate::Open(&gate)))
+            && scraper.cluster() == cluster
             && scraper.workspace == pair.workspace.to_string()
             && scraper.tags.get(CLUSTER_TAG) == Some(&cluster)
     });
@@ -197,7 +204,11 @@ pub fn connected(snapshot: &Snapshot, pair: &Pair, request: &Value) -> Result<St
     expect("the scraper's state", thing["state"] == "ACTIVE", &thing["state"]);
     expect("the scraper's tags", has_tags(thing, &tags), &thing["tags"]);
     let eks = &thing["source"]["eksConfiguration"];
-    expect("the scraper's cluster", eks["clusterArn"] == json!(pair.cluster.to_string()), eks);
+    expect(
+        "the scraper's cluster",
+        eks["clusterArn"] == json!(pair.cluster.to_string()),
+        eks,
+    );
     expect(
         "the scraper's workspace",
         thing["workspace"] == json!(pair.workspace.to_string()),
@@ -206,7 +217,11 @@ pub fn connected(snapshot: &Snapshot, pair: &Pair, request: &Value) -> Result<St
     let roles = json!({ "sourceRoleArn": pair.source_role_arn(), "targetRoleArn": pair.target_role_arn() });
     expect("the scraper's roles", thing["roles"] == roles, &thing["roles"]);
     let alias = &request["alias"];
-    expect("the scraper's alias", alias.is_null() || thing["alias"] == *alias, &thing["alias"]);
+    expect(
+        "the scraper's alias",
+        alias.is_null() || thing["alias"] == *alias,
+        &thing["alias"],
+    );
     let born = thing["madeAt"].as_f64().expect("a time");
     expect("the scraper's birth", born >= CLUSTER_MADE, &thing["madeAt"]);
     expect(
@@ -234,9 +249,21 @@ pub fn connected(snapshot: &Snapshot, pair: &Pair, request: &Value) -> Result<St
             return Err(format!("there is no role {arn}"));
         };
         let of = |what: &str| format!("{what} of {arn}");
-        expect(&of("the trust"), policy::same_meaning(&role["trust"], &trust), &role["trust"]);
-        expect(&of("the boundary"), role["boundary"] == json!(boundary), &role["boundary"]);
-        expect(&of("the managed policies"), role["attached"] == attached, &role["attached"]);
+        expect(
+            &of("the trust"),
+            policy::same_meaning(&role["trust"], &trust),
+            &role["trust"],
+        );
+        expect(
+            &of("the boundary"),
+            role["boundary"] == json!(boundary),
+            &role["boundary"],
+        );
+        expect(
+            &of("the managed policies"),
+            role["attached"] == attached,
+            &role["attached"],
+        );
         let inline = &role["inline"];
         let right = inline.as_object().is_some_and(|all| all.len() == 1)
             && policy::same_meaning(&inline["ampxa"], &permissions);
@@ -274,7 +301,10 @@ pub fn at_the_end(world: &World, execution: &Execution, end: &End) -> Vec<String
     let wrote = state.writes.iter().any(|made| made.execution == execution.index);
     let Some(before) = before else {
         // Without a turn nothing may have been touched.
-        let mut found: Vec<String> = wrote.then(|| "it wrote without a turn".to_owned()).into_iter().collect();
+        let mut found: Vec<String> = wrote
+            .then(|| "it wrote without a turn".to_owned())
+            .into_iter()
+            .collect();
         if let End::Failed(failure) = end {
             found.extend(wrong_words(failure));
         } else if *end != End::Aborted {
@@ -285,7 +315,10 @@ pub fn at_the_end(world: &World, execution: &Execution, end: &End) -> Vec<String
     let mut found = Vec::new();
     let others = (before.of_others(&pairs), after.of_others(&pairs));
     if others.0 != others.1 {
-        found.push(format!("what is others' has changed: {}", difference(&others.0, &others.1)));
+        found.push(format!(
+            "what is others' has changed: {}",
+            difference(&others.0, &others.1)
+        ));
     }
     match (execution.machine.as_str(), end) {
         (_, End::Aborted) => {}
@@ -350,7 +383,11 @@ fn not_onboarded(
         ("target role", pair.target_role_arn()),
         ("scraper", scraper),
     ] {
-        let field = if id(before, &arn) == id(after, &arn) { "found" } else { "made" };
+        let field = if id(before, &arn) == id(after, &arn) {
+            "found"
+        } else {
+            "made"
+        };
         let told = output[field].as_array().is_some_and(|list| list.contains(&json!(what)));
         if !told {
             found.push(format!("the {what} was {field}: {output}"));
@@ -358,7 +395,10 @@ fn not_onboarded(
     }
     for arn in before.0.keys().filter(|arn| !after.0.contains_key(*arn)) {
         let told = output["replaced"].as_array().expect("a list").iter();
-        if !told.into_iter().any(|told| told.as_str().is_some_and(|told| told.contains(arn.as_str()))) {
+        if !told
+            .into_iter()
+            .any(|told| told.as_str().is_some_and(|told| told.contains(arn.as_str())))
+        {
             found.push(format!("it does not say that it replaced {arn}: {output}"));
         }
     }

@@ -213,7 +213,8 @@ impl Run {
                     "JitterStrategy",
                 ],
             );
-            let number = |field: &str, default: f64| retriers[i].get(field).map_or(default, |n| n.as_f64().expect(field));
+            let number =
+                |field: &str, default: f64| retriers[i].get(field).map_or(default, |n| n.as_f64().expect(field));
             if f64::from(attempts[i]) >= number("MaxAttempts", 3.0) {
                 return Err(failure);
             }
@@ -242,7 +243,13 @@ impl Run {
             .strip_prefix("${")
             .and_then(|name| name.strip_suffix('}'))
             .expect("a placeholder");
-        let invocation = World::invoke(&self.world, &self.execution, name, function, arguments["Payload"].clone());
+        let invocation = World::invoke(
+            &self.world,
+            &self.execution,
+            name,
+            function,
+            arguments["Payload"].clone(),
+        );
         let limit = Duration::from_secs(state["TimeoutSeconds"].as_u64().expect("TimeoutSeconds"));
         let payload = timeout(limit, invocation).await.unwrap_or_else(|_| {
             Err(Failure {
@@ -275,7 +282,9 @@ impl Run {
             Ok((item, input))
         });
         let inputs: Vec<(Value, Value)> = inputs.collect::<Result<_, Failure>>()?;
-        let at_once = state.get("MaxConcurrency").map_or(40, |n| n.as_u64().expect("a number")) as usize;
+        let at_once = state
+            .get("MaxConcurrency")
+            .map_or(40, |n| n.as_u64().expect("a number")) as usize;
         let room = Rc::new(tokio::sync::Semaphore::new(at_once));
         let mut paths: Vec<Option<Boxed<'_, Result<Value, Failure>>>> = Vec::new();
         for (item, input) in inputs {
@@ -340,9 +349,19 @@ fn catch(state: &Value, states: Value, failure: Failure, variables: &mut Variabl
     let Some(catcher) = catchers.iter().find(|catcher| matches(catcher, &failure.error)) else {
         return Err(failure);
     };
-    only("a catcher", catcher, &["ErrorEquals", "Assign", "Output", "Next", "Comment"]);
+    only(
+        "a catcher",
+        catcher,
+        &["ErrorEquals", "Assign", "Output", "Next", "Comment"],
+    );
     let output = failure.output();
-    leave(catcher, catcher, with(states, "errorOutput", output.clone()), output, variables)
+    leave(
+        catcher,
+        catcher,
+        with(states, "errorOutput", output.clone()),
+        output,
+        variables,
+    )
 }
 
 /// Whether a retrier or catcher is for an error (Step Functions guide, "Handling errors").
@@ -366,9 +385,14 @@ fn with(mut states: Value, name: &str, value: Value) -> Value {
 }
 
 fn only(what: &str, value: &Value, known: &[&str]) {
-    let fields: &Map<String, Value> = value.as_object().unwrap_or_else(|| panic!("{what} is no object: {value}"));
+    let fields: &Map<String, Value> = value
+        .as_object()
+        .unwrap_or_else(|| panic!("{what} is no object: {value}"));
     for field in fields.keys() {
-        assert!(known.contains(&field.as_str()), "{what}: nobody knows the field {field}");
+        assert!(
+            known.contains(&field.as_str()),
+            "{what}: nobody knows the field {field}"
+        );
     }
 }
 

@@ -4,12 +4,16 @@
 //! `AMPXA_SEED=<n>` runs that seed alone and prints the conversation.
 
 mod aws;
+mod drift;
+mod every_call;
+mod every_step;
 mod expressions;
 mod faults;
 mod healthy;
 mod invariants;
 mod machine;
 mod races;
+mod scenarios;
 mod seeds;
 mod steps;
 mod world;

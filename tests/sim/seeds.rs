@@ -15,7 +15,9 @@ const STACK: usize = 64 << 20;
 
 /// Plays each of `count` runs, or the one that `AMPXA_SEED` names; panics with the first that fail.
 pub fn each(test: &str, count: u64, play: impl Fn(u64) + Sync) {
-    let only = std::env::var("AMPXA_SEED").ok().map(|seed| seed.parse::<u64>().expect("a number"));
+    let only = std::env::var("AMPXA_SEED")
+        .ok()
+        .map(|seed| seed.parse::<u64>().expect("a number"));
     let (next, end) = match only {
         Some(seed) if seed >= count => return,
         Some(seed) => (AtomicU64::new(seed), seed + 1),
@@ -46,7 +48,12 @@ pub fn each(test: &str, count: u64, play: impl Fn(u64) + Sync) {
         .take(3)
         .map(|(seed, why)| format!("AMPXA_SEED={seed} cargo test --test sim {test} -- --nocapture\n{why}"))
         .collect();
-    assert!(failed.is_empty(), "{} of {count} runs failed:\n{}", failed.len(), shown.join("\n\n"));
+    assert!(
+        failed.is_empty(),
+        "{} of {count} runs failed:\n{}",
+        failed.len(),
+        shown.join("\n\n")
+    );
 }
 
 fn said(panic: &(dyn Any + Send)) -> String {

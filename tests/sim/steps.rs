@@ -65,13 +65,22 @@ pub async fn run(step: &'static str, aws: &Aws, payload: Value, now: SystemTime)
             .await
         }
         "create-scraper" => {
-            work(payload, async |task| scraper::create(&aws.source(&task).await?.amp(), &task).await).await
+            work(payload, async |task| {
+                scraper::create(&aws.source(&task).await?.amp(), &task).await
+            })
+            .await
         }
         "check-scraper" => {
-            work(payload, async |task| scraper::check(&aws.source(&task).await?.amp(), &task).await).await
+            work(payload, async |task| {
+                scraper::check(&aws.source(&task).await?.amp(), &task).await
+            })
+            .await
         }
         "update-scraper" => {
-            work(payload, async |task| scraper::update(&aws.source(&task).await?.amp(), &task).await).await
+            work(payload, async |task| {
+                scraper::update(&aws.source(&task).await?.amp(), &task).await
+            })
+            .await
         }
         "patch-trust-policies" => {
             work(payload, async |task| {
@@ -81,7 +90,10 @@ pub async fn run(step: &'static str, aws: &Aws, payload: Value, now: SystemTime)
             .await
         }
         "remove-scraper" => {
-            work(payload, async |task| scraper::remove(&aws.source(&task).await?.amp(), &task).await).await
+            work(payload, async |task| {
+                scraper::remove(&aws.source(&task).await?.amp(), &task).await
+            })
+            .await
         }
         "remove-target-role" => {
             work(payload, async |task| {

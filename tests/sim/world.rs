@@ -189,11 +189,17 @@ pub fn simulate<T>(setup: &Setup, play: impl AsyncFnOnce(&Arc<World>) -> T) -> T
 impl World {
     fn new(setup: Setup) -> Arc<Self> {
         let source = "222222222222".to_owned();
-        let target = if setup.one_account { source.clone() } else { "333333333333".to_owned() };
+        let target = if setup.one_account {
+            source.clone()
+        } else {
+            "333333333333".to_owned()
+        };
         let region = setup.region();
         let cluster = format!("arn:aws:eks:{region}:{source}:cluster/demo");
         let cloud = Cloud {
-            iam: [&source, &target].map(|account| (account.clone(), Iam::default())).into(),
+            iam: [&source, &target]
+                .map(|account| (account.clone(), Iam::default()))
+                .into(),
             amp: Amp {
                 workspaces: ["ws-1", "ws-2"]
                     .map(|id| format!("arn:aws:aps:{region}:{target}:workspace/{id}"))
@@ -321,7 +327,9 @@ impl World {
         let mut state = self.state();
         for violation in found {
             let who = &execution.arn;
-            state.violations.push(format!("at the end of {who} ({end:?}): {violation}"));
+            state
+                .violations
+                .push(format!("at the end of {who} ({end:?}): {violation}"));
         }
     }
 
@@ -348,7 +356,9 @@ impl World {
     fn take_machine(&self) -> Option<JoinHandle<()>> {
         let mut machines = self.machines.lock().unwrap();
         let all = self.executions.lock().unwrap();
-        let open = all.iter().position(|execution| execution.ended.lock().unwrap().is_none())?;
+        let open = all
+            .iter()
+            .position(|execution| execution.ended.lock().unwrap().is_none())?;
         let place = spawn_local(async {});
         Some(std::mem::replace(&mut machines[open], place))
     }

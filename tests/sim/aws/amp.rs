@@ -64,7 +64,9 @@ impl Scraper {
     }
 
     pub fn cluster(&self) -> &str {
-        self.source["eksConfiguration"]["clusterArn"].as_str().expect("a cluster")
+        self.source["eksConfiguration"]["clusterArn"]
+            .as_str()
+            .expect("a cluster")
     }
 
     fn shown(&self, state: &str, whole: bool) -> Value {
@@ -169,7 +171,10 @@ impl Amp {
 
     fn list(&self, call: &Call, account: &str, seen: Duration) -> String {
         let wanted = |field: &str, value: &str| call.fields.get(field).is_none_or(|wanted| wanted == value);
-        let from: usize = call.fields.get("nextToken").map_or(0, |token| token.parse().expect("a token"));
+        let from: usize = call
+            .fields
+            .get("nextToken")
+            .map_or(0, |token| token.parse().expect("a token"));
         let page = 3;
         let shown: Vec<Value> = self
             .there(seen)
@@ -199,7 +204,12 @@ impl Amp {
                 false => return Err(conflict("The client token was used with another request.")),
             }
         }
-        if self.there(now).filter(|(scraper, _)| scraper.account == account).count() >= QUOTA {
+        if self
+            .there(now)
+            .filter(|(scraper, _)| scraper.account == account)
+            .count()
+            >= QUOTA
+        {
             let why = "You have reached the limit of scrapers.".to_owned();
             return Err(Refusal(402, "ServiceQuotaExceededException", why));
         }
@@ -285,7 +295,10 @@ impl Amp {
 }
 
 fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
+    value
+        .as_str()
+        .unwrap_or_else(|| panic!("{value} is no text"))
+        .to_owned()
 }
 
 fn not_found(id: &str) -> Refusal {

@@ -40,7 +40,10 @@ pub fn ec2(call: &Call) -> String {
                      <availableIpAddressCount>200</availableIpAddressCount></item>"
                 )
             });
-            format!("<DescribeSubnetsResponse><subnetSet>{}</subnetSet></DescribeSubnetsResponse>", items.concat())
+            format!(
+                "<DescribeSubnetsResponse><subnetSet>{}</subnetSet></DescribeSubnetsResponse>",
+                items.concat()
+            )
         }
         "DescribeSecurityGroups" => format!(
             "<DescribeSecurityGroupsResponse><securityGroupInfo><item><groupId>{GROUP}</groupId><vpcId>{VPC}</vpcId>\

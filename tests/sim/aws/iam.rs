@@ -98,7 +98,9 @@ pub fn take(
                 attached: BTreeSet::new(),
             };
             let answer = show(all, name, &role, action);
-            all.get_mut(account).expect("an account").set(name, Some(role), shown_from);
+            all.get_mut(account)
+                .expect("an account")
+                .set(name, Some(role), shown_from);
             return Ok(answer);
         }
         _ => {}
@@ -144,6 +146,12 @@ pub fn take(
     }
     // Writes go to one place, which may know a new role no sooner than reads do.
     let known = !setup.iam_writes_lag || shown.is_some();
+    let removes = matches!(action, "DetachRolePolicy" | "DeleteRolePolicy" | "DeleteRole");
+    if removes && all[account].truth(&name).is_none() {
+        // The provisioners may remove tagged roles only, and what is gone has no tags.
+        let why = format!("User is not authorized to perform: iam:{action}");
+        return Err(Refusal(403, "AccessDenied", why));
+    }
     let Some(mut role) = all[account].truth(&name).filter(|_| known).cloned() else {
         return absent();
     };
@@ -178,7 +186,9 @@ pub fn take(
         }
         other => panic!("IAM is asked for {other}"),
     }
-    all.get_mut(account).expect("an account").set(&name, Some(role), shown_from);
+    all.get_mut(account)
+        .expect("an account")
+        .set(&name, Some(role), shown_from);
     Ok(done(action))
 }
 

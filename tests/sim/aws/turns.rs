@@ -24,7 +24,10 @@ impl Turns {
         let key = item["clusterArn"]["S"].as_str().expect("a key").to_owned();
         let there = self.0.get(&key);
         let condition = body["ConditionExpression"].as_str().expect("a condition");
-        if !condition.split(" OR ").any(|part| holds(part, there, &body["ExpressionAttributeValues"])) {
+        if !condition
+            .split(" OR ")
+            .any(|part| holds(part, there, &body["ExpressionAttributeValues"]))
+        {
             assert_eq!(body["ReturnValuesOnConditionCheckFailure"], "ALL_OLD");
             let row = json!(there);
             return Err(Refusal(
