@@ -39,6 +39,8 @@ const ALL_QUIET: Duration = Duration::from_secs(120);
 #[derive(Debug, Clone)]
 pub struct Setup {
     pub seed: u64,
+    /// One that no other run of the test has.
+    pub number: u64,
     /// Letters that no other test uses: the SDK counts retries by service and Region, for the whole
     /// process, so each run has a Region of its own.
     pub test: &'static str,
@@ -65,6 +67,7 @@ impl Setup {
     pub fn calm(test: &'static str, seed: u64) -> Self {
         Self {
             seed,
+            number: seed,
             test,
             latency_ms: 20,
             iam_lag_ms: 0,
@@ -83,7 +86,7 @@ impl Setup {
 
     fn region(&self) -> String {
         let mut letters = String::new();
-        let mut rest = self.seed;
+        let mut rest = self.number;
         for _ in 0..7 {
             letters.push((b'a' + (rest % 26) as u8) as char);
             rest /= 26;

@@ -63,14 +63,13 @@ pub fn describe_execution(call: &Call, world: &World, random: &mut fastrand::Rng
         let why = format!("Execution Does Not Exist: '{arn}'");
         return Err(Refusal(400, "ExecutionDoesNotExist", why));
     };
-    let status = match &*execution.ended.lock().unwrap() {
-        Some((at, end)) if *at <= seen => match end {
-            End::Succeeded(_) => "SUCCEEDED",
-            End::Failed(_) => "FAILED",
-            End::TimedOut => "TIMED_OUT",
-            End::Aborted => "ABORTED",
-        },
-        _ => "RUNNING",
+    let ended = execution.ended.lock().unwrap().clone().filter(|(at, _)| *at <= seen);
+    let status = match &ended {
+        Some((_, End::Succeeded(_))) => "SUCCEEDED",
+        Some((_, End::Failed(_))) => "FAILED",
+        Some((_, End::TimedOut)) => "TIMED_OUT",
+        Some((_, End::Aborted)) => "ABORTED",
+        None => "RUNNING",
     };
     let machine = arn.replace(":execution:", ":stateMachine:");
     let machine = machine.rsplit_once(':').expect("a name").0;
@@ -79,6 +78,7 @@ pub fn describe_execution(call: &Call, world: &World, random: &mut fastrand::Rng
         "stateMachineArn": machine,
         "status": status,
         "startDate": world.epoch(execution.began),
+        "stopDate": ended.map(|(at, _)| world.epoch(at)),
     })
     .to_string())
 }
