@@ -729,7 +729,7 @@ fn healthy_run(seconds: u64) -> Vec<String> {
             rule.unwrap_or_else(|| panic!("{name} asks whether {condition}"))["Next"].clone()
         };
         let next = match name {
-            "Is it our turn?" => taken("{% $turn.turn = 'OURS' %}"),
+            "Is it our turn?" => taken("{% $turn.turn = 'OURS' and $turn.settleSeconds = 0 %}"),
             "Is the cluster ready?" => taken("{% $check.readiness = 'READY' %}"),
             "Is a scraper in the way?" | "Patch the trust early?" => state["Default"].clone(),
             "Is the scraper active?" if waited < seconds => state["Default"].clone(),

@@ -25,6 +25,7 @@ import iam_trust
 import iam_trust_history
 import iam_visibility
 import lambda_workers
+import sessions
 import stepfunctions
 import stepfunctions_life
 import stepfunctions_role
@@ -46,6 +47,7 @@ MENDS = (
     ec2,
     eks,
     lambda_workers,
+    sessions,
     stepfunctions,
     stepfunctions_life,
     stepfunctions_role,
