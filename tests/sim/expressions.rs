@@ -51,7 +51,7 @@ fn evaluate(expression: &str, variables: &Variables) -> Result<Value, String> {
         })
         .expect("JSONata has no function of this name");
     let result = evaluator
-        .evaluate(&*parsed(expression), &JValue::Undefined)
+        .evaluate(&parsed(expression), &JValue::Undefined)
         .map_err(|error| format!("{expression}: {error}"))?;
     if result.is_undefined() {
         return Err(format!("{expression} returned nothing (undefined)"));

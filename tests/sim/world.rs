@@ -18,7 +18,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     future::{Future, pending},
     sync::{Arc, Mutex, OnceLock},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, UNIX_EPOCH},
 };
 use tokio::{
     sync::{Notify, oneshot},
@@ -424,7 +424,7 @@ impl World {
         self.say(execution, || format!("  {step}"));
         let once = || {
             let now = UNIX_EPOCH + Duration::from_secs_f64(self.epoch(self.now()));
-            steps::run(step, &sandbox.aws, payload.clone(), SystemTime::from(now))
+            steps::run(step, &sandbox.aws, payload.clone(), now)
         };
         let work = async {
             let first = Box::pin(once()).await;
