@@ -16,6 +16,7 @@ use crate::{
     error::Error,
     request::shown,
 };
+use aws_sdk_organizations::types::ParentType;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::{
@@ -208,8 +209,6 @@ pub async fn organizational_units(
         }
     }
 }
-
-use aws_sdk_organizations::types::ParentType;
 
 /// The request of a cluster that is to be onboarded, in the words of the onboarding machine.
 ///
