@@ -41,7 +41,7 @@ pub struct Account(SdkConfig);
 
 /// How long a call is waited for, and how often it is made: a configuration that lacks only whom to
 /// call and as whom.
-pub fn patience() -> aws_config::sdk_config::Builder {
+pub fn patience() -> SdkConfig {
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
@@ -52,6 +52,7 @@ pub fn patience() -> aws_config::sdk_config::Builder {
                 .operation_attempt_timeout(Duration::from_secs(10))
                 .build(),
         )
+        .build()
 }
 
 impl Aws {
@@ -74,6 +75,7 @@ impl Aws {
             tls = tls.tls_context(context);
         }
         let mut config = patience()
+            .into_builder()
             .region(Region::new(region))
             .credentials_provider(SharedCredentialsProvider::new(
                 EnvironmentVariableCredentialsProvider::new(),

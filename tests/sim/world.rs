@@ -458,6 +458,7 @@ impl World {
             serves: Arc::clone(&serves),
         };
         let config = patience()
+            .into_builder()
             .region(Region::new(self.setup.region()))
             .credentials_provider(SharedCredentialsProvider::new(hub_credentials()))
             .http_client(connection)
