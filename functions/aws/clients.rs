@@ -43,6 +43,22 @@ pub struct Aws {
 #[derive(Debug, Clone)]
 pub struct Account(SdkConfig);
 
+/// How long a call is waited for, and how often it is made: a configuration that lacks only whom to
+/// call and as whom.
+pub fn patience() -> SdkConfig {
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
+        .retry_config(RetryConfig::standard())
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(Duration::from_secs(3))
+                .operation_attempt_timeout(Duration::from_secs(10))
+                .build(),
+        )
+        .build()
+}
+
 impl Aws {
     /// Reads Lambda's environment; calls nobody.
     ///
@@ -62,21 +78,13 @@ impl Aws {
         if let Ok(context) = TlsContext::builder().with_trust_store(roots).build() {
             tls = tls.tls_context(context);
         }
-        let mut config = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
+        let mut config = patience()
+            .into_builder()
             .region(Region::new(region))
             .credentials_provider(SharedCredentialsProvider::new(
                 EnvironmentVariableCredentialsProvider::new(),
             ))
-            .http_client(tls.build_https())
-            .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
-            .retry_config(RetryConfig::standard())
-            .timeout_config(
-                TimeoutConfig::builder()
-                    .connect_timeout(Duration::from_secs(3))
-                    .operation_attempt_timeout(Duration::from_secs(10))
-                    .build(),
-            );
+            .http_client(tls.build_https());
         config.set_endpoint_url(env::var("AWS_ENDPOINT_URL").ok());
         Self::new(config.build(), step)
     }

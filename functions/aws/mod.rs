@@ -4,4 +4,4 @@ mod clients;
 pub mod ec2;
 mod failure;
 
-pub use clients::{Account, Aws};
+pub use clients::{Account, Aws, patience};

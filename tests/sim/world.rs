@@ -8,11 +8,9 @@ use crate::{
     machine::{self, End, Failure},
     steps,
 };
-use ampxa::{Aws, pair::Pair};
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use ampxa::{Aws, aws::patience, pair::Pair};
+use aws_config::Region;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
-use aws_smithy_types::{retry::RetryConfig, timeout::TimeoutConfig};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -459,19 +457,11 @@ impl World {
             world: Arc::downgrade(self),
             serves: Arc::clone(&serves),
         };
-        let config = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
+        let config = patience()
+            .into_builder()
             .region(Region::new(self.setup.region()))
             .credentials_provider(SharedCredentialsProvider::new(hub_credentials()))
             .http_client(connection)
-            .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
-            .retry_config(RetryConfig::standard())
-            .timeout_config(
-                TimeoutConfig::builder()
-                    .connect_timeout(Duration::from_secs(3))
-                    .operation_attempt_timeout(Duration::from_secs(10))
-                    .build(),
-            )
             .build();
         Sandbox {
             aws: Aws::new(config, step),
