@@ -24,6 +24,8 @@ use std::{
 
 /// The steps that call nobody.
 const CALL_NOBODY: [&str; 2] = ["check-request", "check-offboarding"];
+/// The step to which an account that lets nobody in is an answer.
+const TOLERANT: &str = "find-clusters";
 /// The package that every step is measured against.
 const DO_NOTHING: &str = "do-nothing";
 /// The same work in Python.
@@ -89,6 +91,7 @@ pub fn run(options: &Options) -> Result<Report> {
 enum Behaviour {
     Succeeds,
     IsRefused,
+    TellsOfARefusal,
 }
 
 #[derive(Debug)]
@@ -119,9 +122,10 @@ fn subjects(options: &Options) -> Vec<Subject> {
     };
     let mut subjects = vec![binary(DO_NOTHING, report::Kind::DoNothing, Behaviour::Succeeds)];
     subjects.extend(options.steps.iter().map(|step| {
-        let behaviour = match CALL_NOBODY.contains(&step.as_str()) {
-            true => Behaviour::Succeeds,
-            false => Behaviour::IsRefused,
+        let behaviour = match step.as_str() {
+            step if CALL_NOBODY.contains(&step) => Behaviour::Succeeds,
+            TOLERANT => Behaviour::TellsOfARefusal,
+            _ => Behaviour::IsRefused,
         };
         binary(step, report::Kind::Step, behaviour)
     }));
@@ -167,16 +171,18 @@ impl Subject {
     }
 
     fn invoke(&self, function: &mut Function, aws: &Aws) -> Result<Duration> {
-        let answer = function.invoke(&event())?;
+        let answer = function.invoke(&event(&self.name))?;
         let (error, calls) = (answer.error.as_deref(), aws.take_calls());
         match self.behaviour {
             Behaviour::Succeeds if error.is_none() && calls.is_empty() => Ok(answer.took),
             Behaviour::IsRefused if error == Some("Refused") && calls == [FIRST_CALL] => Ok(answer.took),
+            Behaviour::TellsOfARefusal if error.is_none() && calls == [FIRST_CALL] => Ok(answer.took),
             behaviour => bail!(
                 "expected was one that {}, but it {} and made {} calls to AWS: {calls:?}",
                 match behaviour {
                     Behaviour::Succeeds => "succeeds without a call to AWS",
                     Behaviour::IsRefused => "makes one signed call to AWS and fails as Refused",
+                    Behaviour::TellsOfARefusal => "makes one signed call to AWS, is refused, and succeeds",
                 },
                 error.map_or_else(|| "succeeded".to_owned(), |error| format!("failed as {error}")),
                 calls.len(),
@@ -185,21 +191,48 @@ impl Subject {
     }
 }
 
-/// What the state machine gives its steps, all in one: each reads what it knows.
-fn event() -> Value {
-    json!({
-        "request": {
-            "clusterArn": "arn:aws:eks:us-west-2:222222222222:cluster/demo",
-            "workspaceArn": "arn:aws:aps:us-west-2:333333333333:workspace/ws-01234567-89ab-cdef-0123-456789abcdef",
-        },
-        "execution": "arn:aws:states:us-west-2:111111111111:execution:ampxa-onboard:bench",
-        "scraperArn": "arn:aws:aps:us-west-2:222222222222:scraper/s-01234567-89ab-cdef-0123-456789abcdef",
-        "manualAccess": false,
-        "network": {
-            "subnetIds": ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
-            "securityGroupIds": [],
-        },
-    })
+/// What the state machine gives a step, or EventBridge; for most of them all in one, of which each reads what it knows.
+fn event(step: &str) -> Value {
+    let (account, region) = ("222222222222", "us-west-2");
+    let cluster = format!("arn:aws:eks:{region}:{account}:cluster/demo");
+    let scraper = format!("arn:aws:aps:{region}:{account}:scraper/s-01234567-89ab-cdef-0123-456789abcdef");
+    let execution = "arn:aws:states:us-west-2:111111111111:execution:ampxa-onboard:bench";
+    match step {
+        "check-sweep" => json!({ "request": { "accounts": [account], "regions": [region] }, "execution": execution }),
+        "find-clusters" => json!({ "account": account, "region": region }),
+        "route-cluster" => json!({ "clusterArn": cluster, "sweep": execution }),
+        "remember-gone" => {
+            json!({ "clusterArn": cluster, "scraperArns": [scraper], "absent": true, "sweep": execution })
+        }
+        "route-event" => json!({
+            "id": "01234567-89ab-cdef-0123-456789abcdef",
+            "detail-type": "AWS API Call via CloudTrail",
+            "source": "aws.eks",
+            "account": account,
+            "region": region,
+            "detail": {
+                "eventSource": "eks.amazonaws.com",
+                "eventName": "CreateCluster",
+                "eventID": "01234567-89ab-cdef-0123-456789abcdef",
+                "awsRegion": region,
+                "requestParameters": { "name": "demo" },
+                "responseElements": { "cluster": { "arn": cluster } },
+            },
+        }),
+        _ => json!({
+            "request": {
+                "clusterArn": cluster,
+                "workspaceArn": "arn:aws:aps:us-west-2:333333333333:workspace/ws-01234567-89ab-cdef-0123-456789abcdef",
+            },
+            "execution": execution,
+            "scraperArn": scraper,
+            "manualAccess": false,
+            "network": {
+                "subnetIds": ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],
+                "securityGroupIds": [],
+            },
+        }),
+    }
 }
 
 /// A binary's size, and what it is in a deployment package.

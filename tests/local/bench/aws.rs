@@ -18,7 +18,7 @@ const ACCESS_DENIED: &[u8] = br#"<ErrorResponse xmlns="https://sts.amazonaws.com
 </ErrorResponse>
 "#;
 
-/// The signed call that a step begins with: AssumeRole, or in the hub itself PutItem.
+/// The signed call that a step begins with: AssumeRole, or in the hub itself PutItem or GetParameter.
 pub const FIRST_CALL: &str = "signed first call";
 
 /// The stand-in for AWS. It ends when it is dropped.
@@ -62,7 +62,8 @@ fn name(request: &Request) -> String {
     let body = String::from_utf8_lossy(&request.body);
     let assumes = signed_for("sts") && body.split('&').any(|field| field == "Action=AssumeRole");
     let puts = signed_for("dynamodb") && request.header("x-amz-target") == Some("DynamoDB_20120810.PutItem");
-    if assumes || puts {
+    let reads = signed_for("ssm") && request.header("x-amz-target") == Some("AmazonSSM.GetParameter");
+    if assumes || puts || reads {
         FIRST_CALL.to_owned()
     } else {
         format!("{} {body}", request.line)
