@@ -14,8 +14,12 @@ from ministack import app
 
 import amp
 import cloudformation
+import cloudformation_events
+import cloudtrail
 import ec2
 import eks
+import event_buses
+import event_targets
 import iam_context
 import iam_dependent_rights
 import iam_managed_policies
@@ -24,6 +28,7 @@ import iam_quotas
 import iam_trust
 import iam_trust_history
 import iam_visibility
+import lambda_async
 import lambda_workers
 import stepfunctions
 import stepfunctions_life
@@ -46,10 +51,15 @@ MENDS = (
     ec2,
     eks,
     lambda_workers,
+    lambda_async,
+    event_buses,
+    event_targets,
+    cloudtrail,
     stepfunctions,
     stepfunctions_life,
     stepfunctions_role,
     cloudformation,
+    cloudformation_events,
     amp,
 )
 

@@ -11,6 +11,7 @@ from ministack.core.responses import request_scope
 from ministack.services import ec2, stepfunctions
 
 import amp_store
+import event_buses
 import iam_principals
 import iam_trust_history
 import snapshot
@@ -77,6 +78,10 @@ class Surface:
             case ("POST", "trusts"):
                 asked = _fields(body, "roleArn", "attempts")
                 return {"versions": iam_trust_history.judged(asked["roleArn"], asked["attempts"])}
+            case ("POST", "events"):
+                asked = _fields(body, "account", "region", "event")
+                event_buses.deliver(asked["account"], asked["region"], "default", asked["event"])
+                return {"id": asked["event"]["id"]}
             case ("POST", "visibility"):
                 asked = _fields(body, "account", "seconds")
                 iam_principals.delay(asked["account"], self._cloud.real_seconds(seconds=float(asked["seconds"])))
