@@ -31,7 +31,11 @@ import iam_visibility
 import lambda_async
 import lambda_workers
 import stepfunctions
+import stepfunctions_events
+import stepfunctions_history
 import stepfunctions_life
+import stepfunctions_map
+import stepfunctions_nested
 import stepfunctions_role
 from calls import Calls
 from collector import Collector
@@ -58,6 +62,10 @@ MENDS = (
     stepfunctions,
     stepfunctions_life,
     stepfunctions_role,
+    stepfunctions_history,
+    stepfunctions_nested,
+    stepfunctions_events,
+    stepfunctions_map,
     cloudformation,
     cloudformation_events,
     amp,

@@ -126,7 +126,14 @@ async def _ended(arn: str) -> dict:
         await asyncio.sleep(0.01)
     entered = [event[_ENTERED]["name"] for event in execution["events"] if _ENTERED in event]
     told = {name: execution.get(name) for name in ("status", "error", "cause", "output")}
-    return {**told, "states": entered}
+    return {**told, "states": entered, "children": _children(arn, execution)}
+
+
+def _children(arn: str, execution: dict) -> list[str]:
+    """The executions of its distributed Maps: they alone know whose they are."""
+    machine = execution["stateMachineArn"]
+    with request_scope(machine.split(":")[4], machine.split(":")[3]):
+        return [one["executionArn"] for one in stepfunctions._executions.values() if one.get("parent") == arn]
 
 
 def _put_scraper(asked: dict) -> dict:
