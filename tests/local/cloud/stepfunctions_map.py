@@ -88,6 +88,7 @@ class _Run:
         return engine._apply_jsonata_template(self._state["ItemSelector"], self._raw_input, context)
 
     def _child(self, data):
+        stepfunctions_life.check_running()
         if self._too_many():
             return None
         child = self._execution(data)
