@@ -1,7 +1,8 @@
 """EventBridge: whether a target lets itself be reached, and where an event goes that reaches nobody.
 
 Source: EventBridge user guide, "Using resource-based policies for Amazon EventBridge" (functions,
-queues and topics admit events.amazonaws.com themselves, everything else takes a role), "Using
+queues and topics admit events.amazonaws.com themselves, everything else takes a role; a schedule
+always has one), "Using
 dead-letter queues to process undelivered events" (the message's attributes; a missing right or
 resource is not retried) and "Amazon EventBridge encryption" (a queue or topic under an AWS managed
 key cannot be reached: its key's policy admits no service and cannot be changed).
@@ -36,16 +37,16 @@ def install(cloud: Settings) -> None:
     original = eventbridge._invoke_target
 
     def invoke_target(target, event, rule, view=None):
-        error, why = refusal(target, rule["Arn"], event_buses.SERVICE, event)
+        error, why = refusal(target, rule["Arn"], event)
         if error is None:
             original(target, event, rule, view)
         else:
-            bury(target, rule["Arn"], event_buses.SERVICE, error, why, event)
+            _bury(target, rule["Arn"], error, why, event)
 
     eventbridge._invoke_target = invoke_target
 
 
-def refusal(target: dict, origin: str, service: str, event: dict) -> tuple[str | None, str]:
+def refusal(target: dict, origin: str, event: dict) -> tuple[str | None, str]:
     """Why a target cannot be reached from a rule or schedule: an error code and words."""
     arn = target.get("Arn", "")
     spec = parse_arn(arn)
@@ -54,19 +55,35 @@ def refusal(target: dict, origin: str, service: str, event: dict) -> tuple[str |
         return None, ""
     if not _there_is(spec, arn):
         return "RESOURCE_NOT_FOUND", f"{arn} does not exist"
+    service, source = _service_of(origin)
     if spec.service in _BY_ROLE or service != event_buses.SERVICE:
-        why = _refused_by_role(target, spec, origin, service, action, event)
+        why = _refused_by_role(target, spec, source, service, action, event)
     else:
-        why = refused_by_resource(spec.service, arn, action, service, origin)
+        why = refused_by_resource(spec.service, arn, action, service, source)
     return ("NO_PERMISSIONS", why) if why else (None, "")
 
 
-def refused_by_resource(kind: str, arn: str, action: str, service: str, origin: str) -> str | None:
-    """Why a function, queue or topic does not admit a service that acts for a resource of ours."""
+def _service_of(origin: str) -> tuple[str, str]:
+    """Who delivers for a rule or schedule, and for which resource it says to do so."""
+    if ":schedule/" not in origin:
+        return event_buses.SERVICE, origin
+    # The Scheduler names the group, never a schedule.
+    group = origin.rpartition("/")[0].replace(":schedule/", ":schedule-group/")
+    return "scheduler.amazonaws.com", group
+
+
+def refused_by_resource(
+    kind: str, arn: str, action: str, service: str, origin: str, for_owner: bool = False
+) -> str | None:
+    """Why a function, queue or topic does not admit a service that acts for a resource of ours.
+
+    Some services say on whose behalf they act, which the policy that a topic is made with asks for.
+    """
     if (_key_of(kind, arn) or "").startswith("alias/aws/"):
         return f"{service} may not use the AWS managed key of {arn}"
     found = iam_evaluator._resource_policy(kind, arn)
-    keys = {"aws__SourceArn": origin, "aws__SourceAccount": get_account_id(), "AWS__SourceOwner": get_account_id()}
+    keys = {"aws__SourceArn": origin, "aws__SourceAccount": get_account_id()}
+    keys |= {"aws__SourceOwner": get_account_id()} if for_owner else {}
     # The service itself, which is nobody's principal.
     context = service_role.context_of("*", action, arn, get_region(), **keys)
     if found and iam_evaluator.evaluate_resource_policy(found[0], context, service=service).decision == "Allow":
@@ -113,12 +130,11 @@ def _key_of(kind: str, arn: str) -> str | None:
     return sns._topic_by_arn_any_scope(arn)["attributes"].get("KmsMasterKeyId") if kind == "sns" else None
 
 
-def bury(target: dict, origin: str, service: str, error: str, why: str, event: dict) -> None:
+def _bury(target: dict, origin: str, error: str, why: str, event: dict) -> None:
     """Puts an event that reached nobody into the target's dead-letter queue."""
     log.warning("an event of %s did not reach %s: %s", origin, target.get("Arn"), why)
     arn = (target.get("DeadLetterConfig") or {}).get("Arn", "")
-    queue = sqs._queue_by_arn(arn) if arn else None
-    if queue is None or refused_by_resource("sqs", arn, "sqs:SendMessage", service, origin):
+    if not arn or refusal({**target, "Arn": arn}, origin, event)[0]:
         return
     body = json.dumps(eventbridge._pattern_event_view(event).event_with_detail())
     eventbridge._dispatch_to_sqs(parse_arn(arn), body)
@@ -128,6 +144,6 @@ def bury(target: dict, origin: str, service: str, error: str, why: str, event: d
         "ERROR_CODE": error,
         "ERROR_MESSAGE": why,
     }
-    queue["messages"][-1]["message_attributes"] = {
+    sqs._queue_by_arn(arn)["messages"][-1]["message_attributes"] = {
         name: {"DataType": "String", "StringValue": value} for name, value in told.items()
     }

@@ -12,6 +12,7 @@ from hypercorn.asyncio import serve as hypercorn_serve
 from hypercorn.config import Config
 from ministack import app
 
+import alarms
 import amp
 import cloudformation
 import cloudformation_events
@@ -30,6 +31,7 @@ import iam_trust_history
 import iam_visibility
 import lambda_async
 import lambda_workers
+import organization
 import stepfunctions
 import stepfunctions_events
 import stepfunctions_history
@@ -37,6 +39,7 @@ import stepfunctions_life
 import stepfunctions_map
 import stepfunctions_nested
 import stepfunctions_role
+import topics
 from calls import Calls
 from collector import Collector
 from settings import Settings
@@ -66,6 +69,9 @@ MENDS = (
     stepfunctions_nested,
     stepfunctions_events,
     stepfunctions_map,
+    topics,
+    alarms,
+    organization,
     cloudformation,
     cloudformation_events,
     amp,

@@ -14,7 +14,10 @@ import amp_store
 import event_buses
 import iam_principals
 import iam_trust_history
+import organization
+import schedules
 import snapshot
+import topics
 import write_path
 from calls import Calls
 from collector import Collector
@@ -73,6 +76,8 @@ class Surface:
                 return snapshot.of(account)
             case ("GET", "executions", arn):
                 return await _ended(arn)
+            case ("GET", "messages"):
+                return {"messages": topics.messages(query.get("topicArn", [""])[0])}
             case ("GET", "trusts", *arn):
                 return {"versions": iam_trust_history.versions("/".join(arn))}
             case ("POST", "trusts"):
@@ -82,6 +87,10 @@ class Surface:
                 asked = _fields(body, "account", "region", "event")
                 event_buses.deliver(asked["account"], asked["region"], "default", asked["event"])
                 return {"id": asked["event"]["id"]}
+            case ("POST", "organization"):
+                return _organization(_fields(body))
+            case ("POST", "schedules"):
+                return _fire(_fields(body, "account", "region", "name"))
             case ("POST", "visibility"):
                 asked = _fields(body, "account", "seconds")
                 iam_principals.delay(asked["account"], self._cloud.real_seconds(seconds=float(asked["seconds"])))
@@ -149,6 +158,21 @@ def _put_scraper(asked: dict) -> dict:
     return {name: asked[name] for name in ("scraperArn", "status", "reason")}
 
 
+def _organization(asked: dict) -> dict:
+    try:
+        return organization.tell(asked)
+    except ValueError as why:
+        raise BadRequest(str(why)) from None
+
+
+def _fire(asked: dict) -> dict:
+    try:
+        schedules.fire(asked["account"], asked["region"], asked["name"])
+    except schedules.Unknown as why:
+        raise BadRequest(str(why)) from None
+    return asked
+
+
 def _set_free_addresses(asked: dict) -> dict:
     """Sets how many addresses of a subnet are free, for EC2 and AMP alike."""
     count = _number(asked["availableIpAddressCount"], "availableIpAddressCount")
@@ -162,10 +186,11 @@ def _set_free_addresses(asked: dict) -> dict:
 
 
 def _fields(body: bytes, *names: str) -> dict:
+    """The named fields of a request, which must be there; all of them when none is named."""
     try:
         fields = json.loads(body)
-        return {name: fields[name] for name in names}
-    except (ValueError, TypeError):
+        return {name: fields[name] for name in names or fields.keys()}
+    except (AttributeError, ValueError, TypeError):
         raise BadRequest("the body must be a JSON object") from None
     except KeyError as missing:
         raise BadRequest(f"{missing.args[0]} is missing") from None
