@@ -17,6 +17,7 @@ import amp
 import cloudformation
 import cloudformation_events
 import cloudtrail
+import costs
 import ec2
 import eks
 import event_buses
@@ -59,6 +60,7 @@ MENDS = (
     eks,
     lambda_workers,
     lambda_async,
+    costs,
     event_buses,
     event_targets,
     cloudtrail,

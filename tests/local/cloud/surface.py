@@ -11,6 +11,7 @@ from ministack.core.responses import request_scope
 from ministack.services import ec2, stepfunctions
 
 import amp_store
+import costs
 import event_buses
 import iam_principals
 import iam_trust_history
@@ -74,6 +75,8 @@ class Surface:
                 return {"collections": self._collector.results(scraper_id)}
             case ("GET", "accounts", account):
                 return snapshot.of(account)
+            case ("GET", "costs", account, region):
+                return costs.since(account, region, _seconds(query.get("since", ["0"])[0]))
             case ("GET", "executions", arn):
                 return await _ended(arn)
             case ("GET", "messages"):
@@ -194,6 +197,13 @@ def _fields(body: bytes, *names: str) -> dict:
         raise BadRequest("the body must be a JSON object") from None
     except KeyError as missing:
         raise BadRequest(f"{missing.args[0]} is missing") from None
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise BadRequest("since must be seconds since the epoch") from None
 
 
 def _number(text, name: str) -> int:

@@ -297,3 +297,13 @@ def test_an_expression_that_fails_is_caught_like_any_error(machines, role):
     states = in_jsonpath(putting("default", Arguments=wrong, Catch=caught))
     rights = role(allow("events:PutEvents", "*"))
     assert machines.output(states, {"m": 7}, role=rights, QueryLanguage="JSONPath") == {"after": 7}
+
+
+def test_what_executions_cost_is_counted_inside_and_out(cloud, machines, role):
+    began = time.time()
+    inner = {"StartAt": "I", "States": {"I": task({"sleep": 0.2}, End=True)}}
+    child = {"A": {"Type": "Map", "Items": [1, 2], "ItemProcessor": inner, "End": True}}
+    machines.output({"M": distributed(child, Items=[1])}, role=role(*MAY_NEST))
+    cost = cloud.look(f"costs/{HUB}/{REGION}?since={began}")
+    assert (cost["states"], cost["invocations"]) == (4, 2) and 400 <= cost["lambdaMilliseconds"] < 4000
+    assert cloud.look(f"costs/{HUB}/{REGION}?since={time.time() + 1}")["states"] == 0
