@@ -73,7 +73,7 @@ impl Parts {
         if !is_region(region) || Partition::of_region(region) != partition {
             return Err(wrong("the Region is not one of the partition's"));
         }
-        if account.len() != 12 || !account.bytes().all(|b| b.is_ascii_digit()) {
+        if !is_account(account) {
             return Err(wrong("the account is not 12 digits"));
         }
         let id = resource
@@ -89,8 +89,13 @@ impl Parts {
     }
 }
 
+/// 12 digits.
+pub(crate) fn is_account(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
+}
+
 /// `us-west-2`, `us-gov-east-1`, `ap-southeast-5`: lower-case words and a number at the end.
-fn is_region(text: &str) -> bool {
+pub(crate) fn is_region(text: &str) -> bool {
     let words: Vec<&str> = text.split('-').collect();
     let Some((number, words)) = words.split_last() else {
         return false;

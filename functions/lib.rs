@@ -11,6 +11,9 @@
 //! - [`cluster`]: the look before anything is touched.
 //! - [`roles`], [`scraper`], [`trust`]: what is made, watched, patched, repaired and removed.
 //! - [`offboarding`]: which pairs are to be removed.
+//! - [`event`], [`routing`], [`route_event`]: what happened in the accounts, which workspace gets which
+//!   cluster, and which execution that starts.
+//! - [`sweep`]: the clusters of many accounts and Regions, found, routed, and missed when they are gone.
 //! - [`task`]: what a step is given, and how it runs in Lambda; [`error`]: the six names it may fail under.
 //! - [`aws`]: clients, and what an AWS error means.
 //!
@@ -24,13 +27,17 @@ pub mod aws;
 pub mod cluster;
 pub mod complete;
 pub mod error;
+pub mod event;
 pub mod offboarding;
 pub mod pair;
 pub mod policy;
 pub mod request;
 pub mod roles;
+//pub mod route_event;
+pub mod routing;
 pub mod scrape_configuration;
 pub mod scraper;
+//pub mod sweep;
 pub mod task;
 pub mod trust;
 pub mod turn;

@@ -126,7 +126,7 @@ impl Request {
             "arn:<partition>:aps:<region>:<account>:workspace/ws-<id>",
         )?;
         same_place(&cluster_arn, &workspace_arn)?;
-        let external_labels = external_labels(fields.texts("externalLabels")?)?;
+        let external_labels = external_labels("externalLabels", fields.texts("externalLabels")?)?;
         let scrape_configuration = match fields.text("scrapeConfiguration")? {
             Some(text) => {
                 let yaml = scrape_configuration::decode(text, "scrapeConfiguration")?;
@@ -194,16 +194,19 @@ fn alias(text: &str) -> Result<String, Error> {
     })
 }
 
-fn external_labels(labels: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Error> {
-    const FIELD: &str = "externalLabels";
+/// Labels that may stand beside every sample, or the refusal of the first that may not.
+pub(crate) fn external_labels(
+    field: &str,
+    labels: BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>, Error> {
     if labels.len() > 32 {
         return Err(Error::invalid(
-            FIELD,
+            field,
             format!("{} labels; at most 32 are possible", labels.len()),
         ));
     }
     for (name, value) in &labels {
-        let path = member(FIELD, name);
+        let path = member(field, name);
         if !scrape_configuration::is_label_name(name) || name.starts_with("__") || name.len() > 128 {
             let right = "expected at most 128 letters, digits and \"_\", no digit first, not \"__\" at its beginning";
             return Err(Error::invalid(&path, format!("no label name; {right}")));
@@ -276,43 +279,100 @@ fn no_control(path: &str, text: &str) -> Result<(), Error> {
 pub(crate) struct Fields<'a> {
     object: &'a Map<String, Value>,
     least: &'static str,
+    /// What stands before a field's name in messages, such as `rules[2].`.
+    place: String,
 }
 
 impl<'a> Fields<'a> {
     /// The object, if it has none but the known fields; `least` is the least that works, for messages.
     pub(crate) fn of(value: &'a Value, known: &[&'static str], least: &'static str) -> Result<Self, Error> {
+        Self::at("request", "", value, known, least)
+    }
+
+    /// The same, where the object stands at `path` of something larger, and its fields' paths begin with `place`.
+    pub(crate) fn at(
+        path: &str,
+        place: &str,
+        value: &'a Value,
+        known: &[&'static str],
+        least: &'static str,
+    ) -> Result<Self, Error> {
         let Value::Object(object) = value else {
             let hint = match value {
                 Value::String(_) => "; give the JSON itself, not a string that holds it",
                 _ => "",
             };
             return Err(Error::invalid(
-                "request",
+                path,
                 format!("expected an object, at least {least}, not {}{hint}", kind(value)),
             ));
         };
         match object.keys().find(|name| !known.contains(&name.as_str())) {
-            Some(name) => Err(unknown(name, known)),
-            None => Ok(Self { object, least }),
+            Some(name) => Err(unknown(place, name, known)),
+            None => Ok(Self {
+                object,
+                least,
+                place: place.to_owned(),
+            }),
         }
     }
 
-    fn get(&self, name: &str) -> Option<&'a Value> {
+    /// Where a field stands, for messages.
+    pub(crate) fn path(&self, name: &str) -> String {
+        format!("{}{name}", self.place)
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&'a Value> {
         self.object.get(name).filter(|value| !value.is_null())
     }
 
-    fn text(&self, name: &str) -> Result<Option<&'a str>, Error> {
-        self.get(name).map(|value| text(name, value)).transpose()
+    pub(crate) fn text(&self, name: &str) -> Result<Option<&'a str>, Error> {
+        self.get(name).map(|value| text(&self.path(name), value)).transpose()
+    }
+
+    /// A list of things, none of them twice; where the field is given, it has at least one.
+    pub(crate) fn list<T: PartialEq>(
+        &self,
+        name: &str,
+        right: &str,
+        read: impl Fn(&str, &'a Value) -> Result<T, Error>,
+    ) -> Result<Option<Vec<T>>, Error> {
+        let Some(value) = self.get(name) else {
+            return Ok(None);
+        };
+        let path = self.path(name);
+        let Value::Array(items) = value else {
+            let why = format!("expected an array such as [{right}], not {}", kind(value));
+            return Err(Error::invalid(&path, why));
+        };
+        if items.is_empty() {
+            let why = format!("it is empty; name at least one, such as [{right}], or leave the field out");
+            return Err(Error::invalid(&path, why));
+        }
+        let mut all = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            let path = format!("{path}[{index}]");
+            let item = read(&path, item)?;
+            if let Some(first) = all.iter().position(|known| *known == item) {
+                let why = format!("it is {}[{first}] already; name it once", self.path(name));
+                return Err(Error::invalid(&path, why));
+            }
+            all.push(item);
+        }
+        Ok(Some(all))
     }
 
     pub(crate) fn arn<T: FromStr<Err = String>>(&self, name: &str, right: &str) -> Result<T, Error> {
         let least = self.least;
-        let missing = || Error::invalid(name, format!("missing; expected {right}; the least request is {least}"));
+        let missing = || {
+            let why = format!("missing; expected {right}; the least request is {least}");
+            Error::invalid(&self.path(name), why)
+        };
         self.optional_arn(name)?.ok_or_else(missing)
     }
 
     pub(crate) fn optional_arn<T: FromStr<Err = String>>(&self, name: &str) -> Result<Option<T>, Error> {
-        let parse = |text: &str| text.parse().map_err(|why| Error::invalid(name, why));
+        let parse = |text: &str| text.parse().map_err(|why| Error::invalid(&self.path(name), why));
         self.text(name)?.map(parse).transpose()
     }
 
@@ -350,60 +410,68 @@ impl<'a> Fields<'a> {
         Ok(Some(ids))
     }
 
-    fn texts(&self, name: &str) -> Result<BTreeMap<String, String>, Error> {
+    pub(crate) fn texts(&self, name: &str) -> Result<BTreeMap<String, String>, Error> {
+        let path = self.path(name);
         match self.get(name) {
             None => Ok(BTreeMap::new()),
             Some(Value::Object(object)) => object
                 .iter()
-                .map(|(key, value)| Ok((key.clone(), text(&member(name, key), value)?.to_owned())))
+                .map(|(key, value)| Ok((key.clone(), text(&member(&path, key), value)?.to_owned())))
                 .collect(),
             Some(other) => {
                 let why = format!(
                     "expected an object such as {{\"team\": \"payments\"}}, not {}",
                     kind(other)
                 );
-                Err(Error::invalid(name, why))
+                Err(Error::invalid(&path, why))
             }
         }
     }
 
-    fn choice<T: Copy + Default>(&self, name: &str, choices: [(&str, T); 2]) -> Result<T, Error> {
+    pub(crate) fn choice<T: Copy + Default>(&self, name: &str, choices: [(&str, T); 2]) -> Result<T, Error> {
         let Some(value) = self.get(name) else {
             return Ok(T::default());
         };
         let right = format!("expected \"{}\" or \"{}\"", choices[0].0, choices[1].0);
         let Value::String(text) = value else {
-            return Err(Error::invalid(name, format!("{right}, not {}", kind(value))));
+            return Err(Error::invalid(
+                &self.path(name),
+                format!("{right}, not {}", kind(value)),
+            ));
         };
         let found = choices.iter().find(|(word, _)| word == text);
-        let (_, choice) = found.ok_or_else(|| Error::invalid(name, format!("{} is unknown; {right}", shown(text))))?;
+        let (_, choice) =
+            found.ok_or_else(|| Error::invalid(&self.path(name), format!("{} is unknown; {right}", shown(text))))?;
         Ok(*choice)
     }
 
-    fn whole(&self, name: &str, least: u32, most: u32) -> Result<Option<u32>, Error> {
+    pub(crate) fn whole(&self, name: &str, least: u32, most: u32) -> Result<Option<u32>, Error> {
         let Some(value) = self.get(name) else {
             return Ok(None);
         };
         let right = format!("expected a whole number from {least} to {most}");
         let Value::Number(number) = value else {
-            return Err(Error::invalid(name, format!("{right}, not {}", kind(value))));
+            return Err(Error::invalid(
+                &self.path(name),
+                format!("{right}, not {}", kind(value)),
+            ));
         };
         // JSON knows one kind of number: 60.0 is 60.
         let whole = (least..=most).find(|candidate| number.as_f64() == Some(f64::from(*candidate)));
         whole
             .map(Some)
-            .ok_or_else(|| Error::invalid(name, format!("{number} is out of range; {right}")))
+            .ok_or_else(|| Error::invalid(&self.path(name), format!("{number} is out of range; {right}")))
     }
 }
 
-fn text<'a>(path: &str, value: &'a Value) -> Result<&'a str, Error> {
+pub(crate) fn text<'a>(path: &str, value: &'a Value) -> Result<&'a str, Error> {
     value
         .as_str()
         .ok_or_else(|| Error::invalid(path, format!("expected a string, not {}", kind(value))))
 }
 
 /// A value's type, in JSON's words.
-fn kind(value: &Value) -> &'static str {
+pub(crate) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
@@ -438,8 +506,8 @@ pub(crate) fn shown(text: &str) -> String {
     format!("{cut:?}")
 }
 
-fn unknown(name: &str, known: &[&'static str]) -> Error {
-    let path = if name.chars().all(|c| c.is_ascii_alphanumeric()) && (1..=40).contains(&name.len()) {
+fn unknown(place: &str, name: &str, known: &[&'static str]) -> Error {
+    let name_shown = if name.chars().all(|c| c.is_ascii_alphanumeric()) && (1..=40).contains(&name.len()) {
         name.to_owned()
     } else {
         shown(name)
@@ -453,7 +521,7 @@ fn unknown(name: &str, known: &[&'static str]) -> Error {
         Some((_, field)) => format!("did you mean {field}?"),
         None => format!("the fields are {}", known.join(", ")),
     };
-    Error::invalid(&path, format!("unknown field; {hint}"))
+    Error::invalid(&format!("{place}{name_shown}"), format!("unknown field; {hint}"))
 }
 
 /// How many letters must be typed anew (Levenshtein's distance), case and punctuation aside.
