@@ -45,7 +45,7 @@ impl<K: DeserializeOwned> TryFrom<Value> for Task<K> {
 /// Serves a step until Lambda ends it.
 ///
 /// Input that is not what the step expects is `InvalidRequest`; every outcome is one line of JSON
-/// in the log.
+/// in the log, with the `message` of an output that has one.
 ///
 /// # Errors
 /// Lambda's own, when its Runtime API is lost.
@@ -66,7 +66,7 @@ where
             Err(error) => Err(error),
         };
         let (outcome_name, message) = match &outcome {
-            Ok(_) => ("Done", String::new()),
+            Ok(output) => ("Done", json!(output)["message"].as_str().unwrap_or_default().to_owned()),
             Err(error) => (error.name(), error.to_string()),
         };
         println!(

@@ -4,7 +4,11 @@
 //! providers (Lambda gives credentials in its environment), and parsing a machine's hundreds of
 //! certificate authorities (AWS's endpoints chain to five).
 
-use crate::{arn::ClusterArn, error::Error, task::Task};
+use crate::{
+    arn::{ClusterArn, Partition},
+    error::Error,
+    task::Task,
+};
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig, environment::EnvironmentVariableCredentialsProvider};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
@@ -108,10 +112,17 @@ impl Aws {
     /// # Errors
     /// `Refused` when the provisioner does not exist or does not trust this function.
     pub async fn source_of(&self, cluster: &ClusterArn) -> Result<Account, Error> {
-        let (partition, account) = (cluster.partition(), cluster.account());
+        self.source_at(cluster.account(), cluster.region()).await
+    }
+
+    /// A source account in a Region, as its provisioner.
+    ///
+    /// # Errors
+    /// `Refused` when the provisioner does not exist or does not trust this function.
+    pub async fn source_at(&self, account: &str, region: &str) -> Result<Account, Error> {
+        let partition = Partition::of_region(region);
         let provisioner = format!("arn:{partition}:iam::{account}:role/ampxa-source-provisioner");
-        self.assume(&provisioner, cluster.region(), "infra/source-account.yaml")
-            .await
+        self.assume(&provisioner, region, "infra/source-account.yaml").await
     }
 
     /// The pair's target account, as its provisioner.
@@ -205,6 +216,16 @@ impl Account {
     /// Step Functions.
     pub fn sfn(&self) -> aws_sdk_sfn::Client {
         aws_sdk_sfn::Client::new(&self.0)
+    }
+
+    /// Systems Manager.
+    pub fn ssm(&self) -> aws_sdk_ssm::Client {
+        aws_sdk_ssm::Client::new(&self.0)
+    }
+
+    /// AWS Organizations.
+    pub fn organizations(&self) -> aws_sdk_organizations::Client {
+        aws_sdk_organizations::Client::new(&self.0)
     }
 
     /// Elastic Kubernetes Service.

@@ -6,7 +6,7 @@ mod standing;
 mod update;
 
 pub use removal::{Removal, Removed, remove};
-pub use standing::{Found, InTheWay, Standing, list, ours_of_cluster, standing};
+pub use standing::{Found, GONE_TAG, InTheWay, Ours, Standing, list, ours, ours_of_cluster, standing};
 pub use update::{Adopted, Updated, update};
 
 use crate::{

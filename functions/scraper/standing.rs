@@ -13,6 +13,9 @@ use aws_sdk_amp::{
 };
 use serde::Serialize;
 
+/// The tag that says which sweep saw a scraper's cluster gone.
+pub const GONE_TAG: &str = "ampxa:gone";
+
 /// What stands where a pair's scraper should be.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Standing {
@@ -120,6 +123,34 @@ pub fn standing(
             })
             .collect(),
     })
+}
+
+/// A scraper of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ours {
+    /// What it connects, by its tags.
+    pub pair: Pair,
+    /// Its ARN.
+    pub scraper_arn: String,
+    /// The sweep that saw its cluster gone.
+    pub gone: Option<String>,
+}
+
+/// Those of some scrapers that carry our tags and are not being deleted.
+pub fn ours(scrapers: &[ScraperSummary]) -> Vec<Ours> {
+    let ours = scrapers.iter().filter_map(|scraper| {
+        let pair = Pair {
+            cluster: tag(scraper, CLUSTER_TAG)?.parse().ok()?,
+            workspace: tag(scraper, WORKSPACE_TAG)?.parse().ok()?,
+        };
+        let serves_it = source(scraper) == Some(&pair.cluster.to_string());
+        (serves_it && status(scraper) != "DELETING").then(|| Ours {
+            pair,
+            scraper_arn: scraper.arn().to_owned(),
+            gone: tag(scraper, GONE_TAG).cloned(),
+        })
+    });
+    ours.collect()
 }
 
 /// The pairs that a cluster's scrapers connect, as far as they carry our tags.

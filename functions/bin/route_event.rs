@@ -1,0 +1,19 @@
+//! Route event: from an event to the execution it asks for.
+
+use ampxa::{Aws, route_event, routing, task};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    let hub = Aws::from_environment("route-event").hub();
+    let clients = route_event::Clients {
+        ssm: hub.ssm(),
+        sfn: hub.sfn(),
+        organizations: hub.organizations(),
+    };
+    let settings = routing::Settings::from_environment();
+    let machines = route_event::Machines::from_environment();
+    task::run("route-event", async |reading| {
+        route_event::route(&clients, &settings, &machines, &reading).await
+    })
+    .await
+}

@@ -1,0 +1,305 @@
+//! Many accounts and Regions at once: what one sweep goes through, which clusters are there, where each
+//! belongs, and which are gone.
+
+mod absences;
+mod clusters;
+
+pub use absences::{Missed, Noted, note};
+pub use clusters::{Absence, Asked, Decision, Found, Place, find, route};
+
+use crate::{
+    arn::{is_account, is_region},
+    error::Error,
+    request::{Fields, shown, text},
+    routing::{self, Settings},
+};
+use aws_sdk_organizations::types::{AccountState, AccountStatus};
+use serde::Serialize;
+use serde_json::Value;
+use std::env;
+
+/// Groups that accounts are dealt to, where there are enough of them.
+const USUAL_GROUPS: usize = 100;
+/// Groups that one sweep may have: what they answer must fit into Step Functions' 256 KiB.
+const MOST_GROUPS: usize = 1000;
+/// Accounts times Regions of one group: its history must fit into Step Functions' 25,000 events.
+const PLACES_OF_A_GROUP: usize = 10;
+/// Clusters that a sweep's summary names, over all groups, for each kind of trouble.
+const MOST_NAMED: usize = 300;
+/// Clusters of one group that the summary names, however few groups there are.
+const MOST_NAMED_OF_A_GROUP: usize = 50;
+
+/// What a sweep is asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Request {
+    /// The accounts, 12 digits each; absent: the hub's `SweepAccounts`, else the organization's.
+    pub accounts: Option<Vec<String>>,
+    /// The Regions; absent: the hub's `SweepRegions`.
+    pub regions: Option<Vec<String>>,
+    /// Whether the accounts are all of the organization.
+    pub organization: bool,
+    /// Minutes that an account is given to have its provisioner: 0 to 240, 0 unless said otherwise.
+    pub patience_minutes: u32,
+    /// The workspace, by id or ARN, for clusters that choose none themselves.
+    pub workspace: Option<String>,
+}
+
+impl TryFrom<Value> for Request {
+    type Error = Error;
+
+    /// Reads `{"request": {…}}`, and refuses by field what is wrong.
+    fn try_from(input: Value) -> Result<Self, Error> {
+        let known = ["accounts", "regions", "organization", "patienceMinutes", "workspace"];
+        let fields = Fields::of(&input["request"], &known, "{}")?;
+        let list = |name, right: &str, valid: fn(&str) -> bool| {
+            fields.list(name, &format!("\"{right}\""), |path, item| {
+                let item = text(path, item)?;
+                let wrong = || Error::invalid(path, format!("{} is none; expected such as {right}", shown(item)));
+                valid(item).then(|| item.to_owned()).ok_or_else(wrong)
+            })
+        };
+        let organization = match fields.get("organization") {
+            None => false,
+            Some(Value::Bool(all)) => *all,
+            Some(_) => return Err(Error::invalid("organization", "expected true or false")),
+        };
+        let request = Self {
+            accounts: list("accounts", "222222222222", is_account)?,
+            regions: list("regions", "us-west-2", is_region)?,
+            organization,
+            patience_minutes: fields.whole("patienceMinutes", 0, 240)?.unwrap_or(0),
+            workspace: fields.text("workspace")?.map(str::to_owned),
+        };
+        if organization && request.accounts.is_some() {
+            let why = "all of the organization's accounts are swept then; leave out this, or accounts";
+            return Err(Error::invalid("organization", why));
+        }
+        let workspace = request.workspace.as_deref();
+        if workspace.is_some_and(|workspace| workspace.is_empty() || workspace.len() > 256) {
+            let why = "expected a workspace's id or ARN, at most 256 bytes, or leave the field out";
+            return Err(Error::invalid("workspace", why));
+        }
+        Ok(request)
+    }
+}
+
+/// What the hub's template says of sweeps.
+#[derive(Debug, Clone, Default)]
+pub struct Defaults {
+    /// Accounts, with commas between them; empty: the organization's.
+    pub accounts: String,
+    /// Regions, with commas between them.
+    pub regions: String,
+}
+
+impl Defaults {
+    /// `AMPXA_SWEEP_ACCOUNTS` and `AMPXA_SWEEP_REGIONS`; without the latter, the hub's own Region.
+    pub fn from_environment() -> Self {
+        let read = |name| env::var(name).unwrap_or_default();
+        let regions = Some(read("AMPXA_SWEEP_REGIONS")).filter(|regions| !regions.is_empty());
+        Self {
+            accounts: read("AMPXA_SWEEP_ACCOUNTS"),
+            regions: regions.unwrap_or_else(|| read("AWS_REGION")),
+        }
+    }
+}
+
+/// What a sweep goes through.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// The accounts, dealt to groups that are swept side by side.
+    pub groups: Vec<Vec<String>>,
+    /// The Regions of each account.
+    pub regions: Vec<String>,
+    /// Minutes that an account is given to have its provisioner.
+    pub patience_minutes: u32,
+    /// The workspace for clusters that choose none themselves.
+    pub workspace: Option<String>,
+    /// Clusters in trouble that each group names; the others are counted.
+    pub named: usize,
+}
+
+/// Says what a sweep goes through; reads the routing table, so that a wrong one stops it at once.
+///
+/// # Errors
+/// `InvalidRequest` when there is nothing to sweep, or too much for one sweep, or the table is wrong; and
+/// as AWS answers.
+pub async fn check(
+    ssm: &aws_sdk_ssm::Client,
+    organizations: &aws_sdk_organizations::Client,
+    settings: &Settings,
+    defaults: &Defaults,
+    request: Request,
+) -> Result<Plan, Error> {
+    routing::read(ssm, settings).await?;
+    let regions = match request.regions {
+        Some(regions) => regions,
+        None => items(&defaults.regions, "SweepRegions", is_region)?,
+    };
+    let usual = items(&defaults.accounts, "SweepAccounts", is_account)?;
+    let accounts = match request.accounts {
+        Some(accounts) => accounts,
+        None if !request.organization && !usual.is_empty() => usual,
+        None if settings.organizations => accounts_of(organizations).await?,
+        None if request.organization => {
+            let why = "the hub may not ask AWS Organizations; update its stack with OrganizationsAccess=yes, in the \
+                       management account or one that is a delegated administrator, or name accounts";
+            return Err(Error::invalid("organization", why));
+        }
+        None => {
+            let why =
+                "missing; name them, or set the parameters SweepAccounts or OrganizationsAccess of the hub's stack";
+            return Err(Error::invalid("accounts", why));
+        }
+    };
+    let groups = deal(accounts, regions.len())?;
+    Ok(Plan {
+        named: (MOST_NAMED / groups.len().max(1)).min(MOST_NAMED_OF_A_GROUP),
+        groups,
+        regions,
+        patience_minutes: request.patience_minutes,
+        workspace: request.workspace,
+    })
+}
+
+/// The items of a list with commas, as CloudFormation writes a CommaDelimitedList.
+fn items(list: &str, parameter: &str, valid: fn(&str) -> bool) -> Result<Vec<String>, Error> {
+    let items = list.split(',').map(str::trim).filter(|item| !item.is_empty());
+    let mut all: Vec<String> = Vec::new();
+    for item in items {
+        if !valid(item) {
+            let why = format!("{} is none; mend the parameter of the hub's stack", shown(item));
+            return Err(Error::invalid(parameter, why));
+        }
+        if !all.iter().any(|known| known == item) {
+            all.push(item.to_owned());
+        }
+    }
+    Ok(all)
+}
+
+/// The organization's accounts that are in use.
+async fn accounts_of(organizations: &aws_sdk_organizations::Client) -> Result<Vec<String>, Error> {
+    let mut pages = organizations.list_accounts().into_paginator().send();
+    let mut all = Vec::new();
+    while let Some(page) = pages.next().await {
+        for account in page?.accounts.unwrap_or_default() {
+            // AWS retires the status for the state; an answer may tell either (AWS Organizations API
+            // reference, Account).
+            let active = match account.state() {
+                Some(state) => *state == AccountState::Active,
+                None => account.status() == Some(&AccountStatus::Active),
+            };
+            all.extend(account.id.filter(|_| active));
+        }
+    }
+    Ok(all)
+}
+
+/// Accounts in groups of equal size; the last may be smaller.
+fn deal(accounts: Vec<String>, regions: usize) -> Result<Vec<Vec<String>>, Error> {
+    let most = (PLACES_OF_A_GROUP / regions.max(1)).max(1);
+    let size = accounts.len().div_ceil(USUAL_GROUPS).clamp(1, most);
+    let groups: Vec<Vec<String>> = accounts.chunks(size).map(<[String]>::to_vec).collect();
+    if groups.len() > MOST_GROUPS {
+        let (accounts, most) = (accounts.len(), MOST_GROUPS * most);
+        return Err(Error::invalid(
+            "accounts",
+            format!(
+                "{accounts} accounts in {regions} Regions are too many for one sweep, which takes {most}; sweep fewer \
+                 Regions, or a part of the accounts, at a time"
+            ),
+        ));
+    }
+    Ok(groups)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn accounts(count: usize) -> Vec<String> {
+        (0..count).map(|n| format!("{n:012}")).collect()
+    }
+
+    #[test]
+    fn a_sweep_of_nothing_in_particular_is_a_request() {
+        for request in [json!({}), json!({ "accounts": null, "organization": false })] {
+            let request = Request::try_from(json!({ "request": request }));
+            assert_eq!(request, Ok(Request::default()));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_request_is_named_by_its_field() {
+        for (request, says) in [
+            (json!(null), "request: expected an object"),
+            (
+                json!({ "account": [] }),
+                "account: unknown field; did you mean accounts?",
+            ),
+            (json!({ "accounts": [] }), "accounts: it is empty"),
+            (json!({ "accounts": "222222222222" }), "accounts: expected an array"),
+            (json!({ "accounts": ["2222"] }), "accounts[0]: \"2222\" is none"),
+            (
+                json!({ "accounts": ["222222222222", "222222222222"] }),
+                "accounts[1]: it is accounts[0] already",
+            ),
+            (json!({ "regions": ["oregon"] }), "regions[0]: \"oregon\" is none"),
+            (json!({ "organization": "yes" }), "organization: expected true or false"),
+            (
+                json!({ "organization": true, "accounts": ["222222222222"] }),
+                "organization: all of the organization's accounts",
+            ),
+            (
+                json!({ "patienceMinutes": 241 }),
+                "patienceMinutes: 241 is out of range",
+            ),
+            (json!({ "workspace": "" }), "workspace: expected a workspace's id"),
+            (json!({ "workspace": 1 }), "workspace: expected a string"),
+        ] {
+            let why = Request::try_from(json!({ "request": request })).unwrap_err();
+            assert_eq!(why.name(), "InvalidRequest");
+            assert!(
+                why.to_string().starts_with(says),
+                "{why:?} does not begin with {says:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn more_than_one_sweep_can_tell_is_refused() {
+        assert_eq!(deal(accounts(10_000), 1).unwrap().len(), 100);
+        assert_eq!(deal(accounts(500), 3).unwrap().len(), 167);
+        let why = deal(accounts(1001), 17).unwrap_err().to_string();
+        assert!(
+            why.starts_with("accounts: 1001 accounts in 17 Regions are too many"),
+            "{why}"
+        );
+    }
+
+    #[test]
+    fn a_parameter_that_is_no_list_of_accounts_is_named() {
+        let why = items("222222222222, x", "SweepAccounts", is_account).unwrap_err();
+        assert!(why.to_string().starts_with("SweepAccounts: \"x\" is none"), "{why}");
+        let all = items("222222222222,333333333333, 222222222222,", "SweepAccounts", is_account);
+        assert_eq!(all.unwrap(), ["222222222222", "333333333333"]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_account_is_dealt_to_one_group_and_no_group_is_too_large(count in 1_usize..3000, regions in 1_usize..35) {
+            let all = accounts(count);
+            if let Ok(groups) = deal(all.clone(), regions) {
+                prop_assert_eq!(groups.concat(), all);
+                prop_assert!(groups.len() <= MOST_GROUPS);
+                for group in groups {
+                    prop_assert!(group.len() == 1 || group.len() * regions <= PLACES_OF_A_GROUP);
+                }
+            }
+        }
+    }
+}
