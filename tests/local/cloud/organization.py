@@ -55,12 +55,14 @@ def _list_accounts(cloud: Settings, payload: dict):
 
 
 def _account(cloud: Settings, identifier: str) -> dict:
+    state = "SUSPENDED" if identifier in _told["suspended"] else "ACTIVE"
     return {
         "Id": identifier,
         "Arn": f"arn:aws:organizations::{_told['management']}:account/{cloud.organization}/{identifier}",
         "Email": f"{identifier}@example.com",
         "Name": f"account {identifier}",
-        "Status": "SUSPENDED" if identifier in _told["suspended"] else "ACTIVE",
+        "Status": state,
+        "State": state,
         "JoinedMethod": "CREATED",
         "JoinedTimestamp": 1700000000,
     }

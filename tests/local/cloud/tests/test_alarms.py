@@ -232,6 +232,7 @@ def test_an_organizations_accounts_come_in_pages_of_twenty(cloud, organization):
     found = [account for page in pages for account in page["Accounts"]]
     assert [account["Id"] for account in found] == organization.accounts
     assert [account["Status"] for account in found] == ["SUSPENDED"] + ["ACTIVE"] * 24
+    assert [account["State"] for account in found] == [account["Status"] for account in found]
 
 
 def test_parents_lead_up_to_the_root(organization):
