@@ -244,6 +244,16 @@ def test_a_queue_that_does_not_admit_events_gets_none(cloud, name):
     assert arrived(cloud, dead_url)[0]["source"] == name
 
 
+def test_a_queue_that_asks_for_tls_is_reached(cloud, name):
+    target = f"arn:aws:sqs:{REGION}:{HUB}:{name}"
+    plain = {"Condition": {"Bool": {"aws:SecureTransport": "false"}}}
+    admits = {**allow("sqs:SendMessage", target), "Principal": {"Service": "events.amazonaws.com"}}
+    url, _ = queue(cloud, name, admits=None, Policy=policy(admits, {**deny("sqs:*", target, **plain), "Principal": "*"}))
+    rule(cloud, name, {"source": [name]}, target)
+    put(cloud.client("events", HUB), source=name)
+    assert arrived(cloud, url)[0]["source"] == name
+
+
 def test_a_queue_under_a_key_of_awss_cannot_be_reached(cloud, name):
     url, target = queue(cloud, name, KmsMasterKeyId="alias/aws/sqs")
     rule(cloud, name, {"source": [name]}, target)
