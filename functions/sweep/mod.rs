@@ -24,8 +24,8 @@ const USUAL_GROUPS: usize = 100;
 const MOST_GROUPS: usize = 1000;
 /// Accounts times Regions of one group: its history must fit into Step Functions' 25,000 events.
 const PLACES_OF_A_GROUP: usize = 10;
-/// Clusters that a sweep's summary names, over all groups, for each kind of trouble.
-const MOST_NAMED: usize = 300;
+/// Clusters that failed, and as many that were left alone, that a sweep's summary names over all groups.
+const MOST_NAMED: usize = 200;
 /// Clusters of one group that the summary names, however few groups there are.
 const MOST_NAMED_OF_A_GROUP: usize = 50;
 
@@ -109,15 +109,22 @@ impl Defaults {
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
     /// The accounts, dealt to groups that are swept side by side.
-    pub groups: Vec<Vec<String>>,
+    pub groups: Vec<Group>,
     /// The Regions of each account.
     pub regions: Vec<String>,
     /// Minutes that an account is given to have its provisioner.
     pub patience_minutes: u32,
     /// The workspace for clusters that choose none themselves.
     pub workspace: Option<String>,
-    /// Clusters in trouble that each group names; the others are counted.
+    /// Clusters that failed, and as many that were left alone, that each group names; the others are counted.
     pub named: usize,
+}
+
+/// Accounts that one execution of the sweep's own fan-out goes through.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Group {
+    /// 12 digits each.
+    pub accounts: Vec<String>,
 }
 
 /// Says what a sweep goes through; reads the routing table, so that a wrong one stops it at once.
@@ -153,7 +160,7 @@ pub async fn check(
             return Err(Error::invalid("accounts", why));
         }
     };
-    let groups = deal(accounts, regions.len())?;
+    let groups = deal(&accounts, regions.len())?;
     Ok(Plan {
         named: (MOST_NAMED / groups.len().max(1)).min(MOST_NAMED_OF_A_GROUP),
         groups,
@@ -198,10 +205,13 @@ async fn accounts_of(organizations: &aws_sdk_organizations::Client) -> Result<Ve
 }
 
 /// Accounts in groups of equal size; the last may be smaller.
-fn deal(accounts: Vec<String>, regions: usize) -> Result<Vec<Vec<String>>, Error> {
+fn deal(accounts: &[String], regions: usize) -> Result<Vec<Group>, Error> {
     let most = (PLACES_OF_A_GROUP / regions.max(1)).max(1);
     let size = accounts.len().div_ceil(USUAL_GROUPS).clamp(1, most);
-    let groups: Vec<Vec<String>> = accounts.chunks(size).map(<[String]>::to_vec).collect();
+    let group = |accounts: &[String]| Group {
+        accounts: accounts.to_vec(),
+    };
+    let groups: Vec<Group> = accounts.chunks(size).map(group).collect();
     if groups.len() > MOST_GROUPS {
         let (accounts, most) = (accounts.len(), MOST_GROUPS * most);
         return Err(Error::invalid(
@@ -272,9 +282,9 @@ mod tests {
 
     #[test]
     fn more_than_one_sweep_can_tell_is_refused() {
-        assert_eq!(deal(accounts(10_000), 1).unwrap().len(), 100);
-        assert_eq!(deal(accounts(500), 3).unwrap().len(), 167);
-        let why = deal(accounts(1001), 17).unwrap_err().to_string();
+        assert_eq!(deal(&accounts(10_000), 1).unwrap().len(), 100);
+        assert_eq!(deal(&accounts(500), 3).unwrap().len(), 167);
+        let why = deal(&accounts(1001), 17).unwrap_err().to_string();
         assert!(
             why.starts_with("accounts: 1001 accounts in 17 Regions are too many"),
             "{why}"
@@ -293,11 +303,11 @@ mod tests {
         #[test]
         fn every_account_is_dealt_to_one_group_and_no_group_is_too_large(count in 1_usize..3000, regions in 1_usize..35) {
             let all = accounts(count);
-            if let Ok(groups) = deal(all.clone(), regions) {
-                prop_assert_eq!(groups.concat(), all);
+            if let Ok(groups) = deal(&all, regions) {
+                prop_assert_eq!(groups.iter().flat_map(|group| group.accounts.clone()).collect::<Vec<_>>(), all);
                 prop_assert!(groups.len() <= MOST_GROUPS);
                 for group in groups {
-                    prop_assert!(group.len() == 1 || group.len() * regions <= PLACES_OF_A_GROUP);
+                    prop_assert!(group.accounts.len() == 1 || group.accounts.len() * regions <= PLACES_OF_A_GROUP);
                 }
             }
         }
