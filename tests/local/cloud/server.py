@@ -16,6 +16,7 @@ import alarms
 import amp
 import cloudformation
 import cloudformation_events
+import cloudformation_templates
 import cloudtrail
 import costs
 import ec2
@@ -74,6 +75,7 @@ MENDS = (
     topics,
     alarms,
     organization,
+    cloudformation_templates,
     cloudformation,
     cloudformation_events,
     amp,
