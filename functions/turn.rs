@@ -4,6 +4,9 @@
 //! back: it ends with its execution, which Step Functions is asked about. So nothing is left to
 //! clean up when an execution dies, however it dies. One that was stopped from outside may have a
 //! function under way: it counts as ended at the second look, a minute after the first.
+//!
+//! What the execution before removed a moment ago, IAM may still show, and what it made not yet
+//! (IAM user guide, "Troubleshooting IAM"): who follows is told how long to wait for that.
 
 use crate::{arn::ClusterArn, error::Error};
 use aws_sdk_dynamodb::{
@@ -18,6 +21,8 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+/// So long, in seconds, reads of IAM are not trusted after somebody else's writes.
+const SETTLING: u64 = 60;
 /// When a row may be forgotten, in seconds: no execution lasts that long.
 const FORGOTTEN: u64 = 7 * 24 * 3600;
 
@@ -61,6 +66,7 @@ impl TryFrom<Value> for Asked {
 
 /// Whose turn it is.
 #[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Taken {
     /// Whether it is the turn of the execution that asked.
     pub turn: Turn,
@@ -68,6 +74,8 @@ pub struct Taken {
     pub holder: Option<String>,
     /// The same, where it was stopped and its last function may still run: to be handed to the next look.
     pub stopped: Option<String>,
+    /// How long to wait, in seconds, until what the execution before did can be seen.
+    pub settle_seconds: u64,
 }
 
 /// Whether it is the turn of the execution that asked.
@@ -92,43 +100,58 @@ pub fn table_from_environment() -> String {
 /// # Errors
 /// As AWS answers.
 pub async fn take(aws: &Clients, table: &str, asked: &Asked, now: SystemTime) -> Result<Taken, Error> {
-    let ours = Taken {
+    let ours = |settle_seconds| Taken {
         turn: Turn::Ours,
         holder: None,
         stopped: None,
+        settle_seconds,
     };
     let free = put(aws, table, asked, now)
         .condition_expression("attribute_not_exists(clusterArn) OR executionArn = :holder")
         .expression_attribute_values(":holder", text(&asked.execution));
     let Some(holder) = put_unless_held(free).await? else {
-        return Ok(ours);
+        return Ok(ours(0));
     };
     let life = life(&aws.sfn, &holder).await?;
     let waited = asked.stopped.as_ref() == Some(&holder);
-    if life == Life::Over || (life == Life::Stopped && waited) {
+    if matches!(life, Life::Over(_)) || (life == Life::Stopped && waited) {
         let next = put(aws, table, asked, now)
             .condition_expression("executionArn = :holder")
             .expression_attribute_values(":holder", text(&holder));
         if put_unless_held(next).await?.is_none() {
-            return Ok(ours);
+            return Ok(ours(match life {
+                // Who repeats what went well removes nothing, and finds what is there.
+                Life::Over(Ended { succeeded: true, .. }) if machine(&holder) == machine(&asked.execution) => 0,
+                Life::Over(Ended { at, .. }) => (at + SETTLING).saturating_sub(seconds(now)),
+                Life::On | Life::Stopped => 0,
+            }));
         }
     }
     Ok(Taken {
         turn: Turn::Theirs,
         stopped: (life == Life::Stopped).then(|| holder.clone()),
         holder: Some(holder),
+        settle_seconds: 0,
     })
 }
 
 fn put(aws: &Clients, table: &str, asked: &Asked, now: SystemTime) -> PutItemFluentBuilder {
-    let now = now.duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_secs());
     aws.dynamodb
         .put_item()
         .table_name(table)
         .item("clusterArn", text(&asked.cluster.to_string()))
         .item("executionArn", text(&asked.execution))
-        .item("expires", AttributeValue::N((now + FORGOTTEN).to_string()))
+        .item("expires", AttributeValue::N((seconds(now) + FORGOTTEN).to_string()))
         .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+}
+
+fn seconds(now: SystemTime) -> u64 {
+    now.duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_secs())
+}
+
+/// The machine that an execution is of, as its ARN names it.
+fn machine(execution: &str) -> Option<&str> {
+    execution.rsplit(':').nth(1)
 }
 
 fn text(text: &str) -> AttributeValue {
@@ -159,7 +182,14 @@ enum Life {
     /// It was stopped, or is not known: its last function may still run, for less than a minute.
     Stopped,
     /// It has ended by itself, after its last function.
-    Over,
+    Over(Ended),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Ended {
+    succeeded: bool,
+    /// When, in seconds since the epoch.
+    at: u64,
 }
 
 /// Step Functions' reads are eventually consistent (API reference, DescribeExecution): an execution
@@ -167,7 +197,10 @@ enum Life {
 async fn life(sfn: &aws_sdk_sfn::Client, execution: &str) -> Result<Life, Error> {
     match sfn.describe_execution().execution_arn(execution).send().await {
         Ok(answer) => Ok(match answer.status {
-            ExecutionStatus::Succeeded | ExecutionStatus::Failed => Life::Over,
+            ExecutionStatus::Succeeded | ExecutionStatus::Failed => Life::Over(Ended {
+                succeeded: answer.status == ExecutionStatus::Succeeded,
+                at: answer.stop_date.map_or(0, |date| date.secs().unsigned_abs()),
+            }),
             ExecutionStatus::Aborted | ExecutionStatus::TimedOut => Life::Stopped,
             _ => Life::On,
         }),

@@ -4,10 +4,12 @@ use ampxa::{
     cluster::{Checked, Nothing, Readiness},
     complete::Raw,
     error::Error,
+    event::Reading,
     offboarding,
     policy::SCRAPER_SERVICE,
     roles::{self, Ensured, Known, Outcome},
     scraper::{self, Adopted, InTheWay, Made, Plan, Scraper, Updated},
+    sweep,
     task::Task,
     turn::{self, Taken, Turn},
 };
@@ -21,7 +23,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-const MACHINES: [&str; 2] = ["onboard", "offboard"];
+const MACHINES: [&str; 3] = ["onboard", "offboard", "sweep"];
 
 fn machine(name: &str) -> Value {
     serde_json::from_str(&read(&format!("statemachine/{name}.asl.json"))).unwrap()
@@ -45,12 +47,34 @@ fn states(machine_name: &str) -> BTreeMap<String, Value> {
     all
 }
 
+/// The tasks that invoke a function.
 fn tasks_of(machine: &str) -> BTreeMap<String, Value> {
-    let tasks = states(machine).into_iter().filter(|(_, state)| state["Type"] == "Task");
-    tasks.collect()
+    let invokes = |task: &Value| task["Type"] == "Task" && !nests(task);
+    states(machine)
+        .into_iter()
+        .filter(|(_, state)| invokes(state))
+        .collect()
 }
 
-/// The tasks of both machines; each name says which machine it is of.
+/// Whether a task starts an execution of another machine and waits for it.
+fn nests(task: &Value) -> bool {
+    task["Resource"] == "arn:aws:states:::states:startExecution.sync:2"
+}
+
+/// The machine that a task starts.
+fn started(task: &Value) -> String {
+    let placeholder = task["Arguments"]["StateMachineArn"].as_str().unwrap();
+    let name = placeholder.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+    name.unwrap().to_owned()
+}
+
+/// The tasks that start executions.
+fn nested() -> BTreeMap<String, Value> {
+    let all = MACHINES.into_iter().flat_map(states);
+    all.filter(|(_, state)| nests(state)).collect()
+}
+
+/// The tasks that invoke a function, of all machines; each name says which machine it is of.
 fn tasks() -> BTreeMap<String, Value> {
     let all = MACHINES.into_iter().flat_map(|machine| {
         let tasks = tasks_of(machine).into_iter();
@@ -158,13 +182,24 @@ fn our_errors() -> Vec<&'static str> {
     all.iter().map(Error::name).collect()
 }
 
+/// What AWS raises when an execution could not be started (Step Functions developer guide, "Start workflow executions
+/// from a task state"; the general names are those of every service integration).
+const STARTS: [&str; 3] = [
+    "StepFunctions.ExecutionLimitExceeded",
+    "StepFunctions.AWSStepFunctionsException",
+    "StepFunctions.SdkClientException",
+];
+
 #[test]
 fn every_error_name_that_is_matched_is_raised_by_somebody() {
-    for (name, task) in tasks() {
-        for rule in list(&task["Retry"]).iter().chain(&list(&task["Catch"])) {
+    for (name, state) in MACHINES.into_iter().flat_map(states) {
+        for rule in list(&state["Retry"]).iter().chain(&list(&state["Catch"])) {
             for error in list(&rule["ErrorEquals"]) {
                 let error = error.as_str().unwrap();
-                let known = our_errors().contains(&error) || LAMBDAS.contains(&error) || error == "States.ALL";
+                let known = our_errors().contains(&error)
+                    || LAMBDAS.contains(&error)
+                    || (STARTS.contains(&error) && nests(&state))
+                    || error == "States.ALL";
                 assert!(known, "{name} matches {error}, which nobody raises");
             }
         }
@@ -235,7 +270,7 @@ fn every_task_ends_in_time_and_after_its_function() {
         assert!(task["TimeoutSeconds"].as_u64().unwrap() > functions_timeout, "{name}");
         assert_eq!(task["Resource"], "arn:aws:states:::lambda:invoke", "{name}");
     }
-    for name in MACHINES {
+    for name in ["onboard", "offboard"] {
         let look_again = states(name)["Wait for the other execution"]["Seconds"]
             .as_u64()
             .unwrap();
@@ -243,7 +278,12 @@ fn every_task_ends_in_time_and_after_its_function() {
             look_again >= globals["Timeout"].as_u64().unwrap(),
             "a stopped execution's function has ended"
         );
-        assert!(machine(name)["TimeoutSeconds"].is_number());
+    }
+    for (name, task) in nested() {
+        let other = started(&task).to_lowercase();
+        let most = machine(&other)["TimeoutSeconds"].as_u64().unwrap();
+        let (its, whole) = (&task["TimeoutSeconds"], &machine("sweep")["TimeoutSeconds"]);
+        assert!(its.as_u64().unwrap() > most && its.as_u64() < whole.as_u64(), "{name}");
     }
 }
 
@@ -276,6 +316,7 @@ fn whatever_fails_ends_the_run_under_its_own_name() {
     for (name, cause) in [
         ("onboard", "{% $because & ' ' & $aftermath %}"),
         ("offboard", "{% $because %}"),
+        ("sweep", "{% $because %}"),
     ] {
         let states = states(name);
         let [end] = &states
@@ -379,6 +420,14 @@ fn handed(task: &Value) -> Value {
         "stopped" => json!(null),
         "madeBy" => json!("arn:aws:states:us-west-2:111111111111:execution:ampxa-onboard:1"),
         "scraperArns" => json!(["arn:aws:aps:us-west-2:222222222222:scraper/s-1"]),
+        "clusterArn" => json!("arn:aws:eks:us-west-2:222222222222:cluster/demo"),
+        "account" => json!("222222222222"),
+        "region" => json!("us-west-2"),
+        "organizationalUnits" => json!(["ou-a1b2-c3d4e5f6"]),
+        "workspace" => json!("ws-1"),
+        "sweep" => json!("arn:aws:states:us-west-2:111111111111:execution:ampxa-sweep:1"),
+        "absent" => json!(true),
+        "seenBy" => json!("arn:aws:states:us-west-2:111111111111:execution:ampxa-sweep:0"),
         other => panic!("no step reads {other:?}"),
     };
     payload
@@ -391,7 +440,10 @@ fn handed(task: &Value) -> Value {
 #[test]
 fn every_step_is_handed_what_it_reads() {
     for (name, task) in tasks() {
-        let input = handed(&task);
+        let mut input = handed(&task);
+        if name == "sweep: Check sweep" {
+            input["request"] = json!({ "accounts": ["222222222222"] });
+        }
         let read = match invoked(&task).as_str() {
             "CheckRequest" => Raw::try_from(input)
                 .and_then(|raw| ampxa::complete::check(&raw))
@@ -401,6 +453,12 @@ fn every_step_is_handed_what_it_reads() {
             "CheckScraper" => Task::<Made>::try_from(input).map(drop),
             "UpdateScraper" => Task::<Adopted>::try_from(input).map(drop),
             "TakeTurn" => turn::Asked::try_from(input).map(drop),
+            "CheckSweep" => sweep::Request::try_from(input).map(drop),
+            "FindClusters" => sweep::Place::try_from(input).map(drop),
+            "RouteCluster" => sweep::Asked::try_from(input)
+                .map(|asked| assert_eq!((asked.organizational_units.len(), asked.workspace.is_some()), (1, true))),
+            "RememberGone" => sweep::Missed::try_from(input)
+                .map(|missed| assert_eq!((missed.scrapers.len(), missed.seen_by.is_some()), (1, true))),
             "CheckOffboarding" | "FindPairs" => offboarding::Request::try_from(input).map(drop),
             "RemoveScraper" => Task::<scraper::Removal>::try_from(input).map(|task| {
                 let told = (task.known.made_by.is_some(), task.known.scraper_arns.is_some());
@@ -502,6 +560,7 @@ fn the_machines_read_what_the_steps_say() {
                 "RemoveScraper" => &removed,
                 "RemoveTargetRole" | "RemoveSourceRole" => &removed_role,
                 "FindPairs" => &pairs,
+                "CheckSweep" | "FindClusters" | "RouteCluster" | "RememberGone" => &json!({}),
                 other => panic!("what does {other} say?"),
             };
             says(&task.to_string(), "$states.result.Payload", said);
@@ -515,7 +574,7 @@ fn one_search_finds_a_step_in_machine_template_and_rust() {
     let functions = functions();
     let resources = template("template")["Resources"].clone();
     let mut all_used = BTreeSet::new();
-    for (name, logical_id) in [("onboard", "Onboard"), ("offboard", "Offboard")] {
+    for (name, logical_id) in [("onboard", "Onboard"), ("offboard", "Offboard"), ("sweep", "Sweep")] {
         let machine = &resources[logical_id]["Properties"];
         assert_eq!(
             machine["DefinitionUri"],
@@ -546,15 +605,25 @@ fn one_search_finds_a_step_in_machine_template_and_rust() {
             .cloned()
             .collect();
         assert_eq!(used, allowed, "{name} may invoke its functions and no others");
-        assert_eq!(used, substituted);
+        let starts: BTreeSet<String> = states(name)
+            .values()
+            .filter(|state| nests(state))
+            .map(started)
+            .collect();
+        assert_eq!(used.union(&starts).cloned().collect::<BTreeSet<_>>(), substituted);
         for (name, value) in machine["DefinitionSubstitutions"].as_object().unwrap() {
-            assert_eq!(value["!GetAtt"], json!(format!("{name}.Arn")));
+            match starts.contains(name) {
+                true => assert_eq!(value["!Ref"], json!(name), "a machine's reference is its ARN"),
+                false => assert_eq!(value["!GetAtt"], json!(format!("{name}.Arn"))),
+            }
         }
         all_used.extend(used);
     }
+    // No machine's step: EventBridge invokes it.
+    all_used.insert("RouteEvent".to_owned());
     let used = all_used;
     let defined: BTreeSet<String> = functions.keys().cloned().collect();
-    assert_eq!(used, defined, "each function is a step of a machine");
+    assert_eq!(used, defined, "each function is a step of a machine, or routes events");
     let bins = bins();
     assert_eq!(
         fs::read_dir("functions/bin").unwrap().count(),
@@ -586,6 +655,7 @@ fn every_choice_has_a_default_and_every_end_a_name_and_a_sentence() {
         "Undo what was made?",
         "Offboarding failed",
         "Pair left",
+        "Sweep failed",
     ];
     for (name, state) in MACHINES.into_iter().flat_map(states) {
         match state["Type"].as_str().unwrap() {
@@ -614,7 +684,7 @@ fn every_choice_has_a_default_and_every_end_a_name_and_a_sentence() {
 }
 
 #[test]
-fn jsonata_is_the_language_of_both_machines() {
+fn jsonata_is_the_language_of_all_machines() {
     for name in MACHINES {
         assert_eq!(machine(name)["QueryLanguage"], "JSONata");
         let text = read(&format!("statemachine/{name}.asl.json"));
@@ -659,7 +729,7 @@ fn healthy_run(seconds: u64) -> Vec<String> {
             rule.unwrap_or_else(|| panic!("{name} asks whether {condition}"))["Next"].clone()
         };
         let next = match name {
-            "Is it our turn?" => taken("{% $turn.turn = 'OURS' %}"),
+            "Is it our turn?" => taken("{% $turn.turn = 'OURS' and $turn.settleSeconds = 0 %}"),
             "Is the cluster ready?" => taken("{% $check.readiness = 'READY' %}"),
             "Is a scraper in the way?" | "Patch the trust early?" => state["Default"].clone(),
             "Is the scraper active?" if waited < seconds => state["Default"].clone(),
@@ -722,6 +792,7 @@ fn every_loop_has_an_end_and_the_machine_outlasts_them_all() {
                 ("seconds", "Is the scraper gone?", 7200),
             ][..],
         ),
+        ("sweep", &[("seconds", "Is the account reachable?", 240 * 60)][..]),
     ] {
         let states = states(name);
         let mut longest = 0;
@@ -731,6 +802,7 @@ fn every_loop_has_an_end_and_the_machine_outlasts_them_all() {
                 let condition = rule["Condition"].as_str().unwrap();
                 let limit = match *choice {
                     "Is the scraper active?" => "$request.activationTimeoutMinutes * 60".to_owned(),
+                    "Is the account reachable?" => "$states.input.patienceMinutes * 60".to_owned(),
                     _ => seconds.to_string(),
                 };
                 condition.contains(counter) && condition.contains(&format!(">= {limit}"))
@@ -795,7 +867,7 @@ fn statements(value: &Value, found: &mut Vec<Value>) {
 
 #[test]
 fn no_statement_allows_more_than_it_names() {
-    for name in ["template", "source-account", "target-account"] {
+    for name in ["template", "source-account", "target-account", "management-account"] {
         let mut found = Vec::new();
         statements(&template(name), &mut found);
         assert!(!found.is_empty());
@@ -898,7 +970,7 @@ fn a_function_may_assume_the_provisioners_that_it_asks_for_and_no_others() {
         let asked: BTreeSet<String> = ["source", "target"]
             .into_iter()
             .filter(|side| {
-                ["(", "_of("]
+                ["(", "_of(", "_at("]
                     .iter()
                     .any(|asks| source.contains(&format!("aws.{side}{asks}")))
             })
@@ -910,20 +982,297 @@ fn a_function_may_assume_the_provisioners_that_it_asks_for_and_no_others() {
             .collect();
         let mut given = Vec::new();
         statements(&function["Properties"]["Policies"], &mut given);
-        if name == "TakeTurn" {
-            assert!(asked.is_empty(), "it stays in the hub");
-            continue;
-        }
-        assert!(
-            given.iter().all(|statement| statement["Action"] == "sts:AssumeRole"),
-            "{name}"
-        );
         let may: BTreeSet<String> = given
             .iter()
+            .filter(|statement| statement["Action"] == "sts:AssumeRole")
             .flat_map(|statement| list(&statement["Resource"]))
             .map(|resource| resource["!Sub"].as_str().unwrap_or("*").to_owned())
             .collect();
         assert_eq!(may, asked, "{name}");
+        let in_the_hub: Vec<&str> = given
+            .iter()
+            .map(|statement| statement["Action"].as_str().unwrap())
+            .filter(|action| *action != "sts:AssumeRole")
+            .collect();
+        let right: &[&str] = match name.as_str() {
+            "TakeTurn" => &["dynamodb:PutItem", "states:DescribeExecution"],
+            "RouteEvent" => &["states:StartExecution", "ssm:GetParameter", "organizations:ListParents"],
+            "CheckSweep" => &["ssm:GetParameter", "organizations:ListAccounts"],
+            "FindClusters" => &["ssm:GetParameter", "organizations:ListParents"],
+            "RouteCluster" => &["ssm:GetParameter"],
+            _ => &[],
+        };
+        assert_eq!(in_the_hub, right, "{name}");
+    }
+}
+
+#[test]
+fn who_routes_may_read_the_hubs_parameters_and_start_its_machines_and_nothing_more() {
+    for (name, function) in functions() {
+        let properties = &function["Properties"];
+        let mut given = Vec::new();
+        statements(&properties["Policies"], &mut given);
+        let reads_routes = given.iter().any(|statement| statement["Action"] == "ssm:GetParameter");
+        let variables = &properties["Environment"]["Variables"];
+        assert_eq!(
+            variables["AMPXA_ROUTES"].is_object(),
+            reads_routes,
+            "{name} knows where the table is"
+        );
+        for statement in &given {
+            let right = match statement["Action"].as_str().unwrap() {
+                "ssm:GetParameter" => json!({
+                    "!Sub": "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter/${AWS::StackName}/*"
+                }),
+                "states:StartExecution" => json!([{ "!Ref": "Onboard" }, { "!Ref": "Offboard" }, { "!Ref": "Sweep" }]),
+                // Neither can be narrowed, and both are given only where a person asks for them.
+                "organizations:ListParents" | "organizations:ListAccounts" => {
+                    let conditional = json!({ "!If": ["AsksOrganizations", statement, { "!Ref": "AWS::NoValue" }] });
+                    assert!(
+                        properties["Policies"].to_string().contains(&conditional.to_string()),
+                        "{name}"
+                    );
+                    json!("*")
+                }
+                _ => continue,
+            };
+            assert_eq!(statement["Resource"], right, "{name}");
+        }
+    }
+    let router = &functions()["RouteEvent"]["Properties"];
+    for (variable, machine) in [
+        ("AMPXA_ONBOARD", "Onboard"),
+        ("AMPXA_OFFBOARD", "Offboard"),
+        ("AMPXA_SWEEP", "Sweep"),
+    ] {
+        assert_eq!(router["Environment"]["Variables"][variable], json!({ "!Ref": machine }));
+    }
+    let failed = &router["EventInvokeConfig"]["DestinationConfig"]["OnFailure"]["Destination"];
+    assert_eq!(failed, &json!({ "!GetAtt": "FailedEvents.Arn" }));
+}
+
+fn resources_of(template_name: &str, kind: &str) -> BTreeMap<String, Value> {
+    let resources = template(template_name)["Resources"].as_object().unwrap().clone();
+    resources
+        .into_iter()
+        .filter(|(_, resource)| resource["Type"] == kind)
+        .collect()
+}
+
+#[test]
+fn every_program_finds_its_environment_in_the_template() {
+    let mut known: BTreeSet<String> = BTreeSet::from(["AMPXA_TRUST".to_owned()]);
+    for function in functions().values() {
+        let variables = function["Properties"]["Environment"]["Variables"].as_object();
+        known.extend(variables.into_iter().flatten().map(|(name, _)| name.clone()));
+    }
+    let mut read_by_code = BTreeSet::new();
+    for file in [
+        "aws/clients",
+        "cluster",
+        "turn",
+        "route_event",
+        "routing/mod",
+        "sweep/mod",
+    ] {
+        let source = read(&format!("functions/{file}.rs"));
+        let names = source.split("\"AMPXA_").skip(1);
+        read_by_code.extend(names.map(|rest| format!("AMPXA_{}", rest.split('"').next().unwrap())));
+    }
+    assert_eq!(known, read_by_code);
+}
+
+#[test]
+fn the_bus_takes_from_each_what_is_its_own() {
+    let policies = resources_of("template", "AWS::Events::EventBusPolicy");
+    let sources: BTreeMap<&str, Vec<Value>> = policies
+        .iter()
+        .map(|(name, policy)| {
+            let (properties, condition) = (&policy["Properties"], &policy["Properties"]["Statement"]["Condition"]);
+            assert_eq!(properties["StatementId"], json!(name));
+            assert_eq!(properties["Statement"]["Action"], "events:PutEvents");
+            let organization = &condition["StringEquals"].to_string();
+            assert!(organization.contains("aws:PrincipalOrgID"), "{name}: {organization}");
+            let everybody = properties["Statement"]["Principal"] == "*";
+            assert!(
+                !everybody || policy["Condition"] == "HasOrganization",
+                "{name} is for somebody"
+            );
+            (
+                name.as_str(),
+                list(&condition["ForAllValues:StringEquals"]["events:source"]),
+            )
+        })
+        .collect();
+    let right = BTreeMap::from([
+        ("ClustersOfTheOrganization", vec![json!("aws.eks")]),
+        (
+            "AccountsOfTheManagementAccount",
+            vec![json!("aws.controltower"), json!("aws.organizations")],
+        ),
+        ("AccountsOfAft", vec![json!("ampxa.aft")]),
+    ]);
+    assert_eq!(sources, right);
+}
+
+/// Whether EventBridge would take an event for a pattern, as far as these patterns go.
+fn takes(pattern: &Value, event: &Value) -> bool {
+    pattern.as_object().unwrap().iter().all(|(name, wanted)| match wanted {
+        Value::Array(all) => all.iter().any(|one| match one {
+            Value::Object(test) if test.contains_key("exists") => test["exists"] == json!(!event[name].is_null()),
+            Value::Object(reference) if reference.contains_key("!Ref") => event[name].is_string(),
+            literal => *literal == event[name],
+        }),
+        inner => takes(inner, &event[name]),
+    })
+}
+
+#[test]
+fn the_rules_take_the_events_that_start_something_and_are_alike_on_both_sides() {
+    let pattern = |template: &str, rule: &str| {
+        let mut pattern = resources_of(template, "AWS::Events::Rule")[rule]["Properties"]["EventPattern"].clone();
+        let account = pattern.as_object_mut().unwrap().remove("account");
+        (pattern, account)
+    };
+    let (clusters, anybody) = pattern("template", "ClusterEvents");
+    let (accounts, only) = pattern("template", "AccountEvents");
+    assert_eq!((clusters.clone(), None), pattern("source-account", "ClusterEvents"));
+    assert_eq!((accounts.clone(), None), pattern("management-account", "AccountEvents"));
+    assert_eq!(
+        (anybody, only),
+        (None, Some(json!([{ "!Ref": "ManagementAccountId" }])))
+    );
+    let (_, aft) = pattern("template", "AftEvents");
+    assert_eq!(aft, Some(json!([{ "!Ref": "AftAccountId" }])));
+    for (name, rule, taken) in [
+        ("eks-CreateCluster", &clusters, true),
+        ("eks-CreateCluster-clusterName", &clusters, true),
+        ("eks-DeleteCluster", &clusters, true),
+        ("eks-CreateCluster-failed", &clusters, false),
+        ("controltower-CreateManagedAccount", &clusters, false),
+        ("eks-CreateCluster", &accounts, false),
+        ("controltower-CreateManagedAccount", &accounts, true),
+        ("organizations-CreateAccountResult", &accounts, true),
+    ] {
+        let event: Value = serde_json::from_str(&read(&format!("tests/golden/events/{name}.json"))).unwrap();
+        assert_eq!(takes(rule, &event), taken, "{name}");
+        let ours = matches!(Reading::try_from(event), Ok(Reading::Ours(_)));
+        assert!(ours || !taken, "{name} is taken and starts nothing");
+    }
+}
+
+#[test]
+fn whatever_cannot_be_delivered_lies_where_an_alarm_looks() {
+    let queue = json!({ "!GetAtt": "FailedEvents.Arn" });
+    let rules = resources_of("template", "AWS::Events::Rule");
+    let targets = rules.values().flat_map(|rule| list(&rule["Properties"]["Targets"]));
+    let schedules = resources_of("template", "AWS::Scheduler::Schedule");
+    let targets: Vec<Value> = targets
+        .chain(schedules.values().map(|one| one["Properties"]["Target"].clone()))
+        .collect();
+    assert_eq!(targets.len(), 5);
+    for target in targets {
+        assert_eq!(target["DeadLetterConfig"]["Arn"], queue, "{target}");
+    }
+    let alarms = resources_of("template", "AWS::CloudWatch::Alarm");
+    assert_eq!(alarms.len(), 2);
+    for (name, alarm) in &alarms {
+        let properties = &alarm["Properties"];
+        assert!(
+            list(&properties["AlarmActions"]).contains(&json!({ "!Ref": "Alerts" })),
+            "{name} reaches people"
+        );
+        let said = properties["AlarmDescription"]["!Sub"].as_str().unwrap();
+        assert!(said.contains("Mend that"), "{name} says what to do");
+        assert_eq!(
+            (&properties["Threshold"], &properties["TreatMissingData"]),
+            (&json!(1), &json!("notBreaching"))
+        );
+    }
+    let depth = &alarms["FailedEventsAlarm"]["Properties"]["Dimensions"];
+    assert_eq!(depth[0]["Value"], json!({ "!GetAtt": "FailedEvents.QueueName" }));
+    let metrics = list(&alarms["FailedExecutionsAlarm"]["Properties"]["Metrics"]);
+    let counted: BTreeSet<String> = metrics
+        .iter()
+        .filter(|metric| metric["MetricStat"].is_object())
+        .map(|metric| {
+            let its = &metric["MetricStat"]["Metric"];
+            let machine = its["Dimensions"][0]["Value"]["!Ref"].as_str().unwrap();
+            format!("{machine} {}", its["MetricName"].as_str().unwrap())
+        })
+        .collect();
+    let ends = ["ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"];
+    let all = ["Onboard", "Offboard", "Sweep"].into_iter();
+    let right = all.flat_map(|machine| ends.map(|end| format!("{machine} {end}")));
+    assert_eq!(counted, right.collect());
+}
+
+#[test]
+fn a_machine_that_starts_others_may_start_those_and_watch_their_executions() {
+    let resources = template("template")["Resources"].clone();
+    let mut given = Vec::new();
+    statements(&resources["Sweep"]["Properties"]["Policies"], &mut given);
+    let start = given
+        .iter()
+        .find(|one| one["Action"] == "states:StartExecution")
+        .unwrap();
+    let itself = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:${AWS::StackName}-sweep";
+    let mut others: Vec<Value> = nested().values().map(|task| json!({ "!Ref": started(task) })).collect();
+    others.sort_by_key(|one| std::cmp::Reverse(one.to_string()));
+    others.push(json!({ "!Sub": itself }));
+    assert_eq!(list(&start["Resource"]), others);
+    assert_eq!(
+        resources["Sweep"]["Properties"]["Name"]["!Sub"],
+        "${AWS::StackName}-sweep"
+    );
+}
+
+#[test]
+fn a_forwarder_may_put_events_on_the_hubs_bus_and_nothing_else() {
+    for name in ["source-account", "management-account"] {
+        let forwarder = &template(name)["Resources"]["EventForwarder"]["Properties"];
+        let mut given = Vec::new();
+        statements(&forwarder["Policies"], &mut given);
+        let only = json!({ "Effect": "Allow", "Action": "events:PutEvents", "Resource": { "!Ref": "EventBusArn" } });
+        assert_eq!(given, [only], "{name}");
+    }
+    let aft: Value = serde_json::from_str(&read("infra/aft/policy.json")).unwrap();
+    let only = json!([{ "Effect": "Allow", "Action": "events:PutEvents", "Resource": "${EventBusArn}" }]);
+    assert_eq!(aft["Statement"], only);
+}
+
+#[test]
+fn afts_pipeline_goes_on_with_its_own_input_whatever_happens() {
+    let fragment: Value = serde_json::from_str(&read("infra/aft/ampxa-state.asl.json")).unwrap();
+    let [state] = &fragment.as_object().unwrap().values().collect::<Vec<_>>()[..] else {
+        panic!("one state");
+    };
+    let untouched = "{% $states.input %}";
+    assert_eq!(state["Output"], untouched);
+    let [catch] = &list(&state["Catch"])[..] else {
+        panic!("it catches once");
+    };
+    assert_eq!(
+        (&catch["ErrorEquals"], &catch["Output"]),
+        (&json!(["States.ALL"]), &json!(untouched))
+    );
+    assert_eq!(catch["Next"], state["Next"]);
+    assert!(state["TimeoutSeconds"].is_number());
+    let entry = &state["Arguments"]["Entries"][0];
+    let rule = &resources_of("template", "AWS::Events::Rule")["AftEvents"]["Properties"]["EventPattern"];
+    assert_eq!(rule["source"], json!([entry["Source"]]));
+    assert_eq!(rule["detail-type"], json!([entry["DetailType"]]));
+    for (field, path) in [
+        ("account", "account_info.account.id"),
+        ("customFields", "account_request.custom_fields"),
+    ] {
+        let path = format!("$states.input.{path}");
+        let right = format!("{{% $exists({path}) ? {path} : null %}}");
+        assert_eq!(
+            entry["Detail"][field],
+            json!(right),
+            "a field that is missing is no error"
+        );
     }
 }
 

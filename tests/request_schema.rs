@@ -1,6 +1,11 @@
 //! The schema and the parser accept the same requests.
 
-use ampxa::{offboarding, request::Request};
+use ampxa::{
+    offboarding,
+    request::Request,
+    routing::{Routes, Settings},
+    sweep,
+};
 use jsonschema::Validator;
 use serde_json::{Value, json};
 use std::{fs, path::PathBuf};
@@ -274,4 +279,127 @@ fn what_to_offboard_is_read_as_its_schema_says() {
     );
     assert!(validator.is_valid(&elsewhere));
     assert!(parse(&elsewhere).unwrap_err().to_string().starts_with("workspaceArn: "));
+}
+
+/// A schema, and the examples of a folder.
+fn schema_and_examples(schema: &str, examples: &str) -> (Validator, Vec<Value>) {
+    let validator = jsonschema::draft202012::new(&json_file(folder().join(schema))).unwrap();
+    let files = fs::read_dir(folder().join("examples").join(examples)).unwrap();
+    (validator, files.map(|file| json_file(file.unwrap().path())).collect())
+}
+
+#[test]
+fn a_routing_table_is_read_as_its_schema_says() {
+    let (validator, examples) = schema_and_examples("routes.schema.json", "routes");
+    assert_eq!(examples.len(), 3);
+    let settings = Settings {
+        parameter: "/ampxa/routes".to_owned(),
+        default_workspace: String::new(),
+        organizations: true,
+    };
+    let parse = |table: &Value| Routes::parse(Some(&table.to_string()), &settings);
+    let workspace = "arn:aws:aps:us-west-2:333333333333:workspace/ws-1";
+    let rule = |rule: Value| json!({ "rules": [rule] });
+    let matching = |matches: Value| rule(json!({ "match": matches, "workspaceArn": workspace }));
+    let good = [
+        json!({}),
+        json!({ "rules": null, "workspaces": null }),
+        json!({ "rules": [] }),
+        json!({ "workspaces": [workspace] }),
+        rule(json!({ "ignore": "x", "patchTrust": null, "workspaceArn": null })),
+        rule(json!({ "workspaceArn": workspace, "ignore": null, "patchTrust": "FINAL" })),
+        rule(json!({ "workspaceArn": workspace, "externalLabels": {} })),
+        matching(json!(null)),
+        matching(json!({})),
+        matching(json!({ "regions": ["us-gov-west-1", "ap-southeast-5"] })),
+        matching(json!({ "clusterNames": ["*", "a?_-B9"] })),
+        matching(json!({ "tags": { "any key": "any value *" } })),
+    ];
+    for table in good.iter().chain(&examples) {
+        assert!(validator.is_valid(table), "the schema refuses {table}");
+        assert_eq!(parse(table).err(), None, "{table}");
+    }
+    for table in [
+        json!(null),
+        json!([]),
+        json!({ "rule": [] }),
+        json!({ "rules": {} }),
+        json!({ "workspaces": [] }),
+        json!({ "workspaces": ["ws-1"] }),
+        json!({ "workspaces": [workspace, workspace] }),
+        rule(json!(null)),
+        rule(json!({})),
+        rule(json!({ "match": {} })),
+        rule(json!({ "workspaceArn": "ws-1" })),
+        rule(json!({ "ignore": "" })),
+        rule(json!({ "ignore": "  " })),
+        rule(json!({ "ignore": "x".repeat(501) })),
+        rule(json!({ "ignore": 1 })),
+        rule(json!({ "ignore": "x", "workspaceArn": workspace })),
+        rule(json!({ "ignore": "x", "patchTrust": "FINAL" })),
+        rule(json!({ "ignore": "x", "externalLabels": {} })),
+        rule(json!({ "ignore": "x", "scrapeConfigurationParameter": "/ampxa/x" })),
+        rule(json!({ "workspaceArn": workspace, "patchTrust": "early" })),
+        rule(json!({ "workspaceArn": workspace, "tags": {} })),
+        rule(json!({ "workspaceArn": workspace, "externalLabels": { "__a": "b" } })),
+        rule(json!({ "workspaceArn": workspace, "scrapeConfigurationParameter": "x" })),
+        rule(json!({ "workspaceArn": workspace, "scrapeConfigurationParameter": "/ampxa/a b" })),
+        matching(json!([])),
+        matching(json!({ "account": ["222222222222"] })),
+        matching(json!({ "accounts": [] })),
+        matching(json!({ "accounts": ["222222222222", "222222222222"] })),
+        matching(json!({ "accounts": ["2222"] })),
+        matching(json!({ "organizationalUnits": ["r-a1b2"] })),
+        matching(json!({ "organizationalUnits": ["ou-a1b2-c3d4e5f6-a"] })),
+        matching(json!({ "regions": ["oregon"] })),
+        matching(json!({ "regions": ["us-west-2 "] })),
+        matching(json!({ "clusterNames": [""] })),
+        matching(json!({ "clusterNames": ["a.b"] })),
+        matching(json!({ "clusterNames": "a" })),
+        matching(json!({ "tags": {} })),
+        matching(json!({ "tags": { "a": 1 } })),
+    ] {
+        assert!(!validator.is_valid(&table), "the schema accepts {table}");
+        assert!(parse(&table).is_err(), "the parser accepts {table}");
+    }
+    // What no schema can say: where the table itself is, and what the hub may ask.
+    let elsewhere = rule(json!({ "workspaceArn": workspace, "scrapeConfigurationParameter": "/other/x" }));
+    assert!(validator.is_valid(&elsewhere) && parse(&elsewhere).is_err());
+}
+
+#[test]
+fn what_to_sweep_is_read_as_its_schema_says() {
+    let (validator, examples) = schema_and_examples("sweep.schema.json", "sweep");
+    assert_eq!(examples.len(), 4);
+    let parse = |request: &Value| sweep::Request::try_from(json!({ "request": request }));
+    let good = [
+        json!({ "accounts": null, "organization": true }),
+        json!({ "accounts": ["222222222222"], "organization": false }),
+        json!({ "patienceMinutes": 240.0 }),
+        json!({ "patienceMinutes": 0 }),
+    ];
+    for request in good.iter().chain(&examples) {
+        assert!(validator.is_valid(request), "the schema refuses {request}");
+        assert_eq!(parse(request).err(), None, "{request}");
+    }
+    for request in [
+        json!(null),
+        json!("{}"),
+        json!({ "account": "222222222222" }),
+        json!({ "accounts": [] }),
+        json!({ "accounts": "222222222222" }),
+        json!({ "accounts": ["222222222222", "222222222222"] }),
+        json!({ "accounts": ["22222222222２"] }),
+        json!({ "regions": ["US-WEST-2"] }),
+        json!({ "organization": "yes" }),
+        json!({ "accounts": ["222222222222"], "organization": true }),
+        json!({ "patienceMinutes": 241 }),
+        json!({ "patienceMinutes": -1 }),
+        json!({ "patienceMinutes": 1.5 }),
+        json!({ "workspace": "" }),
+        json!({ "workspace": "x".repeat(257) }),
+    ] {
+        assert!(!validator.is_valid(&request), "the schema accepts {request}");
+        assert!(parse(&request).is_err(), "the parser accepts {request}");
+    }
 }

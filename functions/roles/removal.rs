@@ -70,7 +70,22 @@ fn reason_to_leave(role: &types::Role, task: &Task<Removal>) -> Option<Outcome> 
     (made_by.is_some() && tag(role, MADE_BY_TAG) != made_by).then_some(Outcome::NotMadeByThis)
 }
 
+/// Removes a role that is ours, or finds it gone.
+///
+/// The accounts let us remove tagged roles only, and what is gone has no tags: IAM denies to remove
+/// it. A try whose answer was lost, and which is made again, meets just that.
 async fn remove_all(iam: &Client, name: &str) -> Result<Outcome, Error> {
+    let refused = match remove_policies_and_role(iam, name).await {
+        Err(Error::Refused(why)) => Error::Refused(why),
+        ended => return ended,
+    };
+    match iam.get_role().role_name(name).send().await {
+        Err(error) if is_gone(&error) => Ok(Outcome::Removed),
+        _ => Err(refused),
+    }
+}
+
+async fn remove_policies_and_role(iam: &Client, name: &str) -> Result<Outcome, Error> {
     let attached = match iam.list_attached_role_policies().role_name(name).send().await {
         Ok(answer) => answer.attached_policies.unwrap_or_default(),
         Err(error) if is_gone(&error) => Vec::new(),

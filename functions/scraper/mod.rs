@@ -170,7 +170,10 @@ pub async fn check(amp: &Client, task: &Task<Made>) -> Result<Scraper, Error> {
         status: scraper
             .status
             .map_or_else(String::new, |status| status.status_code.to_string()),
-        status_reason: scraper.status_reason,
+        // It stands within a sentence.
+        status_reason: scraper
+            .status_reason
+            .map(|reason| reason.trim_end_matches('.').to_owned()),
         made: false,
         warnings: warnings(task.known.manual_access, &scraper.role_arn),
     })

@@ -98,7 +98,7 @@ pub async fn note(eks: &aws_sdk_eks::Client, amp: &aws_sdk_amp::Client, missed: 
     }
     if missed.seen_by.as_ref().is_some_and(|sweep| *sweep != missed.sweep) {
         return Ok(Noted::Offboard {
-            name: clusters::name("gone", &missed.sweep, &missed.cluster),
+            name: clusters::name("sweep-gone", &missed.sweep, &missed.cluster),
             request: json!({ "clusterArn": missed.cluster }),
         });
     }

@@ -25,7 +25,7 @@ const MOST_GROUPS: usize = 1000;
 /// Accounts times Regions of one group: its history must fit into Step Functions' 25,000 events.
 const PLACES_OF_A_GROUP: usize = 10;
 /// Clusters that failed, and as many that were left alone, that a sweep's summary names over all groups.
-const MOST_NAMED: usize = 200;
+const MOST_NAMED: usize = 150;
 /// Clusters of one group that the summary names, however few groups there are.
 const MOST_NAMED_OF_A_GROUP: usize = 50;
 
@@ -162,12 +162,17 @@ pub async fn check(
     };
     let groups = deal(&accounts, regions.len())?;
     Ok(Plan {
-        named: (MOST_NAMED / groups.len().max(1)).min(MOST_NAMED_OF_A_GROUP),
+        named: named(groups.len()),
         groups,
         regions,
         patience_minutes: request.patience_minutes,
         workspace: request.workspace,
     })
+}
+
+/// How many clusters of a kind each of so many groups may name.
+fn named(groups: usize) -> usize {
+    (MOST_NAMED / groups.max(1)).min(MOST_NAMED_OF_A_GROUP)
 }
 
 /// The items of a list with commas, as CloudFormation writes a CommaDelimitedList.
@@ -282,7 +287,7 @@ mod tests {
 
     #[test]
     fn more_than_one_sweep_can_tell_is_refused() {
-        assert_eq!(deal(&accounts(10_000), 1).unwrap().len(), 100);
+        assert_eq!(deal(&accounts(10_000), 1).unwrap().len(), 1000);
         assert_eq!(deal(&accounts(500), 3).unwrap().len(), 167);
         let why = deal(&accounts(1001), 17).unwrap_err().to_string();
         assert!(
@@ -297,6 +302,44 @@ mod tests {
         assert!(why.to_string().starts_with("SweepAccounts: \"x\" is none"), "{why}");
         let all = items("222222222222,333333333333, 222222222222,", "SweepAccounts", is_account);
         assert_eq!(all.unwrap(), ["222222222222", "333333333333"]);
+    }
+
+    /// What a group answers when everything went as wrong as it can, as `statemachine/sweep.asl.json` shortens it.
+    fn longest_answer(named: usize) -> Value {
+        let outcomes = [
+            "ONBOARDED",
+            "REPAIRED",
+            "ALREADY_FINE",
+            "IGNORED",
+            "FAILED",
+            "OFFBOARDED",
+            "GONE_ONCE",
+            "CAME_BACK",
+            "UNREACHABLE",
+        ];
+        let counts: serde_json::Map<_, _> = outcomes
+            .iter()
+            .map(|outcome| ((*outcome).to_owned(), json!(9999)))
+            .collect();
+        let cluster = format!(
+            "arn:aws-us-gov:eks:us-gov-west-1:222222222222:cluster/{}",
+            "x".repeat(100)
+        );
+        let failed = json!({ "clusterArn": cluster, "error": "OldScraperStayed", "cause": "\"".repeat(200) });
+        let left_alone = json!({ "clusterArn": cluster, "reason": "\"".repeat(200) });
+        json!({ "counts": counts, "failed": vec![failed; named], "leftAlone": vec![left_alone; named] })
+    }
+
+    #[test]
+    fn what_all_groups_answer_fits_into_the_payload_however_many_there_are() {
+        for groups in 1..=MOST_GROUPS {
+            let answer = longest_answer(named(groups)).to_string();
+            assert!(
+                groups * (answer.len() + 1) < 256 * 1024,
+                "{groups} groups: {} bytes each",
+                answer.len()
+            );
+        }
     }
 
     proptest! {

@@ -11,6 +11,7 @@ mod routes;
 mod scrapers;
 mod script;
 mod standing;
+mod sums;
 mod sweeps;
 mod tasks;
 mod turns;

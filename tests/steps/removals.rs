@@ -158,6 +158,15 @@ async fn a_role_that_is_gone_or_goes_meanwhile_is_gone() {
         gone("DeleteRole"),
     ];
     assert_eq!(remove_role(turns, json!({})).await, Ok(Outcome::Removed));
+    // What is gone carries no tag, by which alone it may be removed.
+    let turns = [
+        shown(&role()),
+        call("ListAttachedRolePolicies", 200, attached(&[])),
+        call("ListRolePolicies", 200, inline(&[])),
+        call("DeleteRole", 403, iam_error("AccessDenied", "no")),
+        gone("GetRole"),
+    ];
+    assert_eq!(remove_role(turns, json!({})).await, Ok(Outcome::Removed));
 }
 
 #[tokio::test]
@@ -203,7 +212,9 @@ async fn what_iam_refuses_is_told() {
     .into_iter()
     .enumerate()
     {
-        let why = remove_role(until(n).chain([denied(action)]), json!({}))
+        // The role is still there, so it is a refusal.
+        let look = (n > 0).then(|| shown(&role()));
+        let why = remove_role(until(n).chain([denied(action)]).chain(look), json!({}))
             .await
             .unwrap_err();
         assert_eq!(why.name(), "Refused");

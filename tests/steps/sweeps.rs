@@ -406,7 +406,10 @@ async fn a_second_sweep_that_misses_it_has_it_offboarded() {
         (&noted["action"], &noted["request"]),
         (&json!("OFFBOARD"), &json!({ "clusterArn": CLUSTER }))
     );
-    assert!(noted["name"].as_str().unwrap().starts_with("gone-demo-"), "{noted}");
+    assert!(
+        noted["name"].as_str().unwrap().starts_with("sweep-gone-demo-"),
+        "{noted}"
+    );
 }
 
 #[tokio::test]

@@ -73,15 +73,21 @@ fn other(status: &str) -> Call {
         "name": "two",
         "status": status,
         "startDate": 0,
+        "stopDate": NOW - 15,
     });
     call(POST, 200, answer.to_string()).saying(OTHER)
 }
 
 fn ours() -> Taken {
+    ours_after(0)
+}
+
+fn ours_after(settle_seconds: u64) -> Taken {
     Taken {
         turn: Turn::Ours,
         holder: None,
         stopped: None,
+        settle_seconds,
     }
 }
 
@@ -90,6 +96,7 @@ fn theirs(stopped: bool) -> Taken {
         turn: Turn::Theirs,
         holder: Some(OTHER.to_owned()),
         stopped: stopped.then(|| OTHER.to_owned()),
+        settle_seconds: 0,
     }
 }
 
@@ -113,10 +120,38 @@ fn follow(status: u16, answer: Value) -> Call {
 }
 
 #[tokio::test]
-async fn a_turn_ends_with_its_execution() {
+async fn a_turn_ends_with_its_execution_whose_writes_are_given_a_minute_to_be_seen() {
     for status in ["SUCCEEDED", "FAILED"] {
         let turns = [free(400, held()), other(status), follow(200, json!({}))];
-        assert_eq!(take(turns).await, Ok(ours()), "{status}");
+        assert_eq!(take(turns).await, Ok(ours_after(45)), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn who_repeats_what_went_well_or_comes_later_does_not_wait() {
+    let same = EXECUTION.replace(":one", ":earlier");
+    assert_ne!(same, EXECUTION);
+    for (holder, status, ago, wait) in [
+        (same.as_str(), "SUCCEEDED", 15, 0),
+        (same.as_str(), "FAILED", 15, 45),
+        (OTHER, "SUCCEEDED", 60, 0),
+        (OTHER, "FAILED", 3600, 0),
+    ] {
+        let mut row = held();
+        row["Item"]["executionArn"]["S"] = json!(holder);
+        let ended = json!({
+            "executionArn": holder,
+            "stateMachineArn": "arn:aws:states:us-west-2:111111111111:stateMachine:a",
+            "status": status,
+            "startDate": 0,
+            "stopDate": NOW - ago,
+        });
+        let turns = [
+            free(400, row),
+            call(POST, 200, ended.to_string()).saying(holder),
+            put("executionArn = :holder", holder, 200, json!({})),
+        ];
+        assert_eq!(take(turns).await, Ok(ours_after(wait)), "{holder} {status} {ago}");
     }
 }
 

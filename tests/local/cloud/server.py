@@ -34,6 +34,7 @@ import iam_visibility
 import lambda_async
 import lambda_workers
 import organization
+import sessions
 import stepfunctions
 import stepfunctions_events
 import stepfunctions_history
@@ -65,6 +66,7 @@ MENDS = (
     event_buses,
     event_targets,
     cloudtrail,
+    sessions,
     stepfunctions,
     stepfunctions_life,
     stepfunctions_role,

@@ -219,6 +219,7 @@ pub async fn trial(case: &Case, ground: &Arc<Ground>, number: usize, onboarded: 
         (_, End::Onboarded | End::Clean(_)) => before,
         (_, End::Offboarded) => empty,
         (_, End::Left(_)) => {
+            watched.plan(None);
             let again = place.run(Machine::Offboard, "again").await?;
             if again.status != "SUCCEEDED" {
                 problems.push(format!(

@@ -1,0 +1,26 @@
+"""Sessions of STS that several threads look through at once."""
+
+import sys
+import time
+
+from conftest import FOLDER
+from ministack.services import sts
+
+sys.path.insert(0, str(FOLDER))
+
+import sessions
+
+
+class Growing(dict):
+    """A session during whose inspection another thread adds one."""
+
+    def get(self, key, default=None):
+        sts._sessions[f"added-{len(sts._sessions)}"] = {}
+        return super().get(key, default)
+
+
+def test_sessions_that_ended_go_and_others_may_come_meanwhile(monkeypatch):
+    monkeypatch.setattr(sts, "_sessions", {"old": Growing(Expiration=time.time() - 1), "young": Growing()})
+    sessions._evict()
+    assert "old" not in sts._sessions
+    assert {"young", "added-2"} <= sts._sessions.keys()

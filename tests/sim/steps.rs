@@ -1,0 +1,130 @@
+//! The functions, wired as the programs in `functions/bin` wire them.
+
+use ampxa::{Aws, Error, cluster, complete, offboarding, roles, scraper, trust, turn};
+use serde::Serialize;
+use serde_json::Value;
+use std::time::SystemTime;
+
+/// A function's step, as its program names it.
+pub fn step(function: &str) -> &'static str {
+    match function {
+        "CheckRequest" => "check-request",
+        "TakeTurn" => "take-turn",
+        "CheckCluster" => "check-cluster",
+        "EnsureSourceRole" => "ensure-source-role",
+        "EnsureTargetRole" => "ensure-target-role",
+        "CreateScraper" => "create-scraper",
+        "CheckScraper" => "check-scraper",
+        "UpdateScraper" => "update-scraper",
+        "PatchTrustPolicies" => "patch-trust-policies",
+        "RemoveScraper" => "remove-scraper",
+        "RemoveTargetRole" => "remove-target-role",
+        "RemoveSourceRole" => "remove-source-role",
+        "CheckOffboarding" => "check-offboarding",
+        "FindPairs" => "find-pairs",
+        other => panic!("there is no function {other}"),
+    }
+}
+
+/// Runs a step once.
+pub async fn run(step: &'static str, aws: &Aws, payload: Value, now: SystemTime) -> Result<Value, Error> {
+    match step {
+        "check-request" => work(payload, async |raw| complete::check(&raw)).await,
+        "check-offboarding" => work(payload, async |request| offboarding::check(request)).await,
+        "take-turn" => {
+            let hub = aws.hub();
+            let clients = turn::Clients {
+                dynamodb: hub.dynamodb(),
+                sfn: hub.sfn(),
+            };
+            work(payload, async |asked| turn::take(&clients, "turns", &asked, now).await).await
+        }
+        "check-cluster" => {
+            work(payload, async |task| {
+                let (source, target) = (aws.source(&task).await?, aws.target(&task).await?);
+                let clients = cluster::Clients {
+                    eks: source.eks(),
+                    ec2: source.ec2(),
+                    source_amp: source.amp(),
+                    target_amp: target.amp(),
+                };
+                cluster::check(&clients, &task, cluster::DEFAULT_SCRAPER_QUOTA).await
+            })
+            .await
+        }
+        "ensure-source-role" => {
+            work(payload, async |task| {
+                roles::ensure(&aws.source(&task).await?.iam(), &roles::source(&task)).await
+            })
+            .await
+        }
+        "ensure-target-role" => {
+            work(payload, async |task| {
+                roles::ensure(&aws.target(&task).await?.iam(), &roles::target(&task)).await
+            })
+            .await
+        }
+        "create-scraper" => {
+            work(payload, async |task| {
+                scraper::create(&aws.source(&task).await?.amp(), &task).await
+            })
+            .await
+        }
+        "check-scraper" => {
+            work(payload, async |task| {
+                scraper::check(&aws.source(&task).await?.amp(), &task).await
+            })
+            .await
+        }
+        "update-scraper" => {
+            work(payload, async |task| {
+                scraper::update(&aws.source(&task).await?.amp(), &task).await
+            })
+            .await
+        }
+        "patch-trust-policies" => {
+            work(payload, async |task| {
+                let (source, target) = (aws.source(&task).await?, aws.target(&task).await?);
+                trust::patch(&source.iam(), &target.iam(), &task).await
+            })
+            .await
+        }
+        "remove-scraper" => {
+            work(payload, async |task| {
+                scraper::remove(&aws.source(&task).await?.amp(), &task).await
+            })
+            .await
+        }
+        "remove-target-role" => {
+            work(payload, async |task| {
+                let (target, pair) = (aws.target(&task).await?, &task.pair);
+                roles::remove(&target.iam(), pair.target_role_arn(), &pair.target_role_name(), &task).await
+            })
+            .await
+        }
+        "remove-source-role" => {
+            work(payload, async |task| {
+                let (source, pair) = (aws.source(&task).await?, &task.pair);
+                roles::remove(&source.iam(), pair.source_role_arn(), &pair.source_role_name(), &task).await
+            })
+            .await
+        }
+        "find-pairs" => {
+            work(payload, async |request: offboarding::Request| {
+                let source = aws.source_of(&request.cluster_arn).await?;
+                offboarding::find_pairs(&source.amp(), &source.iam(), &request).await
+            })
+            .await
+        }
+        other => panic!("there is no step {other}"),
+    }
+}
+
+async fn work<I, O>(payload: Value, work: impl AsyncFn(I) -> Result<O, Error>) -> Result<Value, Error>
+where
+    I: TryFrom<Value, Error = Error>,
+    O: Serialize,
+{
+    let answer = Box::pin(work(I::try_from(payload)?)).await?;
+    Ok(serde_json::to_value(answer).expect("JSON"))
+}

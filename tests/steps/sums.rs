@@ -1,0 +1,278 @@
+//! What the sweep's machine makes of what its steps, executions and groups answer.
+
+use jsonata_core::{
+    evaluator::{Context, Evaluator, EvaluatorError},
+    parser,
+    value::JValue,
+};
+use serde_json::{Value, json};
+
+/// A state of the machine, within whichever Map it is.
+fn state(name: &str) -> Value {
+    fn find(states: &Value, name: &str) -> Option<Value> {
+        let all = states["States"].as_object()?;
+        let inner = || all.values().find_map(|state| find(&state["ItemProcessor"], name));
+        all.get(name).cloned().or_else(inner)
+    }
+    let machine = std::fs::read_to_string("statemachine/sweep.asl.json").unwrap();
+    find(&serde_json::from_str(&machine).unwrap(), name).unwrap_or_else(|| panic!("no state {name}"))
+}
+
+/// What an expression gives where `$states` is this, as Step Functions evaluates it.
+fn evaluate(expression: &Value, states: Value) -> Value {
+    let text = expression.as_str().unwrap();
+    let text = text.strip_prefix("{% ").unwrap().strip_suffix(" %}").unwrap();
+    let mut context = Context::new();
+    context.bind("states".to_owned(), JValue::from(states));
+    let mut evaluator = Evaluator::with_context(context);
+    let parse = |arguments: &[JValue]| {
+        let text = arguments.first().and_then(JValue::as_str).unwrap_or_default();
+        JValue::from_json_str(text).map_err(|why| EvaluatorError::EvaluationError(why.to_string()))
+    };
+    evaluator.register_fn("parse", parse).unwrap();
+    let parsed = parser::parse(text).unwrap_or_else(|why| panic!("{text}: {why:?}"));
+    let result = evaluator.evaluate(&parsed, &JValue::Undefined);
+    let result = result.unwrap_or_else(|why| panic!("{text}: {why}"));
+    assert!(!result.is_undefined(), "{text} gives nothing");
+    serde_json::to_value(&result).unwrap()
+}
+
+#[test]
+fn every_account_is_swept_in_every_region() {
+    let items = &state("Sweep each place")["Items"];
+    let place = |account: &str, region: &str| json!({ "account": account, "region": region });
+    for (accounts, regions, right) in [
+        (json!(["1"]), json!(["a"]), json!([place("1", "a")])),
+        (
+            json!(["1"]),
+            json!(["a", "b"]),
+            json!([place("1", "a"), place("1", "b")]),
+        ),
+        (
+            json!(["1", "2"]),
+            json!(["a"]),
+            json!([place("1", "a"), place("2", "a")]),
+        ),
+        (
+            json!(["1", "2"]),
+            json!(["a", "b"]),
+            json!([place("1", "a"), place("1", "b"), place("2", "a"), place("2", "b")]),
+        ),
+    ] {
+        let input = json!({ "input": { "accounts": accounts, "regions": regions } });
+        assert_eq!(evaluate(items, input), right);
+    }
+}
+
+#[test]
+fn what_an_onboarding_did_is_its_outcome() {
+    let output = &state("Onboard cluster")["Output"];
+    let whole = ["source role", "target role", "scraper"];
+    for (made, repaired, replaced, patched, outcome) in [
+        (&whole[..], &[][..], &[][..], (true, true), "ONBOARDED"),
+        (&["scraper"], &[], &[], (true, true), "ONBOARDED"),
+        (&["scraper"], &[], &["s-1 is CREATION_FAILED"], (true, true), "REPAIRED"),
+        (&["target role"], &[], &[], (false, true), "REPAIRED"),
+        (&[], &["scraper: tags"], &[], (false, false), "REPAIRED"),
+        (&[], &[], &[], (true, false), "REPAIRED"),
+        (&[], &[], &[], (false, false), "ALREADY_FINE"),
+    ] {
+        let done = json!({
+            "made": made, "repaired": repaired, "replaced": replaced,
+            "trustPatched": { "source": patched.0, "target": patched.1 },
+        });
+        let states = json!({ "input": { "clusterArn": "c" }, "result": { "Output": done } });
+        assert_eq!(
+            evaluate(output, states),
+            json!({ "clusterArn": "c", "outcome": outcome })
+        );
+    }
+}
+
+#[test]
+fn an_execution_that_failed_is_told_under_its_own_name_and_cause() {
+    let described = |more: Value| {
+        let mut description = json!({ "ExecutionArn": "arn:e", "Input": "{}", "Status": "FAILED" });
+        description
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        description.to_string()
+    };
+    for (error, cause, failed_with, because) in [
+        (
+            "States.TaskFailed",
+            Some(described(json!({ "Error": "NotReady", "Cause": "why {\"a\": 1}" }))),
+            "NotReady",
+            "why {\"a\": 1}",
+        ),
+        (
+            "States.TaskFailed",
+            Some(described(json!({ "Status": "ABORTED" }))),
+            "States.TaskFailed",
+            "The execution arn:e is ABORTED.",
+        ),
+        ("NotReady", Some("why".to_owned()), "NotReady", "why"),
+        ("NotReady", Some("{\"a\": 1}".to_owned()), "NotReady", "{\"a\": 1}"),
+        ("NotReady", Some("{ no JSON }".to_owned()), "NotReady", "{ no JSON }"),
+        (
+            "States.TaskFailed",
+            Some("{\"ExecutionArn\": \"cut".to_owned()),
+            "States.TaskFailed",
+            "{\"ExecutionArn\": \"cut",
+        ),
+        ("States.Timeout", None, "States.Timeout", "AWS gave no reason."),
+    ] {
+        let mut told = json!({ "Error": error });
+        if let Some(cause) = cause {
+            told["Cause"] = json!(cause);
+        }
+        for name in ["Onboard cluster", "Offboard cluster"] {
+            let states = json!({ "input": { "clusterArn": "c" }, "errorOutput": told });
+            let right = json!({ "clusterArn": "c", "failedWith": failed_with, "because": because });
+            assert_eq!(evaluate(&state(name)["Catch"][0]["Output"], states), right);
+        }
+    }
+}
+
+#[test]
+fn a_place_counts_all_and_names_the_first() {
+    let output = &state("Sum up")["Output"];
+    let failed = |n: u32| json!({ "clusterArn": format!("c{n}"), "error": "NotReady", "cause": "why" });
+    let as_outcome = |n| {
+        let mut one = failed(n);
+        one["outcome"] = json!("FAILED");
+        one
+    };
+    let ignored = json!({ "clusterArn": "i", "outcome": "IGNORED", "reason": "why" });
+    let fine = json!({ "clusterArn": "f", "outcome": "ALREADY_FINE" });
+    for (outcomes, right) in [
+        (json!([]), json!({ "counts": {}, "failed": [], "leftAlone": [] })),
+        (
+            json!([fine]),
+            json!({ "counts": { "ALREADY_FINE": 1 }, "failed": [], "leftAlone": [] }),
+        ),
+        (
+            json!([as_outcome(1), fine, as_outcome(2), ignored, as_outcome(3), fine]),
+            json!({
+                "counts": { "FAILED": 3, "ALREADY_FINE": 2, "IGNORED": 1 },
+                "failed": [failed(1), failed(2)],
+                "leftAlone": [{ "clusterArn": "i", "reason": "why" }],
+            }),
+        ),
+    ] {
+        assert_eq!(
+            evaluate(output, json!({ "input": { "named": 2, "outcomes": outcomes } })),
+            right
+        );
+    }
+    let none = evaluate(
+        output,
+        json!({ "input": { "named": 0, "outcomes": [as_outcome(1), ignored] } }),
+    );
+    assert_eq!(
+        none,
+        json!({ "counts": { "FAILED": 1, "IGNORED": 1 }, "failed": [], "leftAlone": [] })
+    );
+}
+
+fn summary(counts: Value, failed: &[u32]) -> Value {
+    json!({ "counts": counts, "failed": failed, "leftAlone": [] })
+}
+
+#[test]
+fn a_group_adds_up_its_places() {
+    let output = &state("Sweep each place")["Output"];
+    for (places, right) in [
+        (vec![], summary(json!({}), &[])),
+        (vec![summary(json!({}), &[])], summary(json!({}), &[])),
+        (
+            vec![
+                summary(json!({ "FAILED": 2, "ONBOARDED": 1 }), &[1, 2]),
+                summary(json!({ "ONBOARDED": 3 }), &[]),
+                summary(json!({ "FAILED": 1 }), &[3]),
+            ],
+            summary(json!({ "FAILED": 3, "ONBOARDED": 4 }), &[1, 2]),
+        ),
+    ] {
+        assert_eq!(
+            evaluate(output, json!({ "input": { "named": 2 }, "result": places })),
+            right
+        );
+    }
+}
+
+#[test]
+fn a_sweep_adds_up_its_groups_and_knows_which_are_lost() {
+    let output = &state("Sweep each group")["Output"];
+    let groups = |count: usize| json!({ "groups": vec![json!({ "accounts": ["222222222222"] }); count] });
+    // A group that failed stands there as nothing, or as its error.
+    let lost = json!({ "Error": "States.Timeout" });
+    for (results, lost, counts, more) in [
+        (
+            json!([summary(json!({ "FAILED": 3 }), &[1])]),
+            0,
+            json!({ "FAILED": 3 }),
+            2,
+        ),
+        (json!([summary(json!({}), &[])]), 0, json!({}), 0),
+        (json!([null]), 1, json!({}), 0),
+        (
+            json!([
+                summary(json!({ "FAILED": 1 }), &[1]),
+                lost,
+                null,
+                summary(json!({ "FAILED": 1, "IGNORED": 2 }), &[2])
+            ]),
+            2,
+            json!({ "FAILED": 2, "IGNORED": 2 }),
+            0,
+        ),
+    ] {
+        let count = results.as_array().unwrap().len();
+        let answer = evaluate(output, json!({ "input": groups(count), "result": results }));
+        assert_eq!((&answer["lost"], &answer["groups"]), (&json!(lost), &json!(count)));
+        assert_eq!(answer["summary"]["counts"], counts);
+        assert_eq!(answer["summary"]["moreFailed"], more);
+    }
+}
+
+#[test]
+fn what_is_told_of_a_place_that_could_not_be_swept_is_short_and_names_it() {
+    let input = |named: u32| {
+        json!({ "input": {
+            "named": named, "place": { "account": "1", "region": "r" }, "failedWith": "Refused",
+            "because": "x".repeat(500), "found": { "reason": "x".repeat(500) },
+        } })
+    };
+    for (name, list) in [("Nothing to do", "leftAlone"), ("Place failed", "failed")] {
+        let expression = &state(name)["Output"][list];
+        let told = evaluate(expression, input(1));
+        assert_eq!(
+            (&told[0]["account"], &told[0]["region"]),
+            (&json!("1"), &json!("r")),
+            "{told}"
+        );
+        assert!(told.to_string().len() < 300, "{told}");
+        assert_eq!(evaluate(expression, input(0)), json!([]), "{name}");
+    }
+    let told = evaluate(&state("Nothing to do")["Output"]["leftAlone"], input(1));
+    assert!(
+        told[0]["reason"].as_str().unwrap().starts_with("nothing to do: "),
+        "{told}"
+    );
+}
+
+#[test]
+fn clusters_that_are_gone_are_added_to_those_that_are_there() {
+    let output = &state("Sweep each absence")["Output"];
+    for (there, gone) in [
+        (json!([]), json!([])),
+        (json!(["a"]), json!([])),
+        (json!(["a"]), json!(["b", "c"])),
+    ] {
+        let all = [there.as_array().unwrap().clone(), gone.as_array().unwrap().clone()].concat();
+        let answer = evaluate(output, json!({ "input": { "outcomes": there }, "result": gone }));
+        assert_eq!(answer["outcomes"], json!(all));
+    }
+}
