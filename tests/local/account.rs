@@ -11,6 +11,8 @@ use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use serde_json::Value;
 use std::time::SystemTime;
 
+const FORM: [(&str, &str); 1] = [("content-type", "application/x-www-form-urlencoded")];
+
 /// An account in a Region of the local cloud.
 #[derive(Debug, Clone)]
 pub struct Account {
@@ -18,6 +20,7 @@ pub struct Account {
     pub id: String,
     /// The Region that regional calls go to.
     pub region: String,
+    credentials: Credentials,
     config: SdkConfig,
     edge: ampxa::aws::Account,
 }
@@ -30,11 +33,12 @@ impl Account {
 
     /// An account reached with somebody's credentials.
     pub fn with_credentials(url: &str, id: &str, region: &str, credentials: impl Into<Credentials>) -> Self {
+        let credentials = credentials.into();
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(region.to_owned()))
             .endpoint_url(url)
-            .credentials_provider(SharedCredentialsProvider::new(credentials.into()))
+            .credentials_provider(SharedCredentialsProvider::new(credentials.clone()))
             .http_client(aws_smithy_http_client::Builder::new().build_http())
             .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
             .build();
@@ -42,6 +46,7 @@ impl Account {
             id: id.to_owned(),
             region: region.to_owned(),
             edge: ampxa::aws::Account::new(config.clone()),
+            credentials,
             config,
         }
     }
@@ -88,13 +93,35 @@ impl Account {
         self.query_api("cloudformation", "2010-05-15", action, parameters)
     }
 
+    /// A CloudWatch call.
+    ///
+    /// # Errors
+    /// When the cloud refuses it.
+    pub fn cloudwatch(&self, action: &str, parameters: &[(&str, &str)]) -> Result<String> {
+        self.query_api("monitoring", "2010-08-01", action, parameters)
+    }
+
+    /// A call of an API that speaks JSON, by its target, such as `AmazonSSM.PutParameter`.
+    ///
+    /// # Errors
+    /// When the cloud refuses it.
+    pub fn json_api(&self, service: &str, target: &str, body: &Value) -> Result<Value> {
+        let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target)];
+        let text = self.signed(service, "/", &headers, &body.to_string())?;
+        Ok(if text.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_str(&text)?
+        })
+    }
+
     fn query_api(&self, service: &str, version: &str, action: &str, parameters: &[(&str, &str)]) -> Result<String> {
         let body = form_urlencoded::Serializer::new(String::new())
             .append_pair("Action", action)
             .append_pair("Version", version)
             .extend_pairs(parameters)
             .finish();
-        self.signed("POST", service, "/", &body)
+        self.signed(service, "/", &FORM, &body)
     }
 
     /// Asks a workspace of this account a PromQL question; answers the vector's elements.
@@ -105,12 +132,8 @@ impl Account {
         let body = form_urlencoded::Serializer::new(String::new())
             .append_pair("query", promql)
             .finish();
-        let text = self.signed(
-            "POST",
-            "aps",
-            &format!("/workspaces/{workspace_id}/api/v1/query"),
-            &body,
-        )?;
+        let path = format!("/workspaces/{workspace_id}/api/v1/query");
+        let text = self.signed("aps", &path, &FORM, &body)?;
         let answer: Value = serde_json::from_str(&text)?;
         let result = answer["data"]["result"]
             .as_array()
@@ -118,10 +141,10 @@ impl Account {
         Ok(result.clone())
     }
 
-    fn signed(&self, method: &str, service: &str, path: &str, body: &str) -> Result<String> {
+    /// POSTs a signed request; answers what came back.
+    fn signed(&self, service: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Result<String> {
         let url = format!("{}{path}", self.config.endpoint_url().unwrap_or_default());
-        let headers = [("content-type", "application/x-www-form-urlencoded")];
-        let identity = Credentials::for_tests_of(&self.id).into();
+        let identity = self.credentials.clone().into();
         let parameters = v4::SigningParams::builder()
             .identity(&identity)
             .region(&self.region)
@@ -130,10 +153,15 @@ impl Account {
             .settings(SigningSettings::default())
             .build()?
             .into();
-        let request = SignableRequest::new(method, &url, headers.into_iter(), SignableBody::Bytes(body.as_bytes()))?;
+        let request = SignableRequest::new(
+            "POST",
+            &url,
+            headers.iter().copied(),
+            SignableBody::Bytes(body.as_bytes()),
+        )?;
         let (instructions, _) = sign(request, &parameters)?.into_parts();
         let mut call = ureq::post(&url).config().http_status_as_error(false).build();
-        for (name, value) in headers.into_iter().chain(instructions.headers()) {
+        for (name, value) in headers.iter().copied().chain(instructions.headers()) {
             call = call.header(name, value);
         }
         let mut answer = call.send(body)?;

@@ -37,6 +37,22 @@ impl Default for Accounts {
     }
 }
 
+/// How the product is to be started by itself; not at all by default.
+#[derive(Debug, Clone, Default)]
+pub struct Wiring {
+    /// Regions whose clusters' events every source account forwards to the hub; the first has the roles.
+    pub regions: Vec<String>,
+    /// The organization's management account, which forwards from `us-east-1`.
+    pub management: Option<String>,
+    /// Accounts outside the organization that try to forward all the same.
+    pub strangers: Vec<String>,
+    /// More parameters of `infra/template.yaml`, as `Name=value`.
+    pub parameters: Vec<String>,
+}
+
+/// The Region in which Organizations and Control Tower tell of accounts.
+pub const MANAGEMENT_REGION: &str = "us-east-1";
+
 /// The deployed hub.
 #[derive(Debug, Clone)]
 pub struct Hub {
@@ -44,6 +60,8 @@ pub struct Hub {
     pub onboard_arn: String,
     /// The state machine that offboards.
     pub offboard_arn: String,
+    /// The state machine that sweeps.
+    pub sweep_arn: String,
 }
 
 /// Deploys the hub and the account templates.
@@ -51,17 +69,30 @@ pub struct Hub {
 /// # Errors
 /// When the AWS CLI reports a failure; its own words are in the message.
 pub async fn deploy(project: &Project, python: &Python, cloud: &Cloud, accounts: &Accounts) -> Result<Hub> {
-    let stacks = thread::scope(|scope| {
-        let mut stacks = Vec::new();
-        let sources = accounts.sources.iter().map(|id| (id, "source"));
-        for (id, side) in sources.chain(accounts.targets.iter().map(|id| (id, "target"))) {
-            stacks.push(scope.spawn(move || account_stack(project, python, cloud, &accounts.hub, id, side)));
-        }
-        stacks.push(scope.spawn(|| hub_stack(project, python, cloud, &accounts.hub, &accounts.stack)));
-        let joined = stacks.into_iter().map(|stack| stack.join());
+    deploy_wired(project, python, cloud, accounts, &Wiring::default()).await
+}
+
+/// Deploys the hub and the account templates, and what starts the hub by itself.
+///
+/// # Errors
+/// When the AWS CLI reports a failure; its own words are in the message.
+pub async fn deploy_wired(
+    project: &Project,
+    python: &Python,
+    cloud: &Cloud,
+    accounts: &Accounts,
+    wiring: &Wiring,
+) -> Result<Hub> {
+    let stacks = stacks(accounts, wiring);
+    let deployed = thread::scope(|scope| {
+        let hub = scope.spawn(|| hub_stack(project, python, cloud, accounts, &wiring.parameters));
+        let one = |stack: Stack| scope.spawn(move || account_stack(project, python, cloud, &stack));
+        let mut deployments: Vec<_> = stacks.into_iter().map(one).collect();
+        deployments.push(hub);
+        let joined = deployments.into_iter().map(|deployment| deployment.join());
         joined.collect::<Vec<_>>()
     });
-    for stack in stacks {
+    for stack in deployed {
         stack.map_err(|_| anyhow::anyhow!("a deployment panicked"))??;
     }
     let machines = cloud
@@ -79,32 +110,78 @@ pub async fn deploy(project: &Project, python: &Python, cloud: &Cloud, accounts:
     Ok(Hub {
         onboard_arn: arn("onboard")?,
         offboard_arn: arn("offboard")?,
+        sweep_arn: arn("sweep")?,
     })
 }
 
-fn account_stack(project: &Project, python: &Python, cloud: &Cloud, hub: &str, id: &str, side: &str) -> Result<()> {
-    let template = project.root.join(format!("infra/{side}-account.yaml"));
-    aws(
-        project,
-        python,
-        cloud,
-        id,
-        &[
-            "deploy",
-            "--template-file",
-            path(&template)?,
-            "--stack-name",
-            &format!("ampxa-{side}"),
-            "--capabilities",
-            "CAPABILITY_NAMED_IAM",
-            "--parameter-overrides",
-            &format!("HubAccountId={hub}"),
-            &format!("OrganizationId={ORGANIZATION}"),
-        ],
-    )
+/// The hub's event bus.
+pub fn bus_arn(accounts: &Accounts) -> String {
+    format!("arn:aws:events:{REGION}:{}:event-bus/{}", accounts.hub, accounts.stack)
 }
 
-fn hub_stack(project: &Project, python: &Python, cloud: &Cloud, hub: &str, stack: &str) -> Result<()> {
+/// A template of `infra/` for one account and Region.
+#[derive(Debug)]
+struct Stack {
+    template: &'static str,
+    account: String,
+    region: String,
+    parameters: Vec<String>,
+}
+
+fn stacks(accounts: &Accounts, wiring: &Wiring) -> Vec<Stack> {
+    let hub = [
+        format!("HubAccountId={}", accounts.hub),
+        format!("OrganizationId={ORGANIZATION}"),
+    ];
+    let bus = format!("EventBusArn={}", bus_arn(accounts));
+    let stack = |template, account: &String, region: &str, more: &[String]| Stack {
+        template,
+        account: account.clone(),
+        region: region.to_owned(),
+        parameters: [&hub[..], more].concat(),
+    };
+    let mut stacks = Vec::new();
+    for account in accounts.sources.iter().chain(&wiring.strangers) {
+        match &wiring.regions[..] {
+            [] => stacks.push(stack("source-account", account, REGION, &[])),
+            regions => stacks.extend(regions.iter().map(|region| {
+                let roles = format!("IamRegion={}", regions[0]);
+                stack("source-account", account, region, &[bus.clone(), roles])
+            })),
+        }
+    }
+    let targets = accounts.targets.iter();
+    stacks.extend(targets.map(|account| stack("target-account", account, REGION, &[])));
+    let management = wiring.management.iter();
+    stacks.extend(management.map(|id| stack("management-account", id, MANAGEMENT_REGION, std::slice::from_ref(&bus))));
+    stacks
+}
+
+fn account_stack(project: &Project, python: &Python, cloud: &Cloud, stack: &Stack) -> Result<()> {
+    let template = project.root.join(format!("infra/{}.yaml", stack.template));
+    let name = format!("ampxa-{}", stack.template.trim_end_matches("-account"));
+    let mut arguments = vec![
+        "deploy",
+        "--template-file",
+        path(&template)?,
+        "--stack-name",
+        &name,
+        "--capabilities",
+        "CAPABILITY_NAMED_IAM",
+        "--parameter-overrides",
+    ];
+    arguments.extend(stack.parameters.iter().map(String::as_str));
+    aws(project, python, cloud, &stack.account, &stack.region, &arguments)
+}
+
+fn hub_stack(
+    project: &Project,
+    python: &Python,
+    cloud: &Cloud,
+    accounts: &Accounts,
+    parameters: &[String],
+) -> Result<()> {
+    let hub = accounts.hub.as_str();
     let packaged = cloud.folder().join(format!("hub-{hub}.yaml"));
     let bucket = format!("ampxa-artifacts-{hub}");
     let url = format!("{}/{bucket}", cloud.url);
@@ -123,6 +200,7 @@ fn hub_stack(project: &Project, python: &Python, cloud: &Cloud, hub: &str, stack
         python,
         cloud,
         hub,
+        REGION,
         &[
             "package",
             "--template-file",
@@ -133,42 +211,47 @@ fn hub_stack(project: &Project, python: &Python, cloud: &Cloud, hub: &str, stack
             path(&packaged)?,
         ],
     )?;
-    aws(
-        project,
-        python,
-        cloud,
-        hub,
-        &[
-            "deploy",
-            "--template-file",
-            path(&packaged)?,
-            "--stack-name",
-            stack,
-            "--capabilities",
-            "CAPABILITY_IAM",
-            "CAPABILITY_AUTO_EXPAND",
-            "--parameter-overrides",
-            "Architecture=x86_64",
-            &format!("OrganizationId={ORGANIZATION}"),
-        ],
-    )?;
+    let organization = format!("OrganizationId={ORGANIZATION}");
+    let mut arguments = vec![
+        "deploy",
+        "--template-file",
+        path(&packaged)?,
+        "--stack-name",
+        &accounts.stack,
+        "--capabilities",
+        "CAPABILITY_IAM",
+        "CAPABILITY_AUTO_EXPAND",
+        "--parameter-overrides",
+        "Architecture=x86_64",
+        &organization,
+    ];
+    arguments.extend(parameters.iter().map(String::as_str));
+    aws(project, python, cloud, hub, REGION, &arguments)?;
     fs::remove_file(packaged)?;
     Ok(())
 }
 
 /// One `aws cloudformation …` as the root of an account.
-fn aws(project: &Project, python: &Python, cloud: &Cloud, account: &str, arguments: &[&str]) -> Result<()> {
+fn aws(
+    project: &Project,
+    python: &Python,
+    cloud: &Cloud,
+    account: &str,
+    region: &str,
+    arguments: &[&str],
+) -> Result<()> {
     let answer = Command::new(python.aws_cli())
         .arg("cloudformation")
         .args(arguments)
         .current_dir(&project.root)
         .envs(environment(cloud, account))
+        .envs([("AWS_REGION", region), ("AWS_DEFAULT_REGION", region)])
         .stdin(Stdio::null())
         .output()
         .context("the AWS CLI could not be started")?;
     ensure!(
         answer.status.success(),
-        "aws cloudformation {} failed in account {account}:\n{}{}",
+        "aws cloudformation {} failed in account {account}, {region}:\n{}{}",
         arguments.join(" "),
         String::from_utf8_lossy(&answer.stdout),
         String::from_utf8_lossy(&answer.stderr)

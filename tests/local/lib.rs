@@ -5,7 +5,7 @@
 //! - [`deploy`]: the templates of `infra/`, unchanged, into its accounts.
 //! - [`demo`]: clusters and workspaces to connect.
 //! - [`execution`]: an execution, watched to its end; [`document`]: what it left behind.
-//! - [`onboard`], [`up`], [`mod@bench`], [`faults`]: the commands; [`terminal`]: what a person sees of them.
+//! - [`onboard`], [`up`], [`mod@bench`], [`faults`], [`events`]: the commands; [`terminal`]: what a person sees of them.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -16,6 +16,7 @@ pub mod cloud;
 pub mod demo;
 pub mod deploy;
 pub mod document;
+pub mod events;
 pub mod execution;
 pub mod faults;
 mod http;

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
-use local::{bench, cloud::Options, faults, onboard, project::Project, terminal::Report, up};
+use local::{bench, cloud::Options, events, faults, onboard, project::Project, terminal::Report, up};
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -40,6 +40,15 @@ enum Command {
         /// How often each is started.
         #[arg(long, default_value_t = 15)]
         rounds: usize,
+    },
+    /// Lets clusters, accounts and a schedule start the product, and looks at what comes of it.
+    Events {
+        /// Only cases that have this in their name; may be given more than once.
+        #[arg(long, value_name = "TEXT")]
+        only: Vec<String>,
+        /// Prints one JSON document on standard output, and nothing else there.
+        #[arg(long)]
+        json: bool,
     },
     /// Lets every call of AWS that a run makes fail in every way, and looks at what is left.
     Faults {
@@ -131,6 +140,19 @@ async fn run(command: Command) -> Result<bool> {
                 matrix.print_table();
             }
             Ok(matrix.failed().is_empty())
+        }
+        Command::Events { only, json } => {
+            let options = events::Options {
+                only,
+                ..events::Options::default()
+            };
+            let table = events::run(&options, &Report::new()).await?;
+            if json {
+                println!("{:#}", table.to_json());
+            } else {
+                table.print();
+            }
+            Ok(table.failed().is_empty())
         }
         Command::Bench { json, rounds } => {
             let (project, report) = (Project::here()?, Report::new());

@@ -30,6 +30,7 @@ def install(cloud: Settings) -> None:
     _name_the_role_of_a_session()
     _set_organizations(cloud)
     _set_resource_tags()
+    _call_by_tls()
 
 
 def parameter(parameters: dict, name: str) -> str:
@@ -148,3 +149,13 @@ def _tags_of(arn: str) -> dict[str, str] | None:
         scraper = amp_store.scrapers.get_scoped(account, region, name) or {}
         return scraper.get("tags") or {}
     return None
+
+
+def _call_by_tls() -> None:
+    """`aws:SecureTransport`: the plain HTTP of this machine stands for AWS's TLS."""
+    original = iam_evaluator._resolve_condition_key
+
+    def resolve_condition_key(key, context):
+        return "true" if key.lower() == "aws:securetransport" else original(key, context)
+
+    iam_evaluator._resolve_condition_key = resolve_condition_key

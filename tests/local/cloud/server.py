@@ -12,10 +12,17 @@ from hypercorn.asyncio import serve as hypercorn_serve
 from hypercorn.config import Config
 from ministack import app
 
+import alarms
 import amp
 import cloudformation
+import cloudformation_events
+import cloudformation_templates
+import cloudtrail
+import costs
 import ec2
 import eks
+import event_buses
+import event_targets
 import iam_context
 import iam_dependent_rights
 import iam_managed_policies
@@ -24,11 +31,18 @@ import iam_quotas
 import iam_trust
 import iam_trust_history
 import iam_visibility
+import lambda_async
 import lambda_workers
+import organization
 import sessions
 import stepfunctions
+import stepfunctions_events
+import stepfunctions_history
 import stepfunctions_life
+import stepfunctions_map
+import stepfunctions_nested
 import stepfunctions_role
+import topics
 from calls import Calls
 from collector import Collector
 from settings import Settings
@@ -47,11 +61,25 @@ MENDS = (
     ec2,
     eks,
     lambda_workers,
+    lambda_async,
+    costs,
+    event_buses,
+    event_targets,
+    cloudtrail,
     sessions,
     stepfunctions,
     stepfunctions_life,
     stepfunctions_role,
+    stepfunctions_history,
+    stepfunctions_nested,
+    stepfunctions_events,
+    stepfunctions_map,
+    topics,
+    alarms,
+    organization,
+    cloudformation_templates,
     cloudformation,
+    cloudformation_events,
     amp,
 )
 

@@ -6,7 +6,7 @@ import inspect
 import json
 
 from ministack.core.responses import AccountRegionScopedDict, AccountScopedDict
-from ministack.services import cloudformation, ec2, eks, iam
+from ministack.services import cloudformation, ec2, eks, eventbridge, iam
 
 import amp_store
 import iam_trust_history
@@ -35,7 +35,7 @@ def of(account: str) -> dict:
 
 def forget(account: str) -> None:
     """Empties an account that no test will look at again: thousands of them would slow the cloud down."""
-    for module in (amp_store, iam, eks, ec2, cloudformation):
+    for module in (amp_store, iam, eks, ec2, eventbridge, cloudformation):
         for _, store in inspect.getmembers(module, lambda value: isinstance(value, _SCOPED)):
             for key in [key for key in list(store._data) if key[0] == account]:
                 store._data.pop(key, None)

@@ -38,6 +38,11 @@ def check_running() -> None:
         raise Interrupted
 
 
+def execution() -> dict | None:
+    """The current execution; within a distributed Map, the one that runs it."""
+    return _current.get()
+
+
 def role() -> str | None:
     """The role of the current execution's machine."""
     execution = _current.get()

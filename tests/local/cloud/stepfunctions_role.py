@@ -1,19 +1,29 @@
 """Step Functions: a machine's role, which must allow what its tasks do.
 
 Source: Step Functions developer guide, "How Step Functions generates IAM policies for integrated
-services". ministack never looks at the role.
+services", with "… Step Functions" for nested executions (what `.sync` asks for more: AWS looks for the
+managed rule's rights when a machine is made, this cloud when the task runs) and "Creating Distributed
+Map policies". ministack never looks at the role.
 """
 
-from ministack.core import iam_evaluator
 from ministack.core.responses import get_account_id, get_region
-from ministack.services import iam
 from ministack.services import stepfunctions as engine
 
+import service_role
 import stepfunctions
 import stepfunctions_life
 from settings import Settings
 
+SESSION = "StepFunctions"
 _LAMBDA = "states:::lambda:invoke"
+_NESTED = "arn:aws:states:::states:startExecution"
+_EVENTS = "arn:aws:states:::events:putEvents"
+_MANAGED_RULE = "StepFunctionsGetEventsForStepFunctionsExecutionRule"
+_ERRORS = {
+    "events": "EventBridge.AccessDeniedException",
+    "lambda": "Lambda.AWSLambdaException",
+    "states": "StepFunctions.AccessDeniedException",
+}
 
 
 def install(cloud: Settings) -> None:
@@ -23,9 +33,8 @@ def install(cloud: Settings) -> None:
 
     def invoke_resource(resource, data):
         stepfunctions_life.check_running()
-        role = stepfunctions_life.role()
-        if role:
-            _check(role, resource, data)
+        for action, target, keys in _asked(resource, data if isinstance(data, dict) else {}):
+            check(action, target, **keys)
         result = original(resource, data)
         stepfunctions_life.check_running()
         stepfunctions.check_size(result, f"The state/task '{resource}' returned a result which")
@@ -34,40 +43,43 @@ def install(cloud: Settings) -> None:
     engine._invoke_resource = invoke_resource
 
 
-def _check(role: str, resource: str, data) -> None:
-    action, target = _asked(resource, data)
-    if action is None:
-        return
-    account, name = role.split(":")[4], role.rpartition("/")[2]
-    context = iam_evaluator.EvalContext(
-        principal_arn=f"arn:aws:sts::{account}:assumed-role/{name}/StepFunctions",
-        principal_type="AssumedRole",
-        principal_account=account,
-        action=action,
-        resource_arn=target,
-        region=get_region(),
-    )
-    policies = iam_evaluator._gather_role_policies(name, account)
-    boundary = iam_evaluator._permissions_boundary(iam._roles, name, account)
-    if iam_evaluator.evaluate(context, policies, *boundary).decision == "Allow":
-        return
-    service = action.partition(":")[0]
-    error = "Lambda.AWSLambdaException" if service == "lambda" else f"{service.capitalize()}.AccessDeniedException"
-    raise stepfunctions.Error(
-        error,
-        f"User: {context.principal_arn} is not authorized to perform: {action} on resource: {target} because no "
-        f"identity-based policy allows the {action} action (Service: {service}; Status Code: 403)",
-    )
+def check(action: str, target: str, **keys: str) -> None:
+    """Raises the service's refusal unless the current machine's role has a right."""
+    role = stepfunctions_life.role()
+    why = service_role.may_not_do(role, SESSION, action, target, get_region(), **keys) if role else None
+    if why:
+        service = action.partition(":")[0]
+        raise stepfunctions.Error(_ERRORS[service], f"{why} (Service: {service}; Status Code: 403)")
 
 
-def _asked(resource: str, data) -> tuple[str | None, str]:
-    """The action and resource of a task; no action for integrations that nothing here uses."""
+def _asked(resource: str, data: dict) -> list[tuple[str, str, dict[str, str]]]:
+    """The actions, resources and condition keys of a task; none for integrations that nothing here uses."""
     if _LAMBDA in resource:
-        target = str((data if isinstance(data, dict) else {}).get("FunctionName", ""))
-    elif resource.startswith("arn:aws:lambda:"):
-        target = resource
-    else:
-        return None, "*"
-    if not target.startswith("arn:"):
-        target = f"arn:aws:lambda:{get_region()}:{get_account_id()}:function:{target}"
-    return "lambda:InvokeFunction", target
+        return [("lambda:InvokeFunction", _function(str(data.get("FunctionName", ""))), {})]
+    if resource.startswith("arn:aws:lambda:"):
+        return [("lambda:InvokeFunction", resource, {})]
+    if resource.startswith(_NESTED):
+        return _nested(str(data.get("StateMachineArn", "")), ".sync" in resource)
+    if resource.startswith(_EVENTS):
+        entries = [entry for entry in data.get("Entries") or [] if isinstance(entry, dict)]
+        return [("events:PutEvents", _bus(entry), {"events__source": str(entry.get("Source"))}) for entry in entries]
+    return []
+
+
+def _function(name: str) -> str:
+    return name if name.startswith("arn:") else f"arn:aws:lambda:{get_region()}:{get_account_id()}:function:{name}"
+
+
+def _nested(machine: str, waits: bool) -> list[tuple[str, str, dict[str, str]]]:
+    asked = [("states:StartExecution", machine, {})]
+    if waits:
+        execution = machine.replace(":stateMachine:", ":execution:") + ":any"
+        rule = f"arn:aws:events:{get_region()}:{get_account_id()}:rule/{_MANAGED_RULE}"
+        asked += [(f"states:{action}", execution, {}) for action in ("DescribeExecution", "StopExecution")]
+        asked += [(f"events:{action}", rule, {}) for action in ("PutTargets", "PutRule", "DescribeRule")]
+    return asked
+
+
+def _bus(entry: dict) -> str:
+    bus = str(entry.get("EventBusName") or "default")
+    return bus if bus.startswith("arn:") else f"arn:aws:events:{get_region()}:{get_account_id()}:event-bus/{bus}"

@@ -11,9 +11,14 @@ from ministack.core.responses import request_scope
 from ministack.services import ec2, stepfunctions
 
 import amp_store
+import costs
+import event_buses
 import iam_principals
 import iam_trust_history
+import organization
+import schedules
 import snapshot
+import topics
 import write_path
 from calls import Calls
 from collector import Collector
@@ -70,13 +75,25 @@ class Surface:
                 return {"collections": self._collector.results(scraper_id)}
             case ("GET", "accounts", account):
                 return snapshot.of(account)
+            case ("GET", "costs", account, region):
+                return costs.since(account, region, _seconds(query.get("since", ["0"])[0]))
             case ("GET", "executions", arn):
                 return await _ended(arn)
+            case ("GET", "messages"):
+                return {"messages": topics.messages(query.get("topicArn", [""])[0])}
             case ("GET", "trusts", *arn):
                 return {"versions": iam_trust_history.versions("/".join(arn))}
             case ("POST", "trusts"):
                 asked = _fields(body, "roleArn", "attempts")
                 return {"versions": iam_trust_history.judged(asked["roleArn"], asked["attempts"])}
+            case ("POST", "events"):
+                asked = _fields(body, "account", "region", "event")
+                event_buses.deliver(asked["account"], asked["region"], "default", asked["event"])
+                return {"id": asked["event"]["id"]}
+            case ("POST", "organization"):
+                return _organization(_fields(body))
+            case ("POST", "schedules"):
+                return _fire(_fields(body, "account", "region", "name"))
             case ("POST", "visibility"):
                 asked = _fields(body, "account", "seconds")
                 iam_principals.delay(asked["account"], self._cloud.real_seconds(seconds=float(asked["seconds"])))
@@ -121,7 +138,14 @@ async def _ended(arn: str) -> dict:
         await asyncio.sleep(0.01)
     entered = [event[_ENTERED]["name"] for event in execution["events"] if _ENTERED in event]
     told = {name: execution.get(name) for name in ("status", "error", "cause", "output")}
-    return {**told, "states": entered}
+    return {**told, "states": entered, "children": _children(arn, execution)}
+
+
+def _children(arn: str, execution: dict) -> list[str]:
+    """The executions of its distributed Maps: they alone know whose they are."""
+    machine = execution["stateMachineArn"]
+    with request_scope(machine.split(":")[4], machine.split(":")[3]):
+        return [one["executionArn"] for one in stepfunctions._executions.values() if one.get("parent") == arn]
 
 
 def _put_scraper(asked: dict) -> dict:
@@ -137,6 +161,21 @@ def _put_scraper(asked: dict) -> dict:
     return {name: asked[name] for name in ("scraperArn", "status", "reason")}
 
 
+def _organization(asked: dict) -> dict:
+    try:
+        return organization.tell(asked)
+    except ValueError as why:
+        raise BadRequest(str(why)) from None
+
+
+def _fire(asked: dict) -> dict:
+    try:
+        schedules.fire(asked["account"], asked["region"], asked["name"])
+    except schedules.Unknown as why:
+        raise BadRequest(str(why)) from None
+    return asked
+
+
 def _set_free_addresses(asked: dict) -> dict:
     """Sets how many addresses of a subnet are free, for EC2 and AMP alike."""
     count = _number(asked["availableIpAddressCount"], "availableIpAddressCount")
@@ -150,13 +189,21 @@ def _set_free_addresses(asked: dict) -> dict:
 
 
 def _fields(body: bytes, *names: str) -> dict:
+    """The named fields of a request, which must be there; all of them when none is named."""
     try:
         fields = json.loads(body)
-        return {name: fields[name] for name in names}
-    except (ValueError, TypeError):
+        return {name: fields[name] for name in names or fields.keys()}
+    except (AttributeError, ValueError, TypeError):
         raise BadRequest("the body must be a JSON object") from None
     except KeyError as missing:
         raise BadRequest(f"{missing.args[0]} is missing") from None
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise BadRequest("since must be seconds since the epoch") from None
 
 
 def _number(text, name: str) -> int:

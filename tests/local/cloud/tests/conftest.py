@@ -100,6 +100,14 @@ def cloud():
     started.stop()
 
 
+@pytest.fixture(scope="session")
+def machines(cloud):
+    """Machines of the hub's, with a function that they invoke."""
+    from machines import Machines
+
+    return Machines(cloud)
+
+
 @pytest.fixture
 def name(request):
     """A name that no other test uses, fit for a role and a cluster."""

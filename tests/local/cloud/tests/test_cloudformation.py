@@ -175,3 +175,47 @@ def test_parameters_and_conditions_decide(stack):
     )
     assert stack.role()["Description"] == "wanted"
     stack.iam.get_policy(PolicyArn=f"arn:aws:iam::{SOURCE}:policy/{stack.name}")
+
+
+def test_a_condition_may_be_about_the_region_and_about_a_joined_list(cloud, name):
+    template = {
+        "Parameters": {
+            "Home": {"Type": "String", "Default": "eu-west-1"},
+            "Many": {"Type": "CommaDelimitedList", "Default": ""},
+        },
+        "Conditions": {
+            "AtHome": {"Fn::Or": [{"Fn::Equals": [{"Ref": "Home"}, {"Ref": "AWS::Region"}]}, {"Condition": "HasMany"}]},
+            "HasMany": {"Fn::Not": [{"Fn::Equals": [{"Fn::Join": [",", {"Ref": "Many"}]}, ""]}]},
+        },
+        "Resources": {
+            "Q": {"Type": "AWS::SQS::Queue", "Condition": "AtHome"},
+            "Always": {"Type": "AWS::SNS::Topic"},
+        },
+    }
+
+    def made(region, **parameters):
+        cfn = cloud.client("cloudformation", SOURCE, region)
+        given = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
+        stack = f"{name}-{len(given)}"
+        cfn.create_stack(StackName=stack, TemplateBody=json.dumps(template), Parameters=given)
+        cfn.get_waiter("stack_create_complete").wait(StackName=stack, WaiterConfig={"Delay": 0.05, "MaxAttempts": 100})
+        found = cfn.describe_stack_resources(StackName=stack)["StackResources"]
+        return {resource["LogicalResourceId"] for resource in found}
+
+    assert made("eu-west-1") == {"Q", "Always"} and made("us-west-2") == {"Always"}
+    assert made("us-west-2", Many="a,b") == {"Q", "Always"}
+
+
+def test_stacks_of_one_name_in_two_regions_make_roles_of_two_names(cloud, name):
+    template = {"Resources": {"R": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": TRUST}}}}
+
+    def made(region):
+        cfn = cloud.client("cloudformation", SOURCE, region)
+        cfn.create_stack(StackName=name, TemplateBody=json.dumps(template), Capabilities=["CAPABILITY_IAM"])
+        cfn.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 0.05, "MaxAttempts": 100})
+        return cfn.describe_stack_resource(StackName=name, LogicalResourceId="R")["StackResourceDetail"]
+
+    names = [made(region)["PhysicalResourceId"] for region in ("eu-west-1", "us-west-2")]
+    assert names[0] != names[1]
+    for role in names:
+        cloud.client("iam", SOURCE).get_role(RoleName=role)

@@ -40,10 +40,25 @@ def test_the_log_of_calls_tells_who_did_what_to_what(cloud, name):
     assert got["at"] > 0 and got["milliseconds"] >= 0
 
 
-@pytest.mark.parametrize("path", ["nonsense", "calls?since=x"])
+@pytest.mark.parametrize("path", ["nonsense", "calls?since=x", f"costs/{HUB}/us-west-2?since=x"])
 def test_a_wrong_question_is_refused(cloud, path):
     with pytest.raises(urllib.error.HTTPError) as caught:
         cloud.look(path)
+    assert caught.value.code == 400 and json.load(caught.value)["error"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("events", {"account": HUB}),
+        ("organization", {"unit": {}}),
+        ("organization", []),
+        ("schedules", {"account": HUB, "region": "us-west-2", "name": "none"}),
+    ],
+)
+def test_a_wrong_order_is_refused(cloud, path, body):
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        cloud.tell(path, body)
     assert caught.value.code == 400 and json.load(caught.value)["error"]
 
 

@@ -1,0 +1,269 @@
+"""CloudWatch alarms, topics that people read, and schedules that fire."""
+
+import json
+
+import pytest
+from conftest import HUB, REGION, SOURCE, allow, wait_for
+from events import STRANGER, arrived, nothing_arrives, queue, rule, service_role, stack
+
+SFN = f"arn:aws:states:{REGION}:{HUB}"
+
+
+def topic(name, policy_statements=(), **properties):
+    resources = {"Topic": {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": name, **properties}}}
+    if policy_statements:
+        document = {"Version": "2012-10-17", "Statement": list(policy_statements)}
+        policy = {"Topics": [{"Ref": "Topic"}], "PolicyDocument": document}
+        resources["TopicPolicy"] = {"Type": "AWS::SNS::TopicPolicy", "Properties": policy}
+    return resources
+
+
+def alarm(name, **properties):
+    common = {
+        "AlarmName": name,
+        "AlarmActions": [{"Ref": "Topic"}],
+        "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+        "Threshold": 1,
+        "EvaluationPeriods": 1,
+        "TreatMissingData": "notBreaching",
+    }
+    return {"Alarm": {"Type": "AWS::CloudWatch::Alarm", "Properties": {**common, **properties}}}
+
+
+def metric(namespace, name, dimension, statistic="Sum"):
+    key, value = dimension
+    return {
+        "Namespace": namespace,
+        "MetricName": name,
+        "Dimensions": [{"Name": key, "Value": value}],
+        "Period": 60,
+        "Statistic": statistic,
+    }
+
+
+def state(cloud, name):
+    (found,) = cloud.client("cloudwatch", HUB).describe_alarms(AlarmNames=[name])["MetricAlarms"]
+    return found["StateValue"]
+
+
+def told(cloud, name):
+    """What the topic was told, as (alarm's new state, description)."""
+    arn = f"arn:aws:sns:{REGION}:{HUB}:{name}"
+    said = [json.loads(message["message"]) for message in cloud.look(f"messages?topicArn={arn}")["messages"]]
+    return [(one["NewStateValue"], one["AlarmDescription"]) for one in said if one["AlarmName"] == name]
+
+
+def test_an_alarm_on_a_queue_rings_while_something_is_in_it(cloud, name):
+    url, _ = queue(cloud, name)
+    watched = metric("AWS/SQS", "ApproximateNumberOfMessagesVisible", ("QueueName", name), "Maximum")
+    stack(cloud, name, {**topic(name), **alarm(name, AlarmDescription="look into it", **watched)})
+    wait_for(lambda: state(cloud, name) == "OK")
+    assert told(cloud, name) == []
+    sqs = cloud.client("sqs", HUB)
+    sqs.send_message(QueueUrl=url, MessageBody="x")
+    wait_for(lambda: state(cloud, name) == "ALARM")
+    assert wait_for(lambda: told(cloud, name)) == [("ALARM", "look into it")]
+    sqs.purge_queue(QueueUrl=url)
+    wait_for(lambda: state(cloud, name) == "OK")
+    assert told(cloud, name) == [("ALARM", "look into it")]
+
+
+@pytest.mark.parametrize("missing", ["notBreaching", "missing", "breaching", "ignore"])
+def test_without_data_an_alarm_is_as_its_template_says(cloud, name, missing):
+    watched = metric("AWS/States", "ExecutionsFailed", ("StateMachineArn", f"{SFN}:stateMachine:none"))
+    stack(cloud, name, {**topic(name), **alarm(name, **watched, TreatMissingData=missing)})
+    silent = {"notBreaching": "OK", "breaching": "ALARM"}.get(missing, "INSUFFICIENT_DATA")
+    wait_for(lambda: state(cloud, name) == silent)
+
+
+def test_an_alarm_on_failed_executions_rings_for_its_machine_only(cloud, machines, name):
+    failing, other = (machines.make({"A": {"Type": "Fail", "Error": "E", "Cause": "c"}}) for _ in range(2))
+    watched = metric("AWS/States", "ExecutionsFailed", ("StateMachineArn", failing))
+    stack(cloud, name, {**topic(name), **alarm(name, **watched)})
+    machines.end(machines._sfn.start_execution(stateMachineArn=other)["executionArn"])
+    wait_for(lambda: state(cloud, name) == "OK")
+    assert told(cloud, name) == []
+    machines.end(machines._sfn.start_execution(stateMachineArn=failing)["executionArn"])
+    assert wait_for(lambda: told(cloud, name))[0][0] == "ALARM"
+
+
+@pytest.mark.parametrize(
+    "expression", ["a + b", "SUM(METRICS())", "SUM([a, b])", "FILL(a, 0) + FILL(b, 0)"]
+)
+def test_an_alarm_may_sum_metrics(cloud, machines, name, expression):
+    states = {"A": {"Type": "Fail", "Error": "E", "Cause": "c"}}
+    watched = [machines.make(states) for _ in range(2)]
+    metrics = [{"Id": "sum", "Expression": expression, "ReturnData": True}]
+    for identifier, machine in zip("ab", watched, strict=True):
+        of = {"Namespace": "AWS/States", "MetricName": "ExecutionsFailed"}
+        of["Dimensions"] = [{"Name": "StateMachineArn", "Value": machine}]
+        stat = {"Metric": of, "Period": 300, "Stat": "Sum"}
+        metrics.append({"Id": identifier, "MetricStat": stat, "ReturnData": False})
+    stack(cloud, name, {**topic(name), **alarm(name, Metrics=metrics, Threshold=2)})
+    machines.end(machines._sfn.start_execution(stateMachineArn=watched[0])["executionArn"])
+    assert told(cloud, name) == []
+    for machine in watched:
+        machines._sfn.start_execution(stateMachineArn=machine)
+    assert wait_for(lambda: told(cloud, name))[0][0] == "ALARM"
+
+
+@pytest.mark.parametrize("barred", ["policy", "key"])
+def test_a_topic_that_does_not_admit_alarms_is_not_told(cloud, name, barred):
+    nobody = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sns:Publish"}
+    nobody["Resource"] = f"arn:aws:sns:{REGION}:{HUB}:{name}"
+    shut = topic(name, [nobody]) if barred == "policy" else topic(name, KmsMasterKeyId="alias/aws/sns")
+    watched = metric("AWS/States", "ExecutionsFailed", ("StateMachineArn", f"{SFN}:stateMachine:none"))
+    rung = alarm(name, **watched, TreatMissingData="breaching")
+    rung["Alarm"]["DependsOn"] = list(shut)
+    stack(cloud, name, {**shut, **rung})
+    wait_for(lambda: state(cloud, name) == "ALARM")
+    assert told(cloud, name) == []
+
+
+def publishing(name, principal="events.amazonaws.com"):
+    statement = {"Effect": "Allow", "Principal": {"Service": principal}, "Action": "sns:Publish"}
+    return topic(name, [{**statement, "Resource": f"arn:aws:sns:{REGION}:{HUB}:{name}"}])
+
+
+def test_a_rule_tells_a_topic_a_sentence(cloud, name):
+    stack(cloud, name, publishing(name))
+    arn = f"arn:aws:sns:{REGION}:{HUB}:{name}"
+    transformer = {
+        "InputPathsMap": {"name": "$.detail.name", "why": "$.detail.error"},
+        "InputTemplate": '"<name> failed with <why>: start it again."',
+    }
+    rule(cloud, name, {"source": [name]}, arn, InputTransformer=transformer)
+    entry = {"Source": name, "DetailType": "t", "Detail": json.dumps({"name": "x", "error": "Odd"})}
+    cloud.client("events", HUB).put_events(Entries=[entry])
+    (message,) = cloud.look(f"messages?topicArn={arn}")["messages"]
+    assert message["message"] == '"x failed with Odd: start it again."'
+
+
+@pytest.mark.parametrize("resources", [topic, lambda name: publishing(name, "sns.amazonaws.com")])
+def test_a_topic_that_does_not_admit_events_is_not_told(cloud, name, resources):
+    stack(cloud, name, resources(name))
+    arn = f"arn:aws:sns:{REGION}:{HUB}:{name}"
+    dead_url, dead = queue(cloud, name)
+    rule(cloud, name, {"source": [name]}, arn, DeadLetterConfig={"Arn": dead})
+    cloud.client("events", HUB).put_events(Entries=[{"Source": name, "DetailType": "t", "Detail": "{}"}])
+    assert arrived(cloud, dead_url)[0]["source"] == name
+    assert cloud.look(f"messages?topicArn={arn}")["messages"] == []
+
+
+class Schedule:
+    """A schedule that starts a machine, made by a template."""
+
+    def __init__(self, cloud, machines, name, *rights, **trust):
+        self.cloud, self.name, self.machines = cloud, name, machines
+        self.machine = machines.make({"A": {"Type": "Succeed"}})
+        rights = rights or (allow("states:StartExecution", self.machine),)
+        role = service_role(cloud, name, "scheduler.amazonaws.com", *rights, account=HUB, **trust)
+        self.dead, dead = queue(cloud, name, admits=None)
+        target = {"Arn": self.machine, "RoleArn": role, "Input": '{"a": 1}', "DeadLetterConfig": {"Arn": dead}}
+        properties = {"Name": name, "ScheduleExpression": "rate(1 day)", "FlexibleTimeWindow": {"Mode": "OFF"}}
+        resources = {"S": {"Type": "AWS::Scheduler::Schedule", "Properties": {**properties, "Target": target}}}
+        assert stack(cloud, name, resources)[0] == "CREATE_COMPLETE"
+
+    def fire(self):
+        self.cloud.tell("schedules", {"account": HUB, "region": REGION, "name": self.name})
+
+
+def test_a_schedule_fires_with_its_input(cloud, machines, name):
+    group = f"arn:aws:scheduler:{REGION}:{HUB}:schedule-group/default"
+    schedule = Schedule(cloud, machines, name, StringEquals={"aws:SourceArn": group, "aws:SourceAccount": HUB})
+    assert machines.of(schedule.machine) == []
+    schedule.fire()
+    (execution,) = machines.of(schedule.machine)
+    assert json.loads(machines.look(execution["executionArn"])["input"]) == {"a": 1}
+
+
+@pytest.mark.parametrize("barred", ["right", "trust"])
+def test_a_schedules_role_must_allow_what_it_does(cloud, machines, name, barred):
+    dead = allow("sqs:SendMessage", f"arn:aws:sqs:{REGION}:{HUB}:{name}")
+    start = allow("states:StartExecution", f"{SFN}:stateMachine:*")
+    rights = (dead, start) if barred == "trust" else (dead,)
+    trust = {"StringEquals": {"aws:SourceAccount": SOURCE}} if barred == "trust" else {}
+    schedule = Schedule(cloud, machines, name, *rights, **trust)
+    schedule.fire()
+    assert machines.of(schedule.machine) == []
+    if barred == "right":
+        assert arrived(cloud, schedule.dead)[0]["source"] == "aws.scheduler"
+    else:
+        nothing_arrives(cloud, schedule.dead)
+
+
+def test_a_schedule_without_a_target_is_refused(cloud, name):
+    properties = {"ScheduleExpression": "rate(1 day)", "FlexibleTimeWindow": {"Mode": "OFF"}}
+    status, why = stack(cloud, name, {"S": {"Type": "AWS::Scheduler::Schedule", "Properties": properties}})
+    assert status == "ROLLBACK_COMPLETE" and "[Target] not found" in why[0]
+
+
+class Organization:
+    """25 accounts below a unit below a unit."""
+
+    def __init__(self, cloud):
+        self.cloud, self.accounts = cloud, [f"5{number:011}" for number in range(25)]
+        cloud.tell(
+            "organization",
+            {
+                "management": "444444444444",
+                "administrators": [HUB],
+                "root": "r-abcd",
+                "units": {"ou-abcd-workloads": "r-abcd", "ou-abcd-production": "ou-abcd-workloads"},
+                "accounts": {account: "ou-abcd-production" for account in self.accounts},
+                "suspended": self.accounts[:1],
+            },
+        )
+
+    def parents(self, child):
+        found = self.cloud.client("organizations", HUB).list_parents(ChildId=child)["Parents"]
+        return [(parent["Id"], parent["Type"]) for parent in found]
+
+
+@pytest.fixture(scope="module")
+def organization(cloud):
+    return Organization(cloud)
+
+
+def test_an_organizations_accounts_come_in_pages_of_twenty(cloud, organization):
+    client = cloud.client("organizations", HUB)
+    assert len(client.list_accounts()["Accounts"]) == 20
+    pages = client.get_paginator("list_accounts").paginate()
+    found = [account for page in pages for account in page["Accounts"]]
+    assert [account["Id"] for account in found] == organization.accounts
+    assert [account["Status"] for account in found] == ["SUSPENDED"] + ["ACTIVE"] * 24
+    assert [account["State"] for account in found] == [account["Status"] for account in found]
+
+
+def test_parents_lead_up_to_the_root(organization):
+    assert organization.parents(organization.accounts[3]) == [("ou-abcd-production", "ORGANIZATIONAL_UNIT")]
+    assert organization.parents("ou-abcd-production") == [("ou-abcd-workloads", "ORGANIZATIONAL_UNIT")]
+    assert organization.parents("ou-abcd-workloads") == [("r-abcd", "ROOT")]
+
+
+def test_an_organization_is_shown_to_its_administrators_only(cloud, organization, refusal):
+    cloud.client("organizations", "444444444444").list_accounts()
+    assert refusal(cloud.client("organizations", SOURCE).list_accounts)[0] == "AccessDeniedException"
+    outside = cloud.client("organizations", STRANGER)
+    assert refusal(outside.list_accounts)[0] == "AWSOrganizationsNotInUseException"
+    unknown = cloud.client("organizations", HUB)
+    assert refusal(unknown.list_parents, ChildId="777777777777")[0] == "ChildNotFoundException"
+
+
+def test_asking_for_an_organization_takes_a_right(cloud, organization, name, refusal):
+    session = cloud.role(HUB, name, allow("organizations:ListParents"))
+    client = cloud.client("organizations", HUB, session=session)
+    client.list_parents(ChildId=organization.accounts[3])
+    assert refusal(client.list_accounts)[0].startswith("AccessDenied")
+
+
+def test_a_parameter_is_read_by_who_may(cloud, name, refusal):
+    mine, other = f"/{name}/routes", f"/{name}x/routes"
+    for parameter in (mine, other):
+        cloud.client("ssm", HUB).put_parameter(Name=parameter, Value="{}", Type="String")
+    only = allow("ssm:GetParameter", f"arn:aws:ssm:{REGION}:{HUB}:parameter/{name}/*")
+    client = cloud.client("ssm", HUB, session=cloud.role(HUB, name, only))
+    assert client.get_parameter(Name=mine)["Parameter"]["Value"] == "{}"
+    assert refusal(client.get_parameter, Name=other)[0] == "AccessDeniedException"
+    assert refusal(client.get_parameters, Names=[mine])[0] == "AccessDeniedException"
+    assert refusal(client.get_parameter, Name=f"/{name}/none")[0] == "ParameterNotFound"

@@ -1,0 +1,423 @@
+//! A cloud with the product in it, wired so that it starts by itself.
+
+use crate::{
+    HUB, REGION, TARGET,
+    account::Account,
+    cloud::{Cloud, Options},
+    demo,
+    deploy::{self, MANAGEMENT_REGION, Wiring},
+    project::{Project, Python},
+};
+use ampxa::pair::Pair;
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
+
+/// The account of the clusters: the one that the examples of events name.
+pub const SOURCE: &str = "111122223333";
+/// More accounts with clusters.
+pub const FLEET: [&str; 3] = ["222222222221", "222222222222", "222222222223"];
+/// The account of which Control Tower and Organizations tell, and that they tell in.
+pub const MANAGEMENT: &str = "444455556666";
+/// The account in which AFT runs.
+pub const AFT: &str = "555566667777";
+/// An account outside the organization that has the product's template all the same.
+pub const STRANGER: &str = "999999999999";
+/// Regions whose clusters are told of.
+pub const REGIONS: [&str; 2] = [REGION, "eu-west-1"];
+/// The hub's stack.
+pub const STACK: &str = "ampxa";
+/// What is to come of an event comes within so many real seconds, even on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+const PACE: Duration = Duration::from_millis(100);
+
+/// A machine of the product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Machine {
+    /// `onboard.asl.json`.
+    Onboard,
+    /// `offboard.asl.json`.
+    Offboard,
+    /// `sweep.asl.json`.
+    Sweep,
+}
+
+impl Machine {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Onboard, Self::Offboard, Self::Sweep];
+}
+
+/// An execution that has ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its ARN.
+    pub arn: String,
+    /// Its status.
+    pub status: String,
+    /// What it was started with.
+    pub input: Value,
+    /// What it said at its end.
+    pub output: Value,
+    /// The name it failed under, and why.
+    pub failure: String,
+}
+
+impl Ended {
+    /// The same, unless it failed.
+    pub fn succeeded(self) -> Result<Self> {
+        ensure!(
+            self.status == "SUCCEEDED",
+            "{} {}: {}",
+            self.arn,
+            self.status,
+            self.failure
+        );
+        Ok(self)
+    }
+}
+
+/// A deployed cloud.
+#[derive(Debug)]
+pub struct Ground {
+    /// The cloud.
+    pub cloud: Cloud,
+    /// The hub's account.
+    pub hub: Account,
+    /// The workspace of clusters that no rule is for; it lies in [`REGION`].
+    pub workspace: String,
+    machines: deploy::Hub,
+    number: AtomicUsize,
+}
+
+impl Ground {
+    /// Starts a cloud, deploys all templates, and tells it of its organization.
+    pub async fn start(project: &Project, python: &Python, minute: f64) -> Result<Self> {
+        let options = Options {
+            minute,
+            ..Options::default()
+        };
+        let cloud = Cloud::start(project, python, options)?;
+        let workspace = demo::workspace(&cloud.account(TARGET, REGION), "default").await?;
+        let accounts = deploy::Accounts {
+            stack: STACK.to_owned(),
+            sources: [SOURCE].iter().chain(&FLEET).map(|id| (*id).to_owned()).collect(),
+            ..deploy::Accounts::default()
+        };
+        let wiring = Wiring {
+            regions: REGIONS.map(str::to_owned).to_vec(),
+            management: Some(MANAGEMENT.to_owned()),
+            strangers: vec![STRANGER.to_owned()],
+            parameters: vec![
+                format!("DefaultWorkspaceArn={workspace}"),
+                "OrganizationsAccess=yes".to_owned(),
+                format!("SweepAccounts={SOURCE}"),
+                format!("SweepRegions={}", REGIONS.join(",")),
+                format!("ManagementAccountId={MANAGEMENT}"),
+                format!("AftAccountId={AFT}"),
+            ],
+        };
+        let machines = deploy::deploy_wired(project, python, &cloud, &accounts, &wiring).await?;
+        let units = json!({ "ou-abcd-workloads": "r-abcd", "ou-abcd-production": "ou-abcd-workloads" });
+        let parents: BTreeMap<&str, &str> = [SOURCE].into_iter().chain(FLEET).map(|id| (id, unit_of(id))).collect();
+        cloud.tell(
+            "organization",
+            &json!({
+                "management": MANAGEMENT,
+                "administrators": [HUB],
+                "root": "r-abcd",
+                "units": units,
+                "accounts": parents,
+            }),
+        )?;
+        Ok(Self {
+            hub: cloud.account(HUB, REGION),
+            cloud,
+            workspace,
+            machines,
+            number: AtomicUsize::new(0),
+        })
+    }
+
+    /// A number that is new each time.
+    pub fn number(&self) -> usize {
+        self.number.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// An account of clusters, in a Region.
+    pub fn source(&self, id: &str, region: &str) -> Account {
+        self.cloud.account(id, region)
+    }
+
+    /// A new workspace in a Region.
+    pub async fn workspace_in(&self, region: &str) -> Result<String> {
+        demo::workspace(&self.cloud.account(TARGET, region), "another").await
+    }
+
+    /// Writes the routing table.
+    pub fn set_routes(&self, table: &str) -> Result<()> {
+        let body = json!({ "Name": routes(), "Value": table, "Type": "String", "Overwrite": true });
+        self.hub.json_api("ssm", "AmazonSSM.PutParameter", &body)?;
+        Ok(())
+    }
+
+    /// Removes the routing table, so that every cluster goes to the default workspace.
+    pub fn clear_routes(&self) -> Result<()> {
+        let body = json!({ "Names": [routes()] });
+        self.hub.json_api("ssm", "AmazonSSM.DeleteParameters", &body)?;
+        Ok(())
+    }
+
+    /// Puts an event that AWS itself would put onto an account's bus, exactly as it is.
+    pub fn put(&self, account: &str, region: &str, event: &Value) -> Result<()> {
+        let body = json!({ "account": account, "region": region, "event": event });
+        self.cloud.tell("events", &body)?;
+        Ok(())
+    }
+
+    /// The ARN of a machine.
+    pub fn arn(&self, machine: Machine) -> &str {
+        match machine {
+            Machine::Onboard => &self.machines.onboard_arn,
+            Machine::Offboard => &self.machines.offboard_arn,
+            Machine::Sweep => &self.machines.sweep_arn,
+        }
+    }
+
+    /// The executions of a machine.
+    pub async fn executions(&self, machine: Machine) -> Result<BTreeSet<String>> {
+        let list = self.hub.sfn().list_executions().state_machine_arn(self.arn(machine));
+        let found = list.into_paginator().items().send().try_collect().await?;
+        Ok(found.into_iter().map(|one| one.execution_arn).collect())
+    }
+
+    /// All executions of all machines.
+    pub async fn all_executions(&self) -> Result<BTreeSet<String>> {
+        let mut all = BTreeSet::new();
+        for machine in Machine::ALL {
+            all.extend(self.executions(machine).await?);
+        }
+        Ok(all)
+    }
+
+    /// The execution of a machine whose name has a text in it, once it is there and has ended.
+    pub async fn started(&self, machine: Machine, named: &str) -> Result<Ended> {
+        let what = format!("an execution of {machine:?} with {named} in its name");
+        let arn = self
+            .until(&what, async || {
+                let all = self.executions(machine).await?;
+                Ok(all.into_iter().find(|arn| name_of(arn).contains(named)))
+            })
+            .await?;
+        self.ended(&arn).await
+    }
+
+    /// An execution, once it has ended.
+    pub async fn ended(&self, arn: &str) -> Result<Ended> {
+        let what = format!("the end of {arn}");
+        let now = self
+            .until(&what, async || {
+                let now = self.hub.sfn().describe_execution().execution_arn(arn).send().await?;
+                Ok((now.status.as_str() != "RUNNING").then_some(now))
+            })
+            .await?;
+        let json = |text: Option<&str>| {
+            text.and_then(|text| serde_json::from_str(text).ok())
+                .unwrap_or_default()
+        };
+        Ok(Ended {
+            arn: arn.to_owned(),
+            status: now.status.as_str().to_owned(),
+            input: json(now.input.as_deref()),
+            output: json(now.output.as_deref()),
+            failure: format!("{}: {}", now.error.unwrap_or_default(), now.cause.unwrap_or_default()),
+        })
+    }
+
+    /// Starts a machine and waits for its end.
+    pub async fn run(&self, machine: Machine, input: &Value) -> Result<Ended> {
+        let arn = crate::execution::start(&self.hub, self.arn(machine), input).await?;
+        self.ended(&arn).await
+    }
+
+    /// Fails if something is started by `what`. An event that is known to start an execution is put
+    /// afterwards: when that has ended, all before it had its chance.
+    pub async fn starts_nothing(&self, what: impl AsyncFnOnce() -> Result<()>) -> Result<()> {
+        let before = self.all_executions().await?;
+        what().await?;
+        let id = format!("sentinel-{}", self.number());
+        let event = super::examples::delete_event("nobody", &id)?;
+        self.put(SOURCE, REGION, &event)?;
+        let sentinel = self.started(Machine::Offboard, &id).await?;
+        // The bound is how long a retry of a failed function waits, which comes twice.
+        tokio::time::sleep(self.cloud.minutes(4.0)).await;
+        let after = self.all_executions().await?;
+        let more: Vec<&String> = after.difference(&before).filter(|arn| **arn != sentinel.arn).collect();
+        ensure!(more.is_empty(), "something was started: {more:?}");
+        Ok(())
+    }
+
+    /// The scrapers of an account and Region, by cluster: their ARNs and workspaces.
+    pub async fn scrapers(&self, account: &str, region: &str) -> Result<BTreeMap<String, (String, String)>> {
+        let list = self.cloud.account(account, region).amp().list_scrapers();
+        let found = list.into_paginator().items().send().try_collect().await?;
+        let mut scrapers = BTreeMap::new();
+        for scraper in found {
+            let cluster = scraper.source().and_then(|source| source.as_eks_configuration().ok());
+            let workspace = scraper.destination().and_then(|to| to.as_amp_configuration().ok());
+            let cluster = cluster.context("a scraper without a cluster")?.cluster_arn().to_owned();
+            let workspace = workspace
+                .context("a scraper without a workspace")?
+                .workspace_arn()
+                .to_owned();
+            scrapers.insert(cluster, (scraper.arn().to_owned(), workspace));
+        }
+        Ok(scrapers)
+    }
+
+    /// What of a pair is there: its roles and scrapers, by ARN.
+    pub fn left_of(&self, cluster: &str, workspace: &str) -> Result<Vec<String>> {
+        let pair = Pair {
+            cluster: cluster.parse().map_err(|why| anyhow::anyhow!("{why}"))?,
+            workspace: workspace.parse().map_err(|why| anyhow::anyhow!("{why}"))?,
+        };
+        let account = |arn: &str| arn.split(':').nth(4).unwrap_or_default().to_owned();
+        let (source, target) = (account(cluster), account(workspace));
+        let there = |id: &str| self.cloud.look(&format!("accounts/{id}"));
+        let (from, to) = (there(&source)?, there(&target)?);
+        let mut left = Vec::new();
+        for (known, arn) in [(&from, pair.source_role_arn()), (&to, pair.target_role_arn())] {
+            if known["roles"].get(&arn).is_some() {
+                left.push(arn);
+            }
+        }
+        let scrapers = from["scrapers"].as_object().context("no scrapers")?;
+        let of_pair = |scraper: &&Value| {
+            scraper["source"]["eksConfiguration"]["clusterArn"] == cluster
+                && scraper["destination"]["ampConfiguration"]["workspaceArn"] == workspace
+        };
+        left.extend(
+            scrapers
+                .iter()
+                .filter(|(_, one)| of_pair(one))
+                .map(|(arn, _)| arn.clone()),
+        );
+        Ok(left)
+    }
+
+    /// Waits until samples of a cluster arrive in a workspace; answers how many series there are.
+    pub async fn samples(&self, workspace: &str, cluster: &str) -> Result<usize> {
+        let (region, id) = (
+            workspace.split(':').nth(3).unwrap_or_default(),
+            workspace.rsplit('/').next().unwrap_or_default(),
+        );
+        let (target, promql) = (
+            self.cloud.account(TARGET, region),
+            format!("up{{clusterArn=\"{cluster}\"}}"),
+        );
+        self.until(&format!("samples of {cluster}"), async || {
+            let found = target.query(id, &promql)?.len();
+            Ok((found > 0).then_some(found))
+        })
+        .await
+    }
+
+    /// How many events lie in the queue of those that could not be handled.
+    pub async fn undelivered(&self) -> Result<u64> {
+        let body =
+            json!({ "QueueUrl": self.resource("FailedEvents")?, "AttributeNames": ["ApproximateNumberOfMessages"] });
+        let answer = self.hub.json_api("sqs", "AmazonSQS.GetQueueAttributes", &body)?;
+        let count = answer["Attributes"]["ApproximateNumberOfMessages"].as_str();
+        Ok(count.context("a queue without a depth")?.parse()?)
+    }
+
+    /// Waits until an event lies in that queue, and takes it away.
+    pub async fn take_undelivered(&self) -> Result<u64> {
+        let found = self
+            .until("an event in the dead-letter queue", async || {
+                let found = self.undelivered().await?;
+                Ok((found > 0).then_some(found))
+            })
+            .await?;
+        let body = json!({ "QueueUrl": self.resource("FailedEvents")? });
+        self.hub.json_api("sqs", "AmazonSQS.PurgeQueue", &body)?;
+        Ok(found)
+    }
+
+    /// What people were told, oldest first.
+    pub fn alerts(&self) -> Result<Vec<String>> {
+        let topic = self.output("AlertsTopicArn")?;
+        let told = self.cloud.look(&format!("messages?topicArn={topic}"))?;
+        let messages = told["messages"].as_array().context("no messages")?;
+        let text = |message: &Value| message["message"].as_str().unwrap_or_default().to_owned();
+        Ok(messages.iter().map(text).collect())
+    }
+
+    /// An output of the hub's stack.
+    pub fn output(&self, name: &str) -> Result<String> {
+        let xml = self.hub.cloudformation("DescribeStacks", &[("StackName", STACK)])?;
+        let found = xml
+            .split("<member>")
+            .find(|one| demo::element(one, "OutputKey").as_deref() == Some(name));
+        let value = found.and_then(|one| demo::element(one, "OutputValue"));
+        value.with_context(|| format!("the hub's stack has no output {name}"))
+    }
+
+    /// The name of the hub's only resource of a type.
+    pub fn only(&self, kind: &str) -> Result<String> {
+        let xml = self
+            .hub
+            .cloudformation("DescribeStackResources", &[("StackName", STACK)])?;
+        let found = xml
+            .split("<member>")
+            .find(|one| demo::element(one, "ResourceType").as_deref() == Some(kind));
+        let name = found.and_then(|one| demo::element(one, "PhysicalResourceId"));
+        name.with_context(|| format!("the hub's stack has no {kind}"))
+    }
+
+    /// The name of a resource of the hub's stack.
+    pub fn resource(&self, logical: &str) -> Result<String> {
+        let asked = [("StackName", STACK), ("LogicalResourceId", logical)];
+        let xml = self.hub.cloudformation("DescribeStackResource", &asked)?;
+        demo::element(&xml, "PhysicalResourceId").with_context(|| format!("the hub's stack has no {logical}"))
+    }
+
+    /// The first answer of `look`, which is asked again and again.
+    pub async fn until<T>(&self, what: &str, mut look: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(answer) = look().await? {
+                return Ok(answer);
+            }
+            if Instant::now() > end {
+                bail!("waited {} s in vain for {what}", PATIENCE.as_secs());
+            }
+            tokio::time::sleep(PACE).await;
+        }
+    }
+}
+
+/// The organizational unit of an account.
+pub fn unit_of(account: &str) -> &'static str {
+    if account == FLEET[0] {
+        "ou-abcd-production"
+    } else {
+        "ou-abcd-workloads"
+    }
+}
+
+/// The name of the parameter that holds the routing table.
+fn routes() -> String {
+    format!("/{STACK}/routes")
+}
+
+/// The last part of an execution's ARN.
+pub fn name_of(execution: &str) -> &str {
+    execution.rsplit(':').next().unwrap_or_default()
+}
+
+/// Where the organization tells of its accounts.
+pub const TOLD_IN: (&str, &str) = (MANAGEMENT, MANAGEMENT_REGION);
