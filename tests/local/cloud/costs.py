@@ -1,4 +1,4 @@
-"""What a Region's executions cost an account: states entered, invocations and their milliseconds."""
+"""What a Region's executions cost an account: states entered, invocations, and the functions' milliseconds."""
 
 import threading
 import time
@@ -7,31 +7,29 @@ from datetime import datetime
 from ministack.core.responses import get_account_id, get_region, request_scope
 from ministack.services import lambda_svc, stepfunctions
 
+import lambda_workers
 from settings import Settings
 
 _lock = threading.Lock()
-_invocations: list[tuple[str, str, float, float]] = []  # account, Region, when, milliseconds
+_invocations: list[tuple[str, str, float]] = []  # account, Region, when
 
 
 def install(cloud: Settings) -> None:
-    """Notes how long each invocation took: ministack measures only those that come over its API."""
+    """Notes each invocation: ministack counts only those that come over its API."""
     del cloud
     original = lambda_svc._execute_function
 
     def execute_function(function, event):
-        began = time.time()
-        try:
-            return original(function, event)
-        finally:
-            took = (time.time() - began) * 1000
-            with _lock:
-                _invocations.append((get_account_id(), get_region(), began, took))
+        with _lock:
+            _invocations.append((get_account_id(), get_region(), time.time()))
+        return original(function, event)
 
     lambda_svc._execute_function = execute_function
 
 
 def since(account: str, region: str, moment: float) -> dict:
-    """Everything that was entered or invoked after a moment, in seconds since the epoch."""
+    """What was entered and invoked after a moment, in seconds since the epoch; and the processor time of
+    all functions until now."""
     with request_scope(account, region):
         executions = list(stepfunctions._executions.values())
     entered = [
@@ -41,8 +39,9 @@ def since(account: str, region: str, moment: float) -> dict:
         if "stateEnteredEventDetails" in event and _seconds(event["timestamp"]) >= moment
     ]
     with _lock:
-        took = [one[3] for one in _invocations if one[:2] == (account, region) and one[2] >= moment]
-    return {"states": len(entered), "invocations": len(took), "lambdaMilliseconds": round(sum(took), 1)}
+        invoked = sum(one[:2] == (account, region) and one[2] >= moment for one in _invocations)
+    milliseconds = round(lambda_workers.processor_milliseconds(), 1)
+    return {"states": len(entered), "invocations": invoked, "lambdaMilliseconds": milliseconds}
 
 
 def _seconds(timestamp: str) -> float:

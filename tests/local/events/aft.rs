@@ -147,7 +147,7 @@ pub async fn works(ground: &Ground) -> Result<Seen> {
 pub async fn fails(ground: &Ground) -> Result<Seen> {
     let (state, policy) = (filled(STATE), filled(POLICY));
     let elsewhere = state.replace(&format!("event-bus/{STACK}"), "event-bus/nobody");
-    let nothing = r#"{"Version":"2012-10-17","Statement":[]}"#;
+    let other = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sns:Publish","Resource":"*"}]}"#;
     let any = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"events:PutEvents","Resource":"*"}]}"#;
     let whole: Value = serde_json::from_str(INPUT)?;
     let mut odd = whole.clone();
@@ -160,7 +160,7 @@ pub async fn fails(ground: &Ground) -> Result<Seen> {
         .context("no request")?
         .remove("custom_fields");
     let cases = [
-        ("no right", &state, nothing, whole.clone()),
+        ("no right", &state, other, whole.clone()),
         ("no bus", &elsewhere, any, whole),
         ("no custom fields", &state, &policy, bare),
         ("custom fields of null", &state, &policy, none),
@@ -175,8 +175,8 @@ pub async fn fails(ground: &Ground) -> Result<Seen> {
         ensure!(handed_on == input, "{what}: handed on {handed_on}");
         table.push(what.to_owned());
     }
-    // What was no JSON is told to people, not to the pipeline.
-    ground.take_undelivered().await?;
+    // What was no JSON or named no account is told to people, not to the pipeline.
+    ground.take_undelivered(3).await?;
     Ok(Seen {
         words: format!("{} ways, the pipeline goes on", table.len()),
         table,

@@ -21,6 +21,8 @@ use std::{
 pub const SOURCE: &str = "111122223333";
 /// More accounts with clusters.
 pub const FLEET: [&str; 3] = ["222222222221", "222222222222", "222222222223"];
+/// The account that the schedule sweeps.
+pub const SCHEDULED: &str = "222222222224";
 /// The account of which Control Tower and Organizations tell, and that they tell in.
 pub const MANAGEMENT: &str = "444455556666";
 /// The account in which AFT runs.
@@ -104,7 +106,7 @@ impl Ground {
         let workspace = demo::workspace(&cloud.account(TARGET, REGION), "default").await?;
         let accounts = deploy::Accounts {
             stack: STACK.to_owned(),
-            sources: [SOURCE].iter().chain(&FLEET).map(|id| (*id).to_owned()).collect(),
+            sources: sources().map(str::to_owned).collect(),
             ..deploy::Accounts::default()
         };
         let wiring = Wiring {
@@ -114,7 +116,7 @@ impl Ground {
             parameters: vec![
                 format!("DefaultWorkspaceArn={workspace}"),
                 "OrganizationsAccess=yes".to_owned(),
-                format!("SweepAccounts={SOURCE}"),
+                format!("SweepAccounts={SCHEDULED}"),
                 format!("SweepRegions={}", REGIONS.join(",")),
                 format!("ManagementAccountId={MANAGEMENT}"),
                 format!("AftAccountId={AFT}"),
@@ -122,7 +124,7 @@ impl Ground {
         };
         let machines = deploy::deploy_wired(project, python, &cloud, &accounts, &wiring).await?;
         let units = json!({ "ou-abcd-workloads": "r-abcd", "ou-abcd-production": "ou-abcd-workloads" });
-        let parents: BTreeMap<&str, &str> = [SOURCE].into_iter().chain(FLEET).map(|id| (id, unit_of(id))).collect();
+        let parents: BTreeMap<&str, &str> = sources().map(|id| (id, unit_of(id))).collect();
         cloud.tell(
             "organization",
             &json!({
@@ -334,17 +336,18 @@ impl Ground {
         Ok(count.context("a queue without a depth")?.parse()?)
     }
 
-    /// Waits until an event lies in that queue, and takes it away.
-    pub async fn take_undelivered(&self) -> Result<u64> {
+    /// Waits until so many events lie in that queue, and takes them away.
+    pub async fn take_undelivered(&self, wanted: u64) -> Result<()> {
         let found = self
-            .until("an event in the dead-letter queue", async || {
+            .until(&format!("{wanted} events in the dead-letter queue"), async || {
                 let found = self.undelivered().await?;
-                Ok((found > 0).then_some(found))
+                Ok((found >= wanted).then_some(found))
             })
             .await?;
         let body = json!({ "QueueUrl": self.resource("FailedEvents")? });
         self.hub.json_api("sqs", "AmazonSQS.PurgeQueue", &body)?;
-        Ok(found)
+        ensure!(found == wanted, "{found} events in the dead-letter queue, not {wanted}");
+        Ok(())
     }
 
     /// What people were told, oldest first.
@@ -398,6 +401,11 @@ impl Ground {
             tokio::time::sleep(PACE).await;
         }
     }
+}
+
+/// All accounts with clusters that the hub may connect.
+fn sources() -> impl Iterator<Item = &'static str> {
+    [SOURCE, SCHEDULED].into_iter().chain(FLEET)
 }
 
 /// The organizational unit of an account.

@@ -26,7 +26,7 @@ pub async fn three_times(ground: &Ground) -> Result<Seen> {
     ground.clear_routes()?;
     let cluster = Cluster::named("thrice").make(&ground.source(SOURCE, REGION)).await?;
     ground.samples(&ground.workspace, &cluster).await?;
-    let id = format!("thrice-{}", ground.number());
+    let id = format!("told-{}", ground.number());
     let event = examples::create_event("thrice", &id)?;
     let before = ground.executions(Machine::Onboard).await?;
     ground.put(SOURCE, REGION, &event)?;

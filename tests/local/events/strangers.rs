@@ -55,7 +55,7 @@ pub async fn about_another_account(ground: &Ground) -> Result<Seen> {
     ground
         .starts_nothing(async || ground.put(SOURCE, REGION, &event))
         .await?;
-    ground.take_undelivered().await?;
+    ground.take_undelivered(1).await?;
     Ok(nothing())
 }
 

@@ -3,7 +3,7 @@
 use super::{
     case::Seen,
     examples::counts,
-    ground::{Ended, FLEET, Ground, Machine, SOURCE},
+    ground::{Ended, FLEET, Ground, Machine, SCHEDULED},
 };
 use crate::{
     REGION, TARGET,
@@ -175,7 +175,7 @@ fn there(ground: &Ground) -> Result<Vec<Value>> {
 /// CloudTrail loses the end of a cluster: two sweeps of the schedule find it out.
 pub async fn gone(ground: &Ground) -> Result<Seen> {
     ground.clear_routes()?;
-    let source = ground.source(SOURCE, REGION);
+    let source = ground.source(SCHEDULED, REGION);
     let cluster = Cluster::named("lost").make(&source).await?;
     ground.samples(&ground.workspace, &cluster).await?;
     ground.started(Machine::Onboard, "create-lost-").await?.succeeded()?;

@@ -51,7 +51,7 @@ pub async fn malformed_table(ground: &Ground) -> Result<Seen> {
         "a sweep with a wrong table failed with {}",
         swept.failure
     );
-    ground.take_undelivered().await?;
+    ground.take_undelivered(1).await?;
     ground.clear_routes()?;
     Ok(Seen {
         words: format!("{name} rings"),

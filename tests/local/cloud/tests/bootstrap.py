@@ -14,6 +14,9 @@ while True:
         request, event = answer.headers["Lambda-Runtime-Aws-Request-Id"], json.load(answer)
     kind, payload = "response", {"event": event, "environment": dict(os.environ), "pid": os.getpid()}
     time.sleep(event.get("sleep", 0))
+    end = time.process_time() + event.get("work", 0)
+    while time.process_time() < end:
+        pass
     if event.get("exit"):
         os._exit(1)
     if event.get("error"):

@@ -301,9 +301,13 @@ def test_an_expression_that_fails_is_caught_like_any_error(machines, role):
 
 def test_what_executions_cost_is_counted_inside_and_out(cloud, machines, role):
     began = time.time()
-    inner = {"StartAt": "I", "States": {"I": task({"sleep": 0.2}, End=True)}}
+    before = cloud.look(f"costs/{HUB}/{REGION}?since={began}")
+    inner = {"StartAt": "I", "States": {"I": task({"work": 0.3, "sleep": 0.3}, End=True)}}
     child = {"A": {"Type": "Map", "Items": [1, 2], "ItemProcessor": inner, "End": True}}
     machines.output({"M": distributed(child, Items=[1])}, role=role(*MAY_NEST))
     cost = cloud.look(f"costs/{HUB}/{REGION}?since={began}")
-    assert (cost["states"], cost["invocations"]) == (4, 2) and 400 <= cost["lambdaMilliseconds"] < 4000
+    assert (before["states"], before["invocations"]) == (0, 0)
+    assert (cost["states"], cost["invocations"]) == (4, 2)
+    # Two functions that work for 300 ms each, and perhaps a process to begin; not that they sleep.
+    assert 550 <= cost["lambdaMilliseconds"] - before["lambdaMilliseconds"] < 1200
     assert cloud.look(f"costs/{HUB}/{REGION}?since={time.time() + 1}")["states"] == 0
