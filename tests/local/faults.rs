@@ -140,6 +140,8 @@ pub async fn run(options: &Options, report: &Report) -> Result<Matrix> {
 }
 
 /// The cases that are asked for, in the order they were learned.
+///
+/// A sample shows each scenario and each kind of trouble before it shows more of one kind.
 fn choose(all: Vec<Case>, options: &Options) -> Vec<Case> {
     let named = |case: &Case| options.only.as_ref().is_none_or(|text| case.to_string().contains(text));
     let mut left: Vec<(usize, Case)> = all.into_iter().filter(named).enumerate().collect();
@@ -149,33 +151,68 @@ fn choose(all: Vec<Case>, options: &Options) -> Vec<Case> {
     left.retain(|(_, case)| case.patience() < 100);
     let (mut seen, mut chosen) = (BTreeSet::new(), Vec::new());
     while chosen.len() < many && !left.is_empty() {
-        let news = |case: &Case| aspects(case).iter().filter(|aspect| !seen.contains(*aspect)).count();
+        let news = |shown: Vec<String>| shown.iter().filter(|one| !seen.contains(*one)).count();
         // Of those that show as much new, the first.
         let best = (0..left.len())
             .rev()
-            .max_by_key(|at| news(&left[*at].1))
+            .max_by_key(|at| (news(kinds(&left[*at].1)), news(places(&left[*at].1))))
             .unwrap_or_default();
         let one = left.remove(best);
-        seen.extend(aspects(&one.1));
+        seen.extend(kinds(&one.1));
+        seen.extend(places(&one.1));
         chosen.push(one);
     }
     chosen.sort_by_key(|(index, _)| *index);
     chosen.into_iter().map(|(_, case)| case).collect()
 }
 
-/// What a case shows, by which a sample is chosen.
-fn aspects(case: &Case) -> Vec<String> {
+/// The kinds of run and of trouble that a case shows.
+fn kinds(case: &Case) -> Vec<String> {
+    let scenario = case.scenario.name().to_owned();
+    match &case.trouble {
+        Trouble::UnseenRoles => vec![scenario, "unseen-roles".to_owned()],
+        Trouble::OfCall { fault, times, .. } => vec![scenario, format!("{fault:?}"), format!("{times:?}")],
+    }
+}
+
+/// Where a case shows its trouble.
+fn places(case: &Case) -> Vec<String> {
     let scenario = case.scenario.name();
     match &case.trouble {
-        Trouble::UnseenRoles => vec![scenario.to_owned(), "unseen-roles".to_owned()],
+        Trouble::UnseenRoles => Vec::new(),
         Trouble::OfCall { call, fault, times, .. } => vec![
-            scenario.to_owned(),
-            format!("{fault:?}"),
             format!("{fault:?} {times:?}"),
             format!("{scenario} {fault:?}"),
             call.function.clone(),
             call.service.clone(),
             call.action(),
         ],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_shows_every_kind_before_it_shows_more_of_one() {
+        let call = |number: u32| call::Call {
+            function: format!("step-{number}"),
+            service: format!("service-{number}"),
+            operation: format!("Operation{number}"),
+        };
+        let calls: Vec<call::Call> = (0..100).map(call).collect();
+        let all: Vec<Case> = [Scenario::Onboard, Scenario::Offboard, Scenario::Again]
+            .into_iter()
+            .flat_map(|scenario| case::cases(scenario, &calls))
+            .collect();
+        let every: BTreeSet<String> = all.iter().flat_map(kinds).collect();
+        let options = Options {
+            sample: Some(12),
+            ..Options::default()
+        };
+        let chosen = choose(all, &options);
+        assert_eq!(chosen.len(), 12);
+        assert_eq!(chosen.iter().flat_map(kinds).collect::<BTreeSet<_>>(), every);
     }
 }
