@@ -10,6 +10,7 @@ use local::{
 };
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// One inline policy of one role.
 struct Policy {
@@ -98,12 +99,15 @@ impl Tries {
         Self { drifted, count: 0 }
     }
 
-    /// Makes a pair, repairs one and removes one until something fails; all together need every action.
+    /// Makes a pair, repairs one, sweeps both and removes one until something fails; all together need every action.
     async fn until_something_fails(&mut self, place: &Place) -> Execution {
         let fresh = self.fresh(place).await;
         let mut run = place.onboard(&fresh).await;
         if run.error.is_none() {
             run = place.onboard(&self.spoiled(place).await).await;
+        }
+        if run.error.is_none() {
+            run = self.swept(place).await;
         }
         if run.error.is_none() {
             hang_a_policy_on_the_source_role(place, &fresh).await;
@@ -136,6 +140,19 @@ impl Tries {
         with(&self.drifted, json!({ "alias": format!("try-{}", self.count) }))
     }
 
+    /// A sweep of the place, in which the onboarded pair's cluster was missed once and is there again. The first
+    /// thing that it reports as failed is its failure.
+    async fn swept(&self, place: &Place) -> Execution {
+        miss_once(place, &self.drifted).await;
+        let input = json!({ "accounts": [place.source.id], "regions": [place.source.region] });
+        let mut run = execution::run(&place.hub, &world().sweep_arn, &input).await.unwrap();
+        if let Some(failed) = run.output.as_ref().and_then(|output| output["failed"].get(0)) {
+            run.error = Some(text(&failed["error"]).to_owned());
+            run.cause = Some(text(&failed["cause"]).to_owned());
+        }
+        run
+    }
+
     /// Whatever a try left of its pair.
     async fn clean_up(&self, place: &Place) {
         let name = format!("try-{}-{}", self.count, place.source.region);
@@ -154,6 +171,24 @@ async fn hang_a_policy_on_the_source_role(place: &Place, request: &Value) {
         .send()
         .await
         .unwrap();
+}
+
+/// Tags the scraper of a pair as a sweep does that misses its cluster.
+async fn miss_once(place: &Place, request: &Value) {
+    let amp = place.source.amp();
+    let scrapers = amp.list_scrapers().send().await.unwrap().scrapers;
+    let cluster = text(&request["clusterArn"]);
+    let its = scrapers
+        .iter()
+        .find(|scraper| {
+            scraper
+                .tags()
+                .and_then(|tags| tags.get("ampxa:cluster"))
+                .is_some_and(|arn| arn == cluster)
+        })
+        .expect("a scraper of the pair");
+    let tag = amp.tag_resource().resource_arn(its.arn());
+    tag.tags("ampxa:gone", "an earlier sweep").send().await.unwrap();
 }
 
 #[tokio::test]
@@ -202,7 +237,11 @@ async fn every_action_of_the_functions_is_needed() {
         sources: vec![source.to_owned()],
         targets: vec![target.to_owned()],
     };
-    let deployed = deploy::deploy(&project, &python, &world().cloud, &accounts)
+    let wiring = deploy::Wiring {
+        parameters: vec!["OrganizationsAccess=yes".to_owned()],
+        ..deploy::Wiring::default()
+    };
+    let deployed = deploy::deploy_wired(&project, &python, &world().cloud, &accounts, &wiring)
         .await
         .unwrap();
     let place = Place {
@@ -215,7 +254,7 @@ async fn every_action_of_the_functions_is_needed() {
     let names: Vec<&str> = policies.iter().map(Policy::function).collect();
     assert_eq!(
         policies.len(),
-        12,
+        17,
         "each function that calls AWS has one policy: {names:?}"
     );
     for policy in &policies {
@@ -262,10 +301,100 @@ async fn every_action_of_the_functions_is_needed() {
         }
         its.write(&its.document).await;
     }
+    every_action_of_what_starts_by_itself_is_needed(&place, &deployed, &policies, &request).await;
     let run = execution::run(&place.hub, &deployed.offboard_arn, &offboarding)
         .await
         .unwrap();
     assert!(run.output.is_some(), "and with all of them it works: {:?}", run.cause);
+}
+
+/// The sweep's functions and the router's, at a table that names an organizational unit. All other
+/// functions have their policies.
+async fn every_action_of_what_starts_by_itself_is_needed(
+    place: &Place,
+    deployed: &deploy::Hub,
+    policies: &[Policy],
+    request: &Value,
+) {
+    let organization = json!({
+        "management": place.hub.id, "root": "r-abcd",
+        "units": { "ou-abcd-workloads": "r-abcd" }, "accounts": { &place.source.id: "ou-abcd-workloads" },
+    });
+    world().cloud.tell("organization", &organization).unwrap();
+    let rule =
+        json!({ "match": { "organizationalUnits": ["ou-abcd-workloads"] }, "workspaceArn": request["workspaceArn"] });
+    let table = json!({
+        "Name": "/ampxa-least/routes", "Type": "String", "Value": json!({ "rules": [rule] }).to_string(),
+    });
+    place.hub.json_api("ssm", "AmazonSSM.PutParameter", &table).unwrap();
+    let run = execution::run(&place.hub, &deployed.onboard_arn, request)
+        .await
+        .unwrap();
+    assert!(run.output.is_some(), "{:?}", run.cause);
+    miss_once(place, request).await;
+
+    let asked = [("StackName", "ampxa-least"), ("LogicalResourceId", "RouteEvent")];
+    let router = place.hub.cloudformation("DescribeStackResource", &asked).unwrap();
+    let router = demo::element(&router, "PhysicalResourceId").unwrap();
+    let event = created(place, request);
+    let sweep = json!({ "organization": true, "regions": [place.source.region] });
+    for function in [
+        "CheckSweep",
+        "FindClusters",
+        "RouteCluster",
+        "RememberGone",
+        "RouteEvent",
+    ] {
+        let of_it = |policy: &&Policy| policy.function() == function;
+        let its = policies.iter().find(of_it).expect(function);
+        let lesser = its.without_each_action();
+        let single = lesser.len() == 1;
+        for (action, less) in lesser {
+            if !single {
+                its.write(&less).await;
+            }
+            let said = match function {
+                "RouteEvent" => place.hub.invoke(&router, &event).unwrap(),
+                _ => {
+                    let run = execution::run(&place.hub, &deployed.sweep_arn, &sweep).await.unwrap();
+                    json!([run.error, run.cause, run.output])
+                }
+            };
+            let said = said.to_string();
+            let refused = said.contains("Refused") || said.contains("nothing to do");
+            assert!(
+                refused && said.contains(&action),
+                "{function} works without {action}: {said}"
+            );
+            assert!(said.contains(function), "{said}");
+        }
+        its.write(&its.document).await;
+    }
+    let run = execution::run(&place.hub, &deployed.sweep_arn, &sweep).await.unwrap();
+    let counts = &run.output.as_ref().unwrap_or_else(|| panic!("{:?}", run.cause))["counts"];
+    assert_eq!(*counts, json!({ "ALREADY_FINE": 1, "CAME_BACK": 1 }));
+    let routed = place.hub.invoke(&router, &event).unwrap();
+    let started = text(&routed["execution"]);
+    assert!(started.contains(":ampxa-least-onboard:create-"), "{routed}");
+    let pace = Duration::from_millis(100);
+    let run = execution::watch(&place.hub, started, pace, async |_| Ok(()))
+        .await
+        .unwrap();
+    assert!(run.output.is_some(), "{:?}", run.cause);
+}
+
+/// What the source account tells when the cluster of a request is made.
+fn created(place: &Place, request: &Value) -> Value {
+    let mut event: Value = serde_json::from_str(include_str!("../golden/events/eks-CreateCluster.json")).unwrap();
+    for (path, value) in [
+        ("/account", json!(place.source.id)),
+        ("/region", json!(place.source.region)),
+        ("/detail/awsRegion", json!(place.source.region)),
+        ("/detail/responseElements/cluster/arn", request["clusterArn"].clone()),
+    ] {
+        *event.pointer_mut(path).expect(path) = value;
+    }
+    event
 }
 
 /// The policies of the functions that call AWS.
@@ -288,7 +417,7 @@ async fn policies_of_the_functions(iam: &Client) -> Vec<Policy> {
         }
     }
     let calls = |policy: &Policy| {
-        ["sts:AssumeRole", "dynamodb:"]
+        ["sts:AssumeRole", "dynamodb:", "ssm:"]
             .iter()
             .any(|call| policy.document.to_string().contains(call))
     };

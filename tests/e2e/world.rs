@@ -34,6 +34,7 @@ pub struct World {
     pub cloud: Cloud,
     pub onboard_arn: String,
     pub offboard_arn: String,
+    pub sweep_arn: String,
     next_region: AtomicUsize,
 }
 
@@ -71,6 +72,7 @@ impl World {
             cloud,
             onboard_arn: hub.onboard_arn,
             offboard_arn: hub.offboard_arn,
+            sweep_arn: hub.sweep_arn,
             next_region: AtomicUsize::new(0),
         })
     }

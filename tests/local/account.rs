@@ -115,6 +115,17 @@ impl Account {
         })
     }
 
+    /// Invokes a function with an event and waits; answers what it returned, or its error as an object with
+    /// `errorType` and `errorMessage`.
+    ///
+    /// # Errors
+    /// When the cloud refuses the call.
+    pub fn invoke(&self, function: &str, event: &Value) -> Result<Value> {
+        let path = format!("/2015-03-31/functions/{function}/invocations");
+        let text = self.signed("lambda", &path, &[], &event.to_string())?;
+        Ok(serde_json::from_str(&text)?)
+    }
+
     fn query_api(&self, service: &str, version: &str, action: &str, parameters: &[(&str, &str)]) -> Result<String> {
         let body = form_urlencoded::Serializer::new(String::new())
             .append_pair("Action", action)

@@ -329,11 +329,7 @@ impl Ground {
 
     /// How many events lie in the queue of those that could not be handled.
     pub async fn undelivered(&self) -> Result<u64> {
-        let body =
-            json!({ "QueueUrl": self.resource("FailedEvents")?, "AttributeNames": ["ApproximateNumberOfMessages"] });
-        let answer = self.hub.json_api("sqs", "AmazonSQS.GetQueueAttributes", &body)?;
-        let count = answer["Attributes"]["ApproximateNumberOfMessages"].as_str();
-        Ok(count.context("a queue without a depth")?.parse()?)
+        depth(&self.hub, &self.resource("FailedEvents")?)
     }
 
     /// Waits until so many events lie in that queue, and takes them away.
@@ -383,9 +379,7 @@ impl Ground {
 
     /// The name of a resource of the hub's stack.
     pub fn resource(&self, logical: &str) -> Result<String> {
-        let asked = [("StackName", STACK), ("LogicalResourceId", logical)];
-        let xml = self.hub.cloudformation("DescribeStackResource", &asked)?;
-        demo::element(&xml, "PhysicalResourceId").with_context(|| format!("the hub's stack has no {logical}"))
+        resource(&self.hub, STACK, logical)
     }
 
     /// The first answer of `look`, which is asked again and again.
@@ -401,6 +395,21 @@ impl Ground {
             tokio::time::sleep(PACE).await;
         }
     }
+}
+
+/// The name of a resource of an account's stack.
+pub fn resource(account: &Account, stack: &str, logical: &str) -> Result<String> {
+    let asked = [("StackName", stack), ("LogicalResourceId", logical)];
+    let xml = account.cloudformation("DescribeStackResource", &asked)?;
+    demo::element(&xml, "PhysicalResourceId").with_context(|| format!("the stack {stack} has no {logical}"))
+}
+
+/// How many messages lie in a queue.
+pub fn depth(account: &Account, queue: &str) -> Result<u64> {
+    let body = json!({ "QueueUrl": queue, "AttributeNames": ["ApproximateNumberOfMessages"] });
+    let answer = account.json_api("sqs", "AmazonSQS.GetQueueAttributes", &body)?;
+    let count = answer["Attributes"]["ApproximateNumberOfMessages"].as_str();
+    Ok(count.context("a queue without a depth")?.parse()?)
 }
 
 /// All accounts with clusters that the hub may connect.

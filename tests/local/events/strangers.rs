@@ -3,7 +3,7 @@
 use super::{
     case::Seen,
     examples,
-    ground::{AFT, Ground, MANAGEMENT, SOURCE, STRANGER},
+    ground::{AFT, Ground, MANAGEMENT, SOURCE, STRANGER, depth, resource},
 };
 use crate::{REGION, demo::Cluster};
 use anyhow::{Context, Result, ensure};
@@ -59,13 +59,22 @@ pub async fn about_another_account(ground: &Ground) -> Result<Seen> {
     Ok(nothing())
 }
 
-/// The stranger has deployed our template and forwards to our bus.
+/// The stranger has deployed our template and forwards to our bus; what it refuses, the stranger keeps.
 pub async fn outside(ground: &Ground) -> Result<Seen> {
+    let stranger = ground.source(STRANGER, REGION);
+    let queue = resource(&stranger, "ampxa-source", "UndeliveredEvents")?;
+    let before = depth(&stranger, &queue)?;
     let make = async || {
-        Cluster::named("strange").make(&ground.source(STRANGER, REGION)).await?;
+        Cluster::named("strange").make(&stranger).await?;
         Ok(())
     };
     ground.starts_nothing(make).await?;
+    let kept = ground.until("the event in the stranger's queue", async || {
+        let now = depth(&stranger, &queue)?;
+        Ok((now > before).then_some(now - before))
+    });
+    let kept = kept.await?;
+    ensure!(kept == 1, "{kept} events in the stranger's queue, not 1");
     Ok(nothing())
 }
 
