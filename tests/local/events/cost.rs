@@ -67,8 +67,10 @@ pub async fn per_cluster(ground: &Ground) -> Result<Seen> {
         }
         even(what, "states", EVEN, costs.iter().map(|cost| cost.states))?;
         even(what, "calls", EVEN, costs.iter().map(|cost| cost.calls))?;
-        let milliseconds = costs.iter().map(|cost| cost.milliseconds);
-        even(what, "Lambda milliseconds", EVEN_TIME, milliseconds)?;
+        if ground.timed {
+            let milliseconds = costs.iter().map(|cost| cost.milliseconds);
+            even(what, "Lambda milliseconds", EVEN_TIME, milliseconds)?;
+        }
     }
     Ok(Seen {
         words: "even".to_owned(),

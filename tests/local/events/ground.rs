@@ -91,15 +91,17 @@ pub struct Ground {
     pub hub: Account,
     /// The workspace of clusters that no rule is for; it lies in [`REGION`].
     pub workspace: String,
+    /// Whether processor time is judged.
+    pub timed: bool,
     machines: deploy::Hub,
     number: AtomicUsize,
 }
 
 impl Ground {
     /// Starts a cloud, deploys all templates, and tells it of its organization.
-    pub async fn start(project: &Project, python: &Python, minute: f64) -> Result<Self> {
+    pub async fn start(project: &Project, python: &Python, asked: &super::Options) -> Result<Self> {
         let options = Options {
-            minute,
+            minute: asked.minute,
             ..Options::default()
         };
         let cloud = Cloud::start(project, python, options)?;
@@ -139,6 +141,7 @@ impl Ground {
             hub: cloud.account(HUB, REGION),
             cloud,
             workspace,
+            timed: asked.timed,
             machines,
             number: AtomicUsize::new(0),
         })

@@ -1,4 +1,4 @@
-//! A part of the cases that start the product by themselves: one of each kind that is short.
+//! Every case that starts the product by itself.
 
 use local::{
     events::{self, Options},
@@ -8,13 +8,13 @@ use serde_json::Value;
 use std::process::Command;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clusters_start_it_strangers_do_not_and_people_hear_of_what_goes_wrong() {
+async fn what_is_told_starts_what_it_must_and_people_hear_of_what_goes_wrong() {
     let options = Options {
-        only: ["life/", "strangers/", "trouble/"].map(str::to_owned).to_vec(),
+        timed: false,
         ..Options::default()
     };
     let table = events::run(&options, &Report::quiet()).await.unwrap();
-    assert_eq!(table.outcomes().len(), 9);
+    assert!(table.outcomes().len() >= 24);
     let failed = table.failed();
     assert!(failed.is_empty(), "{failed:#?}");
 }
