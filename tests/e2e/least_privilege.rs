@@ -331,7 +331,6 @@ async fn every_action_of_what_starts_by_itself_is_needed(
         .await
         .unwrap();
     assert!(run.output.is_some(), "{:?}", run.cause);
-    miss_once(place, request).await;
 
     let asked = [("StackName", "ampxa-least"), ("LogicalResourceId", "RouteEvent")];
     let router = place.hub.cloudformation("DescribeStackResource", &asked).unwrap();
@@ -347,6 +346,9 @@ async fn every_action_of_what_starts_by_itself_is_needed(
     ] {
         let of_it = |policy: &&Policy| policy.function() == function;
         let its = policies.iter().find(of_it).expect(function);
+        if function == "RememberGone" {
+            miss_once(place, request).await;
+        }
         let lesser = its.without_each_action();
         let single = lesser.len() == 1;
         for (action, less) in lesser {
@@ -366,7 +368,13 @@ async fn every_action_of_what_starts_by_itself_is_needed(
                 refused && said.contains(&action),
                 "{function} works without {action}: {said}"
             );
-            assert!(said.contains(function), "{said}");
+            // A summary cuts what was said before it names the function; what failed tells it too.
+            let by_it = match function {
+                "FindClusters" => !said.contains("clusterArn"),
+                "RouteCluster" | "RememberGone" => said.contains("clusterArn"),
+                _ => said.contains(function),
+            };
+            assert!(by_it, "{said}");
         }
         its.write(&its.document).await;
     }
