@@ -5,7 +5,10 @@
 //! managed collectors for Amazon EKS").
 
 use crate::{
-    aws::ec2::{self, Subnet},
+    aws::{
+        ec2::{self, Subnet},
+        unless,
+    },
     error::Error,
     pair::Pair,
     request::{ClusterAccess, Request},
@@ -111,17 +114,9 @@ pub async fn check(aws: &Clients, task: &Task<Nothing>, quota: usize) -> Result<
 async fn describe(aws: &Clients, pair: &Pair) -> Result<Cluster, Error> {
     let answer = aws.eks.describe_cluster().name(pair.cluster.id()).send().await;
     let absent = || Error::NotReady(format!("There is no cluster {}.", pair.cluster));
-    let cluster = match answer {
-        Ok(answer) => answer.cluster.ok_or_else(absent)?,
-        Err(error)
-            if error
-                .as_service_error()
-                .is_some_and(|e| e.is_resource_not_found_exception()) =>
-        {
-            return Err(absent());
-        }
-        Err(error) => return Err(error.into()),
-    };
+    let cluster = unless(answer, |e| e.is_resource_not_found_exception())?
+        .and_then(|answer| answer.cluster)
+        .ok_or_else(absent)?;
     match cluster.status() {
         Some(status @ (ClusterStatus::Failed | ClusterStatus::Deleting)) => {
             Err(Error::NotReady(format!("The cluster {} is {status}.", pair.cluster)))
@@ -174,17 +169,9 @@ async fn check_workspace(aws: &Clients, pair: &Pair) -> Result<(), Error> {
         .workspace_id(workspace.id())
         .send()
         .await;
-    let status = match answer {
-        Ok(answer) => answer.workspace.and_then(|w| w.status).map(|status| status.status_code),
-        Err(error)
-            if error
-                .as_service_error()
-                .is_some_and(|e| e.is_resource_not_found_exception()) =>
-        {
-            None
-        }
-        Err(error) => return Err(error.into()),
-    };
+    let status = unless(answer, |e| e.is_resource_not_found_exception())?
+        .and_then(|answer| answer.workspace?.status)
+        .map(|status| status.status_code);
     match status {
         // An update of its alias or logging does not stop a workspace from taking samples.
         Some(WorkspaceStatusCode::Active | WorkspaceStatusCode::Updating) => Ok(()),

@@ -4,6 +4,7 @@
 //! leaves the event to Lambda, which tries twice more and then puts it where people look.
 
 use crate::{
+    aws::unless,
     error::Error,
     event::{Event, Reading},
     routing::{self, Cluster, Route, Settings},
@@ -119,16 +120,10 @@ fn ignored(message: &str) -> Routed {
 /// ExecutionAlreadyExists otherwise).
 async fn start(sfn: &aws_sdk_sfn::Client, machine: &str, name: &str, request: &Value) -> Result<Routed, Error> {
     let call = sfn.start_execution().state_machine_arn(machine).name(name);
-    let message = match call.input(request.to_string()).send().await {
-        Ok(_) => format!("Started {name} of {machine}."),
-        Err(error)
-            if error
-                .as_service_error()
-                .is_some_and(|e| e.is_execution_already_exists()) =>
-        {
-            format!("{name} of {machine} was started before.")
-        }
-        Err(error) => return Err(error.into()),
+    let answer = call.input(request.to_string()).send().await;
+    let message = match unless(answer, |e| e.is_execution_already_exists())? {
+        Some(_) => format!("Started {name} of {machine}."),
+        None => format!("{name} of {machine} was started before."),
     };
     Ok(Routed {
         message,

@@ -8,7 +8,7 @@
 //! What the execution before removed a moment ago, IAM may still show, and what it made not yet
 //! (IAM user guide, "Troubleshooting IAM"): who follows is told how long to wait for that.
 
-use crate::{arn::ClusterArn, error::Error};
+use crate::{arn::ClusterArn, aws::unless, error::Error};
 use aws_sdk_dynamodb::{
     operation::put_item::{PutItemError, builders::PutItemFluentBuilder},
     types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
@@ -195,22 +195,16 @@ struct Ended {
 /// Step Functions' reads are eventually consistent (API reference, DescribeExecution): an execution
 /// that has just begun may not be shown yet, one that has ended may still be shown running.
 async fn life(sfn: &aws_sdk_sfn::Client, execution: &str) -> Result<Life, Error> {
-    match sfn.describe_execution().execution_arn(execution).send().await {
-        Ok(answer) => Ok(match answer.status {
-            ExecutionStatus::Succeeded | ExecutionStatus::Failed => Life::Over(Ended {
-                succeeded: answer.status == ExecutionStatus::Succeeded,
-                at: answer.stop_date.map_or(0, |date| date.secs().unsigned_abs()),
-            }),
-            ExecutionStatus::Aborted | ExecutionStatus::TimedOut => Life::Stopped,
-            _ => Life::On,
+    let answer = sfn.describe_execution().execution_arn(execution).send().await;
+    let Some(it) = unless(answer, |e| e.is_execution_does_not_exist())? else {
+        return Ok(Life::Stopped);
+    };
+    Ok(match it.status {
+        ExecutionStatus::Succeeded | ExecutionStatus::Failed => Life::Over(Ended {
+            succeeded: it.status == ExecutionStatus::Succeeded,
+            at: it.stop_date.map_or(0, |date| date.secs().unsigned_abs()),
         }),
-        Err(error)
-            if error
-                .as_service_error()
-                .is_some_and(|e| e.is_execution_does_not_exist()) =>
-        {
-            Ok(Life::Stopped)
-        }
-        Err(error) => Err(error.into()),
-    }
+        ExecutionStatus::Aborted | ExecutionStatus::TimedOut => Life::Stopped,
+        _ => Life::On,
+    })
 }

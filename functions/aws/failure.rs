@@ -32,6 +32,24 @@ where
     }
 }
 
+/// What a call answered, or nothing where it failed as it may.
+///
+/// # Errors
+/// Any other failure, under its name.
+pub(crate) fn unless<T, E>(
+    answer: Result<T, SdkError<E, HttpResponse>>,
+    may: impl FnOnce(&E) -> bool,
+) -> Result<Option<T>, Error>
+where
+    E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
+{
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if error.as_service_error().is_some_and(may) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
 fn classify(code: &str, status: u16, said: &str) -> fn(String) -> Error {
     match code {
         // IAM's two ways to say that it does not see a role made seconds ago (IAM user guide,

@@ -5,3 +5,4 @@ pub mod ec2;
 mod failure;
 
 pub use clients::{Account, Aws, patience};
+pub(crate) use failure::unless;

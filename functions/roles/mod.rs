@@ -6,6 +6,7 @@ pub use removal::{Outcome, Removal, Removed, pairs_of, remove};
 
 use crate::{
     arn::ScraperArn,
+    aws::unless,
     error::Error,
     pair::Pair,
     policy::{self, Gate},
@@ -197,17 +198,8 @@ pub async fn patch_trust(iam: &Client, role: &Role, trust: &Value) -> Result<boo
 
 /// The role, when it exists and is ours.
 async fn find(iam: &Client, role: &Role) -> Result<Option<types::Role>, Error> {
-    let found = match iam.get_role().role_name(&role.name).send().await {
-        Ok(answer) => answer.role,
-        Err(error)
-            if error
-                .as_service_error()
-                .is_some_and(|e| e.is_no_such_entity_exception()) =>
-        {
-            return Ok(None);
-        }
-        Err(error) => return Err(error.into()),
-    };
+    let answer = iam.get_role().role_name(&role.name).send().await;
+    let found = unless(answer, |e| e.is_no_such_entity_exception())?.and_then(|answer| answer.role);
     let ours = |found: &types::Role| {
         [CLUSTER_TAG, WORKSPACE_TAG]
             .iter()
@@ -234,17 +226,8 @@ async fn create(iam: &Client, role: &Role) -> Result<bool, Error> {
         .assume_role_policy_document(role.shut.to_string())
         .permissions_boundary(&role.boundary)
         .set_tags(Some(iam_tags(&all)?));
-    match call.send().await {
-        Ok(_) => Ok(true),
-        Err(error)
-            if error
-                .as_service_error()
-                .is_some_and(|e| e.is_entity_already_exists_exception()) =>
-        {
-            Ok(false)
-        }
-        Err(error) => Err(error.into()),
-    }
+    let made = unless(call.send().await, |e| e.is_entity_already_exists_exception())?;
+    Ok(made.is_some())
 }
 
 fn not_visible(role: &Role) -> Error {
@@ -274,20 +257,8 @@ async fn put_permissions(iam: &Client, role: &Role) -> Result<(), Error> {
 
 async fn has_permissions(iam: &Client, role: &Role) -> Result<bool, Error> {
     let call = iam.get_role_policy().role_name(&role.name).policy_name(INLINE_POLICY);
-    match call.send().await {
-        Ok(answer) => Ok(policy::same_meaning(
-            &document(answer.policy_document()),
-            &role.permissions,
-        )),
-        Err(error)
-            if error
-                .as_service_error()
-                .is_some_and(|e| e.is_no_such_entity_exception()) =>
-        {
-            Ok(false)
-        }
-        Err(error) => Err(error.into()),
-    }
+    let found = unless(call.send().await, |e| e.is_no_such_entity_exception())?;
+    Ok(found.is_some_and(|found| policy::same_meaning(&document(found.policy_document()), &role.permissions)))
 }
 
 async fn attach_managed_policy(iam: &Client, role: &Role) -> Result<(), Error> {

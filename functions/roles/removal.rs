@@ -1,9 +1,8 @@
 //! Taking a pair's roles away.
 
 use super::{CLUSTER_TAG, MADE_BY_TAG, WORKSPACE_TAG, tag};
-use crate::{arn::ClusterArn, error::Error, pair::Pair, task::Task};
-use aws_sdk_iam::{Client, error::SdkError, types};
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use crate::{arn::ClusterArn, aws::unless, error::Error, pair::Pair, task::Task};
+use aws_sdk_iam::{Client, types};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use serde::{Deserialize, Serialize};
 
@@ -79,48 +78,30 @@ async fn remove_all(iam: &Client, name: &str) -> Result<Outcome, Error> {
         Err(Error::Refused(why)) => Error::Refused(why),
         ended => return ended,
     };
-    match iam.get_role().role_name(name).send().await {
-        Err(error) if is_gone(&error) => Ok(Outcome::Removed),
+    match unless(iam.get_role().role_name(name).send().await, is_gone) {
+        Ok(None) => Ok(Outcome::Removed),
         _ => Err(refused),
     }
 }
 
 async fn remove_policies_and_role(iam: &Client, name: &str) -> Result<Outcome, Error> {
-    let attached = match iam.list_attached_role_policies().role_name(name).send().await {
-        Ok(answer) => answer.attached_policies.unwrap_or_default(),
-        Err(error) if is_gone(&error) => Vec::new(),
-        Err(error) => return Err(error.into()),
-    };
+    let attached = unless(iam.list_attached_role_policies().role_name(name).send().await, is_gone)?;
+    let attached = attached.and_then(|answer| answer.attached_policies).unwrap_or_default();
     for arn in attached.iter().filter_map(types::AttachedPolicy::policy_arn) {
         let call = iam.detach_role_policy().role_name(name).policy_arn(arn);
-        unless_gone(call.send().await)?;
+        unless(call.send().await, is_gone)?;
     }
-    let inline = match iam.list_role_policies().role_name(name).send().await {
-        Ok(answer) => answer.policy_names,
-        Err(error) if is_gone(&error) => Vec::new(),
-        Err(error) => return Err(error.into()),
-    };
-    for policy in inline {
+    let inline = unless(iam.list_role_policies().role_name(name).send().await, is_gone)?;
+    for policy in inline.map(|answer| answer.policy_names).unwrap_or_default() {
         let call = iam.delete_role_policy().role_name(name).policy_name(policy);
-        unless_gone(call.send().await)?;
+        unless(call.send().await, is_gone)?;
     }
-    unless_gone(iam.delete_role().role_name(name).send().await)?;
+    unless(iam.delete_role().role_name(name).send().await, is_gone)?;
     Ok(Outcome::Removed)
 }
 
-fn unless_gone<T, E>(answer: Result<T, SdkError<E, HttpResponse>>) -> Result<(), Error>
-where
-    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
-{
-    match answer {
-        Ok(_) => Ok(()),
-        Err(error) if is_gone(&error) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn is_gone<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
-    error.as_service_error().and_then(ProvideErrorMetadata::code) == Some("NoSuchEntity")
+fn is_gone<E: ProvideErrorMetadata>(error: &E) -> bool {
+    error.code() == Some("NoSuchEntity")
 }
 
 /// The pairs whose source roles are in an account, of one cluster, as far as they carry our tags.

@@ -13,6 +13,7 @@ pub use table::{Match, Onboarding, Routes, Rule};
 
 use crate::{
     arn::{ClusterArn, WorkspaceArn},
+    aws::unless,
     error::Error,
     request::shown,
 };
@@ -173,11 +174,9 @@ pub async fn read(ssm: &aws_sdk_ssm::Client, settings: &Settings) -> Result<Rout
 
 /// A parameter's value, if there is such a parameter.
 async fn parameter(ssm: &aws_sdk_ssm::Client, name: &str) -> Result<Option<String>, Error> {
-    match ssm.get_parameter().name(name).send().await {
-        Ok(answer) => Ok(answer.parameter.and_then(|parameter| parameter.value)),
-        Err(error) if error.as_service_error().is_some_and(|e| e.is_parameter_not_found()) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
+    let answer = ssm.get_parameter().name(name).send().await;
+    let found = unless(answer, |e| e.is_parameter_not_found())?;
+    Ok(found.and_then(|found| found.parameter?.value))
 }
 
 /// The organizational units above an account, the nearest first; asked for only where a rule names one.

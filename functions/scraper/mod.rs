@@ -11,6 +11,7 @@ pub use update::{Adopted, Updated, update};
 
 use crate::{
     arn::ScraperArn,
+    aws::unless,
     cluster::Network,
     error::Error,
     pair::{self, Pair},
@@ -180,18 +181,10 @@ pub async fn check(amp: &Client, task: &Task<Made>) -> Result<Scraper, Error> {
 }
 
 async fn describe(amp: &Client, arn: &ScraperArn) -> Result<ScraperDescription, Error> {
-    let absent = || Error::NotVisibleYet(format!("AMP shows no scraper {arn}."));
-    match amp.describe_scraper().scraper_id(arn.id()).send().await {
-        Ok(answer) => answer.scraper.ok_or_else(absent),
-        Err(error)
-            if error
-                .as_service_error()
-                .is_some_and(|e| e.is_resource_not_found_exception()) =>
-        {
-            Err(absent())
-        }
-        Err(error) => Err(error.into()),
-    }
+    let answer = amp.describe_scraper().scraper_id(arn.id()).send().await;
+    unless(answer, |e| e.is_resource_not_found_exception())?
+        .and_then(|answer| answer.scraper)
+        .ok_or_else(|| Error::NotVisibleYet(format!("AMP shows no scraper {arn}.")))
 }
 
 /// What a person must apply to a cluster that AMP cannot enter by itself (AMP user guide, "Manually

@@ -4,7 +4,7 @@ use super::{
     list, of_pair,
     standing::{is_ours, status, tag},
 };
-use crate::{error::Error, roles::MADE_BY_TAG, task::Task};
+use crate::{aws::unless, error::Error, roles::MADE_BY_TAG, task::Task};
 use aws_sdk_amp::Client;
 use serde::{Deserialize, Serialize};
 
@@ -49,15 +49,11 @@ pub async fn remove(amp: &Client, task: &Task<Removal>) -> Result<Removed, Error
         if matches!(status(scraper).as_str(), "CREATING" | "UPDATING" | "DELETING") {
             continue;
         }
-        match amp.delete_scraper().scraper_id(scraper.scraper_id()).send().await {
-            Ok(_) => {}
-            // It changes, or is gone, since the list was made: the next look says which.
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(|e| e.is_conflict_exception() || e.is_resource_not_found_exception()) => {}
-            Err(error) => return Err(error.into()),
-        }
+        // It may change, or be gone, since the list was made: the next look says which.
+        let answer = amp.delete_scraper().scraper_id(scraper.scraper_id()).send().await;
+        unless(answer, |e| {
+            e.is_conflict_exception() || e.is_resource_not_found_exception()
+        })?;
     }
     Ok(Removed {
         gone: there.is_empty(),

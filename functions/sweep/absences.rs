@@ -6,6 +6,7 @@
 use super::clusters;
 use crate::{
     arn::{ClusterArn, ScraperArn},
+    aws::unless,
     error::Error,
     request::{Fields, text},
     scraper::GONE_TAG,
@@ -84,15 +85,8 @@ pub async fn note(eks: &aws_sdk_eks::Client, amp: &aws_sdk_amp::Client, missed: 
                 .untag_resource()
                 .resource_arn(scraper.to_string())
                 .tag_keys(GONE_TAG);
-            match untag.send().await {
-                Ok(_) => {}
-                // The scraper went meanwhile, and its tags with it.
-                Err(error)
-                    if error
-                        .as_service_error()
-                        .is_some_and(|e| e.is_resource_not_found_exception()) => {}
-                Err(error) => return Err(error.into()),
-            }
+            // A scraper that went meanwhile took its tags with it.
+            unless(untag.send().await, |e| e.is_resource_not_found_exception())?;
         }
         return Ok(Noted::Back);
     }
@@ -104,29 +98,14 @@ pub async fn note(eks: &aws_sdk_eks::Client, amp: &aws_sdk_amp::Client, missed: 
     }
     for scraper in &missed.scrapers {
         let tag = amp.tag_resource().resource_arn(scraper.to_string());
-        match tag.tags(GONE_TAG, &missed.sweep).send().await {
-            Ok(_) => {}
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(|e| e.is_resource_not_found_exception()) => {}
-            Err(error) => return Err(error.into()),
-        }
+        let tagged = tag.tags(GONE_TAG, &missed.sweep).send().await;
+        unless(tagged, |e| e.is_resource_not_found_exception())?;
     }
     Ok(Noted::Wait)
 }
 
 /// Asks for the cluster itself: a list may be a page short, a name is not.
 async fn is_there(eks: &aws_sdk_eks::Client, cluster: &ClusterArn) -> Result<bool, Error> {
-    match eks.describe_cluster().name(cluster.id()).send().await {
-        Ok(_) => Ok(true),
-        Err(error)
-            if error
-                .as_service_error()
-                .is_some_and(|e| e.is_resource_not_found_exception()) =>
-        {
-            Ok(false)
-        }
-        Err(error) => Err(error.into()),
-    }
+    let answer = eks.describe_cluster().name(cluster.id()).send().await;
+    Ok(unless(answer, |e| e.is_resource_not_found_exception())?.is_some())
 }

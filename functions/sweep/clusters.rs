@@ -2,7 +2,7 @@
 
 use crate::{
     arn::{ClusterArn, Partition, is_account, is_region},
-    aws::Account,
+    aws::{Account, unless},
     error::Error,
     event::execution_name,
     pair,
@@ -217,18 +217,9 @@ pub async fn route(
             reason: reason.to_owned(),
         })
     };
-    let described = match eks.describe_cluster().name(asked.cluster.id()).send().await {
-        Ok(answer) => answer.cluster,
-        Err(error)
-            if error
-                .as_service_error()
-                .is_some_and(|e| e.is_resource_not_found_exception()) =>
-        {
-            None
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let Some(described) = described else {
+    let answer = eks.describe_cluster().name(asked.cluster.id()).send().await;
+    let answer = unless(answer, |e| e.is_resource_not_found_exception())?;
+    let Some(described) = answer.and_then(|answer| answer.cluster) else {
         return ignore("it was deleted meanwhile");
     };
     if described.status() == Some(&ClusterStatus::Deleting) {
