@@ -10,6 +10,7 @@
 //! - [`turn`]: one execution at a time for a cluster.
 //! - [`cluster`]: the look before anything is touched.
 //! - [`roles`], [`scraper`], [`trust`]: what is made, watched, patched, repaired and removed.
+//! - [`ingestion`]: whether samples arrive, and where to look when none do.
 //! - [`offboarding`]: which pairs are to be removed.
 //! - [`event`], [`routing`], [`route_event`]: what happened in the accounts, which workspace gets which
 //!   cluster, and which execution that starts.
@@ -28,6 +29,7 @@ pub mod cluster;
 pub mod complete;
 pub mod error;
 pub mod event;
+pub mod ingestion;
 pub mod offboarding;
 pub mod pair;
 pub mod policy;

@@ -1,7 +1,10 @@
 //! The policy documents of both roles, as pure functions of the pair, and what it means for two
 //! documents to say the same.
 
-use crate::{arn::ScraperArn, pair::Pair};
+use crate::{
+    arn::{ScraperArn, WorkspaceArn},
+    pair::Pair,
+};
 use serde_json::{Map, Value, json};
 
 /// The service principal that AMP's collector assumes the source role as (AMP user guide,
@@ -64,6 +67,15 @@ pub fn target_permissions(pair: &Pair) -> Value {
         "Effect": "Deny",
         "Action": "aps:RemoteWrite",
         "NotResource": pair.workspace.to_string(),
+    }))
+}
+
+/// What a session that only looks for samples may do.
+pub fn queries(workspace: &WorkspaceArn) -> Value {
+    document(json!({
+        "Effect": "Allow",
+        "Action": "aps:QueryMetrics",
+        "Resource": workspace.to_string(),
     }))
 }
 

@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, collections::HashSet, str::FromStr};
 const LEAST: &str = r#"{"clusterArn": "…", "workspaceArn": "…"}"#;
 
 /// The fields, in the order of [`Request`].
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 13] = [
     "clusterArn",
     "workspaceArn",
     "subnetIds",
@@ -25,6 +25,7 @@ const FIELDS: [&str; 12] = [
     "patchTrust",
     "clusterAccess",
     "activationTimeoutMinutes",
+    "checkIngestion",
     "onFailure",
 ];
 
@@ -72,6 +73,8 @@ pub struct Request {
     /// Minutes to wait for the scraper to become ACTIVE: 1 to 240, 60 unless said otherwise.
     /// About 20 are usual.
     pub activation_timeout_minutes: u32,
+    /// Whether samples are looked for in the workspace, and whether the execution fails without any.
+    pub check_ingestion: CheckIngestion,
     /// What becomes of what a failing execution made.
     pub on_failure: OnFailure,
 }
@@ -96,6 +99,19 @@ pub enum ClusterAccess {
     Automatic,
     /// A person, by the `aws-auth` ConfigMap.
     Manual,
+}
+
+/// Whether samples are looked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum CheckIngestion {
+    /// They are, and what is found is told.
+    #[default]
+    Report,
+    /// They are, and without any the execution fails.
+    Require,
+    /// They are not.
+    Skip,
 }
 
 /// What becomes of what a failing execution made.
@@ -158,6 +174,14 @@ impl Request {
                 ],
             )?,
             activation_timeout_minutes: fields.whole("activationTimeoutMinutes", 1, 240)?.unwrap_or(60),
+            check_ingestion: fields.choice(
+                "checkIngestion",
+                [
+                    ("REPORT", CheckIngestion::Report),
+                    ("REQUIRE", CheckIngestion::Require),
+                    ("SKIP", CheckIngestion::Skip),
+                ],
+            )?,
             on_failure: fields.choice("onFailure", [("UNDO", OnFailure::Undo), ("KEEP", OnFailure::Keep)])?,
         })
     }
@@ -428,11 +452,16 @@ impl<'a> Fields<'a> {
         }
     }
 
-    pub(crate) fn choice<T: Copy + Default>(&self, name: &str, choices: [(&str, T); 2]) -> Result<T, Error> {
+    pub(crate) fn choice<T: Copy + Default, const N: usize>(
+        &self,
+        name: &str,
+        choices: [(&str, T); N],
+    ) -> Result<T, Error> {
         let Some(value) = self.get(name) else {
             return Ok(T::default());
         };
-        let right = format!("expected \"{}\" or \"{}\"", choices[0].0, choices[1].0);
+        let words = choices.each_ref().map(|(word, _)| format!("\"{word}\""));
+        let right = format!("expected {}", words.join(" or "));
         let Value::String(text) = value else {
             return Err(Error::invalid(
                 &self.path(name),
@@ -578,6 +607,7 @@ mod tests {
                 "patchTrust": "FINAL",
                 "clusterAccess": "AUTOMATIC",
                 "activationTimeoutMinutes": 60,
+                "checkIngestion": "REPORT",
                 "onFailure": "UNDO",
             })
         );
@@ -662,9 +692,14 @@ mod tests {
                 "did you mean subnetIds?",
             ),
             (
-                with("checkIngestion", json!("SKIP")),
-                "checkIngestion: unknown field",
+                with("severity", json!("SKIP")),
+                "severity: unknown field",
                 "the fields are clusterArn, ",
+            ),
+            (
+                with("checkIngestion", json!("skip")),
+                "checkIngestion: \"skip\"",
+                "expected \"REPORT\" or \"REQUIRE\" or \"SKIP\"",
             ),
             (
                 with("onFailure", json!("undo")),

@@ -18,6 +18,18 @@ pub struct Task<K> {
     pub known: K,
 }
 
+impl<K> Task<K> {
+    /// The same task for a part of the step that asks for something else.
+    pub fn knowing<L>(&self, known: L) -> Task<L> {
+        Task {
+            pair: self.pair.clone(),
+            request: self.request.clone(),
+            execution: self.execution.clone(),
+            known,
+        }
+    }
+}
+
 impl<K: DeserializeOwned> TryFrom<Value> for Task<K> {
     type Error = Error;
 

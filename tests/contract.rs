@@ -5,6 +5,7 @@ use ampxa::{
     complete::Raw,
     error::Error,
     event::Reading,
+    ingestion::{self, Arrival, Ingestion},
     offboarding,
     policy::SCRAPER_SERVICE,
     roles::{self, Ensured, Known, Outcome},
@@ -346,12 +347,19 @@ const BEFORE_ANYTHING: [&str; 4] = [
 fn what_was_made_is_undone_in_reverse_whatever_fails() {
     let states = states("onboard");
     for (name, task) in tasks_of("onboard") {
-        let end = match BEFORE_ANYTHING.contains(&name.as_str()) || undoes(&task) {
-            true => "Onboarding failed",
-            false => "Undo what was made?",
+        let end = match name.as_str() {
+            // What cannot be looked at is told, and undone only where the request requires samples.
+            "Check ingestion" => "Must samples arrive?",
+            name if BEFORE_ANYTHING.contains(&name) || undoes(&task) => "Onboarding failed",
+            _ => "Undo what was made?",
         };
         assert_eq!(task["Catch"][0]["Next"], end, "{name}");
     }
+    let required = &states["Must samples arrive?"];
+    assert_eq!(
+        (&required["Choices"][0]["Next"], &required["Default"]),
+        (&json!("Undo what was made?"), &json!("Onboarded"))
+    );
     let mut undo = vec!["Let AWS settle"];
     while let Some(next) = states[*undo.last().unwrap()]["Next"].as_str() {
         undo.push(match next {
@@ -451,6 +459,7 @@ fn every_step_is_handed_what_it_reads() {
                 .map(drop),
             "CheckCluster" => Task::<Nothing>::try_from(input).map(drop),
             "CreateScraper" => Task::<Plan>::try_from(input).map(drop),
+            "CheckIngestion" => Task::<ingestion::Known>::try_from(input).map(drop),
             "CheckScraper" => Task::<Made>::try_from(input).map(drop),
             "UpdateScraper" => Task::<Adopted>::try_from(input).map(drop),
             "TakeTurn" => turn::Asked::try_from(input).map(drop),
@@ -500,6 +509,12 @@ fn the_machines_read_what_the_steps_say() {
         made: true,
         warnings: vec![],
     };
+    let ingestion = json!(Ingestion {
+        result: Arrival::None,
+        endpoints: 0,
+        up: 0,
+        look_at: vec![],
+    });
     let updated = json!(Updated {
         scraper: scraper.clone(),
         repaired: vec![],
@@ -544,6 +559,7 @@ fn the_machines_read_what_the_steps_say() {
         ("$targetRole", &role),
         ("$request", &complete["request"]),
         ("$turn", &taken),
+        ("$ingestion", &ingestion),
         ("$theWay", &removed),
         ("$removal", &removed),
     ] {
@@ -559,6 +575,7 @@ fn the_machines_read_what_the_steps_say() {
                 "CreateScraper" | "CheckScraper" => &json!(scraper),
                 "UpdateScraper" => &updated,
                 "PatchTrustPolicies" => &json!({}),
+                "CheckIngestion" => &ingestion,
                 "RemoveScraper" => &removed,
                 "RemoveTargetRole" | "RemoveSourceRole" => &removed_role,
                 "FindPairs" => &pairs,
@@ -655,6 +672,7 @@ fn every_choice_has_a_default_and_every_end_a_name_and_a_sentence() {
     let ends = [
         "Onboarding failed",
         "Undo what was made?",
+        "Must samples arrive?",
         "Offboarding failed",
         "Pair left",
         "Sweep failed",
@@ -665,6 +683,9 @@ fn every_choice_has_a_default_and_every_end_a_name_and_a_sentence() {
                 assert!(name.ends_with('?') && state["Default"].is_string(), "{name}");
                 // What was made is undone, kept or left: the first error has its name already.
                 let aftermath = ["Undo what was made?", "Is the scraper gone?"].contains(&name.as_str());
+                if name == "Must samples arrive?" {
+                    continue;
+                }
                 for rule in list(&state["Choices"]) {
                     let fails = ends.contains(&rule["Next"].as_str().unwrap());
                     let said = rule.to_string();
@@ -733,7 +754,10 @@ fn healthy_run(seconds: u64) -> Vec<String> {
         let next = match name {
             "Is it our turn?" => taken("{% $turn.turn = 'OURS' and $turn.settleSeconds = 0 %}"),
             "Is the cluster ready?" => taken("{% $check.readiness = 'READY' %}"),
-            "Is a scraper in the way?" | "Patch the trust early?" => state["Default"].clone(),
+            "Is a scraper in the way?" | "Patch the trust early?" | "Are samples to be looked for?" => {
+                state["Default"].clone()
+            }
+            "Do samples arrive?" => taken("{% $ingestion.result = 'ARRIVING' %}"),
             "Is the scraper active?" if waited < seconds => state["Default"].clone(),
             "Is the scraper active?" => taken("{% $scraper.status = 'ACTIVE' %}"),
             _ => {
@@ -770,7 +794,7 @@ fn a_healthy_run_takes_the_steps_in_the_order_of_the_manifest() {
     let bins = bins();
     let place = |step: &String| bins.iter().position(|bin| bin == step).unwrap();
     assert!(steps.is_sorted_by_key(place), "{steps:?}");
-    assert_eq!(steps.len(), 8, "{steps:?}");
+    assert_eq!(steps.len(), 9, "{steps:?}");
     assert_eq!(run.last().unwrap(), "Onboarded");
 }
 
@@ -784,6 +808,7 @@ fn every_loop_has_an_end_and_the_machine_outlasts_them_all() {
                 ("seconds", "Is the cluster ready?", 3600),
                 ("seconds", "Is the way free?", 3600),
                 ("seconds", "Is the scraper active?", 240 * 60),
+                ("seconds", "Do samples arrive?", 600),
                 ("seconds", "Is the scraper gone?", 7200),
             ][..],
         ),

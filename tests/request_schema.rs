@@ -84,6 +84,9 @@ fn the_schema_and_the_parser_agree() {
         with("activationTimeoutMinutes", json!(1)),
         with("activationTimeoutMinutes", json!(240.0)),
         with("onFailure", json!("KEEP")),
+        with("checkIngestion", json!("SKIP")),
+        with("checkIngestion", json!("REQUIRE")),
+        with("checkIngestion", Value::Null),
     ];
     let bad = [
         json!(null),
@@ -93,7 +96,7 @@ fn the_schema_and_the_parser_agree() {
         json!({ "clusterArn": "arn:aws:eks:us-west-2:222222222222:cluster/payments" }),
         with("clusterArn", Value::Null),
         with("onFailure", json!("undo")),
-        with("checkIngestion", json!("SKIP")),
+        with("checkIngestion", json!("skip")),
         with("clusterarn", json!("a")),
         cluster("arn:aws:eks:cn-north-1:222222222222:cluster/a"),
         cluster("arn:aws-cn:eks:us-west-2:222222222222:cluster/a"),

@@ -7,6 +7,7 @@
 use crate::{
     arn::{ClusterArn, Partition},
     error::Error,
+    policy,
     task::Task,
 };
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig, environment::EnvironmentVariableCredentialsProvider};
@@ -143,18 +144,42 @@ impl Aws {
         self.assume(&provisioner, region, "infra/target-account.yaml").await
     }
 
+    /// The pair's workspace, to be queried by a session of the target provisioner that may do nothing else.
+    ///
+    /// # Errors
+    /// `Refused` when the provisioner does not exist or does not trust this function.
+    pub async fn samples<K>(&self, task: &Task<K>) -> Result<super::aps::Client, Error> {
+        let provisioner = task.pair.target_arn("role", "ampxa-target-provisioner");
+        let region = task.pair.workspace.region();
+        let only = policy::queries(&task.pair.workspace).to_string();
+        let account = self.session(&provisioner, Some(&only), region, "infra/target-account.yaml");
+        Ok(super::aps::Client::new(&account.await?.0))
+    }
+
     async fn assume(&self, provisioner: &str, region: &str, template: &str) -> Result<Account, Error> {
-        let credentials = match self.kept(provisioner) {
+        self.session(provisioner, None, region, template).await
+    }
+
+    /// A session of a provisioner, narrowed by a policy if there is one.
+    async fn session(
+        &self,
+        provisioner: &str,
+        policy: Option<&str>,
+        region: &str,
+        template: &str,
+    ) -> Result<Account, Error> {
+        let key = format!("{provisioner}{}", policy.unwrap_or_default());
+        let credentials = match self.kept(&key) {
             Some(credentials) => credentials,
             None => {
-                let fresh = self.fresh(provisioner).await.map_err(|error| match error {
+                let fresh = self.fresh(provisioner, policy).await.map_err(|error| match error {
                     Error::Refused(why) => Error::Refused(format!(
                         "The provisioner {provisioner} cannot be assumed. Deploy {template} in its account, \
                          with this hub's account id. {why}"
                     )),
                     other => other,
                 })?;
-                self.keep(provisioner, &fresh);
+                self.keep(key, &fresh);
                 fresh
             }
         };
@@ -167,11 +192,12 @@ impl Aws {
         Ok(Account(config))
     }
 
-    async fn fresh(&self, provisioner: &str) -> Result<Credentials, Error> {
+    async fn fresh(&self, provisioner: &str, policy: Option<&str>) -> Result<Credentials, Error> {
         let session = aws_sdk_sts::Client::new(&self.config)
             .assume_role()
             .role_arn(provisioner)
             .role_session_name(format!("ampxa-{}", self.step))
+            .set_policy(policy.map(str::to_owned))
             .send()
             .await?
             .credentials
@@ -187,16 +213,16 @@ impl Aws {
         ))
     }
 
-    fn kept(&self, provisioner: &str) -> Option<Credentials> {
+    fn kept(&self, session: &str) -> Option<Credentials> {
         let assumed = self.assumed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let credentials = assumed.get(provisioner)?;
+        let credentials = assumed.get(session)?;
         let ends = credentials.expiry()?;
         (ends > SystemTime::now() + LEAST_VALIDITY).then(|| credentials.clone())
     }
 
-    fn keep(&self, provisioner: &str, credentials: &Credentials) {
+    fn keep(&self, session: String, credentials: &Credentials) {
         let mut assumed = self.assumed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        assumed.insert(provisioner.to_owned(), credentials.clone());
+        assumed.insert(session, credentials.clone());
     }
 }
 

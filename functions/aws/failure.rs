@@ -65,23 +65,21 @@ fn classify(code: &str, status: u16, said: &str) -> fn(String) -> Error {
     }
 }
 
-/// `iam:CreateRole`, from `aws_sdk_iam::operation::create_role::CreateRoleError`.
+/// `iam:CreateRole`, from `aws_sdk_iam::operation::create_role::CreateRoleError`; `ec2:DescribeSubnets`, from
+/// `ampxa::aws::plain::Failure<ampxa::aws::ec2::DescribeSubnets>`.
 ///
 /// The name is for people to read: nothing is decided by it.
 fn call_name(error_type: &str) -> String {
-    let service = error_type
+    let mut parts = error_type.trim_end_matches('>').rsplit("::");
+    let (operation, module) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let of_sdk = error_type
         .split("::")
         .next()
-        .and_then(|name| name.strip_prefix("aws_sdk_"))
-        .map_or("ec2", |service| match service {
-            "amp" => "aps",
-            "sfn" => "states",
-            other => other,
-        });
-    let operation = error_type
-        .rsplit("::")
-        .next()
-        .unwrap_or(error_type)
-        .trim_end_matches('>');
+        .and_then(|name| name.strip_prefix("aws_sdk_"));
+    let service = match of_sdk.unwrap_or(module) {
+        "amp" => "aps",
+        "sfn" => "states",
+        other => other,
+    };
     format!("{service}:{}", operation.strip_suffix("Error").unwrap_or(operation))
 }

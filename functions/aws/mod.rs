@@ -1,8 +1,10 @@
-//! The edge to AWS: clients, the few EC2 calls, and what an AWS error means.
+//! The edge to AWS: clients, the few calls that no generated client makes, and what an AWS error means.
 
+pub mod aps;
 mod clients;
 pub mod ec2;
 mod failure;
+pub mod plain;
 
 pub use clients::{Account, Aws, patience};
 pub(crate) use failure::unless;

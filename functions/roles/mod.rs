@@ -281,6 +281,15 @@ async fn wears_managed_policy(iam: &Client, role: &Role) -> Result<bool, Error> 
     Ok(arns.any(|arn| arn == managed_policy))
 }
 
+/// Whether a role lets in the pair's scraper as it should; a role that is not there does not.
+///
+/// # Errors
+/// `Conflict` when the role is not ours; and as AWS answers.
+pub async fn is_open(iam: &Client, role: &Role) -> Result<bool, Error> {
+    let found = find(iam, role).await?;
+    Ok(found.is_some_and(|found| role.open.as_ref().is_some_and(|open| trusts(&found, open))))
+}
+
 fn trusts(found: &types::Role, trust: &Value) -> bool {
     policy::same_meaning(
         &document(found.assume_role_policy_document().unwrap_or_default()),

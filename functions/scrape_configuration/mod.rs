@@ -84,6 +84,21 @@ pub fn labels(cluster: &ClusterArn, own: &BTreeMap<String, String>) -> BTreeMap<
     labels
 }
 
+/// The value of an external label, if a configuration sets it.
+pub fn external_label(yaml: &str, name: &str) -> Option<String> {
+    let under = |node: &Node, key: &str| match node {
+        Node::Mapping(entries) => entries
+            .iter()
+            .find(|(known, _)| known.text == key)
+            .map(|(_, node)| node.clone()),
+        _ => None,
+    };
+    match under(&under(&under(&read(yaml).ok()?, "global")?, "external_labels")?, name)? {
+        Node::Scalar(scalar) => Some(scalar.text),
+        _ => None,
+    }
+}
+
 /// The configuration with `global.external_labels` holding each of `labels` that it does not set
 /// already, once it has been found to keep AMP's rules.
 ///

@@ -1,0 +1,155 @@
+//! A call that no generated client makes, on the parts that generated clients are made of: signing, retries,
+//! timeouts, connection.
+
+use aws_config::SdkConfig;
+use aws_runtime::auth::{SigV4OperationSigningConfig, sigv4};
+use aws_runtime::retries::classifiers::AwsErrorCodeClassifier;
+use aws_runtime::user_agent::{ApiMetadata, UserAgentInterceptor};
+use aws_smithy_runtime::client::{
+    orchestrator::operation::Operation,
+    retries::classifiers::{HttpStatusCodeClassifier, TransientErrorClassifier},
+};
+use aws_smithy_runtime_api::{
+    box_error::BoxError,
+    client::{
+        auth::{
+            AuthSchemeOptionResolverParams, SharedAuthScheme, SharedAuthSchemeOptionResolver,
+            static_resolver::StaticAuthSchemeOptionResolver,
+        },
+        identity::SharedIdentityResolver,
+        orchestrator::{HttpRequest, HttpResponse, OrchestratorError},
+        result::SdkError,
+        runtime_components::RuntimeComponentsBuilder,
+        runtime_plugin::StaticRuntimePlugin,
+    },
+};
+use aws_smithy_types::{
+    body::SdkBody,
+    config_bag::Layer,
+    error::{ErrorMetadata, metadata::ProvideErrorMetadata},
+    retry::RetryConfig,
+};
+use aws_types::{SigningName, region::SigningRegion};
+use std::{fmt, marker::PhantomData};
+
+/// A form's fields.
+pub type Form = Vec<(String, String)>;
+
+/// A call: a form that is POSTed, and what is answered.
+pub trait Call: fmt::Debug + Send + Sync + 'static {
+    /// The service, as in a signature.
+    const SERVICE: &'static str;
+    /// The first part of its host's name.
+    const HOST: &'static str;
+    /// The version of its API.
+    const VERSION: &'static str;
+    /// The action, as in IAM.
+    const ACTION: &'static str;
+    /// What is read of the answer.
+    type Answer: fmt::Debug + Send + Sync + 'static;
+    /// Reads the answer.
+    ///
+    /// # Errors
+    /// When it is not what the service answers this call with.
+    fn read(body: &[u8]) -> Result<Self::Answer, BoxError>;
+    /// The code and the message of a refusal, as far as it has any: a proxy's page has only its status.
+    fn refusal(response: &HttpResponse) -> ErrorMetadata;
+}
+
+/// What a service answers when it refuses a call of kind `C`.
+#[derive(Debug)]
+pub struct Failure<C>(ErrorMetadata, PhantomData<C>);
+
+impl<C> fmt::Display for Failure<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<C: fmt::Debug> std::error::Error for Failure<C> {}
+
+impl<C> ProvideErrorMetadata for Failure<C> {
+    fn meta(&self) -> &ErrorMetadata {
+        &self.0
+    }
+}
+
+/// What a call of kind `C` may fail with.
+pub type CallError<C> = SdkError<Failure<C>, HttpResponse>;
+
+/// Makes a call with a configuration's credentials, Region and connection.
+///
+/// # Errors
+/// What the service refuses, and what is lost on the way.
+pub async fn send<C: Call>(config: &SdkConfig, path: String, form: Form) -> Result<C::Answer, CallError<C>> {
+    let region = config.region().map_or("", AsRef::as_ref).to_owned();
+    let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
+    let endpoint = match config.endpoint_url() {
+        Some(url) => url.to_owned(),
+        None => format!("https://{}.{region}.amazonaws.com{suffix}", C::HOST),
+    };
+    let mut layer = Layer::new(C::SERVICE);
+    layer.store_put(AuthSchemeOptionResolverParams::new(()));
+    layer.store_put(SigV4OperationSigningConfig {
+        region: Some(SigningRegion::from(aws_config::Region::new(region))),
+        name: Some(SigningName::from_static(C::SERVICE)),
+        ..Default::default()
+    });
+    // The user agent, as generated clients send it.
+    layer.store_put(ApiMetadata::new(C::SERVICE, C::VERSION));
+    if let Some(app_name) = config.app_name() {
+        layer.store_put(app_name.clone());
+    }
+    let mut parts = RuntimeComponentsBuilder::new(C::SERVICE)
+        .with_interceptor(UserAgentInterceptor::new())
+        .with_auth_scheme(SharedAuthScheme::new(sigv4::SigV4AuthScheme::new()))
+        .with_auth_scheme_option_resolver(Some(SharedAuthSchemeOptionResolver::new(
+            StaticAuthSchemeOptionResolver::new(vec![sigv4::SCHEME_ID]),
+        )))
+        .with_sleep_impl(config.sleep_impl());
+    if let Some(credentials) = config.credentials_provider() {
+        parts.set_identity_resolver(sigv4::SCHEME_ID, SharedIdentityResolver::new(credentials));
+    }
+    parts.set_http_client(config.http_client());
+    let timeouts = config.timeout_config().cloned();
+    Operation::builder()
+        .service_name(C::SERVICE)
+        .operation_name(C::ACTION)
+        .behavior_version(aws_config::BehaviorVersion::latest())
+        .runtime_plugin(
+            StaticRuntimePlugin::new()
+                .with_config(layer.freeze())
+                .with_runtime_components(parts),
+        )
+        .endpoint_url(&endpoint)
+        .standard_retry(&config.retry_config().cloned().unwrap_or_else(RetryConfig::standard))
+        .retry_classifier(TransientErrorClassifier::<Failure<C>>::new())
+        .retry_classifier(AwsErrorCodeClassifier::<Failure<C>>::new())
+        .retry_classifier(HttpStatusCodeClassifier::default())
+        .timeout_config(timeouts.unwrap_or_else(aws_smithy_types::timeout::TimeoutConfig::disabled))
+        .serializer(|(path, form): (String, Form)| request(&path, &form))
+        .deserializer(|response: &HttpResponse| answer::<C>(response))
+        .build()
+        .invoke((path, form))
+        .await
+}
+
+fn request(path: &str, form: &Form) -> Result<HttpRequest, BoxError> {
+    let body = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(form)
+        .finish();
+    let mut request = HttpRequest::new(SdkBody::from(body));
+    request.set_method("POST")?;
+    request.set_uri(path)?;
+    request
+        .headers_mut()
+        .insert("content-type", "application/x-www-form-urlencoded");
+    Ok(request)
+}
+
+fn answer<C: Call>(response: &HttpResponse) -> Result<C::Answer, OrchestratorError<Failure<C>>> {
+    if response.status().is_success() {
+        return C::read(response.body().bytes().unwrap_or_default()).map_err(OrchestratorError::other);
+    }
+    Err(OrchestratorError::operation(Failure(C::refusal(response), PhantomData)))
+}

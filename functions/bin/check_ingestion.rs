@@ -1,0 +1,21 @@
+//! Check ingestion: looks once whether samples arrive; the state machine does the waiting.
+
+use ampxa::{
+    Aws,
+    ingestion::{self, Arrival},
+    task,
+};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    let aws = Aws::from_environment("check-ingestion");
+    task::run("check-ingestion", async |task| {
+        let mut seen = ingestion::check(&aws.samples(&task).await?, &task).await?;
+        if seen.result == Arrival::None {
+            let (source, target) = (aws.source(&task).await?, aws.target(&task).await?);
+            seen.look_at = ingestion::look_at(&source.iam(), &target.iam(), &task).await?;
+        }
+        Ok(seen)
+    })
+    .await
+}

@@ -1,0 +1,193 @@
+//! Whether samples of a cluster arrive in its workspace, and where to look when none do.
+//!
+//! A scraper that is ACTIVE proves nothing: it scrapes, and what it may not write is lost.
+
+use crate::{
+    Error,
+    arn::ScraperArn,
+    aws::aps,
+    request::Request,
+    roles::{self, Role},
+    scrape_configuration,
+    task::Task,
+};
+use aws_sdk_iam::Client;
+use serde::{Deserialize, Serialize};
+
+/// What the state machine knows when it asks for samples.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Known {
+    /// The pair's scraper.
+    pub scraper_arn: ScraperArn,
+    /// Whether a person has to let the scraper into the cluster.
+    pub manual_access: bool,
+}
+
+/// What arrives.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ingestion {
+    /// In a word.
+    pub result: Arrival,
+    /// Endpoints of the cluster that the scraper has found.
+    pub endpoints: u64,
+    /// Those of them that answer.
+    pub up: u64,
+    /// What to look at when samples do not arrive, the likeliest first; of nothing at all, [`look_at`] tells it.
+    pub look_at: Vec<String>,
+}
+
+/// Whether samples arrive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Arrival {
+    /// Samples of at least one endpoint.
+    Arriving,
+    /// The scraper tells of endpoints, none of which answers it.
+    DiscoveredButDown,
+    /// Not a single sample.
+    None,
+}
+
+/// Asks the workspace how many endpoints of the cluster there are, and how many are up. Touches nothing.
+///
+/// # Errors
+/// As AWS answers.
+pub async fn check(samples: &aps::Client, task: &Task<Known>) -> Result<Ingestion, Error> {
+    let series = format!("up{{clusterArn={}}}", quoted(&label(&task.request)));
+    let workspace = task.pair.workspace.id();
+    let count = async |expression: String| Ok::<_, Error>(samples.number(workspace, &expression).await?.unwrap_or(0.0));
+    let endpoints = count(format!("count({series})")).await? as u64;
+    let up = match endpoints {
+        0 => 0,
+        _ => count(format!("sum({series})")).await? as u64,
+    };
+    let (result, look_at) = match (endpoints, up) {
+        (0, _) => (Arrival::None, Vec::new()),
+        (_, 0) => (Arrival::DiscoveredButDown, all_down(endpoints)),
+        _ => (Arrival::Arriving, Vec::new()),
+    };
+    Ok(Ingestion {
+        result,
+        endpoints,
+        up,
+        look_at,
+    })
+}
+
+/// The value of the label by which the cluster's samples are told from others: the request may set it.
+fn label(request: &Request) -> String {
+    const NAME: &str = "clusterArn";
+    let configured = request.scrape_configuration.as_deref();
+    let mut labels = scrape_configuration::labels(&request.cluster_arn, &request.external_labels);
+    configured
+        .and_then(|yaml| scrape_configuration::external_label(yaml, NAME))
+        .or(labels.remove(NAME))
+        .unwrap_or_default()
+}
+
+/// A text as PromQL quotes it (Prometheus, "Querying basics", string literals are Go's).
+fn quoted(text: &str) -> String {
+    let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    format!("\"{escaped}\"")
+}
+
+/// What to look at when nothing arrives: the trust policies, which are read for it, and then what AWS's own
+/// troubleshooting names, in its order (AMP user guide, "Troubleshooting scraper configuration").
+///
+/// # Errors
+/// As AWS answers.
+pub async fn look_at(source_iam: &Client, target_iam: &Client, task: &Task<Known>) -> Result<Vec<String>, Error> {
+    let scraper = &task.known.scraper_arn;
+    let known = roles::Known {
+        scraper_arn: Some(scraper.clone()),
+    };
+    let its = task.knowing(known);
+    let mut look_at = Vec::new();
+    for (iam, role, arn) in [
+        (source_iam, roles::source(&its), task.pair.source_role_arn()),
+        (target_iam, roles::target(&its), task.pair.target_role_arn()),
+    ] {
+        if !is_open(iam, &role).await? {
+            look_at.push(format!(
+                "The trust policy of the role {arn} does not name the scraper {scraper}: samples are scraped and not \
+                 written. Onboard the pair again, which patches it, and find out who changed it."
+            ));
+        }
+    }
+    let cluster = &task.pair.cluster;
+    look_at.push(match task.known.manual_access {
+        true => format!(
+            "The cluster {cluster} lets the scraper in by its ConfigMap aws-auth only: apply the mapping that the \
+             warnings show, if nobody has."
+        ),
+        false => format!(
+            "The authentication mode of the cluster {cluster} must stay API or API_AND_CONFIG_MAP, and the access \
+             entry that AMP made for its scraper must be there."
+        ),
+    });
+    look_at.extend([
+        "The cluster's VPC must have DNS resolution and DNS host names on.".to_owned(),
+        "The scraper's security groups must let it out, and the cluster's must let it in on port 443.".to_owned(),
+        "The scrape configuration must have a job that finds endpoints of this cluster.".to_owned(),
+    ]);
+    Ok(look_at)
+}
+
+/// A role that somebody replaced lets nobody in either.
+async fn is_open(iam: &Client, role: &Role) -> Result<bool, Error> {
+    match roles::is_open(iam, role).await {
+        Err(Error::Conflict(_)) => Ok(false),
+        found => found,
+    }
+}
+
+fn all_down(endpoints: u64) -> Vec<String> {
+    vec![
+        format!(
+            "The scraper has found {endpoints} endpoints, and none answers: security groups and network policies must \
+             let it reach their ports."
+        ),
+        "The scrape configuration's ports, paths and schemes must be the endpoints'.".to_owned(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn request(more: serde_json::Value) -> Request {
+        let mut request = json!({
+            "clusterArn": "arn:aws:eks:us-west-2:222222222222:cluster/payments",
+            "workspaceArn": "arn:aws:aps:us-west-2:333333333333:workspace/ws-0a1b",
+        });
+        request
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        Request::parse(&request).unwrap()
+    }
+
+    #[test]
+    fn the_label_is_the_one_that_the_samples_carry() {
+        let yaml = "global: {external_labels: {clusterArn: theirs}}\nscrape_configs: []";
+        for (more, right) in [
+            (json!({}), "arn:aws:eks:us-west-2:222222222222:cluster/payments"),
+            (json!({ "externalLabels": { "clusterArn": "mine" } }), "mine"),
+            (
+                json!({ "externalLabels": { "clusterArn": "mine" }, "scrapeConfiguration": yaml }),
+                "theirs",
+            ),
+        ] {
+            assert_eq!(label(&request(more)), right);
+        }
+    }
+
+    #[test]
+    fn a_label_stays_inside_its_quotes() {
+        assert_eq!(quoted(r#"a"} or up{b="\"#), r#""a\"} or up{b=\"\\""#);
+        assert_eq!(quoted("a\nb"), r#""a\nb""#);
+    }
+}
