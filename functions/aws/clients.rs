@@ -153,7 +153,7 @@ impl Aws {
         let region = task.pair.workspace.region();
         let only = policy::queries(&task.pair.workspace).to_string();
         let account = self.session(&provisioner, Some(&only), region, "infra/target-account.yaml");
-        Ok(super::aps::Client::new(&account.await?.0))
+        Ok(account.await?.samples())
     }
 
     async fn assume(&self, provisioner: &str, region: &str, template: &str) -> Result<Account, Error> {
@@ -230,6 +230,11 @@ impl Account {
     /// An account that is reached with an existing configuration: for tests.
     pub fn new(config: SdkConfig) -> Self {
         Self(config)
+    }
+
+    /// The query API of workspaces.
+    pub fn samples(&self) -> super::aps::Client {
+        super::aps::Client::new(&self.0)
     }
 
     /// Identity and Access Management.

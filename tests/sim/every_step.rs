@@ -7,7 +7,7 @@ use crate::{
     machine::End,
     scenarios::{Played, Scenario, undoing},
     seeds,
-    world::Setup,
+    world::{Setup, simulate},
 };
 
 /// Snapshots as they are but for when a scraper was made.
@@ -123,4 +123,23 @@ fn every_undo_may_run_twice() {
         );
         same(&played.before, &played.after);
     });
+}
+
+#[test]
+fn a_look_for_samples_that_fails_is_told_and_fails_nothing() {
+    let fault = Fault::of(0, "Check ingestion", INVOKE, 0, usize::MAX, Kind::Broken);
+    let end = simulate(&Setup::calm("unseen", 1), async |world| {
+        world.state().faults = vec![fault];
+        let run = world.start("onboard", world.request(1));
+        world.rest().await;
+        run.end().expect("it has ended")
+    });
+    let End::Succeeded(output) = end else { panic!("{end:?}") };
+    assert_eq!(output["ingestion"]["result"], "NOT_CHECKED");
+    assert!(
+        output["ingestion"]["lookAt"][0]
+            .as_str()
+            .unwrap()
+            .contains("Lambda.ServiceException")
+    );
 }

@@ -65,6 +65,9 @@ impl Scenario {
     /// Lays out what is there before; answers the input.
     fn set(self, world: &Arc<World>) -> Value {
         let mut input = world.request(1);
+        if self.machine() == "onboard" {
+            input["checkIngestion"] = json!("REQUIRE");
+        }
         if !matches!(self, Self::Fresh | Self::Failing) {
             healthy::connect(world, &world.pair(1));
         }

@@ -1,6 +1,10 @@
 //! The functions, wired as the programs in `functions/bin` wire them.
 
-use ampxa::{Aws, Error, cluster, complete, offboarding, roles, scraper, trust, turn};
+use ampxa::{
+    Aws, Error, cluster, complete,
+    ingestion::{self, Arrival},
+    offboarding, roles, scraper, trust, turn,
+};
 use serde::Serialize;
 use serde_json::Value;
 use std::time::SystemTime;
@@ -17,6 +21,7 @@ pub fn step(function: &str) -> &'static str {
         "CheckScraper" => "check-scraper",
         "UpdateScraper" => "update-scraper",
         "PatchTrustPolicies" => "patch-trust-policies",
+        "CheckIngestion" => "check-ingestion",
         "RemoveScraper" => "remove-scraper",
         "RemoveTargetRole" => "remove-target-role",
         "RemoveSourceRole" => "remove-source-role",
@@ -86,6 +91,17 @@ pub async fn run(step: &'static str, aws: &Aws, payload: Value, now: SystemTime)
             work(payload, async |task| {
                 let (source, target) = (aws.source(&task).await?, aws.target(&task).await?);
                 trust::patch(&source.iam(), &target.iam(), &task).await
+            })
+            .await
+        }
+        "check-ingestion" => {
+            work(payload, async |task| {
+                let mut seen = ingestion::check(&aws.samples(&task).await?, &task).await?;
+                if seen.result == Arrival::None {
+                    let (source, target) = (aws.source(&task).await?, aws.target(&task).await?);
+                    seen.look_at = ingestion::look_at(&source.iam(), &target.iam(), &task).await?;
+                }
+                Ok(seen)
             })
             .await
         }

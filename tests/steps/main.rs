@@ -3,6 +3,7 @@
 
 mod checks;
 mod failures;
+mod ingestion;
 mod policies;
 mod removals;
 mod replies;

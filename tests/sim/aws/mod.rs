@@ -7,6 +7,7 @@ pub mod iam;
 pub mod turns;
 
 use crate::world::{Invocation, World};
+use ampxa::pair::Pair;
 use aws_smithy_runtime_api::{
     box_error::BoxError,
     client::{
@@ -29,6 +30,10 @@ use std::{
 const HUB_KEY: &str = "AKIAHUB";
 /// What the key id of an assumed role begins with; the account follows.
 const ASSUMED_KEY: &str = "ASIA";
+/// The same for a session that a policy narrows to a workspace's queries.
+const NARROW_KEY: &str = "ASIQ";
+/// Endpoints that a cluster has.
+const ENDPOINTS: u8 = 3;
 
 /// One call, read off the wire.
 #[derive(Debug, Clone)]
@@ -80,7 +85,8 @@ impl Call {
         let credential = signature.split("Credential=").nth(1).expect("a credential");
         let scope: Vec<&str> = credential.split(',').next().expect("a scope").split('/').collect();
         let (key, service) = (scope[0], scope[3]);
-        let account = match key.strip_prefix(ASSUMED_KEY) {
+        let narrow = key.strip_prefix(NARROW_KEY);
+        let account = match key.strip_prefix(ASSUMED_KEY).or(narrow) {
             Some(account) => account.to_owned(),
             None if key == HUB_KEY => "hub".to_owned(),
             None => panic!("nobody has the key {key}"),
@@ -89,7 +95,7 @@ impl Call {
         let uri = request.uri();
         let path_and_query = uri.splitn(4, '/').nth(3).unwrap_or_default();
         let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
-        let form = matches!(service, "iam" | "sts" | "ec2");
+        let form = matches!(service, "iam" | "sts" | "ec2") || path.ends_with("/query");
         let encoded = if form { bytes } else { query.as_bytes() };
         let fields: BTreeMap<String, String> = form_urlencoded::parse(encoded).into_owned().collect();
         let body = match form || bytes.is_empty() {
@@ -110,10 +116,16 @@ impl Call {
             ("aps", "DELETE", "scrapers", false) => "DeleteScraper".to_owned(),
             ("aps", "GET", "scraperconfiguration", _) => "GetDefaultScraperConfiguration".to_owned(),
             ("aps", "GET", "workspaces", false) => "DescribeWorkspace".to_owned(),
+            ("aps", "POST", "workspaces", false) => "QueryMetrics".to_owned(),
             ("aps", "POST", "tags", false) => "TagResource".to_owned(),
             ("eks", "GET", "clusters", false) => "DescribeCluster".to_owned(),
             other => panic!("an unknown call: {other:?}"),
         };
+        assert_eq!(
+            narrow.is_some(),
+            action == "QueryMetrics",
+            "a narrow session's {action}"
+        );
         Self {
             service: service.to_owned(),
             action,
@@ -207,6 +219,7 @@ impl Cloud {
         match call.service.as_str() {
             "sts" => Ok(assume_role(call, random)),
             "iam" => iam::take(&mut self.iam, call, &world.setup, random, now),
+            "aps" if call.action == "QueryMetrics" => Ok(self.query(call, now)),
             "aps" => self.amp.take(call, &self.region, account, &world.setup, random, now),
             "eks" => eks_ec2::cluster(&self.clusters, &self.region, call),
             "ec2" => Ok(eks_ec2::ec2(call)),
@@ -214,6 +227,33 @@ impl Cloud {
             "states" => turns::describe_execution(call, world, random, now),
             other => panic!("nobody knows the service {other}"),
         }
+    }
+}
+
+impl Cloud {
+    /// Counts the endpoints of a cluster whose samples reach a workspace: its scraper is ACTIVE, and both roles
+    /// name it.
+    fn query(&self, call: &Call, now: Duration) -> String {
+        let (id, _) = call.id.split_once('/').expect("a workspace's API");
+        let workspace = format!("arn:aws:aps:{}:{}:workspace/{id}", self.region, call.account);
+        let cluster = call.field("query").split('"').nth(1).expect("a label");
+        let pair = Pair {
+            cluster: cluster.parse().expect("a cluster"),
+            workspace: workspace.parse().expect("a workspace"),
+        };
+        let names = |account: &str, role: &str, scraper: &str| {
+            let truth = self.iam.get(account).and_then(|iam| iam.truth(role));
+            truth.is_some_and(|role| role.trust.to_string().contains(scraper))
+        };
+        let arrives = self.amp.there(now).any(|(scraper, state)| {
+            state == "ACTIVE"
+                && (scraper.cluster(), scraper.workspace.as_str()) == (cluster, workspace.as_str())
+                && names(pair.cluster.account(), &pair.source_role_name(), &scraper.arn)
+                && names(pair.workspace.account(), &pair.target_role_name(), &scraper.arn)
+        });
+        let found = arrives.then(|| json!({ "metric": {}, "value": [now.as_secs(), ENDPOINTS.to_string()] }));
+        let data = json!({ "resultType": "vector", "result": found.into_iter().collect::<Vec<_>>() });
+        json!({ "status": "success", "data": data }).to_string()
     }
 }
 
@@ -226,8 +266,15 @@ fn assume_role(call: &Call, random: &mut fastrand::Rng) -> String {
     let validity = if random.u8(..8) == 0 { 250 } else { 3600 };
     let ends = DateTime::from(SystemTime::now() + Duration::from_secs(validity));
     let ends = ends.fmt(Format::DateTime).expect("a time");
+    let key = match call.fields.get("Policy") {
+        None => ASSUMED_KEY,
+        Some(policy) => {
+            assert!(policy.contains(r#""Action":"aps:QueryMetrics""#), "{policy}");
+            NARROW_KEY
+        }
+    };
     format!(
-        "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>{ASSUMED_KEY}{account}</AccessKeyId>\
+        "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>{key}{account}</AccessKeyId>\
          <SecretAccessKey>secret</SecretAccessKey><SessionToken>token</SessionToken><Expiration>{ends}</Expiration>\
          </Credentials></AssumeRoleResult></AssumeRoleResponse>"
     )

@@ -1,0 +1,170 @@
+//! Whether samples arrive, asked of the workspace itself.
+
+use crate::{
+    replies::{Role, iam_error},
+    script::{CLUSTER, SCRAPER, Script, Turn, call, lost, task},
+};
+use ampxa::{
+    error::Error,
+    ingestion::{self, Arrival, Ingestion, Known},
+    roles,
+    task::Task,
+};
+use aws_smithy_types::retry::RetryConfig;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const QUERY: &str = "POST /workspaces/ws-1/api/v1/query";
+
+/// A task that knows its scraper.
+fn asked(request: Value, manual: bool) -> Task<Known> {
+    task(request, json!({ "scraperArn": SCRAPER, "manualAccess": manual }))
+}
+
+/// Prometheus' answer with this number, or with none.
+fn number(number: Option<&str>) -> String {
+    let result = number.map(|number| json!([{ "metric": {}, "value": [1_790_000_000.5, number] }]));
+    let data = json!({ "resultType": "vector", "result": result.unwrap_or(json!([])) });
+    json!({ "status": "success", "data": data }).to_string()
+}
+
+async fn check(turns: impl IntoIterator<Item = Turn>, task: &Task<Known>) -> Result<Ingestion, Error> {
+    let script = Script::new(turns);
+    let seen = ingestion::check(&script.account().samples(), task).await;
+    script.is_over();
+    seen
+}
+
+#[tokio::test]
+async fn endpoints_are_counted_and_those_that_are_up() {
+    let task = asked(json!({}), false);
+    let series = format!("up{{clusterArn=\"{CLUSTER}\"}}");
+    let (count, sum) = (format!("query=count({series})"), format!("query=sum({series})"));
+    for (endpoints, up, result, seen) in [
+        (Some("12"), Some("9"), Arrival::Arriving, (12, 9)),
+        (Some("1"), Some("1"), Arrival::Arriving, (1, 1)),
+        (Some("12"), Some("0"), Arrival::DiscoveredButDown, (12, 0)),
+        (Some("12"), None, Arrival::DiscoveredButDown, (12, 0)),
+        (Some("0"), None, Arrival::None, (0, 0)),
+        (None, None, Arrival::None, (0, 0)),
+    ] {
+        let mut turns = vec![call(QUERY, 200, number(endpoints)).saying(&count)];
+        if seen.0 > 0 {
+            turns.push(call(QUERY, 200, number(up)).saying(&sum));
+        }
+        let ingestion = check(turns, &task).await.unwrap();
+        assert_eq!(
+            (ingestion.result, ingestion.endpoints, ingestion.up),
+            (result, seen.0, seen.1)
+        );
+        assert_eq!(ingestion.look_at.is_empty(), result != Arrival::DiscoveredButDown);
+    }
+}
+
+#[tokio::test]
+async fn the_label_that_the_request_gives_is_asked_for() {
+    let task = asked(json!({ "externalLabels": { "clusterArn": "a\"b" } }), false);
+    let turn = call(QUERY, 200, number(None)).saying(r#"query=count(up{clusterArn="a\"b"})"#);
+    assert_eq!(check([turn], &task).await.unwrap().result, Arrival::None);
+}
+
+/// What the step looks at when nothing arrives; each role's trust is right or not.
+async fn looks_at(source_is_right: bool, target: Option<bool>, manual: bool) -> Vec<String> {
+    let task = asked(json!({}), manual);
+    let known = task.knowing(roles::Known {
+        scraper_arn: Some(task.known.scraper_arn.clone()),
+    });
+    let shown = |role: roles::Role, right: bool| {
+        let trust = if right { role.open.unwrap() } else { role.shut };
+        call("GetRole", 200, Role::ours(trust, &role.boundary).shown("GetRole")).saying(role.name)
+    };
+    let target_role = match target {
+        Some(right) => shown(roles::target(&known), right),
+        None => call("GetRole", 404, iam_error("NoSuchEntity", "gone")),
+    };
+    let script = Script::new([
+        shown(roles::source(&known), source_is_right).of("source"),
+        target_role.of("target"),
+    ]);
+    let (source, target) = (script.account_of("source"), script.account_of("target"));
+    let looked = ingestion::look_at(&source.iam(), &target.iam(), &task).await.unwrap();
+    script.is_over();
+    looked
+}
+
+#[tokio::test]
+async fn when_nothing_arrives_the_likeliest_cause_is_named_first() {
+    let right = looks_at(true, Some(true), false).await;
+    assert_eq!(right.len(), 4);
+    for (sentence, about) in right
+        .iter()
+        .zip(["authentication mode", "DNS", "security groups", "scrape configuration"])
+    {
+        assert!(sentence.contains(about), "{sentence}");
+    }
+    for (source, target, roles) in [
+        (true, Some(false), &["ampxa-target-"][..]),
+        (true, None, &["ampxa-target-"]),
+        (false, Some(true), &["ampxa-source-"]),
+        (false, Some(false), &["ampxa-source-", "ampxa-target-"]),
+    ] {
+        let looked = looks_at(source, target, false).await;
+        assert_eq!(looked.len(), 4 + roles.len());
+        for (sentence, role) in looked.iter().zip(roles) {
+            let names = sentence.starts_with("The trust policy of the role ") && sentence.contains(role);
+            assert!(names && sentence.contains(SCRAPER), "{sentence}");
+        }
+        assert_eq!(looked[roles.len()..], right);
+    }
+    let manual = looks_at(true, Some(true), true).await;
+    assert!(
+        manual[0].contains("ConfigMap aws-auth") && manual[0].contains("mapping"),
+        "{}",
+        manual[0]
+    );
+}
+
+#[tokio::test]
+async fn a_refusal_is_named_whoever_says_it() {
+    let task = asked(json!({}), false);
+    let denied = json!({ "message": "User is not authorized to perform: aps:QueryMetrics" }).to_string();
+    for (status, body, name, says) in [
+        (
+            403,
+            denied.as_str(),
+            "Refused",
+            "not authorized to perform: aps:QueryMetrics",
+        ),
+        (
+            400,
+            r#"{"status":"error","errorType":"bad_data","error":"unclosed left parenthesis"}"#,
+            "Refused",
+            "bad_data: unclosed left parenthesis",
+        ),
+        (503, "<html>Bad gateway</html>", "Transient", "HTTP 503"),
+        (200, "<html>hello</html>", "Transient", "aps:QueryMetrics"),
+        (
+            200,
+            r#"{"status":"success","data":{}}"#,
+            "Transient",
+            "aps:QueryMetrics",
+        ),
+        (200, &number(Some("many")), "Transient", "aps:QueryMetrics"),
+    ] {
+        let why = check([call(QUERY, status, body)], &task).await.unwrap_err();
+        assert_eq!(why.name(), name, "{why}");
+        assert!(why.to_string().contains(says), "{why}");
+        assert!(why.to_string().starts_with("aps:QueryMetrics "), "{why}");
+    }
+}
+
+#[tokio::test]
+async fn a_question_that_got_lost_is_asked_again() {
+    let task = asked(json!({}), false);
+    let script = Script::new([lost(QUERY), call(QUERY, 503, "busy"), call(QUERY, 200, number(None))]);
+    let retries = RetryConfig::standard().with_initial_backoff(Duration::from_millis(1));
+    let samples = script.account_in("us-west-2", "somebody", retries).samples();
+    let seen = ingestion::check(&samples, &task).await.unwrap();
+    assert_eq!(seen.result, Arrival::None);
+    script.is_over();
+}
