@@ -57,6 +57,10 @@ pub struct Checked {
     pub in_the_way: Vec<InTheWay>,
     /// Whether a person must let the scraper into the cluster.
     pub manual_access: bool,
+    /// How many scrapers the Region and account will have with this one.
+    pub scrapers: usize,
+    /// How many it may have.
+    pub quota: usize,
 }
 
 /// Whether the cluster can be scraped now.
@@ -97,7 +101,8 @@ pub async fn check(aws: &Clients, task: &Task<Nothing>, quota: usize) -> Result<
     let cluster = describe(aws, &task.pair).await?;
     let manual_access = check_access(&cluster, task)?;
     check_workspace(aws, &task.pair).await?;
-    let Standing { scraper, in_the_way } = check_scrapers(aws, &task.pair, cluster.created_at(), quota).await?;
+    let (Standing { scraper, in_the_way }, scrapers) =
+        check_scrapers(aws, &task.pair, cluster.created_at(), quota).await?;
     let ready = *cluster.status().unwrap_or(&ClusterStatus::Creating) == ClusterStatus::Active;
     Ok(Checked {
         readiness: if ready { Readiness::Ready } else { Readiness::Waiting },
@@ -108,6 +113,8 @@ pub async fn check(aws: &Clients, task: &Task<Nothing>, quota: usize) -> Result<
         scraper,
         in_the_way,
         manual_access,
+        scrapers,
+        quota,
     })
 }
 
@@ -187,10 +194,11 @@ async fn check_scrapers(
     pair: &Pair,
     cluster_made_at: Option<&DateTime>,
     quota: usize,
-) -> Result<Standing, Error> {
+) -> Result<(Standing, usize), Error> {
     let all = scraper::list(aws.source_amp.list_scrapers()).await?;
     let standing = scraper::standing(&all, pair, cluster_made_at)?;
-    if standing.scraper.is_none() && all.len() - standing.in_the_way.len() >= quota {
+    let others = all.len() - standing.in_the_way.len();
+    if standing.scraper.is_none() && others >= quota {
         let (account, region) = (pair.cluster.account(), pair.cluster.region());
         return Err(Error::Refused(format!(
             "Account {account} has {} scrapers in {region} already, and its quota is {quota}. Delete one, or have the \
@@ -198,7 +206,8 @@ async fn check_scrapers(
             all.len()
         )));
     }
-    Ok(standing)
+    let own = usize::from(standing.scraper.is_none());
+    Ok((standing, others + own))
 }
 
 async fn pick_network(aws: &Clients, cluster: &Cluster, request: &Request) -> Result<Network, Error> {

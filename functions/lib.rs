@@ -15,6 +15,7 @@
 //! - [`event`], [`routing`], [`route_event`]: what happened in the accounts, which workspace gets which
 //!   cluster, and which execution that starts.
 //! - [`sweep`]: the clusters of many accounts and Regions, found, routed, and missed when they are gone.
+//! - [`telemetry`]: what executions come to, as metrics.
 //! - [`task`]: what a step is given, and how it runs in Lambda; [`error`]: the six names it may fail under.
 //! - [`aws`]: clients, and what an AWS error means.
 //!
@@ -41,6 +42,7 @@ pub mod scrape_configuration;
 pub mod scraper;
 pub mod sweep;
 pub mod task;
+pub mod telemetry;
 pub mod trust;
 pub mod turn;
 

@@ -12,6 +12,7 @@ use ampxa::{
     scraper::{self, Adopted, InTheWay, Made, Plan, Scraper, Updated},
     sweep,
     task::Task,
+    telemetry::{self, Ended},
     turn::{self, Taken, Turn},
 };
 use serde_json::{Value, json};
@@ -501,6 +502,8 @@ fn the_machines_read_what_the_steps_say() {
             why: String::new(),
         }],
         manual_access: false,
+        scrapers: 1,
+        quota: 10,
     };
     let scraper = Scraper {
         scraper_arn: arn(),
@@ -638,11 +641,11 @@ fn one_search_finds_a_step_in_machine_template_and_rust() {
         }
         all_used.extend(used);
     }
-    // No machine's step: EventBridge invokes it.
-    all_used.insert("RouteEvent".to_owned());
+    // No machine's steps: EventBridge invokes them.
+    all_used.extend(["RouteEvent", "RecordOutcome"].map(str::to_owned));
     let used = all_used;
     let defined: BTreeSet<String> = functions.keys().cloned().collect();
-    assert_eq!(used, defined, "each function is a step of a machine, or routes events");
+    assert_eq!(used, defined, "each function is a step of a machine, or EventBridge's");
     let bins = bins();
     assert_eq!(
         fs::read_dir("functions/bin").unwrap().count(),
@@ -1106,6 +1109,7 @@ fn every_program_finds_its_environment_in_the_template() {
         "route_event",
         "routing/mod",
         "sweep/mod",
+        "telemetry",
     ] {
         let source = read(&format!("functions/{file}.rs"));
         let names = source.split("\"AMPXA_").skip(1);
@@ -1202,7 +1206,7 @@ fn whatever_cannot_be_delivered_lies_where_an_alarm_looks() {
     let targets: Vec<Value> = targets
         .chain(schedules.values().map(|one| one["Properties"]["Target"].clone()))
         .collect();
-    assert_eq!(targets.len(), 5);
+    assert_eq!(targets.len(), 6);
     for target in targets {
         assert_eq!(target["DeadLetterConfig"]["Arn"], queue, "{target}");
     }
@@ -1412,4 +1416,108 @@ fn machine_names(machines: &str) -> BTreeSet<String> {
         .filter(|name| !name.starts_with("{%"))
         .map(str::to_owned)
         .collect()
+}
+
+/// The metrics that the code emits: name, and the names of its dimensions.
+fn emitted() -> BTreeSet<(String, Vec<String>)> {
+    let output = json!({
+        "outcome": "ONBOARDED", "clusterArn": "arn:aws:eks:us-west-2:222222222222:cluster/a", "made": ["scraper"],
+        "activationMinutes": 1, "looks": 1, "ingestion": { "result": "ARRIVING" }, "scrapers": { "there": 1, "quota": 10 },
+    });
+    let ends = [
+        json!({ "status": "SUCCEEDED", "output": output.to_string() }),
+        json!({ "status": "FAILED", "error": "NotReady" }),
+    ];
+    let mut all = BTreeSet::new();
+    for mut end in ends {
+        end["stateMachineArn"] = json!("arn:aws:states:us-west-2:111111111111:stateMachine:ampxa-onboard");
+        let mut ended = Ended::try_from(json!({ "detail": end })).unwrap();
+        ended.hub = "ampxa".to_owned();
+        for line in ended.lines() {
+            let directive = &line["_aws"]["CloudWatchMetrics"][0];
+            let by: Vec<String> = list(&directive["Dimensions"][0])
+                .iter()
+                .map(|name| name.as_str().unwrap().to_owned())
+                .collect();
+            all.extend(
+                list(&directive["Metrics"])
+                    .iter()
+                    .map(|metric| (metric["Name"].as_str().unwrap().to_owned(), by.clone())),
+            );
+        }
+    }
+    all
+}
+
+#[test]
+fn every_metric_that_people_are_shown_or_told_of_is_one_that_the_code_emits() {
+    let resources = template("template")["Resources"].clone();
+    let emitted = emitted();
+    let mut used = BTreeSet::new();
+    let mut uses = |name: &str, by: Vec<String>| {
+        let metric = (name.to_owned(), by);
+        assert!(emitted.contains(&metric), "nobody emits {metric:?}: {emitted:?}");
+        used.insert(metric);
+    };
+    let mut alarms = 0;
+    for (name, resource) in resources.as_object().unwrap() {
+        if resource["Type"] != "AWS::CloudWatch::Alarm" {
+            continue;
+        }
+        alarms += 1;
+        let alarm = &resource["Properties"];
+        let said = alarm["AlarmDescription"]["!Sub"].as_str().unwrap_or_default();
+        assert!(
+            said.split(". ").count() >= 2 && said.len() > 150,
+            "{name} says what to do: {said}"
+        );
+        assert_eq!(
+            alarm["AlarmActions"],
+            json!([{ "!Ref": "Alerts" }]),
+            "{name} reaches people"
+        );
+        if alarm["Namespace"] == telemetry::NAMESPACE {
+            let dimensions = list(&alarm["Dimensions"]);
+            let by = dimensions.iter().map(|one| one["Name"].as_str().unwrap().to_owned());
+            uses(alarm["MetricName"].as_str().unwrap(), by.collect());
+        }
+    }
+    assert_eq!(alarms, 5);
+    let body = resources["Dashboard"]["Properties"]["DashboardBody"]["!Sub"]
+        .as_str()
+        .unwrap();
+    let dashboard: Value = serde_json::from_str(body).unwrap();
+    for widget in list(&dashboard["widgets"]) {
+        let properties = &widget["properties"];
+        for metric in properties["metrics"].as_array().into_iter().flatten() {
+            match metric[0].as_str() {
+                Some(namespace) => {
+                    assert_eq!(namespace, telemetry::NAMESPACE);
+                    assert_eq!(metric[3], "${AWS::StackName}");
+                    uses(
+                        metric[1].as_str().unwrap(),
+                        vec![metric[2].as_str().unwrap().to_owned()],
+                    );
+                }
+                None => {
+                    let search = metric[0]["expression"].as_str().unwrap();
+                    let schema = search.split(['{', '}']).nth(1).unwrap();
+                    let by: Vec<String> = schema.split(',').skip(1).map(str::to_owned).collect();
+                    assert!(schema.starts_with(&format!("{},", telemetry::NAMESPACE)), "{search}");
+                    uses(search.split('"').nth(1).unwrap(), by);
+                }
+            }
+        }
+        for alarm in properties["alarms"].as_array().into_iter().flatten() {
+            let name = alarm
+                .as_str()
+                .unwrap()
+                .trim_start_matches("${")
+                .trim_end_matches(".Arn}");
+            assert_eq!(resources[name]["Type"], "AWS::CloudWatch::Alarm", "{name}");
+        }
+    }
+    let shown: BTreeSet<&String> = used.iter().map(|(name, _)| name).collect();
+    let all: BTreeSet<&String> = emitted.iter().map(|(name, _)| name).collect();
+    assert_eq!(shown, all, "what is counted is shown");
 }

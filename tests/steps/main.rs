@@ -15,5 +15,6 @@ mod standing;
 mod sums;
 mod sweeps;
 mod tasks;
+mod telemetry;
 mod turns;
 mod updates;

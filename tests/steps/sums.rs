@@ -7,23 +7,35 @@ use jsonata_core::{
 };
 use serde_json::{Value, json};
 
-/// A state of the machine, within whichever Map it is.
+/// A state of the sweep, within whichever Map it is, or of the onboarding.
 fn state(name: &str) -> Value {
     fn find(states: &Value, name: &str) -> Option<Value> {
         let all = states["States"].as_object()?;
         let inner = || all.values().find_map(|state| find(&state["ItemProcessor"], name));
         all.get(name).cloned().or_else(inner)
     }
-    let machine = std::fs::read_to_string("statemachine/sweep.asl.json").unwrap();
-    find(&serde_json::from_str(&machine).unwrap(), name).unwrap_or_else(|| panic!("no state {name}"))
+    let machine = |machine: &str| {
+        let text = std::fs::read_to_string(format!("statemachine/{machine}.asl.json")).unwrap();
+        find(&serde_json::from_str(&text).unwrap(), name)
+    };
+    let found = machine("sweep").or_else(|| machine("onboard"));
+    found.unwrap_or_else(|| panic!("no state {name}"))
 }
 
 /// What an expression gives where `$states` is this, as Step Functions evaluates it.
 fn evaluate(expression: &Value, states: Value) -> Value {
+    evaluate_with(expression, states, &json!({}))
+}
+
+/// The same with variables of the machine.
+fn evaluate_with(expression: &Value, states: Value, variables: &Value) -> Value {
     let text = expression.as_str().unwrap();
     let text = text.strip_prefix("{% ").unwrap().strip_suffix(" %}").unwrap();
     let mut context = Context::new();
     context.bind("states".to_owned(), JValue::from(states));
+    for (name, value) in variables.as_object().unwrap() {
+        context.bind(name.clone(), JValue::from(value.clone()));
+    }
     let mut evaluator = Evaluator::with_context(context);
     let parse = |arguments: &[JValue]| {
         let text = arguments.first().and_then(JValue::as_str).unwrap_or_default();
@@ -66,27 +78,51 @@ fn every_account_is_swept_in_every_region() {
 
 #[test]
 fn what_an_onboarding_did_is_its_outcome() {
-    let output = &state("Onboard cluster")["Output"];
-    let whole = ["source role", "target role", "scraper"];
+    let onboarded = &state("Onboarded")["Output"]["outcome"];
     for (made, repaired, replaced, patched, outcome) in [
-        (&whole[..], &[][..], &[][..], (true, true), "ONBOARDED"),
-        (&["scraper"], &[], &[], (true, true), "ONBOARDED"),
-        (&["scraper"], &[], &["s-1 is CREATION_FAILED"], (true, true), "REPAIRED"),
-        (&["target role"], &[], &[], (false, true), "REPAIRED"),
-        (&[], &["scraper: tags"], &[], (false, false), "REPAIRED"),
-        (&[], &[], &[], (true, false), "REPAIRED"),
-        (&[], &[], &[], (false, false), "ALREADY_FINE"),
+        ((true, true, true), json!([]), json!([]), (true, true), "ONBOARDED"),
+        ((false, false, true), json!([]), json!([]), (true, true), "ONBOARDED"),
+        (
+            (false, false, true),
+            json!([]),
+            json!([{ "why": "is CREATION_FAILED" }]),
+            (true, true),
+            "REPAIRED",
+        ),
+        ((false, true, false), json!([]), json!([]), (false, true), "REPAIRED"),
+        ((false, true, false), json!([]), json!([]), (false, false), "REPAIRED"),
+        (
+            (false, false, false),
+            json!(["tags"]),
+            json!([]),
+            (false, false),
+            "REPAIRED",
+        ),
+        ((false, false, false), json!([]), json!([]), (true, false), "REPAIRED"),
+        (
+            (false, false, false),
+            json!([]),
+            json!([]),
+            (false, false),
+            "ALREADY_FINE",
+        ),
     ] {
-        let done = json!({
-            "made": made, "repaired": repaired, "replaced": replaced,
-            "trustPatched": { "source": patched.0, "target": patched.1 },
+        let variables = json!({
+            "scraperMade": made.2,
+            "sourceRole": { "made": made.0, "repaired": [] },
+            "targetRole": { "made": made.1, "repaired": [] },
+            "scraperRepaired": repaired,
+            "check": { "inTheWay": replaced },
+            "patched": { "source": patched.0, "target": patched.1 },
         });
-        let states = json!({ "input": { "clusterArn": "c" }, "result": { "Output": done } });
-        assert_eq!(
-            evaluate(output, states),
-            json!({ "clusterArn": "c", "outcome": outcome })
-        );
+        assert_eq!(evaluate_with(onboarded, json!({}), &variables), outcome);
     }
+    let output = &state("Onboard cluster")["Output"];
+    let states = json!({ "input": { "clusterArn": "c" }, "result": { "Output": { "outcome": "REPAIRED" } } });
+    assert_eq!(
+        evaluate(output, states),
+        json!({ "clusterArn": "c", "outcome": "REPAIRED" })
+    );
 }
 
 #[test]

@@ -1,0 +1,138 @@
+//! What the end of an execution is told as.
+
+use ampxa::telemetry::{self, Ended};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// The event of an end, as Step Functions puts it.
+fn event(machine: &str, status: &str, more: Value) -> Value {
+    let mut detail = json!({
+        "executionArn": format!("arn:aws:states:us-west-2:111111111111:execution:{machine}:sweep-one"),
+        "stateMachineArn": format!("arn:aws:states:us-west-2:111111111111:stateMachine:{machine}"),
+        "name": "sweep-one",
+        "status": status,
+        "startDate": 1_790_000_000_000_u64,
+        "stopDate": 1_790_001_230_500_u64,
+        "output": null,
+        "error": null,
+    });
+    detail
+        .as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    json!({ "detail-type": "Step Functions Execution Status Change", "detail": detail })
+}
+
+/// All values by metric and dimensions, read as CloudWatch reads a line.
+fn values(event: Value) -> BTreeMap<String, f64> {
+    let mut ended = Ended::try_from(event).unwrap();
+    ended.hub = "ampxa".to_owned();
+    let mut all = BTreeMap::new();
+    for line in ended.lines() {
+        assert_eq!(line["_aws"]["Timestamp"], 1_790_001_230_500_u64);
+        for directive in line["_aws"]["CloudWatchMetrics"].as_array().unwrap() {
+            assert_eq!(directive["Namespace"], telemetry::NAMESPACE);
+            for dimensions in directive["Dimensions"].as_array().unwrap() {
+                let by: Vec<&str> = dimensions
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|name| line[name.as_str().unwrap()].as_str().expect("a dimension is a text"))
+                    .collect();
+                for metric in directive["Metrics"].as_array().unwrap() {
+                    let name = metric["Name"].as_str().unwrap();
+                    assert!(["Count", "Seconds", "Percent", "None"].contains(&metric["Unit"].as_str().unwrap()));
+                    let value = line[name].as_f64().expect("a metric is a number");
+                    assert!(all.insert(format!("{name} {}", by.join("/")), value).is_none());
+                }
+            }
+        }
+    }
+    all
+}
+
+fn onboarded(outcome: &str, made: Value, ingestion: &str, there: u32) -> Value {
+    let output = json!({
+        "outcome": outcome,
+        "clusterArn": "arn:aws:eks:eu-west-1:222222222222:cluster/payments",
+        "made": made,
+        "activationMinutes": 20.25,
+        "looks": 50,
+        "ingestion": { "result": ingestion },
+        "scrapers": { "there": there, "quota": 10 },
+    });
+    event("ampxa-onboard", "SUCCEEDED", json!({ "output": output.to_string() }))
+}
+
+fn expected(all: &[(&str, f64)]) -> BTreeMap<String, f64> {
+    all.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()
+}
+
+#[test]
+fn a_new_pair_tells_how_long_it_took() {
+    assert_eq!(
+        values(onboarded("ONBOARDED", json!(["source role", "scraper"]), "ARRIVING", 8)),
+        expected(&[
+            ("Executions ampxa/onboard/ONBOARDED", 1.0),
+            ("WithoutSamples ampxa", 0.0),
+            ("Drift ampxa", 0.0),
+            ("ActivationMinutes ampxa", 20.25),
+            ("Looks ampxa", 50.0),
+            ("SecondsToFirstSample ampxa", 1230.5),
+            ("ScraperQuotaPercent ampxa", 80.0),
+            ("ScraperQuotaPercent ampxa/222222222222/eu-west-1", 80.0),
+        ])
+    );
+}
+
+#[test]
+fn a_sweep_that_repairs_has_found_drift_and_nothing_arriving_is_told() {
+    for ingestion in ["NONE", "DISCOVERED_BUT_DOWN"] {
+        let all = values(onboarded("REPAIRED", json!([]), ingestion, 1));
+        assert_eq!((all["WithoutSamples ampxa"], all["Drift ampxa"]), (1.0, 1.0));
+        assert!(!all.contains_key("ActivationMinutes ampxa") && !all.contains_key("SecondsToFirstSample ampxa"));
+    }
+    for ingestion in ["SKIPPED", "NOT_CHECKED"] {
+        let all = values(onboarded("ALREADY_FINE", json!([]), ingestion, 1));
+        assert_eq!((all["WithoutSamples ampxa"], all["Drift ampxa"]), (0.0, 0.0));
+    }
+    let mut by_hand = onboarded("REPAIRED", json!([]), "ARRIVING", 1);
+    by_hand["detail"]["name"] = json!("by-hand");
+    assert_eq!(values(by_hand)["Drift ampxa"], 0.0);
+}
+
+#[test]
+fn what_did_not_succeed_is_told_by_its_name() {
+    for (machine, status, error, outcome, name) in [
+        ("onboard", "FAILED", json!("NotReady"), "FAILED", "NotReady"),
+        ("sweep", "FAILED", json!("InvalidRequest"), "FAILED", "InvalidRequest"),
+        (
+            "onboard",
+            "TIMED_OUT",
+            json!("States.Timeout"),
+            "TIMED_OUT",
+            "States.Timeout",
+        ),
+        ("offboard", "ABORTED", json!(null), "ABORTED", "ABORTED"),
+    ] {
+        let all = values(event(&format!("ampxa-{machine}"), status, json!({ "error": error })));
+        let right = [
+            (format!("Executions ampxa/{machine}/{outcome}"), 1.0),
+            (format!("Failures ampxa/{name}"), 1.0),
+        ];
+        assert_eq!(all, BTreeMap::from(right));
+    }
+}
+
+#[test]
+fn other_machines_are_done_and_an_output_that_was_left_out_stops_nothing() {
+    let done = values(event("ampxa-offboard", "SUCCEEDED", json!({ "output": "{}" })));
+    assert_eq!(done, expected(&[("Executions ampxa/offboard/DONE", 1.0)]));
+    let cut = values(event(
+        "ampxa-onboard",
+        "SUCCEEDED",
+        json!({ "outputDetails": { "included": false } }),
+    ));
+    assert_eq!(cut["Executions ampxa/onboard/DONE"], 1.0);
+    assert!(Ended::try_from(json!({ "detail": {} })).is_err());
+}
