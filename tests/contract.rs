@@ -1211,9 +1211,8 @@ fn whatever_cannot_be_delivered_lies_where_an_alarm_looks() {
         assert_eq!(target["DeadLetterConfig"]["Arn"], queue, "{target}");
     }
     let alarms = resources_of("template", "AWS::CloudWatch::Alarm");
-    assert_eq!(alarms.len(), 2);
-    for (name, alarm) in &alarms {
-        let properties = &alarm["Properties"];
+    for name in ["FailedEventsAlarm", "FailedExecutionsAlarm"] {
+        let properties = &alarms[name]["Properties"];
         assert!(
             list(&properties["AlarmActions"]).contains(&json!({ "!Ref": "Alerts" })),
             "{name} reaches people"
@@ -1476,6 +1475,7 @@ fn every_metric_that_people_are_shown_or_told_of_is_one_that_the_code_emits() {
             json!([{ "!Ref": "Alerts" }]),
             "{name} reaches people"
         );
+        assert_eq!(alarm["TreatMissingData"], "notBreaching", "{name}");
         if alarm["Namespace"] == telemetry::NAMESPACE {
             let dimensions = list(&alarm["Dimensions"]);
             let by = dimensions.iter().map(|one| one["Name"].as_str().unwrap().to_owned());
