@@ -1,6 +1,6 @@
 //! What a step is given, and how it runs in Lambda.
 
-use crate::{error::Error, pair::Pair, request::Request};
+use crate::{aws, error::Error, pair::Pair, request::Request};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -57,7 +57,7 @@ impl<K: DeserializeOwned> TryFrom<Value> for Task<K> {
 /// Serves a step until Lambda ends it.
 ///
 /// Input that is not what the step expects is `InvalidRequest`; every outcome is one line of JSON
-/// in the log, with the `message` of an output that has one.
+/// in the log, with the `message` of an output that has one, and the request ids of all calls of AWS.
 ///
 /// # Errors
 /// Lambda's own, when its Runtime API is lost.
@@ -72,6 +72,8 @@ where
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| {
         let LambdaEvent { payload, context } = event;
         let execution = payload["execution"].clone();
+        let pair = json!([payload["request"]["clusterArn"], payload["request"]["workspaceArn"]]);
+        aws::calls::take();
         let outcome = match I::try_from(payload) {
             // Boxed: the compiler follows nested futures only so deep.
             Ok(input) => Box::pin(work(input)).await,
@@ -86,9 +88,12 @@ where
             json!({
                 "step": step,
                 "execution": execution,
+                "clusterArn": pair[0],
+                "workspaceArn": pair[1],
                 "requestId": context.request_id,
                 "outcome": outcome_name,
                 "message": message,
+                "calls": aws::calls::take(),
             })
         );
         outcome.map_err(Diagnostic::from)

@@ -4,6 +4,7 @@
 //! providers (Lambda gives credentials in its environment), and parsing a machine's hundreds of
 //! certificate authorities (AWS's endpoints chain to five).
 
+use super::calls;
 use crate::{
     arn::{ClusterArn, Partition},
     error::Error,
@@ -85,7 +86,7 @@ impl Aws {
             .credentials_provider(SharedCredentialsProvider::new(
                 EnvironmentVariableCredentialsProvider::new(),
             ))
-            .http_client(tls.build_https());
+            .http_client(calls::noting(tls.build_https()));
         config.set_endpoint_url(env::var("AWS_ENDPOINT_URL").ok());
         Self::new(config.build(), step)
     }
