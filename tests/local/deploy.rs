@@ -216,6 +216,9 @@ fn hub_stack(
         "deploy",
         "--template-file",
         path(&packaged)?,
+        // CloudFormation takes no more than 51,200 bytes in the request itself.
+        "--s3-bucket",
+        &bucket,
         "--stack-name",
         &accounts.stack,
         "--capabilities",

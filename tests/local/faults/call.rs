@@ -87,6 +87,7 @@ fn rest_operation(line: &str) -> String {
         ("PUT", Some("scrapers"), Some(_)) => "UpdateScraper",
         ("DELETE", Some("scrapers"), Some(_)) => "DeleteScraper",
         ("GET", Some("workspaces"), Some(_)) => "DescribeWorkspace",
+        ("POST", Some("workspaces"), Some(_)) => "QueryMetrics",
         ("POST", Some("tags"), Some(_)) => "TagResource",
         ("GET", Some("clusters"), Some(_)) => "DescribeCluster",
         _ => return format!("{method} {path}"),
@@ -123,6 +124,8 @@ mod tests {
         assert_eq!(action("GET /scrapers?status=ACTIVE", "aps", "", ""), "aps:ListScrapers");
         assert_eq!(action("DELETE /scrapers/s-1", "aps", "", ""), "aps:DeleteScraper");
         assert_eq!(action("POST /tags/arn%3Aaws", "aps", "", "{}"), "aps:TagResource");
+        let query = "POST /workspaces/ws-1/api/v1/query";
+        assert_eq!(action(query, "aps", "", "query=up"), "aps:QueryMetrics");
         assert_eq!(action("GET /clusters/demo", "eks", "", ""), "eks:DescribeCluster");
         assert_eq!(action("GET /nodes", "eks", "", ""), "eks:GET /nodes");
     }

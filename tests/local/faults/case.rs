@@ -120,6 +120,10 @@ impl Case {
         let Trouble::OfCall { call, fault, times, .. } = &self.trouble else {
             return vec![done];
         };
+        // What cannot be looked at is told, and fails nothing.
+        if call.function == "check-ingestion" {
+            return vec![done];
+        }
         let name = match (self.scenario, fault, times) {
             // An undo never gives up before the fault does.
             (Scenario::Undo, ..) => return vec![done],
