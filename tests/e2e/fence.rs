@@ -2,7 +2,7 @@
 
 use crate::world::{HUB, SOURCE, TARGET, world};
 use aws_credential_types::Credentials;
-use local::{REGION, account::Account};
+use local::{REGION, account::Account, demo};
 
 /// A principal of the hub, made for a test, that may assume anything it is trusted by.
 async fn hub_principal(path: &str, name: &str) -> Account {
@@ -32,13 +32,13 @@ async fn hub_principal(path: &str, name: &str) -> Account {
 }
 
 async fn assume(who: &Account, role: &str) -> Result<Account, String> {
-    let answer = who
-        .sts()
-        .assume_role()
-        .role_arn(role)
-        .role_session_name("test")
-        .send()
-        .await;
+    narrowed(who, role, None).await
+}
+
+/// The same in a session that a policy narrows.
+async fn narrowed(who: &Account, role: &str, policy: Option<String>) -> Result<Account, String> {
+    let assume = who.sts().assume_role().role_arn(role).role_session_name("test");
+    let answer = assume.set_policy(policy).send().await;
     let session = answer
         .map_err(|error| format!("{:?}", error.into_service_error()))?
         .credentials
@@ -232,4 +232,33 @@ async fn a_role_of_our_name_without_the_boundary_gets_no_policy() {
             "iam:PutRolePolicy",
         );
     }
+}
+
+/// The step that looks for samples has a session that may ask its workspace and nothing else, whatever the
+/// provisioner may.
+#[tokio::test]
+async fn a_session_for_samples_may_query_one_workspace_and_do_nothing_else() {
+    let target = world().cloud.account(TARGET, REGION);
+    let (mine, other) = (
+        demo::workspace(&target, "mine").await.unwrap(),
+        demo::workspace(&target, "other").await.unwrap(),
+    );
+    let function = hub_principal("/ampxa/", "asks-for-samples").await;
+    let provisioner = format!("arn:aws:iam::{TARGET}:role/ampxa-target-provisioner");
+    let id = |workspace: &str| workspace.rsplit('/').next().unwrap().to_owned();
+
+    let whole = assume(&function, &provisioner).await.unwrap();
+    whole.query(&id(&other), "up").unwrap();
+
+    let policy = ampxa::policy::queries(&mine.parse().unwrap()).to_string();
+    let session = narrowed(&function, &provisioner, Some(policy)).await.unwrap();
+    assert!(session.query(&id(&mine), "up").unwrap().is_empty());
+    denied(session.query(&id(&other), "up"), "aps:QueryMetrics");
+    let role = session
+        .iam()
+        .get_role()
+        .role_name("ampxa-target-provisioner")
+        .send()
+        .await;
+    denied(role.map_err(|error| error.into_service_error()), "iam:GetRole");
 }

@@ -3,6 +3,7 @@
 
 mod access;
 mod fence;
+mod ingestion;
 mod least_privilege;
 mod offboarding;
 mod onboarding;
