@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn the_label_is_the_one_that_the_samples_carry() {
-        let yaml = "global: {external_labels: {clusterArn: theirs}}\nscrape_configs: []";
+        let yaml = "global: {external_labels: {clusterArn: theirs}}\nscrape_configs: [{job_name: pods, kubernetes_sd_configs: [{role: pod}]}]";
         for (more, right) in [
             (json!({}), "arn:aws:eks:us-west-2:222222222222:cluster/payments"),
             (json!({ "externalLabels": { "clusterArn": "mine" } }), "mine"),

@@ -114,6 +114,15 @@ pub enum CheckIngestion {
     Skip,
 }
 
+impl CheckIngestion {
+    /// By the words of requests.
+    pub(crate) const ALL: [(&str, Self); 3] = [
+        ("REPORT", Self::Report),
+        ("REQUIRE", Self::Require),
+        ("SKIP", Self::Skip),
+    ];
+}
+
 /// What becomes of what a failing execution made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
@@ -174,14 +183,7 @@ impl Request {
                 ],
             )?,
             activation_timeout_minutes: fields.whole("activationTimeoutMinutes", 1, 240)?.unwrap_or(60),
-            check_ingestion: fields.choice(
-                "checkIngestion",
-                [
-                    ("REPORT", CheckIngestion::Report),
-                    ("REQUIRE", CheckIngestion::Require),
-                    ("SKIP", CheckIngestion::Skip),
-                ],
-            )?,
+            check_ingestion: fields.choice("checkIngestion", CheckIngestion::ALL)?,
             on_failure: fields.choice("onFailure", [("UNDO", OnFailure::Undo), ("KEEP", OnFailure::Keep)])?,
         })
     }

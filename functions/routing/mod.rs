@@ -15,7 +15,7 @@ use crate::{
     arn::{ClusterArn, WorkspaceArn},
     aws::unless,
     error::Error,
-    request::shown,
+    request::{CheckIngestion, PatchTrust, shown},
 };
 use aws_sdk_organizations::types::ParentType;
 use serde::Serialize;
@@ -223,7 +223,8 @@ pub async fn request(ssm: &aws_sdk_ssm::Client, cluster: &ClusterArn, onboarding
         external_labels: &'a BTreeMap<String, String>,
         #[serde(skip_serializing_if = "Option::is_none")]
         scrape_configuration: Option<String>,
-        patch_trust: crate::request::PatchTrust,
+        patch_trust: PatchTrust,
+        check_ingestion: CheckIngestion,
     }
     let scrape_configuration = match &onboarding.scrape_configuration_parameter {
         None => None,
@@ -240,6 +241,7 @@ pub async fn request(ssm: &aws_sdk_ssm::Client, cluster: &ClusterArn, onboarding
         external_labels: &onboarding.external_labels,
         scrape_configuration,
         patch_trust: onboarding.patch_trust,
+        check_ingestion: onboarding.check_ingestion,
     }))
 }
 

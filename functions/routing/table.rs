@@ -4,7 +4,7 @@ use super::{Cluster, Settings, glob, same_place};
 use crate::{
     arn::{WorkspaceArn, is_account, is_region},
     error::Error,
-    request::{Fields, PatchTrust, external_labels, shown, text},
+    request::{CheckIngestion, Fields, PatchTrust, external_labels, shown, text},
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -59,6 +59,8 @@ pub struct Onboarding {
     pub scrape_configuration_parameter: Option<String>,
     /// When the trust policies are first given the scraper's ARN.
     pub patch_trust: PatchTrust,
+    /// Whether samples are looked for at the end.
+    pub check_ingestion: CheckIngestion,
 }
 
 impl Onboarding {
@@ -69,6 +71,7 @@ impl Onboarding {
             external_labels: BTreeMap::new(),
             scrape_configuration_parameter: None,
             patch_trust: PatchTrust::default(),
+            check_ingestion: CheckIngestion::default(),
         }
     }
 }
@@ -124,8 +127,13 @@ impl Routes {
 
 impl Rule {
     fn read(path: &str, rule: &Value, settings: &Settings) -> Result<Self, Error> {
-        let options = ["externalLabels", "scrapeConfigurationParameter", "patchTrust"];
-        let known = ["match", "workspaceArn", "ignore", options[0], options[1], options[2]];
+        let options = [
+            "externalLabels",
+            "scrapeConfigurationParameter",
+            "patchTrust",
+            "checkIngestion",
+        ];
+        let known = [&["match", "workspaceArn", "ignore"][..], &options].concat();
         let fields = Fields::at(path, &format!("{path}."), rule, &known, LEAST)?;
         let its = match fields.get("match") {
             None => Match::default(),
@@ -161,6 +169,7 @@ impl Rule {
                     "patchTrust",
                     [("FINAL", PatchTrust::Final), ("EARLY", PatchTrust::Early)],
                 )?,
+                check_ingestion: fields.choice("checkIngestion", CheckIngestion::ALL)?,
             },
         ))
     }

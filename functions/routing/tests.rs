@@ -279,6 +279,14 @@ fn what_is_wrong_in_a_table_is_named_by_its_place() {
             "routes: rules[1].patchTrust: a rule that ignores",
         ),
         (
+            rule(json!({ "ignore": "x", "checkIngestion": "SKIP" })),
+            "routes: rules[1].checkIngestion: a rule that ignores",
+        ),
+        (
+            rule(json!({ "workspaceArn": workspace("1"), "checkIngestion": "NO" })),
+            "routes: rules[1].checkIngestion: \"NO\" is unknown; expected \"REPORT\" or \"REQUIRE\" or \"SKIP\"",
+        ),
+        (
             rule(json!({ "workspaceArn": workspace("1"), "patchTrust": "early" })),
             "routes: rules[1].patchTrust: \"early\" is unknown; expected \"FINAL\" or \"EARLY\"",
         ),

@@ -78,7 +78,7 @@ fn one_rule() -> Turn {
 }
 
 fn smallest() -> Value {
-    json!({ "clusterArn": CLUSTER, "workspaceArn": WORKSPACE, "patchTrust": "FINAL" })
+    json!({ "clusterArn": CLUSTER, "workspaceArn": WORKSPACE, "patchTrust": "FINAL", "checkIngestion": "REPORT" })
 }
 
 #[tokio::test]
@@ -102,12 +102,12 @@ async fn an_event_that_is_told_again_is_no_error_and_starts_nothing() {
 async fn a_rules_options_come_along_with_the_scrape_configuration_of_its_parameter() {
     let rule = json!({
         "workspaceArn": WORKSPACE, "externalLabels": { "team": "payments" }, "patchTrust": "EARLY",
-        "scrapeConfigurationParameter": "/ampxa/scrape-configurations/pods",
+        "checkIngestion": "SKIP", "scrapeConfigurationParameter": "/ampxa/scrape-configurations/pods",
     });
     let yaml = "scrape_configs: [{job_name: pods}]";
     let request = json!({
         "clusterArn": CLUSTER, "workspaceArn": WORKSPACE, "externalLabels": { "team": "payments" },
-        "scrapeConfiguration": yaml, "patchTrust": "EARLY",
+        "scrapeConfiguration": yaml, "patchTrust": "EARLY", "checkIngestion": "SKIP",
     });
     let turns = [
         table(json!({ "rules": [rule] })),

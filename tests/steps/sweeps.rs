@@ -306,7 +306,9 @@ fn two_workspaces() -> Turn {
 async fn a_cluster_is_routed_by_its_tags_and_named_after_the_sweep() {
     let turns = || [described("ACTIVE", json!({ "team": "a" })), two_workspaces()];
     let decision = json!(route(json!({}), turns()).await.unwrap());
-    let request = json!({ "clusterArn": CLUSTER, "workspaceArn": WORKSPACE, "patchTrust": "FINAL" });
+    let request = json!({
+        "clusterArn": CLUSTER, "workspaceArn": WORKSPACE, "patchTrust": "FINAL", "checkIngestion": "REPORT",
+    });
     assert_eq!(
         (&decision["action"], &decision["request"]),
         (&json!("ONBOARD"), &request)
