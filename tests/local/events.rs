@@ -74,6 +74,7 @@ pub async fn run(options: &Options, report: &Report) -> Result<Table> {
     let mut outcomes = Vec::new();
     for case in cases {
         doing.at(case.name);
+        ground.settle().await?;
         let since = Instant::now();
         let played = (case.play)(&ground).await;
         let outcome = Outcome::new(&case, played, since.elapsed());

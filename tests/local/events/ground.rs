@@ -349,6 +349,18 @@ impl Ground {
         Ok(())
     }
 
+    /// Takes away what another case may have left: a table, undelivered events, and alarms that still ring.
+    pub async fn settle(&self) -> Result<()> {
+        self.clear_routes()?;
+        let body = json!({ "QueueUrl": self.resource("FailedEvents")? });
+        self.hub.json_api("sqs", "AmazonSQS.PurgeQueue", &body)?;
+        self.until("all alarms to be quiet", async || {
+            let ringing = self.hub.cloudwatch("DescribeAlarms", &[("StateValue", "ALARM")])?;
+            Ok((!ringing.contains("<AlarmName>")).then_some(()))
+        })
+        .await
+    }
+
     /// What people were told, oldest first.
     pub fn alerts(&self) -> Result<Vec<String>> {
         let topic = self.output("AlertsTopicArn")?;

@@ -72,7 +72,7 @@ pub async fn table(ground: &Ground) -> Result<Seen> {
         ),
         row(FLEET[0], here, "route-unit", vec![], Goes::To(&production)),
         row(FLEET[2], there, "route-region", vec![], Goes::To(&abroad)),
-        row(FLEET[0], there, "route-unit-abroad", vec![], Goes::To(&abroad)),
+        row(FLEET[0], there, "route-abroad", vec![], Goes::To(&abroad)),
         row(FLEET[0], here, "legacy-route", vec![], Goes::Nowhere),
         row(
             FLEET[2],
