@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
-use local::{bench, cloud::Options, events, faults, onboard, project::Project, terminal::Report, up};
+use local::{bench, cloud::Options, events, faults, graph, onboard, project::Project, terminal::Report, up};
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -50,6 +50,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Draws the state machines anew, into docs/.
+    Graph,
     /// Lets every call of AWS that a run makes fail in every way, and looks at what is left.
     Faults {
         /// Only cases that have this in their name.
@@ -153,6 +155,16 @@ async fn run(command: Command) -> Result<bool> {
                 table.print();
             }
             Ok(table.failed().is_empty())
+        }
+        Command::Graph => {
+            let project = Project::here()?;
+            for (machine, picture) in graph::PICTURES {
+                let definition = std::fs::read_to_string(project.root.join(machine))?;
+                let picture = project.root.join(picture);
+                std::fs::write(&picture, graph::draw(&definition)?)?;
+                println!("{}", picture.display());
+            }
+            Ok(true)
         }
         Command::Bench { json, rounds } => {
             let (project, report) = (Project::here()?, Report::new());
