@@ -2,7 +2,10 @@
 
 use anyhow::{Context, Result, bail};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
+use aws_credential_types::{
+    Credentials,
+    provider::{ProvideCredentials, SharedCredentialsProvider},
+};
 use aws_sigv4::{
     http_request::{SignableBody, SignableRequest, SigningSettings, sign},
     sign::v4,
@@ -29,6 +32,34 @@ impl Account {
     /// The root of an account.
     pub fn new(url: &str, id: &str, region: &str) -> Self {
         Self::with_credentials(url, id, region, Credentials::for_tests_of(id))
+    }
+
+    /// An account of AWS, reached with the credentials that every AWS tool finds: environment, profile, role.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub async fn ordinary(id: &str, region: &str) -> Result<Self> {
+        let tls = aws_smithy_http_client::tls::Provider::Rustls(
+            aws_smithy_http_client::tls::rustls_provider::CryptoMode::Ring,
+        );
+        let http = aws_smithy_http_client::Builder::new().tls_provider(tls).build_https();
+        let config = aws_config::defaults(BehaviorVersion::latest())
+            .region(Region::new(region.to_owned()))
+            .http_client(http)
+            .load()
+            .await;
+        let provider = config.credentials_provider().context("no credentials were found")?;
+        let credentials = provider
+            .provide_credentials()
+            .await
+            .context("no credentials were found")?;
+        Ok(Self {
+            id: id.to_owned(),
+            region: region.to_owned(),
+            edge: ampxa::aws::Account::new(config.clone()),
+            credentials,
+            config,
+        })
     }
 
     /// An account reached with somebody's credentials.

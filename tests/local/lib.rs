@@ -5,7 +5,7 @@
 //! - [`deploy`]: the templates of `infra/`, unchanged, into its accounts.
 //! - [`demo`]: clusters and workspaces to connect.
 //! - [`execution`]: an execution, watched to its end; [`document`]: what it left behind.
-//! - [`graph`]: pictures of the state machines.
+//! - [`page`]: a picture of a run; [`graph`]: pictures of the state machines.
 //! - [`onboard`], [`up`], [`mod@bench`], [`faults`], [`events`]: the commands; [`terminal`]: what a person sees of them.
 
 #![forbid(unsafe_code)]
@@ -23,6 +23,7 @@ pub mod faults;
 pub mod graph;
 mod http;
 pub mod onboard;
+pub mod page;
 pub mod project;
 pub mod terminal;
 pub mod up;

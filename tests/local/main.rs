@@ -1,9 +1,9 @@
 //! The commands of the local cloud.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
-use local::{bench, cloud::Options, events, faults, graph, onboard, project::Project, terminal::Report, up};
-use std::process::ExitCode;
+use local::{bench, cloud::Options, events, faults, graph, onboard, page, project::Project, terminal::Report, up};
+use std::{path::PathBuf, process::ExitCode};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The whole of ampxa on this machine, without an AWS account.
@@ -21,6 +21,9 @@ enum Command {
         /// Prints one JSON document on standard output, and nothing else there.
         #[arg(long)]
         json: bool,
+        /// Where the page of the run is written; target/onboard.html by default.
+        #[arg(long, value_name = "FILE")]
+        page: Option<PathBuf>,
         #[command(flatten)]
         clock: Clock,
     },
@@ -52,6 +55,20 @@ enum Command {
     },
     /// Draws the state machines anew, into docs/.
     Graph,
+    /// Writes the page of any onboarding: of one in AWS with your credentials, of one in a local cloud by its URL.
+    Page {
+        /// The ARN of an execution of ampxa-onboard.
+        execution: String,
+        /// The URL of a running `up`; AWS without it.
+        #[arg(long, value_name = "URL")]
+        endpoint: Option<String>,
+        /// Real seconds that a minute of the local cloud takes.
+        #[arg(long, default_value_t = 60.0, value_parser = minute)]
+        minute: f64,
+        /// Where the page is written.
+        #[arg(long, value_name = "FILE", default_value = "onboard.html")]
+        page: PathBuf,
+    },
     /// Lets every call of AWS that a run makes fail in every way, and looks at what is left.
     Faults {
         /// Only cases that have this in their name.
@@ -109,12 +126,12 @@ async fn main() -> ExitCode {
 
 async fn run(command: Command) -> Result<bool> {
     match command {
-        Command::Onboard { json, clock } => {
+        Command::Onboard { json, page, clock } => {
             let options = Options {
                 minute: clock.minute,
                 ..Options::default()
             };
-            let outcome = onboard::onboard(options, json).await?;
+            let outcome = onboard::onboard(options, json, page).await?;
             if json {
                 println!("{:#}", outcome.document);
             }
@@ -155,6 +172,17 @@ async fn run(command: Command) -> Result<bool> {
                 table.print();
             }
             Ok(table.failed().is_empty())
+        }
+        Command::Page {
+            execution,
+            endpoint,
+            minute,
+            page,
+        } => {
+            let run = page::of_execution(&execution, endpoint.as_deref(), minute).await?;
+            std::fs::write(&page, page::page(&run)).with_context(|| format!("{} cannot be written", page.display()))?;
+            println!("{}", page.display());
+            Ok(true)
         }
         Command::Graph => {
             let project = Project::here()?;

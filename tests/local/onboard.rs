@@ -6,13 +6,19 @@ use crate::{
     cloud::{Cloud, Options},
     demo, deploy, document,
     execution::{self, Entered, Execution},
+    page::{self, Point},
     project::Project,
     terminal::{Doing, Report, change, clock},
 };
 use anyhow::{Context, Result};
 use aws_sdk_sfn::types::ExecutionStatus;
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 /// The shortest wait of the machine's schedule while a scraper usually becomes ACTIVE, in seconds
 /// by the cloud's clock (`Give the scraper time` in statemachine/onboard.asl.json).
@@ -27,11 +33,12 @@ pub struct Outcome {
     pub good: bool,
 }
 
-/// Builds, starts, deploys, onboards a demonstration cluster, and looks at the result.
+/// Builds, starts, deploys, onboards a demonstration cluster, looks at the result, and writes a page of it:
+/// to `target/onboard.html` unless said otherwise.
 ///
 /// # Errors
 /// When the product could not be run at all. A run that fails is an [`Outcome`].
-pub async fn onboard(options: Options, json_only: bool) -> Result<Outcome> {
+pub async fn onboard(options: Options, json_only: bool, page_file: Option<PathBuf>) -> Result<Outcome> {
     let report = Report::new();
     let began = Instant::now();
     let mut seconds = serde_json::Map::new();
@@ -62,7 +69,7 @@ pub async fn onboard(options: Options, json_only: bool) -> Result<Outcome> {
     let workspace = demo::workspace(&target, "demo").await?;
     let input = json!({ "clusterArn": cluster, "workspaceArn": workspace });
     report.say(&format!("\nStarting ampxa-onboard in account {HUB} with\n  {input}\n"));
-    let run = follow(&cloud, &hub, &source, &target, &deployed.onboard_arn, &input, &report).await?;
+    let mut run = follow(&cloud, &hub, &source, &target, &deployed.onboard_arn, &input, &report).await?;
     lap(&mut seconds, "execution");
     seconds.extend(timing(&run.execution, &cloud));
 
@@ -92,17 +99,25 @@ pub async fn onboard(options: Options, json_only: bool) -> Result<Outcome> {
     document["calls"] = calls(&cloud)?;
     document["seconds"] = seconds.into();
     let good = run.execution.status == ExecutionStatus::Succeeded && !samples.is_empty();
+    run.samples
+        .push(arrived(&target, &input, run.execution.seconds / cloud.options.minute)?);
+    let file = page_file.unwrap_or_else(|| project.root.join("target/onboard.html"));
+    fs::write(&file, page::page(&page_of(&run, &cloud, input, &document)?))
+        .with_context(|| format!("{} cannot be written", file.display()))?;
+    document["page"] = json!(file);
     if !json_only {
         tell(&document, &run.before, &samples);
+        println!("\nA picture of the run:\n{}", file.display());
     }
     drop(cloud);
     Ok(Outcome { document, good })
 }
 
-/// An execution, and the trust policies before the patch.
+/// An execution, the trust policies before the patch, and what arrived meanwhile.
 struct Run {
     execution: Execution,
     before: [Option<Value>; 2],
+    samples: Vec<Point>,
 }
 
 async fn follow(
@@ -120,8 +135,10 @@ async fn follow(
     let pace = Duration::from_millis(200).min(cloud.minutes(0.2));
     let mut before = [None, None];
     let mut story = Story::default();
+    let mut samples = Vec::new();
     let execution = execution::watch(hub, &arn, pace, async |now| {
         let minutes = began.elapsed().as_secs_f64() / cloud.options.minute;
+        samples.push(arrived(target, input, minutes)?);
         story.tell(now, minutes, &doing);
         let waits = now.states.iter().any(|state| state.name == "Give the scraper time");
         let patched = now.states.iter().any(|state| state.name == "Patch trust policies");
@@ -142,7 +159,50 @@ async fn follow(
     .await?;
     let minutes = execution.seconds / cloud.options.minute;
     doing.end(&format!("{}  {}", clock(minutes), execution.status));
-    Ok(Run { execution, before })
+    Ok(Run {
+        execution,
+        before,
+        samples,
+    })
+}
+
+/// What of the cluster is in the workspace now.
+fn arrived(target: &Account, input: &Value, minutes: f64) -> Result<Point> {
+    let text = |name: &str| input[name].as_str().unwrap_or_default();
+    let id = text("workspaceArn").rsplit('/').next().unwrap_or_default();
+    let found = target.query(id, &format!("up{{clusterArn=\"{}\"}}", text("clusterArn")))?;
+    let up = found.iter().filter(|sample| sample["value"][1] == "1").count();
+    Ok(Point {
+        minutes,
+        endpoints: found.len() as f64,
+        up: up as f64,
+    })
+}
+
+/// The page of the run: what the execution tells, and what only the cloud's owner sees.
+fn page_of(run: &Run, cloud: &Cloud, input: Value, document: &Value) -> Result<page::Run> {
+    let mut shown = page::Run::of(&run.execution, input, cloud.options.minute);
+    for (side, before) in ["source", "target"].into_iter().zip(&run.before) {
+        let role = &document["roles"][side];
+        if let Some(arn) = role["arn"].as_str() {
+            shown.trusts.push(page::Trust {
+                role: arn.to_owned(),
+                before: before.clone(),
+                after: role["trustPolicy"].clone(),
+            });
+        }
+    }
+    let by_step = all_calls(cloud)?
+        .into_iter()
+        .map(|((step, account, action), count)| page::Calls {
+            step,
+            account,
+            action,
+            count,
+        });
+    shown.calls = Some(by_step.collect());
+    shown.samples = Some(run.samples.clone());
+    Ok(shown)
 }
 
 /// What has been told of an execution so far.
@@ -224,10 +284,20 @@ pub async fn wait_for_samples(cloud: &Cloud, target: &Account, workspace: &str, 
     }
 }
 
-/// How many AWS calls each step made, by the session name it wears in the other accounts.
+/// How many AWS calls each step made, by action.
 fn calls(cloud: &Cloud) -> Result<Value> {
-    let log = cloud.look("calls")?;
     let mut counts = serde_json::Map::new();
+    for ((step, _, action), count) in all_calls(cloud)? {
+        let actions = counts.entry(step).or_insert_with(|| json!({}));
+        actions[&action] = json!(actions[&action].as_u64().unwrap_or(0) + count as u64);
+    }
+    Ok(counts.into())
+}
+
+/// How many AWS calls each step made in each account, by the session name it wears there.
+fn all_calls(cloud: &Cloud) -> Result<BTreeMap<(String, String, String), usize>> {
+    let log = cloud.look("calls")?;
+    let mut counts = BTreeMap::new();
     for call in log["calls"]
         .as_array()
         .context("the cloud's log of calls has no calls")?
@@ -239,10 +309,10 @@ fn calls(cloud: &Cloud) -> Result<Value> {
         let (Some((_, step)), Some(action)) = (session, call["action"].as_str()) else {
             continue;
         };
-        let actions = counts.entry(step_of(step)).or_insert_with(|| json!({}));
-        actions[action] = json!(actions[action].as_u64().unwrap_or(0) + 1);
+        let account = call["account"].as_str().unwrap_or_default().to_owned();
+        *counts.entry((step_of(step), account, action.to_owned())).or_default() += 1;
     }
-    Ok(counts.into())
+    Ok(counts)
 }
 
 /// `check-cluster`, of a session so named or of the function `CheckCluster-1A2B3C`.
