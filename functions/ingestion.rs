@@ -55,14 +55,7 @@ pub enum Arrival {
 /// # Errors
 /// As AWS answers.
 pub async fn check(samples: &aps::Client, task: &Task<Known>) -> Result<Ingestion, Error> {
-    let series = format!("up{{clusterArn={}}}", quoted(&label(&task.request)));
-    let workspace = task.pair.workspace.id();
-    let count = async |expression: String| Ok::<_, Error>(samples.number(workspace, &expression).await?.unwrap_or(0.0));
-    let endpoints = count(format!("count({series})")).await? as u64;
-    let up = match endpoints {
-        0 => 0,
-        _ => count(format!("sum({series})")).await? as u64,
-    };
+    let (endpoints, up) = count(samples, task).await?;
     let (result, look_at) = match (endpoints, up) {
         (0, _) => (Arrival::None, Vec::new()),
         (_, 0) => (Arrival::DiscoveredButDown, all_down(endpoints)),
@@ -74,6 +67,22 @@ pub async fn check(samples: &aps::Client, task: &Task<Known>) -> Result<Ingestio
         up,
         look_at,
     })
+}
+
+/// How many endpoints of the cluster tell of themselves in the workspace, and how many of them are up.
+///
+/// # Errors
+/// As AWS answers.
+pub async fn count<K>(samples: &aps::Client, task: &Task<K>) -> Result<(u64, u64), Error> {
+    let series = format!("up{{clusterArn={}}}", quoted(&label(&task.request)));
+    let workspace = task.pair.workspace.id();
+    let count = async |expression: String| Ok::<_, Error>(samples.number(workspace, &expression).await?.unwrap_or(0.0));
+    let endpoints = count(format!("count({series})")).await? as u64;
+    let up = match endpoints {
+        0 => 0,
+        _ => count(format!("sum({series})")).await? as u64,
+    };
+    Ok((endpoints, up))
 }
 
 /// The value of the label by which the cluster's samples are told from others: the request may set it.

@@ -142,8 +142,7 @@ pub async fn ensure(iam: &Client, role: &Role) -> Result<Ensured, Error> {
         write_trust(iam, &role.name, &role.shut).await?;
         repaired.push("trust policy");
     }
-    let boundary = found.permissions_boundary().and_then(|b| b.permissions_boundary_arn());
-    if boundary != Some(&role.boundary) {
+    if boundary(&found) != Some(&role.boundary) {
         iam.put_role_permissions_boundary()
             .role_name(&role.name)
             .permissions_boundary(&role.boundary)
@@ -279,6 +278,38 @@ async fn wears_managed_policy(iam: &Client, role: &Role) -> Result<bool, Error> 
     let attached = iam.list_attached_role_policies().role_name(&role.name).send().await?;
     let mut arns = attached.attached_policies().iter().filter_map(|p| p.policy_arn());
     Ok(arns.any(|arn| arn == managed_policy))
+}
+
+/// What of an onboarded pair's role is not as it should be, in the words of [`Ensured::repaired`]; `missing` where it
+/// is not there. Touches nothing.
+///
+/// # Errors
+/// `Conflict` when the role is not ours; and as AWS answers.
+pub async fn drift(iam: &Client, role: &Role) -> Result<Vec<&'static str>, Error> {
+    let Some(found) = find(iam, role).await? else {
+        return Ok(vec!["missing"]);
+    };
+    let right = [
+        (
+            role.open.as_ref().is_some_and(|open| trusts(&found, open)),
+            "trust policy",
+        ),
+        (boundary(&found) == Some(&role.boundary), "permissions boundary"),
+        (missing_tags(&found, &role.tags)?.is_empty(), "tags"),
+        (has_permissions(iam, role).await?, "permissions"),
+        (wears_managed_policy(iam, role).await?, "managed policy"),
+    ];
+    Ok(right
+        .into_iter()
+        .filter(|(right, _)| !right)
+        .map(|(_, what)| what)
+        .collect())
+}
+
+fn boundary(found: &types::Role) -> Option<&str> {
+    found
+        .permissions_boundary()
+        .and_then(|boundary| boundary.permissions_boundary_arn())
 }
 
 /// Whether a role lets in the pair's scraper as it should; a role that is not there does not.

@@ -11,5 +11,6 @@ mod races;
 mod refusals;
 mod rerun;
 mod scraper_drift;
+mod status;
 mod undo;
 mod world;

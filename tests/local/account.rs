@@ -62,6 +62,41 @@ impl Account {
         })
     }
 
+    /// The same account as one of its roles.
+    ///
+    /// # Errors
+    /// When the role may not be assumed.
+    pub async fn wearing(&self, role: &str) -> Result<Self> {
+        let partition = ampxa::arn::Partition::of_region(&self.region);
+        let arn = format!("arn:{partition}:iam::{}:role/{role}", self.id);
+        let assume = self
+            .sts()
+            .assume_role()
+            .role_arn(&arn)
+            .role_session_name("ampxa-status");
+        let answer = assume
+            .send()
+            .await
+            .with_context(|| format!("{arn} cannot be assumed"))?;
+        let session = answer.credentials.context("no credentials were answered")?;
+        let (key, secret, token) = (session.access_key_id, session.secret_access_key, session.session_token);
+        let credentials = Credentials::new(key, secret, Some(token), None, "status");
+        let provider = SharedCredentialsProvider::new(credentials.clone());
+        let config = self.config.to_builder().credentials_provider(provider).build();
+        Ok(Self {
+            id: self.id.clone(),
+            region: self.region.clone(),
+            edge: ampxa::aws::Account::new(config.clone()),
+            credentials,
+            config,
+        })
+    }
+
+    /// The query API of its workspaces.
+    pub fn samples(&self) -> ampxa::aws::aps::Client {
+        self.edge.samples()
+    }
+
     /// An account reached with somebody's credentials.
     pub fn with_credentials(url: &str, id: &str, region: &str, credentials: impl Into<Credentials>) -> Self {
         let credentials = credentials.into();

@@ -2,7 +2,9 @@
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
-use local::{bench, cloud::Options, events, faults, graph, onboard, page, project::Project, terminal::Report, up};
+use local::{
+    bench, cloud::Options, events, faults, graph, onboard, page, project::Project, status, terminal::Report, up,
+};
 use std::{path::PathBuf, process::ExitCode};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -49,6 +51,24 @@ enum Command {
         /// Only cases that have this in their name; may be given more than once.
         #[arg(long, value_name = "TEXT")]
         only: Vec<String>,
+        /// Prints one JSON document on standard output, and nothing else there.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Lists every pair that ampxa manages in some accounts; in AWS with your credentials, in a local cloud by its URL.
+    Status {
+        /// Accounts with clusters, with commas between them.
+        #[arg(long, value_name = "IDS", value_delimiter = ',', default_values = [local::SOURCE])]
+        accounts: Vec<String>,
+        /// Regions, with commas between them.
+        #[arg(long, value_name = "REGIONS", value_delimiter = ',', default_values = [local::REGION])]
+        regions: Vec<String>,
+        /// The URL of a running `up`; AWS without it.
+        #[arg(long, value_name = "URL")]
+        endpoint: Option<String>,
+        /// The role to assume in each account, those of workspaces too.
+        #[arg(long, value_name = "NAME", conflicts_with = "endpoint")]
+        role_name: Option<String>,
         /// Prints one JSON document on standard output, and nothing else there.
         #[arg(long)]
         json: bool,
@@ -183,6 +203,24 @@ async fn run(command: Command) -> Result<bool> {
             std::fs::write(&page, page::page(&run)).with_context(|| format!("{} cannot be written", page.display()))?;
             println!("{}", page.display());
             Ok(true)
+        }
+        Command::Status {
+            accounts,
+            regions,
+            endpoint,
+            role_name: role,
+            json,
+        } => {
+            let way = match endpoint {
+                Some(url) => status::Way::Local { url },
+                None => status::Way::Aws { role },
+            };
+            let all = status::look(&way, &accounts, &regions).await?;
+            match json {
+                true => println!("{}", serde_json::to_string_pretty(&all)?),
+                false => println!("{}", status::table(&all)),
+            }
+            Ok(all.iter().all(|one| one.problems.is_empty()))
         }
         Command::Graph => {
             let project = Project::here()?;

@@ -243,7 +243,7 @@ fn change(trust: &Trust) -> Markup {
 }
 
 fn samples(run: &Run) -> Markup {
-    const WIDTH: f64 = 800.0;
+    const WIDTH: f64 = 480.0;
     const HEIGHT: f64 = 160.0;
     let Some(points) = run.samples.as_deref().filter(|points| points.len() > 1) else {
         return html! { p class="faint" { "Not known: nobody asked the workspace during the run." } };
@@ -348,7 +348,7 @@ mod tests {
             "<del>\u{2212}   &quot;a&quot;: &quot;placeholder&quot;,</del>",
             "<ins>+   &quot;a&quot;: &quot;scraper&quot;,</ins>",
             "<td>aps:CreateScraper</td>",
-            "points=\"30.0,140.0 790.0,10.0\"",
+            "points=\"30.0,140.0 470.0,10.0\"",
         ] {
             assert!(page.contains(shown), "no {shown} in {page}");
         }
