@@ -34,6 +34,8 @@ pub struct Options {
     pub functions_endpoint: Option<String>,
     /// Whether its scrapers collect by themselves.
     pub collects: bool,
+    /// Whether workspaces are real Prometheus servers, where one is installed.
+    pub prometheus: bool,
 }
 
 impl Default for Options {
@@ -45,6 +47,7 @@ impl Default for Options {
             iam_delay_seconds: 8.0,
             functions_endpoint: None,
             collects: true,
+            prometheus: false,
         }
     }
 }
@@ -90,6 +93,7 @@ impl Cloud {
                     .flat_map(|url| ["--functions-endpoint", url]),
             )
             .args((!options.collects).then_some("--no-collection"))
+            .args(options.prometheus.then_some("--prometheus"))
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

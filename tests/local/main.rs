@@ -149,6 +149,7 @@ async fn run(command: Command) -> Result<bool> {
         Command::Onboard { json, page, clock } => {
             let options = Options {
                 minute: clock.minute,
+                prometheus: true,
                 ..Options::default()
             };
             let outcome = onboard::onboard(options, json, page).await?;
@@ -161,6 +162,7 @@ async fn run(command: Command) -> Result<bool> {
             let options = Options {
                 port,
                 minute: clock.minute,
+                prometheus: true,
                 ..Options::default()
             };
             let _cloud = up::start(options).await?;

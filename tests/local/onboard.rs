@@ -68,6 +68,11 @@ pub async fn onboard(options: Options, json_only: bool, page_file: Option<PathBu
     let cluster = demo::Cluster::named("demo").make(&source).await?;
     let workspace = demo::workspace(&target, "demo").await?;
     let input = json!({ "clusterArn": cluster, "workspaceArn": workspace });
+    let prometheus = cloud.look("data-plane")?["prometheus"].clone();
+    report.say(&match prometheus.as_str() {
+        Some(version) => format!("Its workspaces are served by Prometheus {version}."),
+        None => "Its workspaces are served by a stand-in: with prometheus on the PATH, they are real.".to_owned(),
+    });
     report.say(&format!("\nStarting ampxa-onboard in account {HUB} with\n  {input}\n"));
     let mut run = follow(&cloud, &hub, &source, &target, &deployed.onboard_arn, &input, &report).await?;
     lap(&mut seconds, "execution");
@@ -80,6 +85,7 @@ pub async fn onboard(options: Options, json_only: bool, page_file: Option<PathBu
         "error": run.execution.error,
         "cause": run.execution.cause,
         "workspaceArn": workspace,
+        "prometheus": prometheus,
     });
     let samples = match &run.execution.output {
         Some(output) => {

@@ -34,6 +34,7 @@ def main() -> None:
         organization=arguments.organization,
         functions_endpoint=arguments.functions_endpoint,
         collects=not arguments.no_collection,
+        prometheus=arguments.prometheus,
     )
     # Before anything of ministack's is imported: it reads the environment while it loads.
     import environment
@@ -57,6 +58,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--functions-endpoint", metavar="URL", help="where functions reach AWS (default: here)")
     parser.add_argument("--no-collection", action="store_true", help="scrapers do not collect by themselves")
+    parser.add_argument("--prometheus", action="store_true", help="real workspaces, if prometheus is on the PATH")
     parser.add_argument("--dir", help="where to write; kept at the end (default: a temporary directory, removed)")
     parser.add_argument("--watch-stdin", action="store_true", help="stop when standard input ends")
     return parser.parse_args()

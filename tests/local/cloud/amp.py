@@ -37,6 +37,16 @@ def install(cloud: Settings) -> None:
     )
 
 
+def write(workspace_id: str, body: bytes) -> None:
+    """A remote write that nobody signed: AMP's own, in the request's account and Region."""
+    _operations.write(workspace_id, body)
+
+
+def prometheus():
+    """The Prometheus servers behind the workspaces."""
+    return _operations.prometheus
+
+
 async def handle_request(method: str, path: str, headers: dict, body: bytes, query: dict):
     """Answers one request: status, headers, body."""
     try:
@@ -73,6 +83,7 @@ class Operations:
     def __init__(self, cloud: Settings):
         self._scrapers, self._workspaces = Scrapers(cloud), Workspaces(cloud)
         self._tags, self._data = Tags(), amp_data.DataPlane(cloud)
+        self.prometheus, self.write = self._data.prometheus, self._data.remote_write
 
     def route(self, method: str, path: str, headers: dict, body: bytes, query: dict):
         parts = [unquote(part) for part in path.split("/") if part]
@@ -111,6 +122,10 @@ class Operations:
 
     def _data_plane(self, method: str, parts: list[str], body: bytes, query: dict):
         identifier, operation, more = parts[1], parts[4], parts[5:]
+        if operation != "remote_write":
+            real = self._data.real(identifier, "/".join(parts[4:]), query, body)
+            if real is not None:
+                return real
         match (method, operation, *more):
             case ("POST", "remote_write"):
                 return self._data.remote_write(identifier, body)

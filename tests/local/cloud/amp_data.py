@@ -1,23 +1,25 @@
 """A workspace's data plane: remote write, and the queries that show what arrived.
 
-Samples come as JSON rows (`[{"labels": {…}, "value": 1}]`), not as compressed protocol buffers: the
-collector of this cloud is the only one that writes. What IAM asks of either is the same.
+Where a Prometheus is to be used and installed, it takes the writes and answers the queries; else a stand-in
+that knows a little PromQL does.
 """
 
-import json
 import re
 import time
 from urllib.parse import parse_qs
 
 import amp_store as store
 import promql
+import remote_write
 from amp_errors import Refusal, answer, invalid
+from prometheus import Prometheus
 from settings import Settings
 
 # Service authorization reference, Amazon Managed Service for Prometheus.
 _ACTIONS = {
     "remote_write": "RemoteWrite",
     "query": "QueryMetrics",
+    "query_range": "QueryMetrics",
     "series": "GetSeries",
     "labels": "GetLabels",
     "label": "GetLabels",
@@ -52,18 +54,34 @@ class DataPlane:
     def __init__(self, cloud: Settings):
         minutes = cloud.real_seconds(minutes=_LOOK_BACK_MINUTES)
         self._look_back = max(minutes, _LEAST_LOOK_BACK_SECONDS)
+        self.prometheus = Prometheus(cloud, self._look_back)
 
     def remote_write(self, workspace_id: str, body: bytes):
         store.get(store.workspaces, "workspace", workspace_id)
         try:
-            rows = [(tuple(sorted(row["labels"].items())), float(row["value"])) for row in json.loads(body)]
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise invalid("body", "this cloud takes samples as JSON rows of labels and value") from None
+            rows = remote_write.decode(body)
+        except remote_write.BadWrite as error:
+            raise invalid("body", str(error)) from None
+        if self.prometheus.serves():
+            status, said = self.prometheus.of(workspace_id).write(body, remote_write.HEADERS)
+            if status >= 300:
+                raise PrometheusError("bad_data", said.decode("utf-8", "replace"))
+            return answer(200)
+        rows = [(tuple(sorted(row["labels"].items())), row["value"]) for row in rows]
         series = store.samples.setdefault(workspace_id, {})
         now = time.time()
         for labels, value in rows:
             series[labels] = (now, value)
         return answer(200)
+
+    def real(self, workspace_id: str, path: str, query: dict, body: bytes):
+        """What the workspace's Prometheus answers; None where the stand-in serves."""
+        if not self.prometheus.serves():
+            return None
+        store.get(store.workspaces, "workspace", workspace_id)
+        asked = parse_qs((body or b"").decode("utf-8", "replace")) | {name: _list(values) for name, values in query.items()}
+        parameters = [(name, value) for name, values in asked.items() for value in values]
+        return answer(*self.prometheus.of(workspace_id).query(f"/api/v1/{path}", parameters))
 
     def query(self, workspace_id: str, query: dict, body: bytes):
         found = self._select(workspace_id, _parameter("query", query, body))
@@ -92,6 +110,10 @@ class DataPlane:
         since = time.time() - self._look_back
         series = store.samples.get(workspace_id) or {}
         return [(dict(labels), value) for labels, (at, value) in list(series.items()) if at >= since]
+
+
+def _list(values) -> list:
+    return values if isinstance(values, list) else [values]
 
 
 def _parameter(name: str, query: dict, body: bytes) -> str:

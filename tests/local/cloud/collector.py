@@ -4,11 +4,13 @@ import collections
 import logging
 import threading
 import time
+import urllib.request
 
 from ministack.core.responses import request_scope
 from ministack.services import eks
 
 import amp_store as store
+import exporter
 import write_path
 from settings import Settings
 
@@ -17,11 +19,6 @@ log = logging.getLogger("collector")
 _INTERVAL_SECONDS = 30.0
 _LEAST_REAL_SECONDS = 0.2
 _KEPT = 20
-_ENDPOINTS = (
-    ("kubernetes-nodes", "10.0.0.11:10250"),
-    ("kubernetes-nodes", "10.0.0.12:10250"),
-    ("pod_exporter", "10.0.1.21:8080"),
-)
 
 
 class Collector:
@@ -60,11 +57,8 @@ class Collector:
             steps = write_path.Steps()
             steps.note("discover endpoints", unseen)
             return steps.shown()
-        labels = scraper["_labels"]
-        rows = [
-            {"labels": {"__name__": "up", "job": job, "instance": instance, **labels}, "value": 1}
-            for job, instance in _ENDPOINTS
-        ]
+        down = _tag(account, region, scraper, "local:endpoints") == "down"
+        rows = [row for endpoint in exporter.ENDPOINTS for row in self._scrape(scraper, endpoint, down)]
         workspace = scraper["destination"]["ampConfiguration"]["workspaceArn"]
         roles = scraper.get("roleConfiguration")
         if not roles:
@@ -72,6 +66,31 @@ class Collector:
         return write_path.write(
             self._cloud, roles.get("sourceRoleArn"), roles.get("targetRoleArn"), workspace, scraper["arn"], rows
         )
+
+
+    def _scrape(self, scraper: dict, endpoint: tuple[str, str], down: bool) -> list[dict]:
+        """The samples of an endpoint and its `up`, with the labels that a collector puts on. Over HTTP only where
+        workspaces are real: fleets of hundreds are scraped several times a second."""
+        job, instance = endpoint
+        samples, up = [], 0 if down else 1
+        if up and self._cloud.prometheus:
+            cluster = scraper["source"]["eksConfiguration"]["clusterArn"].rpartition("/")[2]
+            try:
+                with urllib.request.urlopen(f"{self._cloud.url}/_cloud/exporters/{cluster}/{instance}") as answer:
+                    samples = exporter.read(answer.read().decode())
+            except OSError:
+                up = 0
+        labels = {"job": job, "instance": instance, **scraper["_labels"]}
+        named = [("up", {}, up), *samples]
+        return [{"labels": {"__name__": name, **own, **labels}, "value": value} for name, own, value in named]
+
+
+def _tag(account: str, region: str, scraper: dict, name: str) -> str | None:
+    """A tag of a scraper's cluster."""
+    arn = scraper["source"]["eksConfiguration"]["clusterArn"]
+    with request_scope(account, region):
+        cluster = eks._clusters.get(arn.rpartition("/")[2]) or {}
+    return (cluster.get("tags") or {}).get(name)
 
 
 def _why_nothing_is_discovered(account: str, region: str, scraper: dict) -> str | None:
@@ -82,7 +101,7 @@ def _why_nothing_is_discovered(account: str, region: str, scraper: dict) -> str 
         cluster = eks._clusters.get(arn.rpartition("/")[2])
     if cluster is None:
         return f"the cluster {arn} does not exist"
-    mapped = (cluster.get("tags") or {}).get("local:aws-auth") == "mapped"
+    mapped = _tag(account, region, scraper, "local:aws-auth") == "mapped"
     if cluster["accessConfig"]["authenticationMode"] == "CONFIG_MAP" and not mapped:
         return "the scraper's role is not mapped in aws-auth"
     return None

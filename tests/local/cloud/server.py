@@ -137,6 +137,7 @@ def _wait_for_end_of_stdin(loop: asyncio.AbstractEventLoop, told: asyncio.Event)
 
 
 def _stop(cloud: Settings, keep_directory: bool) -> None:
+    amp.prometheus().stop()
     lambda_workers.stop()
     if keep_directory:
         for name in ("home", "tmp", "s3", "state"):

@@ -21,6 +21,8 @@ class Settings:
     functions_endpoint: str | None = None
     # Whether scrapers collect by themselves; without it, only attempts on the control surface write.
     collects: bool = True
+    # Whether workspaces are real Prometheus servers, where one is installed.
+    prometheus: bool = False
 
     @property
     def url(self) -> str:

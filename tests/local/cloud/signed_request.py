@@ -20,10 +20,17 @@ class Answer:
 
 
 def send(
-    cloud: Settings, credentials: Credentials, service: str, region: str, path: str, content_type: str, body: bytes
+    cloud: Settings,
+    credentials: Credentials,
+    service: str,
+    region: str,
+    path: str,
+    content_type: str,
+    body: bytes,
+    more: dict[str, str] | None = None,
 ):
     """POSTs a SigV4-signed request to the cloud."""
-    request = AWSRequest("POST", cloud.url + path, data=body, headers={"Content-Type": content_type})
+    request = AWSRequest("POST", cloud.url + path, data=body, headers={"Content-Type": content_type, **(more or {})})
     SigV4Auth(credentials, service, region).add_auth(request)
     connection = http.client.HTTPConnection("127.0.0.1", cloud.port, timeout=30)
     try:

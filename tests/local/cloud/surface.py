@@ -10,9 +10,11 @@ from urllib.parse import parse_qs, unquote
 from ministack.core.responses import request_scope
 from ministack.services import ec2, stepfunctions
 
+import amp
 import amp_store
 import costs
 import event_buses
+import exporter
 import iam_principals
 import iam_trust_history
 import organization
@@ -58,17 +60,26 @@ class Surface:
         except Exception:
             # A fault of this cloud's own: told in full to whoever asked.
             status, answer = 500, {"error": traceback.format_exc()}
-        payload = json.dumps(answer).encode()
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(payload)).encode())]
+        text = isinstance(answer, bytes)
+        payload = answer if text else json.dumps(answer).encode()
+        kind = exporter.CONTENT_TYPE if text else "application/json"
+        headers = [(b"content-type", kind.encode()), (b"content-length", str(len(payload)).encode())]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": payload})
 
-    async def _answer(self, scope, body: bytes) -> dict:
+    async def _answer(self, scope, body: bytes) -> dict | bytes:
         query = parse_qs(scope.get("query_string", b"").decode())
         parts = [unquote(part) for part in scope["path"][len(PREFIX) :].split("/")]
         match (scope["method"], *parts):
             case ("GET", "health"):
                 return {"ready": True, "minute": self._cloud.minute, "ministack": MINISTACK_VERSION}
+            case ("GET", "data-plane"):
+                return {"prometheus": await asyncio.to_thread(amp.prometheus().version)}
+            case ("GET", "exporters", cluster, instance):
+                exposed = exporter.expose(cluster, instance)
+                if exposed is None:
+                    raise BadRequest(f"no endpoint {instance}")
+                return exposed
             case ("GET", "calls"):
                 return self._calls.since(_number(query.get("since", ["0"])[0], "since"))
             case ("GET", "collections", scraper_id):

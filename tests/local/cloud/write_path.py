@@ -4,7 +4,6 @@ Source: AMP user guide, "Using AWS managed collectors", "Cross-account setup": t
 source role, which assumes the target role with the scraper's ARN as external id, which writes.
 """
 
-import json
 import re
 import time
 from contextlib import contextmanager
@@ -14,8 +13,10 @@ from botocore.credentials import Credentials
 from ministack.core.responses import request_scope
 from ministack.services import iam, sts
 
+import amp
 import amp_shapes as shapes
 import amp_store as store
+import remote_write
 import service_principal
 from amp_service_role import SERVICE
 from settings import Settings
@@ -60,9 +61,7 @@ def write_with_service_role(workspace: str, rows: list[dict]) -> dict:
     with request_scope(match[2], match[1]):
         there = match[3] in store.workspaces
         if steps.note("write samples", None if there else f"workspace not found: {match[3]}"):
-            series = store.samples.setdefault(match[3], {})
-            for row in rows:
-                series[tuple(sorted(row["labels"].items()))] = (time.time(), row["value"])
+            amp.write(match[3], remote_write.encode(rows))
     return steps.shown()
 
 
@@ -126,7 +125,8 @@ def _remote_write(cloud: Settings, credentials: Credentials, workspace: str, row
     if match is None:
         return f"{workspace} is not a workspace's ARN"
     path = f"/workspaces/{match[3]}/api/v1/remote_write"
-    answer = send(cloud, credentials, "aps", match[1], path, "application/json", json.dumps(rows).encode())
+    body, kind = remote_write.encode(rows), remote_write.CONTENT_TYPE
+    answer = send(cloud, credentials, "aps", match[1], path, kind, body, remote_write.HEADERS)
     return None if answer.status == 200 else f"{answer.status}: {answer.body[:500]}"
 
 
