@@ -122,7 +122,27 @@ fn onboard_prints_one_document_and_nothing_else() {
     for time in ["wall", "activation", "pollLag", "overhead"] {
         assert!(document["seconds"][time].is_number(), "no {time}");
     }
-    assert!(!document["samples"].as_array().unwrap().is_empty());
+    let samples = document["samples"].as_array().unwrap();
+    assert!(!samples.is_empty());
+    for sample in samples {
+        let labels = &sample["metric"];
+        assert_eq!(labels["clusterArn"], "arn:aws:eks:us-west-2:222222222222:cluster/demo");
+        assert_eq!(
+            (&labels["cluster"], &labels["accountId"]),
+            (&"demo".into(), &"222222222222".into())
+        );
+        assert_eq!(labels["region"], "us-west-2");
+    }
+    assert_eq!(document["output"]["ingestion"]["result"], "ARRIVING");
+    let installed = Command::new("prometheus").arg("--version").output().is_ok();
+    assert_eq!(
+        document["prometheus"].is_string(),
+        installed,
+        "{}",
+        document["prometheus"]
+    );
+    let page = std::fs::read_to_string(text("/page")).unwrap();
+    assert!(page.contains(text("/scraperArn")), "the page is of this run");
     for state in [
         "Check request",
         "Ensure target role",

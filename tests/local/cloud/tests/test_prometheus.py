@@ -7,7 +7,8 @@ import urllib.request
 import pytest
 import remote_write
 from conftest import Cloud, wait_for
-from test_collector import Pair, ask, found
+from place import YAML
+from test_collector import QUICK, Pair, ask, found
 
 needs_it = pytest.mark.skipif(shutil.which("prometheus") is None, reason="no prometheus is installed")
 
@@ -47,6 +48,25 @@ def test_workspaces_are_kept_apart(real, name):
     wait_for(lambda: found(real, first.place.workspace, "up") and found(real, second.place.workspace, "up"))
     for pair in (first, second):
         assert found(real, pair.place.workspace, "count(up)")[0]["value"][1] == "3"
+
+
+@needs_it
+def test_clusters_in_one_workspace_are_told_apart_by_their_label(real, name):
+    pair = connected(real, name)
+    place, labelled = pair.place, YAML.replace(b"clusterArn: c1", b"clusterArn: c2")
+    source = {"eksConfiguration": {"clusterArn": place.make_cluster(tags=QUICK), "subnetIds": place.subnets[:2]}}
+    configuration = {"configurationBlob": labelled}
+    request = place.request(source=source, scrapeConfiguration=configuration, roleConfiguration=pair.arns)
+    second = place.amp.create_scraper(**request)["arn"]
+    wait_for(lambda: found(real, place.workspace, 'up{clusterArn="c1"}'))
+    assert found(real, place.workspace, 'up{clusterArn="c2"}') == []
+    # Both roles now name the second scraper: the first one's samples stop, and stay told apart.
+    pair.scraper = second
+    pair.trust_source()
+    pair.trust_target()
+    wait_for(lambda: found(real, place.workspace, 'up{clusterArn="c2"}'))
+    told = {one["metric"]["clusterArn"]: one["value"][1] for one in found(real, place.workspace, "count by (clusterArn) (up)")}
+    assert told["c2"] == "3" and told.keys() <= {"c1", "c2"}
 
 
 @needs_it
