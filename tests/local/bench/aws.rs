@@ -18,6 +18,10 @@ const ACCESS_DENIED: &[u8] = br#"<ErrorResponse xmlns="https://sts.amazonaws.com
 </ErrorResponse>
 "#;
 
+/// The same of a service that speaks JSON.
+const ACCESS_DENIED_IN_JSON: &[u8] =
+    br#"{"__type": "AccessDeniedException", "message": "User: arn:aws:sts::111111111111:assumed-role/bench/bench is not authorized"}"#;
+
 /// The signed call that a step begins with: AssumeRole, or in the hub itself PutItem or GetParameter.
 pub const FIRST_CALL: &str = "signed first call";
 
@@ -36,8 +40,12 @@ impl Aws {
         let server = Server::start(move |request, connection| {
             let call = name(&request);
             heard.lock().unwrap_or_else(PoisonError::into_inner).push(call);
-            let kind = [("content-type", "text/xml"), ("x-amzn-requestid", "bench")];
-            http::answer(connection, "403 Forbidden", &kind, ACCESS_DENIED)
+            let (kind, body) = match request.header("x-amz-target") {
+                Some(_) => ("application/x-amz-json-1.1", ACCESS_DENIED_IN_JSON),
+                None => ("text/xml", ACCESS_DENIED),
+            };
+            let headers = [("content-type", kind), ("x-amzn-requestid", "bench")];
+            http::answer(connection, "403 Forbidden", &headers, body)
         })?;
         Ok(Self { server, calls })
     }

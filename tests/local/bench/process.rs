@@ -181,6 +181,9 @@ fn environment(name: &str, runtime_api: SocketAddr, aws: SocketAddr) -> Vec<(&'s
         ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
         ("AWS_EC2_METADATA_DISABLED", "true"),
         ("LANG", "en_US.UTF-8"),
+        // Of the hub's template: without them these calls are not even made.
+        ("AMPXA_TURNS", "turns"),
+        ("AMPXA_ROUTES", "/ampxa/routes"),
         ("TZ", ":UTC"),
     ];
     variables.extend(fixed.map(|(name, value)| (name, value.to_owned())));
