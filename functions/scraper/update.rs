@@ -90,16 +90,27 @@ pub async fn update(amp: &Client, task: &Task<Adopted>) -> Result<Updated, Error
     Ok(now)
 }
 
+/// The scrape configuration that a scraper works by.
+///
+/// # Errors
+/// `NotVisibleYet` when AMP does not show the scraper; and as AWS answers.
+pub async fn works_by(amp: &Client, arn: &ScraperArn) -> Result<String, Error> {
+    Ok(there(&describe(amp, arn).await?).to_owned())
+}
+
+fn there(found: &ScraperDescription) -> &str {
+    match &found.scrape_configuration {
+        Some(ScrapeConfiguration::ConfigurationBlob(blob)) => std::str::from_utf8(blob.as_ref()).unwrap_or_default(),
+        _ => "",
+    }
+}
+
 /// What an update would change.
 fn differences(found: &ScraperDescription, task: &Task<Adopted>, yaml: &str) -> Vec<&'static str> {
     let has_failed = found.status.as_ref().map(|s| &s.status_code) == Some(&ScraperStatusCode::UpdateFailed);
     let other_roles = found.role_configuration != Some(role_configuration(&task.pair));
     let other_alias = task.request.alias.is_some() && task.request.alias != found.alias;
-    let there = match &found.scrape_configuration {
-        Some(ScrapeConfiguration::ConfigurationBlob(blob)) => std::str::from_utf8(blob.as_ref()).unwrap_or_default(),
-        _ => "",
-    };
-    let other_configuration = !scrape_configuration::same_meaning(there, yaml);
+    let other_configuration = !scrape_configuration::same_meaning(there(found), yaml);
     [
         (has_failed, "failed update"),
         (other_roles, "roles"),

@@ -12,5 +12,6 @@ mod refusals;
 mod rerun;
 mod scraper_drift;
 mod status;
+mod telemetry;
 mod undo;
 mod world;

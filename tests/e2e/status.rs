@@ -3,6 +3,7 @@
 use crate::world::{SOURCE, TARGET, pair_of, text, with, world};
 use local::status::{self, Standing, Way};
 use serde_json::json;
+use std::time::Duration;
 
 async fn look(region: &str) -> Vec<Standing> {
     let way = Way::Local {
@@ -20,6 +21,7 @@ async fn every_pair_is_listed_with_its_drift() {
     assert!(look(region).await.is_empty());
 
     let (fine, drifted) = (place.pair("fine").await, place.pair("drifted").await);
+    let fine = with(&fine, json!({ "externalLabels": { "clusterArn": "another name" } }));
     let output = place.onboarded(&fine).await;
     place
         .onboarded(&with(&drifted, json!({ "tags": { "team": "a" } })))
@@ -52,15 +54,23 @@ async fn every_pair_is_listed_with_its_drift() {
         .await
         .unwrap();
 
-    let all = look(region).await;
+    let fine_arn = text(&fine["clusterArn"]);
+    let arrive = |all: &[Standing]| all.iter().any(|one| one.cluster_arn == fine_arn && one.is_fine());
+    let mut all = look(region).await;
+    for _ in 0..200 {
+        if !arrive(&all) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            all = look(region).await;
+        }
+    }
     let of = |cluster: &str| all.iter().find(|one| one.cluster_arn == cluster).expect("it is listed");
-    let good = of(text(&fine["clusterArn"]));
+    let good = of(fine_arn);
     assert_eq!(good.scraper_arn, text(&output["scraperArn"]));
     assert_eq!(
         (good.scraper_status.as_str(), &good.drift, &good.problems),
         ("ACTIVE", &vec![], &vec![])
     );
-    assert!(good.samples.is_some() && good.age_hours < 24.0);
+    assert!(good.is_fine() && good.age_hours < 24.0, "{good:?}");
     let bad = of(text(&drifted["clusterArn"]));
     let drift = [
         "source role: missing",

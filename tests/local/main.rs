@@ -57,14 +57,19 @@ enum Command {
     },
     /// Lists every pair that ampxa manages in some accounts; in AWS with your credentials, in a local cloud by its URL.
     Status {
-        /// Accounts with clusters, with commas between them.
-        #[arg(long, value_name = "IDS", value_delimiter = ',', default_values = [local::SOURCE])]
+        /// Accounts with clusters, with commas between them; of a local cloud its source account, unless said otherwise.
+        #[arg(
+            long,
+            value_name = "IDS",
+            value_delimiter = ',',
+            required_unless_present = "endpoint"
+        )]
         accounts: Vec<String>,
         /// Regions, with commas between them.
         #[arg(long, value_name = "REGIONS", value_delimiter = ',', default_values = [local::REGION])]
         regions: Vec<String>,
         /// The URL of a running `up`; AWS without it.
-        #[arg(long, value_name = "URL")]
+        #[arg(long, value_name = "URL", env = "AWS_ENDPOINT_URL")]
         endpoint: Option<String>,
         /// The role to assume in each account, those of workspaces too.
         #[arg(long, value_name = "NAME", conflicts_with = "endpoint")]
@@ -80,7 +85,7 @@ enum Command {
         /// The ARN of an execution of ampxa-onboard.
         execution: String,
         /// The URL of a running `up`; AWS without it.
-        #[arg(long, value_name = "URL")]
+        #[arg(long, value_name = "URL", env = "AWS_ENDPOINT_URL")]
         endpoint: Option<String>,
         /// Real seconds that a minute of the local cloud takes.
         #[arg(long, default_value_t = 60.0, value_parser = minute)]
@@ -216,6 +221,11 @@ async fn run(command: Command) -> Result<bool> {
             let way = match endpoint {
                 Some(url) => status::Way::Local { url },
                 None => status::Way::Aws { role },
+            };
+            let accounts = if accounts.is_empty() {
+                vec![local::SOURCE.to_owned()]
+            } else {
+                accounts
             };
             let all = status::look(&way, &accounts, &regions).await?;
             match json {

@@ -4,6 +4,7 @@
 
 use crate::account::Account;
 use ampxa::{
+    arn::ScraperArn,
     ingestion,
     pair::Pair,
     request::Request,
@@ -11,7 +12,7 @@ use ampxa::{
     scraper::{self, Ours},
     task::Task,
 };
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use aws_sdk_amp::types::ScraperSummary;
 use serde::Serialize;
 use serde_json::json;
@@ -78,8 +79,17 @@ impl Way {
     async fn reach(&self, id: &str, region: &str) -> Result<Account> {
         match self {
             Self::Local { url } => Ok(Account::new(url, id, region)),
-            Self::Aws { role: None } => Account::ordinary(id, region).await,
             Self::Aws { role: Some(role) } => Account::ordinary(id, region).await?.wearing(role).await,
+            Self::Aws { role: None } => {
+                let account = Account::ordinary(id, region).await?;
+                let caller = account.sts().get_caller_identity().send().await;
+                let caller = caller.context("nobody could say whose the credentials are")?;
+                let theirs = caller.account().unwrap_or_default();
+                if theirs != id {
+                    bail!("the credentials are of account {theirs}; name a role to assume in {id}: --role-name");
+                }
+                Ok(account)
+            }
         }
     }
 }
@@ -101,8 +111,13 @@ async fn standing(way: &Way, source: &Account, ours: Ours, scraper: &ScraperSumm
         scraper_arn: ours.scraper_arn,
     };
     let asked = json!({ "clusterArn": cluster, "workspaceArn": workspace });
-    let request = Request::parse(&asked).map_err(|why| anyhow!("{why}"))?;
-    let scraper_arn = standing.scraper_arn.parse().map_err(|why| anyhow!("{why}"))?;
+    let mut request = Request::parse(&asked).map_err(|why| anyhow!("{why}"))?;
+    let scraper_arn: ScraperArn = standing.scraper_arn.parse().map_err(|why| anyhow!("{why}"))?;
+    // Its samples carry the labels of this configuration, not those of a request that nobody remembers.
+    match scraper::works_by(&source.amp(), &scraper_arn).await {
+        Ok(yaml) => request.scrape_configuration = Some(yaml),
+        Err(why) => standing.problems.push(format!("scrape configuration: {why}")),
+    }
     let task = Task {
         pair: ours.pair.clone(),
         request,

@@ -33,6 +33,10 @@ pub async fn start(options: Options) -> Result<Cloud> {
     for (what, machine) in [("Onboard", &hub.onboard_arn), ("Offboard", &hub.offboard_arn)] {
         println!("# {what}: aws stepfunctions start-execution --state-machine-arn {machine} --input …");
     }
+    println!(
+        "# Every pair there is: cargo run -p local -- status --endpoint {}",
+        cloud.url
+    );
     println!("# Ctrl-C ends it, and nothing is left.");
     Ok(cloud)
 }
