@@ -12,7 +12,11 @@ fn writes_since(point: u64, execution_region: &str) -> Vec<String> {
         principal.contains("-provisioner/ampxa-") && call["resource"].to_string().contains(execution_region)
     });
     let action = |call: &Value| text(&call["action"]).split(':').nth(1).unwrap().to_owned();
-    let reads = |action: &String| ["Get", "List", "Describe"].iter().any(|verb| action.starts_with(verb));
+    let reads = |action: &String| {
+        ["Get", "List", "Describe", "Query"]
+            .iter()
+            .any(|verb| action.starts_with(verb))
+    };
     ours.map(action).filter(|action| !reads(action)).collect()
 }
 

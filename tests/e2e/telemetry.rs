@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 /// The lines of JSON in the functions' log that tell of a run.
 fn lines(place: &Place, execution: &str) -> Vec<Value> {
-    let ask = json!({ "logGroupName": "/aws/lambda/ampxa" });
+    let name = execution.rsplit(':').next().unwrap();
+    let ask = json!({ "logGroupName": "/aws/lambda/ampxa", "filterPattern": format!("\"{name}\"") });
     let events = place
         .hub
         .json_api("logs", "Logs_20140328.FilterLogEvents", &ask)
@@ -25,14 +26,16 @@ async fn the_log_tells_of_calls_and_outcomes() {
     let request = place.pair("logged").await;
     let run = place.onboard(&request).await;
     let output = run.output.unwrap();
-    // A line that comes after its function's answer is in the log with the next one.
+    let has = |all: &[Value], what: &str| all.iter().any(|line| !line[what].is_null() || line["step"] == what);
+    let mut all = lines(&place, &run.arn);
+    // A line that comes after its function's answer is in the log with the next one's.
     for _ in 0..60 {
-        if lines(&place, &run.arn).iter().any(|line| line["_aws"].is_object()) {
+        if has(&all, "ScraperQuotaPercent") && has(&all, "check-cluster") {
             break;
         }
         place.onboarded(&request).await;
+        all = lines(&place, &run.arn);
     }
-    let all = lines(&place, &run.arn);
     let metrics: Vec<&Value> = all.iter().filter(|line| line["_aws"].is_object()).collect();
     let of = |name: &str| {
         metrics
@@ -46,16 +49,19 @@ async fn the_log_tells_of_calls_and_outcomes() {
     assert!(of("ScraperQuotaPercent").is_some_and(Value::is_number));
 
     let steps: Vec<&Value> = all.iter().filter(|line| line["step"].is_string()).collect();
-    let create = steps.iter().find(|line| line["step"] == "create-scraper");
-    let create = create.unwrap_or_else(|| panic!("no line of create-scraper: {all:#?}"));
+    let step = steps.iter().find(|line| line["step"] == "check-cluster");
+    let step = step.unwrap_or_else(|| panic!("no line of check-cluster: {all:#?}"));
     assert_eq!(
-        (&create["clusterArn"], &create["workspaceArn"]),
+        (&step["clusterArn"], &step["workspaceArn"]),
         (&request["clusterArn"], &request["workspaceArn"])
     );
-    let calls = create["calls"].as_array().unwrap();
-    for service in ["sts", "aps"] {
+    let calls = step["calls"].as_array().unwrap();
+    for service in ["eks", "ec2", "aps"] {
         let call = calls.iter().find(|call| call["service"] == service);
-        assert!(call.is_some_and(|call| call["requestId"].is_string()), "{create:#}");
+        assert!(
+            call.is_some_and(|call| call["requestId"].is_string()),
+            "{service}: {step:#}"
+        );
     }
     let everything = json!(all).to_string();
     for secret in ["SecretAccessKey", "SessionToken", "X-Amz-Security-Token", "Signature="] {
