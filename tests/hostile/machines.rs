@@ -90,9 +90,13 @@ fn caught(error: &str, cause: Option<&str>) -> Value {
     })
 }
 
-/// The sentence in what an expression of a Catch answers.
+/// The sentence in what an expression of a Catch answers, which may be a list of this one.
 fn sentence(answer: &Value) -> &str {
     let text = answer.get("because").unwrap_or(answer);
+    let text = match text.as_array().map(Vec::as_slice) {
+        Some([only]) => only,
+        _ => text,
+    };
     text.as_str().unwrap_or_else(|| panic!("no text: {answer}"))
 }
 

@@ -155,6 +155,9 @@ fn every_outcome_is_one_line_of_json() {
             let expected = json!({
                 "step": step,
                 "execution": event["execution"],
+                "clusterArn": event["request"]["clusterArn"],
+                "workspaceArn": event["request"]["workspaceArn"],
+                "calls": [],
                 "requestId": "r",
                 "outcome": outcome,
                 "message": message,
