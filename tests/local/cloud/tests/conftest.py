@@ -15,6 +15,8 @@ from botocore.config import Config
 
 HERE = Path(__file__).resolve().parent
 FOLDER = HERE.parent
+# Some tests look at a part of the cloud without starting one.
+sys.path.append(str(FOLDER))
 HUB, SOURCE, TARGET = "111111111111", "222222222222", "333333333333"
 REGION = "us-west-2"
 

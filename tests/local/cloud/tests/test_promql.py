@@ -1,12 +1,6 @@
 """The little PromQL that a workspace answers."""
 
-import sys
-
 import pytest
-from conftest import FOLDER
-
-sys.path.insert(0, str(FOLDER))
-
 import promql
 
 SAMPLES = [

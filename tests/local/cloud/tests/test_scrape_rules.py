@@ -1,13 +1,8 @@
 """AMP's rules for a scrape configuration."""
 
 import base64
-import sys
 
 import pytest
-from conftest import FOLDER
-
-sys.path.insert(0, str(FOLDER))
-
 import scrape_rules
 from amp_errors import Refusal
 
