@@ -72,7 +72,9 @@ async fn who_waits_too_long_is_told_for_whom() {
 #[tokio::test]
 async fn a_run_that_a_person_stopped_is_finished_by_the_next() {
     let place = world().place(SOURCE, TARGET);
-    let request = place.pair("stopped").await;
+    // Near the end of the patience, for time to stop it in.
+    let cluster = demo::Cluster::named("stopped").tag("local:activation-minutes", "50");
+    let request = place.pair_of(&cluster).await;
     let first = execution::start(&place.hub, &world().onboard_arn, &request)
         .await
         .unwrap();
