@@ -66,7 +66,7 @@ class Cloud:
 
     def stop(self) -> None:
         self.process.stdin.close()
-        self.process.wait(10)
+        self.process.wait(60)
 
 
 def policy(*statements: dict) -> str:
@@ -85,7 +85,7 @@ def allow_assume(principal, **more) -> str:
     return policy({"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole", **more})
 
 
-def wait_for(what, seconds: float = 10.0):
+def wait_for(what, seconds: float = 60.0):
     """The first true answer of `what`."""
     end = time.monotonic() + seconds
     while not (answer := what()):

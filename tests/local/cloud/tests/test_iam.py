@@ -249,14 +249,14 @@ def test_a_role_made_anew_is_not_trusted_until_it_is_written_again(cloud, name, 
 
 
 def test_a_young_role_is_not_seen_yet(refusal):
-    cloud = Cloud("--minute", "1", "--iam-delay-seconds", "30")
+    cloud = Cloud("--minute", "1", "--iam-delay-seconds", "120")
     try:
         iam = cloud.client("iam", SOURCE)
         iam.create_role(RoleName="young", AssumeRolePolicyDocument=NOBODY)
         trust = allow_assume({"AWS": f"arn:aws:iam::{SOURCE}:role/young"})
         trusting = {"RoleName": "trusting", "AssumeRolePolicyDocument": trust}
         assert refusal(iam.create_role, **trusting)[0] == "MalformedPolicyDocument"
-        time.sleep(0.6)
+        time.sleep(2.1)
         iam.create_role(**trusting)
     finally:
         cloud.stop()
@@ -364,7 +364,7 @@ def test_a_chained_session_lasts_an_hour_at_most(cloud, name, refusal):
 
 def test_a_role_made_just_now_is_not_shown_where_a_test_asks_for_it(cloud, name, refusal):
     account = "212121212121"
-    cloud.tell("visibility", {"account": account, "seconds": 480})  # 0.4 s at 50 ms a minute.
+    cloud.tell("visibility", {"account": account, "seconds": 2400})  # 2 s at 50 ms a minute.
     iam = cloud.client("iam", account)
     iam.create_role(RoleName=name, AssumeRolePolicyDocument=NOBODY)
     for call, more in (
@@ -379,7 +379,7 @@ def test_a_role_made_just_now_is_not_shown_where_a_test_asks_for_it(cloud, name,
     trust = allow_assume({"AWS": f"arn:aws:iam::{account}:role/{name}"})
     unseen = refusal(iam.create_role, RoleName=name + "-2", AssumeRolePolicyDocument=trust)
     assert unseen[0] == "MalformedPolicyDocument"
-    time.sleep(0.5)
+    time.sleep(2.1)
     assert iam.get_role(RoleName=name)["Role"]["RoleName"] == name
     other = cloud.client("iam", SOURCE)
     other.create_role(RoleName=name, AssumeRolePolicyDocument=NOBODY)

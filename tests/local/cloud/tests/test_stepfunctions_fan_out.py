@@ -83,7 +83,7 @@ def test_no_more_children_run_at_once_than_may(machines, role):
     began = time.monotonic()
     machines.output({"M": distributed(child, Items=[1, 2, 3, 4], MaxConcurrency=2)}, role=role(*MAY_NEST))
     # Two rounds of 0.2 s.
-    assert 0.4 <= time.monotonic() - began < 5
+    assert 0.4 <= time.monotonic() - began < 60
 
 
 def test_no_items_make_no_children(machines, role):
