@@ -2,6 +2,7 @@
 
 use ampxa::pair::Pair;
 use anyhow::Result;
+use aws_sdk_iam::error::ProvideErrorMetadata;
 use local::{
     account::Account,
     cloud::{Cloud, Options},
@@ -249,14 +250,11 @@ impl Place {
             while let Some(role) = roles.next().await {
                 let arn = role.expect("role").arn;
                 let name = arn.rsplit('/').next().expect("a name");
-                let tags = account
-                    .iam()
-                    .list_role_tags()
-                    .role_name(name)
-                    .send()
-                    .await
-                    .expect("tags")
-                    .tags;
+                // The list is the whole account's: a role of another Region's test may go meanwhile.
+                let tags = match account.iam().list_role_tags().role_name(name).send().await {
+                    Err(gone) if gone.code() == Some("NoSuchEntity") => continue,
+                    tags => tags.expect("tags").tags,
+                };
                 let here = format!(":{}:", account.region);
                 let ours = tags
                     .iter()
