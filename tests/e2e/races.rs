@@ -1,6 +1,7 @@
 //! Several executions for one cluster, in any order: one set-up or none, and nobody undoes another's work.
 
 use crate::world::{SOURCE, TARGET, text, with, world};
+use aws_sdk_sfn::types::ExecutionStatus;
 use local::{demo, execution};
 use serde_json::json;
 use std::time::Duration;
@@ -51,7 +52,12 @@ async fn who_waits_too_long_is_told_for_whom() {
     let request = place.pair_of(&cluster).await;
     let slow = with(&request, json!({ "activationTimeoutMinutes": 240 }));
     let first = execution::start(&place.hub, &world().onboard_arn, &slow).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    // It has taken its turn when it is past the state that asks for it.
+    let mut now = execution::look(&place.hub, &first).await.unwrap();
+    while now.status == ExecutionStatus::Running && now.states.len() < 4 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        now = execution::look(&place.hub, &first).await.unwrap();
+    }
     let second = place.offboard(&request).await;
     assert_eq!(second.error.as_deref(), Some("ClusterBusy"));
     let cause = second.cause.unwrap();

@@ -117,7 +117,7 @@ impl Cloud {
                 let _ = sender.send(line);
             }
         });
-        let ready = lines.recv_timeout(Duration::from_secs(60));
+        let ready = lines.recv_timeout(Duration::from_secs(300));
         if !ready.is_ok_and(|line| line.starts_with("ready")) {
             let said = fs::read_to_string(&log).unwrap_or_default();
             let end: Vec<&str> = said.lines().rev().take(12).collect();

@@ -272,14 +272,14 @@ fn rounded(seconds: f64) -> Value {
 }
 
 /// Asks the workspace for this cluster's `up` until it has some, for at most five minutes by the
-/// cloud's clock (and at least thirty real seconds).
+/// cloud's clock (and at least two real minutes).
 ///
 /// # Errors
 /// When the workspace cannot be asked.
 pub async fn wait_for_samples(cloud: &Cloud, target: &Account, workspace: &str, cluster: &str) -> Result<Vec<Value>> {
     let id = workspace.rsplit('/').next().unwrap_or_default();
     let question = format!("up{{clusterArn=\"{cluster}\"}}");
-    let patience = cloud.minutes(5.0).max(Duration::from_secs(30));
+    let patience = cloud.minutes(5.0).max(Duration::from_secs(120));
     let began = Instant::now();
     loop {
         let samples = target.query(id, &question)?;

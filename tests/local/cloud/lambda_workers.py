@@ -4,6 +4,7 @@ import os
 import queue
 import resource
 import shutil
+import socket
 import socketserver
 import subprocess
 import threading
@@ -20,12 +21,14 @@ _INHERITED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
 # What keeps a function from finding other credentials than its role's, or another cloud.
 _SHUT = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_EC2_METADATA_DISABLED", "AWS_ENDPOINT_URL")
 _LOG_WAIT_SECONDS = 0.004
+_REST_SECONDS = 5
 
 
 def install(cloud: Settings) -> None:
     """ministack's functions inherit everything, answer late, and live on when ministack is killed."""
     _narrow_the_environment(cloud.functions_endpoint)
     _answer_at_once()
+    _rest_between_events()
     lambda_runtime.subprocess = SimpleNamespace(**{**vars(subprocess), "Popen": Keeper().spawn})
 
 
@@ -76,6 +79,30 @@ def _answer_at_once() -> None:
         return original(self, first_line_wait=first_line_wait, **options)
 
     lambda_runtime.ProvidedWorker._drain_stderr_bounded = drain
+
+
+def _rest_between_events() -> None:
+    """ministack looks twenty times a second at each process that waits for an event. With hundreds of
+    them, as a sweep has, that alone keeps a processor busy."""
+    lambda_runtime.queue = SimpleNamespace(**{**vars(queue), "Queue": _RestfulQueue})
+    serve_forever, shutdown = socketserver.BaseServer.serve_forever, socketserver.BaseServer.shutdown
+
+    def serve(self, poll_interval=_REST_SECONDS):
+        serve_forever(self, max(poll_interval, _REST_SECONDS))
+
+    def wake_and_shut_down(self):
+        self.socket.shutdown(socket.SHUT_RDWR)
+        shutdown(self)
+
+    socketserver.BaseServer.serve_forever, socketserver.BaseServer.shutdown = serve, wake_and_shut_down
+
+
+class _RestfulQueue(queue.Queue):
+    """Whoever waits for what is put into it looks up seldom: it is woken anyway."""
+
+    def get(self, block=True, timeout=None):
+        """As queue.Queue."""
+        return super().get(block, None if timeout is None else max(timeout, _REST_SECONDS))
 
 
 class Keeper:

@@ -37,6 +37,7 @@ import organization
 import sessions
 import stepfunctions
 import stepfunctions_events
+import stepfunctions_expressions
 import stepfunctions_history
 import stepfunctions_life
 import stepfunctions_map
@@ -70,6 +71,7 @@ MENDS = (
     stepfunctions,
     stepfunctions_life,
     stepfunctions_role,
+    stepfunctions_expressions,
     stepfunctions_history,
     stepfunctions_nested,
     stepfunctions_events,

@@ -14,7 +14,7 @@ import stepfunctions
 import stepfunctions_life
 from settings import Settings
 
-_LOOK_SECONDS = 0.02
+_LOOK_SECONDS = 0.1
 _TOLD = {
     "ExecutionArn": "executionArn",
     "Input": "input",

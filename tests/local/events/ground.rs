@@ -10,6 +10,7 @@ use crate::{
 };
 use ampxa::pair::Pair;
 use anyhow::{Context, Result, bail, ensure};
+use aws_sdk_sfn::types::ExecutionStatus;
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -33,8 +34,8 @@ pub const STRANGER: &str = "999999999999";
 pub const REGIONS: [&str; 2] = [REGION, "eu-west-1"];
 /// The hub's stack.
 pub const STACK: &str = "ampxa";
-/// What is to come of an event comes within so many real seconds, even on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// What is to come of an event comes within so many real seconds, however busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(600);
 const PACE: Duration = Duration::from_millis(100);
 
 /// A machine of the product.
@@ -397,6 +398,22 @@ impl Ground {
         resource(&self.hub, STACK, logical)
     }
 
+    /// The executions that have not ended, and the states they are in.
+    async fn unended(&self) -> Result<Vec<String>> {
+        let mut found = Vec::new();
+        for arn in self.all_executions().await? {
+            let run = crate::execution::look(&self.hub, &arn).await?;
+            if run.status == ExecutionStatus::Running {
+                let inside = run.states.iter().filter(|state| state.left.is_none());
+                found.push(format!(
+                    "{arn} in {}",
+                    inside.map(|state| state.name.as_str()).collect::<Vec<_>>().join(", ")
+                ));
+            }
+        }
+        Ok(found)
+    }
+
     /// The first answer of `look`, which is asked again and again.
     pub async fn until<T>(&self, what: &str, mut look: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
         let end = Instant::now() + PATIENCE;
@@ -405,7 +422,11 @@ impl Ground {
                 return Ok(answer);
             }
             if Instant::now() > end {
-                bail!("waited {} s in vain for {what}", PATIENCE.as_secs());
+                let runs = self.unended().await?;
+                bail!(
+                    "waited {} s in vain for {what}; still running: {runs:#?}",
+                    PATIENCE.as_secs()
+                );
             }
             tokio::time::sleep(PACE).await;
         }

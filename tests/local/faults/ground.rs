@@ -14,13 +14,18 @@ use ampxa::pair::Pair;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
 /// The cluster's name in every place.
 const CLUSTER: &str = "c";
 /// So many places are laid out, and so many results judged, at once: the cloud is one process.
 const BUSY_AT_ONCE: usize = 4;
+/// A stack is made within so long, however busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A deployed cloud behind a proxy.
 #[derive(Debug)]
@@ -274,7 +279,8 @@ fn stack(account: &Account, side: &str, template: &str) -> Result<()> {
             ("Parameters.member.2.ParameterValue", ORGANIZATION),
         ],
     )?;
-    for _ in 0..500 {
+    let end = Instant::now() + PATIENCE;
+    while Instant::now() < end {
         let shown = account.cloudformation("DescribeStacks", &[("StackName", &name)])?;
         let status = demo::element(&shown, "StackStatus").unwrap_or_default();
         if status == "CREATE_COMPLETE" {

@@ -129,7 +129,7 @@ def test_a_taken_port_is_refused_in_one_line():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         answer = subprocess.run(
-            [sys.executable, str(FOLDER), "--port", str(port)], capture_output=True, text=True, timeout=10
+            [sys.executable, str(FOLDER), "--port", str(port)], capture_output=True, text=True, timeout=60
         )
     assert answer.returncode != 0 and answer.stdout == ""
     assert answer.stderr.count("\n") == 1 and f"127.0.0.1:{port}" in answer.stderr
@@ -140,7 +140,7 @@ def test_another_ministack_is_refused_in_one_line(tmp_path):
     shutil.copytree(FOLDER, copy, ignore=shutil.ignore_patterns("tests", "__pycache__"))
     settings = copy / "settings.py"
     settings.write_text(settings.read_text().replace('"1.5.33"', '"1.5.34"'))
-    answer = subprocess.run([sys.executable, str(copy), "--port", "0"], capture_output=True, text=True, timeout=10)
+    answer = subprocess.run([sys.executable, str(copy), "--port", "0"], capture_output=True, text=True, timeout=60)
     assert answer.returncode != 0 and answer.stderr.count("\n") == 1 and "1.5.34" in answer.stderr
 
 
@@ -173,3 +173,22 @@ def test_without_collection_only_attempts_write():
         assert cloud.look(f"collections/{scraper['scraperId']}") == {"collections": []}
     finally:
         cloud.stop()
+
+
+def test_functions_that_wait_for_an_event_keep_nobody_busy():
+    cloud, count, seconds = Cloud(), 6, 3
+
+    def woken() -> int:
+        tasks = Path(f"/proc/{cloud.process.pid}/task").iterdir()
+        lines = [line for task in tasks for line in (task / "status").read_text().splitlines()]
+        return sum(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches"))
+
+    for number in range(count):
+        make_function(cloud, f"f{number}")
+        cloud.client("lambda", HUB).invoke(FunctionName=f"f{number}", Payload=b"{}")
+    time.sleep(1)
+    before = woken()
+    time.sleep(seconds)
+    woken_a_second = (woken() - before) / seconds
+    cloud.stop()
+    assert woken_a_second < 5 * count
