@@ -1,5 +1,6 @@
 """Lambda: the processes that functions run in: what they see, how fast they are asked, that none outlives the cloud."""
 
+import contextlib
 import os
 import queue
 import resource
@@ -21,7 +22,7 @@ _INHERITED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
 # What keeps a function from finding other credentials than its role's, or another cloud.
 _SHUT = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_EC2_METADATA_DISABLED", "AWS_ENDPOINT_URL")
 _LOG_WAIT_SECONDS = 0.004
-_REST_SECONDS = 5
+_REST_SECONDS = 1
 
 
 def install(cloud: Settings) -> None:
@@ -91,7 +92,9 @@ def _rest_between_events() -> None:
         serve_forever(self, max(poll_interval, _REST_SECONDS))
 
     def wake_and_shut_down(self):
-        self.socket.shutdown(socket.SHUT_RDWR)
+        # Not every system lets a socket that only listens be shut down; there, this takes until the next look.
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
         shutdown(self)
 
     socketserver.BaseServer.serve_forever, socketserver.BaseServer.shutdown = serve, wake_and_shut_down
