@@ -5,6 +5,7 @@
 //! managed collectors for Amazon EKS").
 
 use crate::{
+    arn::ClusterArn,
     aws::{
         ec2::{self, Subnet},
         unless,
@@ -18,7 +19,7 @@ use crate::{
 use aws_sdk_amp::{primitives::DateTime, types::WorkspaceStatusCode};
 use aws_sdk_eks::types::{AuthenticationMode, Cluster, ClusterStatus};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Scrapers a Region and account may have, unless AWS raised it (AMP service quotas).
 pub const DEFAULT_SCRAPER_QUOTA: usize = 10;
@@ -83,12 +84,37 @@ pub struct Network {
     pub security_group_ids: Vec<String>,
 }
 
-/// The quota to keep within: `AMPXA_SCRAPER_QUOTA`, else [`DEFAULT_SCRAPER_QUOTA`].
-pub fn quota_from_environment() -> usize {
-    let quota = std::env::var("AMPXA_SCRAPER_QUOTA")
-        .ok()
-        .and_then(|quota| quota.parse().ok());
-    quota.unwrap_or(DEFAULT_SCRAPER_QUOTA)
+/// How many scrapers a Region of an account may have, by account and Region.
+#[derive(Debug, Default)]
+pub struct Quotas(HashMap<String, usize>);
+
+impl Quotas {
+    /// The quotas to keep within, from `AMPXA_SCRAPER_QUOTA`: `10,222222222222=20,222222222222/us-west-2=50` is 50 in
+    /// that Region of that account, 20 in its others, and 10 elsewhere.
+    pub fn from_environment() -> Self {
+        Self::read(&std::env::var("AMPXA_SCRAPER_QUOTA").unwrap_or_default())
+    }
+
+    /// Reads them; what is no quota is left out, since the template's pattern admits none.
+    pub fn read(text: &str) -> Self {
+        let quota = |one: &str| {
+            let (place, quota) = one.split_once('=').unwrap_or(("", one));
+            Some((place.to_owned(), quota.parse().ok()?))
+        };
+        Self(text.split(',').filter_map(quota).collect())
+    }
+
+    /// The quota where a cluster is: the most special one, else [`DEFAULT_SCRAPER_QUOTA`].
+    pub fn of(&self, cluster: &ClusterArn) -> usize {
+        let account = cluster.account();
+        let places = [
+            format!("{account}/{}", cluster.region()),
+            account.to_owned(),
+            String::new(),
+        ];
+        let quota = places.iter().find_map(|place| self.0.get(place));
+        quota.copied().unwrap_or(DEFAULT_SCRAPER_QUOTA)
+    }
 }
 
 /// Looks, and touches nothing.
@@ -202,7 +228,8 @@ async fn check_scrapers(
         let (account, region) = (pair.cluster.account(), pair.cluster.region());
         return Err(Error::Refused(format!(
             "Account {account} has {} scrapers in {region} already, and its quota is {quota}. Delete one, or have the \
-             quota \"Scrapers per Region\" raised in Service Quotas and set the hub's parameter ScraperQuota to it.",
+             quota \"Scrapers per Region\" raised there and add {account}/{region}=<quota> to the hub's parameter \
+             ScraperQuota.",
             all.len()
         )));
     }
@@ -344,6 +371,24 @@ mod tests {
             vpc_id: "vpc-1".to_owned(),
             availability_zone: zone.to_owned(),
             available_ip_address_count: free,
+        }
+    }
+
+    #[test]
+    fn the_most_special_quota_holds() {
+        let cluster = |account: &str, region: &str| -> ClusterArn {
+            let arn = format!("arn:aws:eks:{region}:{account}:cluster/demo");
+            arn.parse().unwrap()
+        };
+        let quotas = Quotas::read("12,222222222222=20,222222222222/us-west-2=50");
+        assert_eq!(quotas.of(&cluster("222222222222", "us-west-2")), 50);
+        assert_eq!(quotas.of(&cluster("222222222222", "us-east-1")), 20);
+        assert_eq!(quotas.of(&cluster("333333333333", "us-west-2")), 12);
+        for text in ["", "many", "222222222222=20"] {
+            assert_eq!(
+                Quotas::read(text).of(&cluster("333333333333", "us-west-2")),
+                DEFAULT_SCRAPER_QUOTA
+            );
         }
     }
 

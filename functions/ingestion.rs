@@ -74,7 +74,7 @@ pub async fn check(samples: &aps::Client, task: &Task<Known>) -> Result<Ingestio
 /// # Errors
 /// As AWS answers.
 pub async fn count<K>(samples: &aps::Client, task: &Task<K>) -> Result<(u64, u64), Error> {
-    let series = format!("up{{clusterArn={}}}", quoted(&label(&task.request)));
+    let series = series(&task.request);
     let workspace = task.pair.workspace.id();
     let count = async |expression: String| Ok::<_, Error>(samples.number(workspace, &expression).await?.unwrap_or(0.0));
     let endpoints = count(format!("count({series})")).await? as u64;
@@ -83,6 +83,29 @@ pub async fn count<K>(samples: &aps::Client, task: &Task<K>) -> Result<(u64, u64
         _ => count(format!("sum({series})")).await? as u64,
     };
     Ok((endpoints, up))
+}
+
+/// What each endpoint of the request's cluster tells of itself, in PromQL.
+///
+/// A question about now finds the samples of the last five minutes (Prometheus, "Querying basics", staleness): what
+/// is scraped more seldom than that would be overlooked every other time.
+pub fn series(request: &Request) -> String {
+    let series = format!("up{{clusterArn={}}}", quoted(&label(request)));
+    match interval(request) {
+        0..=LONGEST_PLAIN_SECONDS => series,
+        seconds => format!("last_over_time({series}[{}s])", (2 * seconds).min(LONGEST_LOOK_SECONDS)),
+    }
+}
+
+/// The longest interval, in seconds, of which no question about now misses two scrapes in a row.
+const LONGEST_PLAIN_SECONDS: u64 = 150;
+/// So far back nobody looks.
+const LONGEST_LOOK_SECONDS: u64 = 86_400;
+
+/// The longest scrape interval of the request's configuration, in seconds; AMP's default has a minute at most.
+fn interval(request: &Request) -> u64 {
+    let configured = request.scrape_configuration.as_deref();
+    configured.map_or(0, scrape_configuration::longest_interval)
 }
 
 /// The value of the label by which the cluster's samples are told from others: the request may set it.
@@ -105,9 +128,12 @@ fn quoted(text: &str) -> String {
 /// What to look at when nothing arrives: the trust policies, which are read for it, and then what AWS's own
 /// troubleshooting names, in its order (AMP user guide, "Troubleshooting scraper configuration").
 ///
-/// # Errors
-/// As AWS answers.
-pub async fn look_at(source_iam: &Client, target_iam: &Client, task: &Task<Known>) -> Result<Vec<String>, Error> {
+/// An account that cannot be entered, or a role that cannot be read, is told as such: that nothing arrives stays true.
+pub async fn look_at(
+    source_iam: Result<Client, Error>,
+    target_iam: Result<Client, Error>,
+    task: &Task<Known>,
+) -> Vec<String> {
     let scraper = &task.known.scraper_arn;
     let known = roles::Known {
         scraper_arn: Some(scraper.clone()),
@@ -118,11 +144,15 @@ pub async fn look_at(source_iam: &Client, target_iam: &Client, task: &Task<Known
         (source_iam, roles::source(&its), task.pair.source_role_arn()),
         (target_iam, roles::target(&its), task.pair.target_role_arn()),
     ] {
-        if !is_open(iam, &role).await? {
-            look_at.push(format!(
+        match is_open(iam, &role).await {
+            Ok(true) => {}
+            Ok(false) => look_at.push(format!(
                 "The trust policy of the role {arn} does not name the scraper {scraper}: samples are scraped and not \
                  written. Onboard the pair again, which patches it, and find out who changed it."
-            ));
+            )),
+            Err(why) => look_at.push(format!(
+                "The trust policy of the role {arn} must name the scraper {scraper}, and could not be read: {why}"
+            )),
         }
     }
     let cluster = &task.pair.cluster;
@@ -141,12 +171,18 @@ pub async fn look_at(source_iam: &Client, target_iam: &Client, task: &Task<Known
         "The scraper's security groups must let it out, and the cluster's must let it in on port 443.".to_owned(),
         "The scrape configuration must have a job that finds endpoints of this cluster.".to_owned(),
     ]);
-    Ok(look_at)
+    let interval = interval(&task.request);
+    if interval > LONGEST_PLAIN_SECONDS {
+        look_at.push(format!(
+            "The longest scrape interval is {interval} s, and so late may the first sample be: onboard again later."
+        ));
+    }
+    look_at
 }
 
 /// A role that somebody replaced lets nobody in either.
-async fn is_open(iam: &Client, role: &Role) -> Result<bool, Error> {
-    match roles::is_open(iam, role).await {
+async fn is_open(iam: Result<Client, Error>, role: &Role) -> Result<bool, Error> {
+    match roles::is_open(&iam?, role).await {
         Err(Error::Conflict(_)) => Ok(false),
         found => found,
     }
@@ -192,6 +228,32 @@ mod tests {
         ] {
             assert_eq!(label(&request(more)), right);
         }
+    }
+
+    #[test]
+    fn what_is_scraped_seldom_is_looked_for_longer() {
+        let yaml = |interval: &str| {
+            format!(
+                "global: {{scrape_interval: {interval}}}\nscrape_configs: [{{job_name: a, static_configs: []}}, \
+                 {{job_name: b, scrape_interval: 45s}}]"
+            )
+        };
+        let plain = series(&request(json!({})));
+        assert!(plain.starts_with("up{"), "{plain}");
+        for (interval, right) in [
+            ("30s", plain.clone()),
+            ("150s", plain.clone()),
+            ("10m", format!("last_over_time({plain}[1200s])")),
+            ("1y", format!("last_over_time({plain}[86400s])")),
+        ] {
+            assert_eq!(
+                series(&request(json!({ "scrapeConfiguration": yaml(interval) }))),
+                right
+            );
+        }
+        let job = "scrape_configs: [{job_name: a, scrape_interval: 4m}]";
+        let series = series(&request(json!({ "scrapeConfiguration": job })));
+        assert_eq!(series, format!("last_over_time({plain}[480s])"));
     }
 
     #[test]

@@ -81,7 +81,7 @@ pub async fn find_pairs(
     }
     let call = amp.list_scrapers().filters("sourceArn", vec![cluster.to_string()]);
     let mut pairs = scraper::ours_of_cluster(&scraper::list(call).await?, cluster);
-    pairs.extend(roles::pairs_of(iam, cluster).await?);
+    pairs.extend(roles::pairs_of(iam, Some(cluster)).await?);
     pairs.sort_by_key(Pair::source_role_name);
     pairs.dedup();
     Ok(Pairs {

@@ -71,9 +71,9 @@ impl Pair {
             == (self.cluster.partition(), self.cluster.region(), self.cluster.account())
     }
 
-    /// What the names of all source roles of a cluster begin with.
-    pub fn source_role_begins(cluster: &ClusterArn) -> String {
-        begins(SOURCE_PREFIX, cluster)
+    /// What the names of all source roles begin with; of those of a cluster, if one is named.
+    pub fn source_roles_begin(cluster: Option<&ClusterArn>) -> String {
+        cluster.map_or_else(|| SOURCE_PREFIX.to_owned(), |cluster| begins(SOURCE_PREFIX, cluster))
     }
 
     /// `<prefix><cluster's name, shortened>-<8 hex digits of the pair's hash>`.

@@ -54,6 +54,28 @@ impl<K: DeserializeOwned> TryFrom<Value> for Task<K> {
     }
 }
 
+/// What an invocation is about, for its line in the log: of a step as its task says, of a step of a sweep as its item
+/// says, of an execution that has ended as the event says.
+struct About {
+    execution: Value,
+    cluster: Value,
+    workspace: Value,
+}
+
+impl About {
+    fn of(payload: &Value) -> Self {
+        let first = |pointers: [&str; 2]| {
+            let mut found = pointers.iter().filter_map(|pointer| payload.pointer(pointer));
+            found.find(|value| value.is_string()).cloned().unwrap_or_default()
+        };
+        Self {
+            execution: first(["/execution", "/detail/executionArn"]),
+            cluster: first(["/request/clusterArn", "/clusterArn"]),
+            workspace: first(["/request/workspaceArn", "/workspaceArn"]),
+        }
+    }
+}
+
 /// Serves a step until Lambda ends it.
 ///
 /// Input that is not what the step expects is `InvalidRequest`; every outcome is one line of JSON
@@ -71,8 +93,7 @@ where
 {
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| {
         let LambdaEvent { payload, context } = event;
-        let execution = payload["execution"].clone();
-        let pair = json!([payload["request"]["clusterArn"], payload["request"]["workspaceArn"]]);
+        let about = About::of(&payload);
         aws::calls::take();
         let outcome = match I::try_from(payload) {
             // Boxed: the compiler follows nested futures only so deep.
@@ -87,9 +108,9 @@ where
             "{}",
             json!({
                 "step": step,
-                "execution": execution,
-                "clusterArn": pair[0],
-                "workspaceArn": pair[1],
+                "execution": about.execution,
+                "clusterArn": about.cluster,
+                "workspaceArn": about.workspace,
                 "requestId": context.request_id,
                 "outcome": outcome_name,
                 "message": message,
@@ -99,4 +120,35 @@ where
         outcome.map_err(Diagnostic::from)
     }))
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_tells_what_it_is_about_whatever_invoked_the_step() {
+        let told = |payload: Value| {
+            let about = About::of(&payload);
+            json!([about.execution, about.cluster, about.workspace])
+        };
+        let request = json!({ "clusterArn": "c", "workspaceArn": "w" });
+        assert_eq!(
+            told(json!({ "execution": "e", "request": request })),
+            json!(["e", "c", "w"])
+        );
+        assert_eq!(
+            told(json!({ "execution": "e", "clusterArn": "c" })),
+            json!(["e", "c", null])
+        );
+        assert_eq!(
+            told(json!({ "detail": { "executionArn": "e" } })),
+            json!(["e", null, null])
+        );
+        assert_eq!(
+            told(json!({ "execution": 1, "clusterArn": {} })),
+            json!([null, null, null])
+        );
+        assert_eq!(told(json!(null)), json!([null, null, null]));
+    }
 }

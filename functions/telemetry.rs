@@ -1,7 +1,7 @@
 //! What executions come to, as metrics of CloudWatch.
 //!
-//! A machine that fails or is stopped has no last step that could tell of it, so the event that Step Functions
-//! puts for every end is what is counted. The metrics are written to the log in the embedded metric format, and
+//! A machine that fails or is stopped has no last step that could tell of it, so the events are counted that Step
+//! Functions puts of its executions' ends: of nearly all of them, it promises no more. The metrics are written to the log in the embedded metric format, and
 //! cost no call (CloudWatch user guide, "Embedding metrics within logs"; Step Functions developer guide,
 //! "Automating event delivery with EventBridge").
 
@@ -22,6 +22,8 @@ pub const LOOKS: &str = "Looks";
 pub const FIRST_SAMPLE: &str = "SecondsToFirstSample";
 /// Onboardings after which no sample of an endpoint that is up arrived.
 pub const WITHOUT_SAMPLES: &str = "WithoutSamples";
+/// Onboardings after which nobody could look whether samples arrive.
+pub const NOT_CHECKED: &str = "NotChecked";
 /// Pairs that a sweep had to repair.
 pub const DRIFT: &str = "Drift";
 /// How full a Region of an account is of scrapers, by `Account` and `Region`.
@@ -88,6 +90,7 @@ impl Ended {
         let drifted = by_a_sweep && output["outcome"] == "REPAIRED";
         let mut metrics = vec![
             (WITHOUT_SAMPLES, "Count", json!(u8::from(without))),
+            (NOT_CHECKED, "Count", json!(u8::from(arrives == "NOT_CHECKED"))),
             (DRIFT, "Count", json!(u8::from(drifted))),
         ];
         if made {

@@ -13,6 +13,7 @@ use ampxa::{
     sweep,
     task::Task,
     telemetry::{self, Ended},
+    trust::Patched,
     turn::{self, Taken, Turn},
 };
 use serde_json::{Value, json};
@@ -541,6 +542,10 @@ fn the_machines_read_what_the_steps_say() {
         stopped: None,
         settle_seconds: 0,
     });
+    let patched = json!(Patched {
+        source: true,
+        target: true,
+    });
     let complete =
         json!(ampxa::complete::check(&Raw::try_from(handed(&tasks()["onboard: Check request"])).unwrap()).unwrap());
     let mut check = json!(checked);
@@ -562,6 +567,7 @@ fn the_machines_read_what_the_steps_say() {
         ("$targetRole", &role),
         ("$request", &complete["request"]),
         ("$turn", &taken),
+        ("$patched", &patched),
         ("$ingestion", &ingestion),
         ("$theWay", &removed),
         ("$removal", &removed),
@@ -577,7 +583,7 @@ fn the_machines_read_what_the_steps_say() {
                 "EnsureSourceRole" | "EnsureTargetRole" => &role,
                 "CreateScraper" | "CheckScraper" => &json!(scraper),
                 "UpdateScraper" => &updated,
-                "PatchTrustPolicies" => &json!({}),
+                "PatchTrustPolicies" => &patched,
                 "CheckIngestion" => &ingestion,
                 "RemoveScraper" => &removed,
                 "RemoveTargetRole" | "RemoveSourceRole" => &removed_role,
@@ -1449,6 +1455,17 @@ fn emitted() -> BTreeSet<(String, Vec<String>)> {
 }
 
 #[test]
+fn whatever_runs_is_traced() {
+    let template = template("template");
+    assert_eq!(template["Globals"]["Function"]["Tracing"], "Active");
+    let machines = resources_of("template", "AWS::Serverless::StateMachine");
+    assert_eq!(machines.len(), 3);
+    for (name, machine) in machines {
+        assert_eq!(machine["Properties"]["Tracing"], json!({ "Enabled": true }), "{name}");
+    }
+}
+
+#[test]
 fn every_metric_that_people_are_shown_or_told_of_is_one_that_the_code_emits() {
     let resources = template("template")["Resources"].clone();
     let emitted = emitted();
@@ -1476,10 +1493,21 @@ fn every_metric_that_people_are_shown_or_told_of_is_one_that_the_code_emits() {
             "{name} reaches people"
         );
         assert_eq!(alarm["TreatMissingData"], "notBreaching", "{name}");
-        if alarm["Namespace"] == telemetry::NAMESPACE {
-            let dimensions = list(&alarm["Dimensions"]);
-            let by = dimensions.iter().map(|one| one["Name"].as_str().unwrap().to_owned());
-            uses(alarm["MetricName"].as_str().unwrap(), by.collect());
+        let stats = list(&alarm["Metrics"]);
+        let mut metrics: Vec<&Value> = stats.iter().map(|one| &one["MetricStat"]["Metric"]).collect();
+        metrics.retain(|metric| !metric.is_null());
+        if metrics.is_empty() {
+            metrics.push(alarm);
+        }
+        for metric in metrics {
+            let namespace = metric["Namespace"].as_str().unwrap();
+            let of_aws = ["AWS/SQS", "AWS/States"].contains(&namespace);
+            assert!(of_aws || namespace == telemetry::NAMESPACE, "{name}: {namespace}");
+            if !of_aws {
+                let dimensions = list(&metric["Dimensions"]);
+                let by = dimensions.iter().map(|one| one["Name"].as_str().unwrap().to_owned());
+                uses(metric["MetricName"].as_str().unwrap(), by.collect());
+            }
         }
     }
     assert_eq!(alarms, 5);

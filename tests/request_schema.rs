@@ -188,6 +188,48 @@ fn what_a_schema_cannot_say_the_parser_says() {
     }
 }
 
+/// Every field of a schema, however deep, with its path.
+fn fields(schema: &Value, path: &str, found: &mut Vec<(String, Value)>) {
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        let path = format!("{path}.{name}");
+        fields(field, &path, found);
+        found.push((path, field.clone()));
+    }
+    if schema["items"]["properties"].is_object() {
+        fields(&schema["items"], &format!("{path}[]"), found);
+    }
+}
+
+#[test]
+fn every_field_of_every_schema_is_explained_and_shown() {
+    for name in ["request", "offboarding", "sweep", "routes"] {
+        let schema = json_file(folder().join(format!("{name}.schema.json")));
+        let mut found = vec![];
+        fields(&schema, name, &mut found);
+        assert!(!found.is_empty());
+        for (path, field) in found {
+            assert!(field["title"].is_string(), "{path} has no title");
+            let said = field["description"].as_str().unwrap_or_default();
+            assert!(said.ends_with('.'), "{path}: {said}");
+            let validator = jsonschema::draft202012::new(&field).unwrap();
+            let examples = field["examples"].as_array().map_or(&[][..], Vec::as_slice);
+            assert!(!examples.is_empty(), "{path} has no examples");
+            for example in examples {
+                assert!(validator.is_valid(example), "{path}: {example}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_folder_of_examples_is_read_by_a_test() {
+    let entries = fs::read_dir(folder().join("examples")).unwrap().map(Result::unwrap);
+    let folders = entries.filter(|entry| entry.path().is_dir());
+    let mut folders: Vec<String> = folders.map(|entry| entry.file_name().into_string().unwrap()).collect();
+    folders.sort();
+    assert_eq!(folders, ["offboarding", "routes", "sweep"]);
+}
+
 #[test]
 fn every_field_has_a_title_a_description_and_a_valid_example() {
     let schema = schema();

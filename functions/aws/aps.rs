@@ -1,5 +1,5 @@
-//! The one question that is put to a workspace itself: its query API is Prometheus', and no generated client
-//! speaks it (AMP user guide, "Query your Prometheus metrics using the API").
+//! What is asked of a workspace itself: its query API is Prometheus', and no generated client speaks it (AMP user
+//! guide, "Query your Prometheus metrics using the API").
 
 use super::plain::{Call, CallError, send};
 use aws_config::SdkConfig;
@@ -8,11 +8,12 @@ use aws_smithy_types::error::ErrorMetadata;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Reads the number that an expression gives now; nothing where no series matches.
+/// Asks what an expression gives, now or over a time: the first series' times, in seconds since the epoch, and
+/// numbers; none where no series matches.
 #[derive(Debug)]
 pub struct QueryMetrics;
 
-/// Prometheus' answer to an instant query (Prometheus, "HTTP API").
+/// Prometheus' answer to a query (Prometheus, "HTTP API").
 #[derive(Deserialize)]
 struct Answer {
     data: Data,
@@ -20,13 +21,18 @@ struct Answer {
 
 #[derive(Deserialize)]
 struct Data {
-    result: Vec<Sample>,
+    result: Vec<Series>,
 }
 
+/// When, and the number as text.
+type Sample = (f64, String);
+
+/// A series has one sample in the answer to a question about now, and many in one about a time.
 #[derive(Deserialize)]
-struct Sample {
-    /// When, and the number as text.
-    value: (Value, String),
+struct Series {
+    value: Option<Sample>,
+    #[serde(default)]
+    values: Vec<Sample>,
 }
 
 impl Call for QueryMetrics {
@@ -34,12 +40,15 @@ impl Call for QueryMetrics {
     const HOST: &'static str = "aps-workspaces";
     const VERSION: &'static str = "2020-08-01";
     const ACTION: &'static str = "QueryMetrics";
-    type Answer = Option<f64>;
+    type Answer = Vec<(f64, f64)>;
 
-    fn read(body: &[u8]) -> Result<Option<f64>, BoxError> {
+    fn read(body: &[u8]) -> Result<Self::Answer, BoxError> {
         let answer: Answer = serde_json::from_slice(body)?;
         let first = answer.data.result.into_iter().next();
-        Ok(first.map(|sample| sample.value.1.parse()).transpose()?)
+        let samples = first
+            .into_iter()
+            .flat_map(|series| series.value.into_iter().chain(series.values));
+        samples.map(|(at, number)| Ok((at, number.parse()?))).collect()
     }
 
     fn refusal(response: &HttpResponse) -> ErrorMetadata {
@@ -49,7 +58,8 @@ impl Call for QueryMetrics {
             .headers()
             .get("x-amzn-errortype")
             .or(said["errorType"].as_str());
-        let message = said["message"].as_str().or(said["error"].as_str());
+        let mut messages = ["message", "Message", "error"].iter().map(|name| &said[name]);
+        let message = messages.find_map(Value::as_str);
         let mut metadata = ErrorMetadata::builder();
         if let Some(code) = code {
             metadata = metadata.code(code.split(':').next().unwrap_or(code));
@@ -75,7 +85,37 @@ impl Client {
     /// # Errors
     /// What the workspace refuses, and what is lost on the way.
     pub async fn number(&self, workspace_id: &str, promql: &str) -> Result<Option<f64>, CallError<QueryMetrics>> {
-        let path = format!("/workspaces/{workspace_id}/api/v1/query");
-        send::<QueryMetrics>(&self.config, path, vec![("query".to_owned(), promql.to_owned())]).await
+        let answer = self.ask(workspace_id, "query", &[("query", promql)]).await?;
+        Ok(answer.first().map(|(_, number)| *number))
+    }
+
+    /// The numbers that an expression of PromQL gives between two times, in seconds since the epoch, every so many
+    /// seconds: when, and which. None where no series matches.
+    ///
+    /// # Errors
+    /// What the workspace refuses, and what is lost on the way.
+    pub async fn numbers(
+        &self,
+        workspace_id: &str,
+        promql: &str,
+        (from, to): (f64, f64),
+        every: f64,
+    ) -> Result<Vec<(f64, f64)>, CallError<QueryMetrics>> {
+        let (start, end, step) = (from.to_string(), to.to_string(), every.to_string());
+        let form = [("query", promql), ("start", &start), ("end", &end), ("step", &step)];
+        self.ask(workspace_id, "query_range", &form).await
+    }
+
+    async fn ask(
+        &self,
+        workspace_id: &str,
+        operation: &str,
+        form: &[(&str, &str)],
+    ) -> Result<Vec<(f64, f64)>, CallError<QueryMetrics>> {
+        let path = format!("/workspaces/{workspace_id}/api/v1/{operation}");
+        let form = form
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        send::<QueryMetrics>(&self.config, path, form.collect()).await
     }
 }

@@ -18,6 +18,7 @@ use aws_smithy_http_client::{
     Builder,
     tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
 };
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::{retry::RetryConfig, timeout::TimeoutConfig};
 use std::{
     collections::HashMap,
@@ -37,6 +38,7 @@ const LEAST_VALIDITY: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub struct Aws {
     config: SdkConfig,
+    http: Option<SharedHttpClient>,
     step: &'static str,
     assumed: Mutex<HashMap<String, Credentials>>,
 }
@@ -86,19 +88,23 @@ impl Aws {
             .credentials_provider(SharedCredentialsProvider::new(
                 EnvironmentVariableCredentialsProvider::new(),
             ))
-            .http_client(calls::noting(tls.build_https()));
+            .http_client(tls.build_https());
         config.set_endpoint_url(env::var("AWS_ENDPOINT_URL").ok());
         Self::new(config.build(), step)
     }
 
     /// The way to AWS with a configuration of its own; [`Aws::from_environment`] makes the usual one.
     ///
-    /// Every call says in its user agent which step made it: CloudTrail keeps that.
+    /// Every call says in its user agent which step made it: CloudTrail keeps that. Every answer is noted for the
+    /// step's line in the log.
     pub fn new(config: SdkConfig, step: &'static str) -> Self {
+        let http = config.http_client();
         let mut config = config.into_builder();
         config.set_app_name(AppName::new(format!("ampxa-{step}")).ok());
+        config.set_http_client(http.clone().map(|http| calls::noting(http, None)));
         Self {
             config: config.build(),
+            http,
             step,
             assumed: Mutex::default(),
         }
@@ -184,13 +190,14 @@ impl Aws {
                 fresh
             }
         };
-        let config = self
+        let mut config = self
             .config
             .to_builder()
             .region(Region::new(region.to_owned()))
-            .credentials_provider(SharedCredentialsProvider::new(credentials))
-            .build();
-        Ok(Account(config))
+            .credentials_provider(SharedCredentialsProvider::new(credentials));
+        let account = provisioner.split(':').nth(4);
+        config.set_http_client(self.http.clone().map(|http| calls::noting(http, account)));
+        Ok(Account(config.build()))
     }
 
     async fn fresh(&self, provisioner: &str, policy: Option<&str>) -> Result<Credentials, Error> {

@@ -5,7 +5,7 @@ use ampxa::{Aws, cluster, task};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let aws = Aws::from_environment("check-cluster");
-    let quota = cluster::quota_from_environment();
+    let quotas = cluster::Quotas::from_environment();
     task::run("check-cluster", async |task| {
         let (source, target) = (aws.source(&task).await?, aws.target(&task).await?);
         let clients = cluster::Clients {
@@ -14,7 +14,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
             source_amp: source.amp(),
             target_amp: target.amp(),
         };
-        cluster::check(&clients, &task, quota).await
+        cluster::check(&clients, &task, quotas.of(&task.pair.cluster)).await
     })
     .await
 }

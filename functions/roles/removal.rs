@@ -104,12 +104,12 @@ fn is_gone<E: ProvideErrorMetadata>(error: &E) -> bool {
     error.code() == Some("NoSuchEntity")
 }
 
-/// The pairs whose source roles are in an account, of one cluster, as far as they carry our tags.
+/// The pairs whose source roles are in an account, as far as they carry our tags; of one cluster, if one is named.
 ///
 /// # Errors
 /// As AWS answers.
-pub async fn pairs_of(iam: &Client, cluster: &ClusterArn) -> Result<Vec<Pair>, Error> {
-    let begins = Pair::source_role_begins(cluster);
+pub async fn pairs_of(iam: &Client, cluster: Option<&ClusterArn>) -> Result<Vec<Pair>, Error> {
+    let begins = Pair::source_roles_begin(cluster);
     let mut pairs = Vec::new();
     let mut roles = iam.list_roles().into_paginator().items().send();
     while let Some(role) = roles.next().await {
@@ -123,16 +123,16 @@ pub async fn pairs_of(iam: &Client, cluster: &ClusterArn) -> Result<Vec<Pair>, E
             Err(error) if is_gone(&error) => None,
             Err(error) => return Err(error.into()),
         };
-        pairs.extend(role.and_then(|role| pair_of(&role, cluster)));
+        let pair = role.as_ref().and_then(pair_of);
+        pairs.extend(pair.filter(|pair| cluster.is_none_or(|cluster| *cluster == pair.cluster)));
     }
     Ok(pairs)
 }
 
-fn pair_of(role: &types::Role, cluster: &ClusterArn) -> Option<Pair> {
+fn pair_of(role: &types::Role) -> Option<Pair> {
     let pair = Pair {
-        cluster: cluster.clone(),
+        cluster: tag(role, CLUSTER_TAG)?.parse().ok()?,
         workspace: tag(role, WORKSPACE_TAG)?.parse().ok()?,
     };
-    let ours = tag(role, CLUSTER_TAG) == Some(&cluster.to_string()) && role.role_name() == pair.source_role_name();
-    ours.then_some(pair)
+    (role.role_name() == pair.source_role_name()).then_some(pair)
 }

@@ -99,6 +99,12 @@ pub fn external_label(yaml: &str, name: &str) -> Option<String> {
     }
 }
 
+/// The longest scrape interval of a configuration that keeps AMP's rules, in seconds; of what cannot be read,
+/// Prometheus' default.
+pub fn longest_interval(yaml: &str) -> u64 {
+    rules::longest_interval(&read(yaml).unwrap_or(Node::Mapping(Vec::new())))
+}
+
 /// The configuration with `global.external_labels` holding each of `labels` that it does not set
 /// already, once it has been found to keep AMP's rules.
 ///

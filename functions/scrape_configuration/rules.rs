@@ -79,6 +79,21 @@ pub(super) fn check(tree: &Node) -> Result<(), Error> {
     Ok(())
 }
 
+/// The longest scrape interval of a configuration that keeps the rules, in seconds, rounded up.
+pub(super) fn longest_interval(tree: &Node) -> u64 {
+    let root = At {
+        node: tree,
+        path: FIELD.to_owned(),
+    };
+    let global = root
+        .get("global")
+        .and_then(|global| intervals(&global, DEFAULT_INTERVAL).ok());
+    let global = global.unwrap_or(DEFAULT_INTERVAL);
+    let jobs = root.list("scrape_configs").unwrap_or_default();
+    let longest = jobs.iter().filter_map(|job| intervals(job, global).ok()).max();
+    longest.unwrap_or(global).0.div_ceil(1_000)
+}
+
 /// What stands in place of a section that AMP does not support.
 fn section_hint(key: &str) -> String {
     let instead = match key {

@@ -7,7 +7,7 @@ mod update;
 
 pub use removal::{Removal, Removed, remove};
 pub use standing::{Found, GONE_TAG, InTheWay, Ours, Standing, list, ours, ours_of_cluster, standing};
-pub use update::{Adopted, Updated, update, works_by};
+pub use update::{Adopted, Updated, Works, update, works};
 
 use crate::{
     arn::ScraperArn,

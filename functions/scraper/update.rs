@@ -1,7 +1,14 @@
 //! An adopted scraper gets what the request asks for.
 
 use super::{Scraper, configuration, describe, role_configuration, warnings};
-use crate::{arn::ScraperArn, cluster::Network, error::Error, pair, roles, scrape_configuration, task::Task};
+use crate::{
+    arn::ScraperArn,
+    cluster::Network,
+    error::Error,
+    pair::{self, Pair},
+    roles, scrape_configuration,
+    task::Task,
+};
 use aws_sdk_amp::{
     Client,
     primitives::Blob,
@@ -90,12 +97,25 @@ pub async fn update(amp: &Client, task: &Task<Adopted>) -> Result<Updated, Error
     Ok(now)
 }
 
-/// The scrape configuration that a scraper works by.
+/// How a pair's scraper works, whatever was asked for when it was made.
+#[derive(Debug)]
+pub struct Works {
+    /// Its scrape configuration.
+    pub configuration: String,
+    /// What of it is not as it is for any request.
+    pub drift: Vec<&'static str>,
+}
+
+/// Looks at how a pair's scraper works. Touches nothing.
 ///
 /// # Errors
 /// `NotVisibleYet` when AMP does not show the scraper; and as AWS answers.
-pub async fn works_by(amp: &Client, arn: &ScraperArn) -> Result<String, Error> {
-    Ok(there(&describe(amp, arn).await?).to_owned())
+pub async fn works(amp: &Client, arn: &ScraperArn, pair: &Pair) -> Result<Works, Error> {
+    let found = describe(amp, arn).await?;
+    Ok(Works {
+        configuration: there(&found).to_owned(),
+        drift: only_true(faults(&found, pair)),
+    })
 }
 
 fn there(found: &ScraperDescription) -> &str {
@@ -107,19 +127,21 @@ fn there(found: &ScraperDescription) -> &str {
 
 /// What an update would change.
 fn differences(found: &ScraperDescription, task: &Task<Adopted>, yaml: &str) -> Vec<&'static str> {
-    let has_failed = found.status.as_ref().map(|s| &s.status_code) == Some(&ScraperStatusCode::UpdateFailed);
-    let other_roles = found.role_configuration != Some(role_configuration(&task.pair));
     let other_alias = task.request.alias.is_some() && task.request.alias != found.alias;
     let other_configuration = !scrape_configuration::same_meaning(there(found), yaml);
-    [
-        (has_failed, "failed update"),
-        (other_roles, "roles"),
-        (other_alias, "alias"),
-        (other_configuration, "scrape configuration"),
-    ]
-    .into_iter()
-    .filter_map(|(differs, what)| differs.then_some(what))
-    .collect()
+    let asked = [(other_alias, "alias"), (other_configuration, "scrape configuration")];
+    only_true(faults(found, &task.pair).into_iter().chain(asked))
+}
+
+/// What is wrong whatever was asked for.
+fn faults(found: &ScraperDescription, pair: &Pair) -> [(bool, &'static str); 2] {
+    let has_failed = found.status.as_ref().map(|s| &s.status_code) == Some(&ScraperStatusCode::UpdateFailed);
+    let other_roles = found.role_configuration != Some(role_configuration(pair));
+    [(has_failed, "failed update"), (other_roles, "roles")]
+}
+
+fn only_true(all: impl IntoIterator<Item = (bool, &'static str)>) -> Vec<&'static str> {
+    all.into_iter().filter_map(|(so, what)| so.then_some(what)).collect()
 }
 
 fn missing_tags(found: &ScraperDescription, task: &Task<Adopted>) -> std::collections::HashMap<String, String> {

@@ -246,6 +246,7 @@ async fn the_trust_can_be_patched_before_the_scraper_is_active() {
         Some(json!({ "source": false, "target": false })),
         "the final patch found both right"
     );
+    assert_eq!(output["trustPatched"], json!({ "source": true, "target": true }));
 }
 
 #[tokio::test]

@@ -307,6 +307,7 @@ async fn what_somebody_else_made_is_left_alone() {
     refused(&place, &request, "Conflict", &name).await;
     let trust = local::document::trust(&place.target, &pair.target_role_arn())
         .await
+        .unwrap()
         .unwrap();
     assert_eq!(trust, serde_json::from_str::<Value>(theirs).unwrap());
 }

@@ -154,6 +154,7 @@ async fn a_target_role_that_trusts_a_deleted_source_role_is_repaired() {
     iam.delete_role().role_name(name).send().await.unwrap();
     let trust = local::document::trust(&place.target, text(&output["targetRoleArn"]))
         .await
+        .unwrap()
         .unwrap();
     let principal = text(&trust["Statement"][0]["Principal"]["AWS"]);
     assert!(
@@ -166,6 +167,7 @@ async fn a_target_role_that_trusts_a_deleted_source_role_is_repaired() {
     assert_eq!(again["scraperArn"], output["scraperArn"]);
     let trust = local::document::trust(&place.target, text(&output["targetRoleArn"]))
         .await
+        .unwrap()
         .unwrap();
     assert_eq!(trust["Statement"][0]["Principal"]["AWS"], output["sourceRoleArn"]);
     assert_eq!(

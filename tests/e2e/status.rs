@@ -1,17 +1,24 @@
 //! What operators are told of the pairs there are.
 
 use crate::world::{SOURCE, TARGET, pair_of, text, with, world};
-use local::status::{self, Standing, Way};
+use local::{
+    reach::{Reach, Way},
+    status::{self, Fleet, Standing},
+    terminal::Report,
+};
 use serde_json::json;
 use std::time::Duration;
 
+async fn fleet(url: &str, regions: &[&str]) -> Fleet {
+    let reach = Reach::new(Way::Local { url: url.to_owned() });
+    let regions: Vec<String> = regions.iter().map(|region| (*region).to_owned()).collect();
+    status::look(&reach, &[SOURCE.to_owned()], &regions, &Report::quiet()).await
+}
+
 async fn look(region: &str) -> Vec<Standing> {
-    let way = Way::Local {
-        url: world().cloud.url.clone(),
-    };
-    status::look(&way, &[SOURCE.to_owned()], &[region.to_owned()])
-        .await
-        .unwrap()
+    let fleet = fleet(&world().cloud.url, &[region]).await;
+    assert!(fleet.not_looked_at.is_empty(), "{fleet:?}");
+    fleet.pairs
 }
 
 #[tokio::test]
@@ -55,7 +62,7 @@ async fn every_pair_is_listed_with_its_drift() {
         .unwrap();
 
     let fine_arn = text(&fine["clusterArn"]);
-    let arrive = |all: &[Standing]| all.iter().any(|one| one.cluster_arn == fine_arn && one.is_fine());
+    let arrive = |all: &[Standing]| all.iter().any(|one| one.cluster_arn == fine_arn && one.fine);
     let mut all = look(region).await;
     for _ in 0..200 {
         if !arrive(&all) {
@@ -65,12 +72,12 @@ async fn every_pair_is_listed_with_its_drift() {
     }
     let of = |cluster: &str| all.iter().find(|one| one.cluster_arn == cluster).expect("it is listed");
     let good = of(fine_arn);
-    assert_eq!(good.scraper_arn, text(&output["scraperArn"]));
+    assert_eq!(good.scraper_arn.as_deref(), Some(text(&output["scraperArn"])));
     assert_eq!(
         (good.scraper_status.as_str(), &good.drift, &good.problems),
         ("ACTIVE", &vec![], &vec![])
     );
-    assert!(good.is_fine() && good.age_hours < 24.0, "{good:?}");
+    assert!(good.fine && good.age_hours.unwrap() < 24.0, "{good:?}");
     let bad = of(text(&drifted["clusterArn"]));
     let drift = [
         "source role: missing",
@@ -78,13 +85,57 @@ async fn every_pair_is_listed_with_its_drift() {
         "target role: permissions boundary",
     ];
     assert_eq!(bad.drift, drift);
-    assert!(!bad.is_fine() && bad.problems.is_empty(), "{bad:?}");
+    assert!(!bad.fine && bad.problems.is_empty(), "{bad:?}");
 
-    let table = status::table(&all);
+    let fleet = fleet(&world().cloud.url, &[region]).await;
+    let table = fleet.table();
     assert!(
-        table.contains("source role: missing; target role: trust policy") && table.contains("2 pairs, "),
+        table.contains("source role: missing; target role: trust policy")
+            && table.contains("2 pairs in 1 accounts and "),
         "{table}"
     );
     place.onboarded(&drifted).await;
     assert!(look(region).await.iter().all(|one| one.drift.is_empty()));
+}
+
+#[tokio::test]
+async fn a_pair_that_lost_its_scraper_is_listed_as_such() {
+    let place = world().place(SOURCE, TARGET);
+    let request = place.pair("bereft").await;
+    let output = place.onboarded(&request).await;
+    let id = text(&output["scraperArn"]).rsplit('/').next().unwrap();
+    let removal = place.source.amp().delete_scraper().scraper_id(id).send().await;
+    removal.unwrap();
+    let region = place.source.region.as_str();
+    for _ in 0..600 {
+        if place.scrapers().await.is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let all = look(region).await;
+    let [only] = &all[..] else {
+        panic!("{all:?}");
+    };
+    assert_eq!(only.cluster_arn, text(&request["clusterArn"]));
+    assert_eq!(
+        (only.scraper_arn.as_deref(), only.scraper_status.as_str()),
+        (None, "NONE")
+    );
+    assert_eq!(only.drift, ["scraper: missing"]);
+    assert!(!only.fine && only.problems.is_empty(), "{only:?}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_looked_at_is_listed() {
+    let place = world().place(SOURCE, TARGET);
+    place.onboarded(&place.pair("seen").await).await;
+    let region = place.source.region.as_str();
+    let nowhere = fleet("http://127.0.0.1:9", &[region]).await;
+    assert!(nowhere.pairs.is_empty() && !nowhere.is_whole(), "{nowhere:?}");
+    assert!(
+        nowhere.table().contains(&format!("NOT LOOKED AT: account {SOURCE}")),
+        "{}",
+        nowhere.table()
+    );
 }

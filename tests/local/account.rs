@@ -11,6 +11,7 @@ use aws_sigv4::{
     sign::v4,
 };
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
+use aws_smithy_types::retry::RetryConfig;
 use serde_json::Value;
 use std::time::SystemTime;
 
@@ -34,11 +35,12 @@ impl Account {
         Self::with_credentials(url, id, region, Credentials::for_tests_of(id))
     }
 
-    /// An account of AWS, reached with the credentials that every AWS tool finds: environment, profile, role.
+    /// The account of AWS whose credentials every AWS tool finds: in the environment, a profile, single sign-on. Its
+    /// id stays empty: nobody was asked for it.
     ///
     /// # Errors
     /// When there are none.
-    pub async fn ordinary(id: &str, region: &str) -> Result<Self> {
+    pub async fn ordinary(region: &str) -> Result<Self> {
         let tls = aws_smithy_http_client::tls::Provider::Rustls(
             aws_smithy_http_client::tls::rustls_provider::CryptoMode::Ring,
         );
@@ -46,50 +48,46 @@ impl Account {
         let config = aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new(region.to_owned()))
             .http_client(http)
+            // Many accounts are asked side by side, and IAM throttles.
+            .retry_config(RetryConfig::standard().with_max_attempts(8))
             .load()
             .await;
-        let provider = config.credentials_provider().context("no credentials were found")?;
-        let credentials = provider
-            .provide_credentials()
-            .await
-            .context("no credentials were found")?;
-        Ok(Self {
-            id: id.to_owned(),
-            region: region.to_owned(),
-            edge: ampxa::aws::Account::new(config.clone()),
-            credentials,
-            config,
-        })
+        let none = "no credentials of AWS were found: set AWS_PROFILE, or sign in";
+        let provider = config.credentials_provider().context(none)?;
+        let credentials = provider.provide_credentials().await.context(none)?;
+        Ok(Self::reached("", config, credentials))
     }
 
-    /// The same account as one of its roles.
+    /// Another account, as one of its roles.
     ///
     /// # Errors
     /// When the role may not be assumed.
-    pub async fn wearing(&self, role: &str) -> Result<Self> {
+    pub async fn wearing(&self, id: &str, role: &str) -> Result<Self> {
         let partition = ampxa::arn::Partition::of_region(&self.region);
-        let arn = format!("arn:{partition}:iam::{}:role/{role}", self.id);
+        let arn = format!("arn:{partition}:iam::{id}:role/{role}");
         let assume = self
             .sts()
             .assume_role()
             .role_arn(&arn)
-            .role_session_name("ampxa-status");
+            .role_session_name("ampxa-person");
         let answer = assume
             .send()
             .await
+            .map_err(ampxa::Error::from)
             .with_context(|| format!("{arn} cannot be assumed"))?;
         let session = answer.credentials.context("no credentials were answered")?;
         let (key, secret, token) = (session.access_key_id, session.secret_access_key, session.session_token);
-        let credentials = Credentials::new(key, secret, Some(token), None, "status");
+        let credentials = Credentials::new(key, secret, Some(token), None, "assumed by a person");
         let provider = SharedCredentialsProvider::new(credentials.clone());
         let config = self.config.to_builder().credentials_provider(provider).build();
-        Ok(Self {
-            id: self.id.clone(),
-            region: self.region.clone(),
-            edge: ampxa::aws::Account::new(config.clone()),
-            credentials,
-            config,
-        })
+        Ok(Self::reached(id, config, credentials))
+    }
+
+    /// The same account in another Region.
+    #[must_use]
+    pub fn at(&self, region: &str) -> Self {
+        let config = self.config.to_builder().region(Region::new(region.to_owned())).build();
+        Self::reached(&self.id, config, self.credentials.clone())
     }
 
     /// The query API of its workspaces.
@@ -108,9 +106,13 @@ impl Account {
             .http_client(aws_smithy_http_client::Builder::new().build_http())
             .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
             .build();
+        Self::reached(id, config, credentials)
+    }
+
+    fn reached(id: &str, config: SdkConfig, credentials: Credentials) -> Self {
         Self {
             id: id.to_owned(),
-            region: region.to_owned(),
+            region: config.region().map_or("", AsRef::as_ref).to_owned(),
             edge: ampxa::aws::Account::new(config.clone()),
             credentials,
             config,
@@ -135,6 +137,11 @@ impl Account {
     /// Security Token Service.
     pub fn sts(&self) -> aws_sdk_sts::Client {
         aws_sdk_sts::Client::new(&self.config)
+    }
+
+    /// CloudWatch Logs.
+    pub fn logs(&self) -> aws_sdk_cloudwatchlogs::Client {
+        aws_sdk_cloudwatchlogs::Client::new(&self.config)
     }
 
     /// Step Functions.

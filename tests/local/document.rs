@@ -1,7 +1,7 @@
 //! What an onboarding left behind, read back from IAM.
 
 use crate::account::Account;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
@@ -57,10 +57,27 @@ pub async fn role(account: &Account, arn: &str) -> Result<Value> {
 }
 
 /// The trust policy of a role, or nothing while there is no such role.
-pub async fn trust(account: &Account, arn: &str) -> Option<Value> {
-    let name = arn.rsplit('/').next()?;
-    let role = account.iam().get_role().role_name(name).send().await.ok()?.role?;
-    decoded(role.assume_role_policy_document()?).ok()
+///
+/// # Errors
+/// When it cannot be read.
+pub async fn trust(account: &Account, arn: &str) -> Result<Option<Value>> {
+    let name = arn.rsplit('/').next().unwrap_or_default();
+    let answer = match account.iam().get_role().role_name(name).send().await {
+        Ok(answer) => answer,
+        Err(error)
+            if error
+                .as_service_error()
+                .is_some_and(|e| e.is_no_such_entity_exception()) =>
+        {
+            return Ok(None);
+        }
+        Err(error) => bail!("{}", ampxa::Error::from(error)),
+    };
+    let role = answer.role.context("IAM answered without the role")?;
+    let document = role
+        .assume_role_policy_document()
+        .context("the role has no trust policy")?;
+    decoded(document).map(Some)
 }
 
 async fn managed(account: &Account, arn: &str) -> Result<Value> {

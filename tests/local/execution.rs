@@ -1,11 +1,11 @@
 //! An execution, watched to its end.
 
 use crate::account::Account;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use aws_sdk_sfn::types::{ExecutionStatus, HistoryEvent};
 use aws_smithy_types::DateTime;
 use serde_json::Value;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// An execution, as it stands.
 #[derive(Debug, Clone)]
@@ -14,6 +14,8 @@ pub struct Execution {
     pub arn: String,
     /// Its status.
     pub status: ExecutionStatus,
+    /// What it was started with.
+    pub input: Value,
     /// Its output, when it has succeeded.
     pub output: Option<Value>,
     /// The name it failed under.
@@ -22,7 +24,9 @@ pub struct Execution {
     pub cause: Option<String>,
     /// The states it entered, in order.
     pub states: Vec<Entered>,
-    /// Real seconds from its start to its end.
+    /// When it was started: seconds since the epoch.
+    pub began: f64,
+    /// Real seconds from its start to its end, or until now.
     pub seconds: f64,
 }
 
@@ -121,12 +125,14 @@ pub async fn look(hub: &Account, arn: &str) -> Result<Execution> {
             state.output = Some(json(exited.output()));
         }
     }
-    let end = now.stop_date().map(seconds);
-    let start = seconds(now.start_date());
+    let end = now.stop_date().map_or(SystemTime::now().into(), |end| *end);
+    let began = seconds(now.start_date());
     let succeeded = now.status == ExecutionStatus::Succeeded;
     Ok(Execution {
         arn: arn.to_owned(),
-        seconds: end.context("running").map_or(0.0, |end| end - start),
+        input: json(now.input.as_deref()),
+        seconds: (seconds(&end) - began).max(0.0),
+        began,
         status: now.status,
         output: now.output.as_deref().filter(|_| succeeded).map(|text| json(Some(text))),
         error: now.error,

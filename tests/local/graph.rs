@@ -121,7 +121,7 @@ pub fn draw(machine: &str) -> Result<String> {
     let mut legend = String::new();
     let dots = [
         (true, "undone", "may fail, and what was made is undone"),
-        (false, "ends", "may fail, with nothing to undo"),
+        (false, "ends", "may fail, and the run ends there"),
     ];
     let all = || stories.iter().flat_map(|story| &story.states);
     let used = dots
@@ -202,7 +202,9 @@ fn read(
     // A failure's own story shows its edges; in another one they are dots.
     let own = failure(name);
     let (bad, next): (Vec<&str>, Vec<&str>) = state.leads_to().into_iter().partition(|next| !own && failure(next));
+    // What is caught and goes on to a good end is no failure.
     let caught = state.catch.iter().map(|catch| catch.next.as_str());
+    let caught = caught.filter(|next| failure(next));
     let is_end = |next: &str| {
         states
             .get(next)
@@ -298,13 +300,9 @@ impl Story {
                         let lane = x(0) + WIDTH + 12 + LANE * inner.free(from.row, to.row);
                         let side = |column: i32| if column == 0 { x(0) + WIDTH } else { x(1) };
                         let tip = if b == 0 { 1 } else { -1 };
-                        format!(
-                            "M{},{} H{lane} V{} H{}",
-                            side(a),
-                            middle(from) + 8,
-                            middle(to) - 8,
-                            side(b) + tip
-                        )
+                        // Into a state that one comes to from its row as well: not on the edge that goes out there.
+                        let enter = if b == 0 { middle(to) - 8 } else { middle(to) };
+                        format!("M{},{} H{lane} V{enter} H{}", side(a), middle(from) + 8, side(b) + tip)
                     }
                 };
                 writeln!(body, "<path class=\"edge\" d=\"{path}\" marker-end=\"url(#arrow)\"/>")?;

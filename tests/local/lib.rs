@@ -5,7 +5,7 @@
 //! - [`deploy`]: the templates of `infra/`, unchanged, into its accounts.
 //! - [`demo`]: clusters and workspaces to connect.
 //! - [`execution`]: an execution, watched to its end; [`document`]: what it left behind.
-//! - [`status`]: every pair of some accounts, as it stands.
+//! - [`reach`]: accounts of AWS or of a local cloud; [`status`]: every pair of some accounts, as it stands.
 //! - [`page`]: a picture of a run; [`graph`]: pictures of the state machines.
 //! - [`onboard`], [`up`], [`mod@bench`], [`faults`], [`events`]: the commands; [`terminal`]: what a person sees of them.
 
@@ -26,6 +26,7 @@ mod http;
 pub mod onboard;
 pub mod page;
 pub mod project;
+pub mod reach;
 pub mod status;
 pub mod terminal;
 pub mod up;

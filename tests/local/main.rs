@@ -3,7 +3,14 @@
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use local::{
-    bench, cloud::Options, events, faults, graph, onboard, page, project::Project, status, terminal::Report, up,
+    bench,
+    cloud::Options,
+    events, faults, graph, onboard, page,
+    project::Project,
+    reach::{Reach, Way},
+    status,
+    terminal::Report,
+    up,
 };
 use std::{path::PathBuf, process::ExitCode};
 use tokio::signal::unix::{SignalKind, signal};
@@ -62,18 +69,18 @@ enum Command {
             long,
             value_name = "IDS",
             value_delimiter = ',',
+            value_parser = account,
             required_unless_present = "endpoint"
         )]
         accounts: Vec<String>,
-        /// Regions, with commas between them.
-        #[arg(long, value_name = "REGIONS", value_delimiter = ',', default_values = [local::REGION])]
+        /// Regions, with commas between them; that of your configuration by default.
+        #[arg(long, value_name = "REGIONS", value_delimiter = ',')]
         regions: Vec<String>,
-        /// The URL of a running `up`; AWS without it.
-        #[arg(long, value_name = "URL", env = "AWS_ENDPOINT_URL")]
-        endpoint: Option<String>,
-        /// The role to assume in each account, those of workspaces too.
-        #[arg(long, value_name = "NAME", conflicts_with = "endpoint")]
-        role_name: Option<String>,
+        /// Exits with 1 when a pair is not as it should be, and not only when something could not be looked at.
+        #[arg(long)]
+        check: bool,
+        #[command(flatten)]
+        way: Where,
         /// Prints one JSON document on standard output, and nothing else there.
         #[arg(long)]
         json: bool,
@@ -84,11 +91,10 @@ enum Command {
     Page {
         /// The ARN of an execution of ampxa-onboard.
         execution: String,
-        /// The URL of a running `up`; AWS without it.
-        #[arg(long, value_name = "URL", env = "AWS_ENDPOINT_URL")]
-        endpoint: Option<String>,
-        /// Real seconds that a minute of the local cloud takes.
-        #[arg(long, default_value_t = 60.0, value_parser = minute)]
+        #[command(flatten)]
+        way: Where,
+        /// Real seconds that a minute takes; of a local cloud as it was started, 1 unless said otherwise.
+        #[arg(long, default_value_t = 60.0, default_value_if("endpoint", clap::builder::ArgPredicate::IsPresent, "1"), value_parser = minute)]
         minute: f64,
         /// Where the page is written.
         #[arg(long, value_name = "FILE", default_value = "onboard.html")]
@@ -109,10 +115,36 @@ enum Command {
 }
 
 #[derive(Debug, Args)]
+struct Where {
+    /// The URL of a running `up`; AWS without it.
+    #[arg(long, value_name = "URL", env = "AWS_ENDPOINT_URL")]
+    endpoint: Option<String>,
+    /// The role to assume in all accounts but that of your credentials, those of workspaces too.
+    #[arg(long, value_name = "NAME", conflicts_with = "endpoint")]
+    role_name: Option<String>,
+}
+
+impl Where {
+    fn reach(self) -> Reach {
+        Reach::new(match self.endpoint {
+            Some(url) => Way::Local { url },
+            None => Way::Aws { role: self.role_name },
+        })
+    }
+}
+
+#[derive(Debug, Args)]
 struct Clock {
     /// Real seconds that a minute of the cloud takes.
     #[arg(long, default_value_t = 1.0, value_parser = minute)]
     minute: f64,
+}
+
+fn account(text: &str) -> Result<String, String> {
+    match text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit()) {
+        true => Ok(text.to_owned()),
+        false => Err("expected an account's id, 12 digits".to_owned()),
+    }
 }
 
 fn minute(text: &str) -> Result<f64, String> {
@@ -202,11 +234,11 @@ async fn run(command: Command) -> Result<bool> {
         }
         Command::Page {
             execution,
-            endpoint,
+            way,
             minute,
             page,
         } => {
-            let run = page::of_execution(&execution, endpoint.as_deref(), minute).await?;
+            let run = page::told::of_execution(&way.reach(), &execution, minute).await?;
             std::fs::write(&page, page::page(&run)).with_context(|| format!("{} cannot be written", page.display()))?;
             println!("{}", page.display());
             Ok(true)
@@ -214,25 +246,25 @@ async fn run(command: Command) -> Result<bool> {
         Command::Status {
             accounts,
             regions,
-            endpoint,
-            role_name: role,
+            check,
+            way,
             json,
         } => {
-            let way = match endpoint {
-                Some(url) => status::Way::Local { url },
-                None => status::Way::Aws { role },
+            let reach = way.reach();
+            let accounts = match accounts.is_empty() {
+                true => vec![local::SOURCE.to_owned()],
+                false => accounts,
             };
-            let accounts = if accounts.is_empty() {
-                vec![local::SOURCE.to_owned()]
-            } else {
-                accounts
+            let regions = match regions.is_empty() {
+                true => vec![reach.region().await?],
+                false => regions,
             };
-            let all = status::look(&way, &accounts, &regions).await?;
+            let fleet = status::look(&reach, &accounts, &regions, &Report::new()).await;
             match json {
-                true => println!("{}", serde_json::to_string_pretty(&all)?),
-                false => println!("{}", status::table(&all)),
+                true => println!("{}", serde_json::to_string_pretty(&fleet)?),
+                false => println!("{}", fleet.table()),
             }
-            Ok(all.iter().all(|one| one.problems.is_empty()))
+            Ok(if check { fleet.is_fine() } else { fleet.is_whole() })
         }
         Command::Graph => {
             let project = Project::here()?;

@@ -108,7 +108,7 @@ pub async fn onboard(options: Options, json_only: bool, page_file: Option<PathBu
     run.samples
         .push(arrived(&target, &input, run.execution.seconds / cloud.options.minute)?);
     let file = page_file.unwrap_or_else(|| project.root.join("target/onboard.html"));
-    fs::write(&file, page::page(&page_of(&run, &cloud, input, &document)?))
+    fs::write(&file, page::page(&page_of(&run, &cloud, &document)?))
         .with_context(|| format!("{} cannot be written", file.display()))?;
     document["page"] = json!(file);
     if !json_only {
@@ -156,8 +156,8 @@ async fn follow(
                 .and_then(|s| s.output.as_ref());
             let arn = |name: &str| completed.and_then(|output| output[name].as_str()).unwrap_or_default();
             before = [
-                document::trust(source, arn("sourceRoleArn")).await,
-                document::trust(target, arn("targetRoleArn")).await,
+                document::trust(source, arn("sourceRoleArn")).await?,
+                document::trust(target, arn("targetRoleArn")).await?,
             ];
         }
         Ok(())
@@ -186,18 +186,19 @@ fn arrived(target: &Account, input: &Value, minutes: f64) -> Result<Point> {
 }
 
 /// The page of the run: what the execution tells, and what only the cloud's owner sees.
-fn page_of(run: &Run, cloud: &Cloud, input: Value, document: &Value) -> Result<page::Run> {
-    let mut shown = page::Run::of(&run.execution, input, cloud.options.minute);
-    for (side, before) in ["source", "target"].into_iter().zip(&run.before) {
-        let role = &document["roles"][side];
-        if let Some(arn) = role["arn"].as_str() {
-            shown.trusts.push(page::Trust {
-                role: arn.to_owned(),
-                before: before.clone(),
-                after: role["trustPolicy"].clone(),
-            });
-        }
-    }
+fn page_of(run: &Run, cloud: &Cloud, document: &Value) -> Result<page::Run> {
+    let mut shown = page::Run::of(&run.execution, cloud.options.minute);
+    let roles = ["source", "target"].map(|side| &document["roles"][side]);
+    let trusts = roles.into_iter().zip(&run.before).map(|(role, before)| {
+        Some(page::Trust {
+            role: role["arn"].as_str()?.to_owned(),
+            before: before.clone(),
+            after: role["trustPolicy"].clone(),
+            note: None,
+        })
+    });
+    let trusts: Option<_> = trusts.collect();
+    shown.trusts = trusts.ok_or_else(|| "the run failed, and what it made is gone".to_owned());
     let by_step = all_calls(cloud)?
         .into_iter()
         .map(|((step, account, action), count)| page::Calls {
@@ -206,8 +207,8 @@ fn page_of(run: &Run, cloud: &Cloud, input: Value, document: &Value) -> Result<p
             action,
             count,
         });
-    shown.calls = Some(by_step.collect());
-    shown.samples = Some(run.samples.clone());
+    shown.calls = Ok(by_step.collect());
+    shown.samples = Ok(run.samples.clone());
     Ok(shown)
 }
 

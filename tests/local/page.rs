@@ -1,21 +1,21 @@
 //! `page`: a run as one HTML file: when which state ran, what the patch changed, who was asked what, and the
 //! samples that arrived.
 //!
-//! The file holds everything it shows. What of a run cannot be known is said in its place.
+//! The file holds everything it shows. What of a run cannot be known is said in its place. [`told`] is what AWS
+//! tells of a run that is over.
 
-use crate::{
-    account::Account,
-    execution::{self, Execution},
-    terminal::clock,
-};
-use anyhow::{Context, Result, bail};
+pub mod told;
+
+use crate::{execution::Execution, terminal::clock};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
+/// What a part of a page shows, or why it cannot.
+pub type Known<T> = Result<T, String>;
+
 /// All that a page shows.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Run {
     /// The execution's ARN.
     pub execution: String,
@@ -31,16 +31,16 @@ pub struct Run {
     pub minutes: f64,
     /// Its states, each with the spans in which it ran.
     pub states: Vec<Bar>,
-    /// The roles; none where they could not be read.
-    pub trusts: Vec<Trust>,
-    /// Calls of AWS; nothing where they were not seen.
-    pub calls: Option<Vec<Calls>>,
-    /// What arrived over time; nothing where nobody looked.
-    pub samples: Option<Vec<Point>>,
+    /// The roles.
+    pub trusts: Known<Vec<Trust>>,
+    /// Calls of AWS.
+    pub calls: Known<Vec<Calls>>,
+    /// What arrived over time.
+    pub samples: Known<Vec<Point>>,
 }
 
 /// A state.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Bar {
     /// Its name.
     pub name: String,
@@ -49,31 +49,33 @@ pub struct Bar {
 }
 
 /// A role's trust policy.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Trust {
     /// The role's ARN.
     pub role: String,
-    /// Before the patch; nothing where nobody looked.
+    /// Before the patch; nothing where that is not known, or where there was none.
     pub before: Option<Value>,
-    /// Now.
+    /// Afterwards.
     pub after: Value,
+    /// What is to be said of it.
+    pub note: Option<String>,
 }
 
 /// The calls of a step in an account.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Calls {
     /// The step.
     pub step: String,
     /// The account.
     pub account: String,
-    /// The action, as in IAM.
+    /// The service and what was asked of it.
     pub action: String,
     /// How often.
     pub count: usize,
 }
 
 /// What of a cluster was in its workspace at a time.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Point {
     /// Minutes since the start.
     pub minutes: f64,
@@ -85,7 +87,7 @@ pub struct Point {
 
 impl Run {
     /// What an execution itself tells, by a clock on which a minute takes so many seconds.
-    pub fn of(execution: &Execution, input: Value, minute: f64) -> Self {
+    pub fn of(execution: &Execution, minute: f64) -> Self {
         let start = execution.states.first().map_or(0.0, |state| state.at);
         let mut states: Vec<Bar> = Vec::new();
         for state in &execution.states {
@@ -104,40 +106,25 @@ impl Run {
             execution: execution.arn.clone(),
             status: execution.status.as_str().to_owned(),
             failure: failure.map(|error| (error, execution.cause.clone().unwrap_or_default())),
-            input,
+            input: execution.input.clone(),
             output: execution.output.clone(),
             minutes: execution.seconds / minute,
             states,
-            ..Self::default()
+            trusts: Err("nobody looked".to_owned()),
+            calls: Err("nobody looked".to_owned()),
+            samples: Err("nobody looked".to_owned()),
         }
     }
-}
-
-/// Reads an execution: from a local cloud by its URL, else from AWS with the credentials that every AWS tool finds.
-///
-/// # Errors
-/// When the ARN is none of an execution, or Step Functions does not answer.
-pub async fn of_execution(arn: &str, endpoint: Option<&str>, minute: f64) -> Result<Run> {
-    let parts: Vec<&str> = arn.split(':').collect();
-    let [_, _, "states", region, account, "execution", ..] = parts[..] else {
-        bail!(
-            "{arn} is no execution's ARN, such as arn:aws:states:us-west-2:111111111111:execution:ampxa-onboard:<name>"
-        );
-    };
-    let hub = match endpoint {
-        Some(url) => Account::new(url, account, region),
-        None => Account::ordinary(account, region).await?,
-    };
-    let described = hub.sfn().describe_execution().execution_arn(arn).send().await;
-    let described = described.with_context(|| format!("{arn} could not be read"))?;
-    let input = serde_json::from_str(described.input().unwrap_or_default()).unwrap_or_default();
-    Ok(Run::of(&execution::look(&hub, arn).await?, input, minute))
 }
 
 /// The page.
 pub fn page(run: &Run) -> String {
     let name = run.execution.rsplit(':').next().unwrap_or_default();
-    let good = run.status == "SUCCEEDED";
+    let mood = match run.status.as_str() {
+        "SUCCEEDED" => "good",
+        "RUNNING" => "faint",
+        _ => "bad",
+    };
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -149,9 +136,9 @@ pub fn page(run: &Run) -> String {
                 style { (PreEscaped(include_str!("page.css"))) }
             }
             body {
-                h1 { "Onboarding " span class=(if good { "good" } else { "bad" }) { (run.status) } " in " (clock(run.minutes).trim()) }
+                h1 { "Onboarding " span class=(mood) { (run.status) } (if run.status == "RUNNING" { " for " } else { " in " }) (clock(run.minutes).trim()) }
                 @if let Some((error, cause)) = &run.failure {
-                    p { strong class="bad" { (error) } ": " (cause) }
+                    p class="cause" { strong class="bad" { (error) } ": " (cause) }
                 }
                 dl {
                     dt { "cluster" } dd { (text(&run.input["clusterArn"])) }
@@ -166,11 +153,11 @@ pub fn page(run: &Run) -> String {
                 h2 { "States" }
                 (timeline(run))
                 h2 { "Trust policies, before and after the patch" }
-                (trusts(&run.trusts))
+                (shown(&run.trusts, |trusts| change_of_trust(trusts)))
                 h2 { "Samples" }
-                (samples(run))
+                (shown(&run.samples, |points| samples(points)))
                 h2 { "Calls of AWS" }
-                (calls(run.calls.as_deref()))
+                (shown(&run.calls, |calls| table(run, calls)))
             }
         }
     };
@@ -179,6 +166,14 @@ pub fn page(run: &Run) -> String {
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or("unknown")
+}
+
+/// A part of the page, or why it is not there.
+fn shown<T>(known: &Known<T>, show: impl Fn(&T) -> Markup) -> Markup {
+    match known {
+        Ok(known) => show(known),
+        Err(why) => html! { p class="faint" { "Not known: " (why) "." } },
+    }
 }
 
 fn timeline(run: &Run) -> Markup {
@@ -204,18 +199,15 @@ fn timeline(run: &Run) -> Markup {
     }
 }
 
-fn trusts(trusts: &[Trust]) -> Markup {
+fn change_of_trust(trusts: &[Trust]) -> Markup {
     html! {
-        @if trusts.is_empty() {
-            p class="faint" { "Not known: the roles could not be read from here." }
-        }
         div class="two" {
             @for trust in trusts {
                 div {
                     div { (trust.role) }
                     pre { (change(trust)) }
-                    @if trust.before.is_none() {
-                        p class="faint" { "What it was before the patch is not known." }
+                    @if let Some(note) = &trust.note {
+                        p class="faint" { (note) }
                     }
                 }
             }
@@ -242,12 +234,9 @@ fn change(trust: &Trust) -> Markup {
     }
 }
 
-fn samples(run: &Run) -> Markup {
+fn samples(points: &[Point]) -> Markup {
     const WIDTH: f64 = 480.0;
     const HEIGHT: f64 = 160.0;
-    let Some(points) = run.samples.as_deref().filter(|points| points.len() > 1) else {
-        return html! { p class="faint" { "Not known: nobody asked the workspace during the run." } };
-    };
     let last = points.iter().fold(0.001, |most: f64, point| most.max(point.minutes));
     let most = points.iter().fold(1.0, |most: f64, point| most.max(point.endpoints));
     let x = |minutes: f64| 30.0 + (WIDTH - 40.0) * minutes / last;
@@ -273,13 +262,20 @@ fn samples(run: &Run) -> Markup {
     }
 }
 
-fn calls(calls: Option<&[Calls]>) -> Markup {
-    let Some(calls) = calls else {
-        return html! { p class="faint" { "Not known here: CloudTrail of each account has them, under the session names ampxa-\u{2026}." } };
+fn table(run: &Run, calls: &[Calls]) -> Markup {
+    // In the order in which the steps ran.
+    let place = |call: &&Calls| {
+        let step = |state: &Bar| state.name.to_lowercase().replace(' ', "-");
+        run.states
+            .iter()
+            .position(|state| step(state) == call.step)
+            .unwrap_or(usize::MAX)
     };
+    let mut calls: Vec<&Calls> = calls.iter().collect();
+    calls.sort_by_key(place);
     html! {
         table {
-            thead { tr { th { "step" } th { "account" } th { "action" } th { "calls" } } }
+            thead { tr { th { "step" } th { "account" } th { "call" } th { "calls" } } }
             tbody {
                 @for call in calls {
                     tr { td { (call.step) } td { (call.account) } td { (call.action) } td class="number" { (call.count) } }
@@ -311,18 +307,19 @@ mod tests {
                     spans: vec![(4.0, 4.1)],
                 },
             ],
-            trusts: vec![Trust {
+            trusts: Ok(vec![Trust {
                 role: "arn:aws:iam::222222222222:role/r".to_owned(),
                 before: Some(json!({ "a": "placeholder", "b": 1 })),
                 after: json!({ "a": "scraper", "b": 1 }),
-            }],
-            calls: Some(vec![Calls {
+                note: None,
+            }]),
+            calls: Ok(vec![Calls {
                 step: "create-scraper".to_owned(),
                 account: "222222222222".to_owned(),
                 action: "aps:CreateScraper".to_owned(),
                 count: 1,
             }]),
-            samples: Some(vec![
+            samples: Ok(vec![
                 Point {
                     minutes: 0.0,
                     endpoints: 0.0,
@@ -358,12 +355,14 @@ mod tests {
     #[test]
     fn what_cannot_be_known_is_said() {
         let bare = page(&Run {
-            trusts: vec![],
-            calls: None,
-            samples: None,
+            trusts: Err("the role may not be read".to_owned()),
+            calls: Err("the log is gone".to_owned()),
+            samples: Err("nobody asked".to_owned()),
             ..run()
         });
-        assert_eq!(bare.matches("Not known").count(), 3);
+        for why in ["the role may not be read", "the log is gone", "nobody asked"] {
+            assert!(bare.contains(&format!("Not known: {why}.")), "{bare}");
+        }
     }
 
     #[test]
@@ -379,12 +378,14 @@ mod tests {
                 name: evil.to_owned(),
                 spans: vec![(0.0, 1.0)],
             }],
-            trusts: vec![Trust {
+            trusts: Ok(vec![Trust {
                 role: evil.to_owned(),
                 before: Some(json!(evil)),
                 after: json!({ evil: evil }),
-            }],
-            calls: Some(vec![Calls {
+                note: Some(evil.to_owned()),
+            }]),
+            samples: Err(evil.to_owned()),
+            calls: Ok(vec![Calls {
                 step: evil.to_owned(),
                 account: evil.to_owned(),
                 action: evil.to_owned(),

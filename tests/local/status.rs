@@ -1,36 +1,50 @@
 //! `status`: every pair that ampxa manages in some accounts: its scraper, what has drifted, and what arrives.
 //!
-//! The same code looks at AWS and at a local cloud, with the product's own comparisons. It touches nothing.
+//! The same code looks at AWS and at a local cloud, with the product's own comparisons. It touches nothing. What
+//! cannot be looked at is listed, and hides nothing else.
 
-use crate::account::Account;
+use crate::{account::Account, reach::Reach, terminal::Report};
 use ampxa::{
     arn::ScraperArn,
     ingestion,
     pair::Pair,
     request::Request,
     roles::{self, Known, Role},
-    scraper::{self, Ours},
+    scraper,
     task::Task,
 };
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow};
 use aws_sdk_amp::types::ScraperSummary;
+use futures_util::{StreamExt, stream};
 use serde::Serialize;
 use serde_json::json;
 use std::time::SystemTime;
 
-/// How accounts are reached.
-#[derive(Debug, Clone)]
-pub enum Way {
-    /// A local cloud, as the root of each account.
-    Local {
-        /// Its URL.
-        url: String,
-    },
-    /// AWS, with the credentials that every AWS tool finds.
-    Aws {
-        /// The role to assume in each account; nothing where the credentials themselves are to be used.
-        role: Option<String>,
-    },
+/// So many accounts, and then so many pairs, are looked at side by side: IAM throttles an account that asks faster.
+const SIDE_BY_SIDE: usize = 12;
+
+/// All pairs of some accounts.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Fleet {
+    /// The accounts that were looked at.
+    pub accounts: Vec<String>,
+    /// The Regions.
+    pub regions: Vec<String>,
+    /// The pairs.
+    pub pairs: Vec<Standing>,
+    /// Where nobody could look for pairs.
+    pub not_looked_at: Vec<Unseen>,
+}
+
+/// An account, or a Region of it, that could not be looked at.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Unseen {
+    /// The account, and the Region if it is only one.
+    pub place: String,
+    /// Why.
+    pub problem: String,
 }
 
 /// A pair, as it stands.
@@ -41,156 +55,276 @@ pub struct Standing {
     pub cluster_arn: String,
     /// The workspace.
     pub workspace_arn: String,
-    /// The scraper.
-    pub scraper_arn: String,
+    /// The scraper; nothing where there is none.
+    pub scraper_arn: Option<String>,
     /// Its state.
     pub scraper_status: String,
     /// Hours since it was made.
-    pub age_hours: f64,
+    pub age_hours: Option<f64>,
     /// What is not as it should be: the next onboarding repairs it.
     pub drift: Vec<String>,
     /// Endpoints in the workspace, and those that are up; nothing where nobody could ask.
-    pub samples: Option<(u64, u64)>,
+    pub samples: Option<Samples>,
     /// What could not be looked at.
     pub problems: Vec<String>,
+    /// Whether all is as it should be: ACTIVE, no drift, and samples of an endpoint that is up.
+    pub fine: bool,
 }
 
-/// Looks at every pair of these accounts and Regions.
-///
-/// # Errors
-/// When an account cannot be reached at all.
-pub async fn look(way: &Way, accounts: &[String], regions: &[String]) -> Result<Vec<Standing>> {
-    let mut all = Vec::new();
-    for id in accounts {
-        for region in regions {
-            let source = way.reach(id, region).await?;
-            let scrapers = scraper::list(source.amp().list_scrapers()).await;
-            let scrapers = scrapers.map_err(|why| anyhow!("account {id}, {region}: {why}"))?;
-            for ours in scraper::ours(&scrapers) {
-                let found = scrapers.iter().find(|scraper| scraper.arn() == ours.scraper_arn);
-                all.push(standing(way, &source, ours, found.context("a scraper was lost")?).await?);
+/// What of a cluster is in its workspace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Samples {
+    /// Endpoints that the scraper tells of.
+    pub endpoints: u64,
+    /// Those of them that answer it.
+    pub up: u64,
+}
+
+/// A pair that a scraper or a role tells of, and where.
+struct Found {
+    source: Account,
+    pair: Pair,
+    scrapers: Vec<ScraperSummary>,
+    gone: bool,
+}
+
+/// Looks at every pair of these accounts and Regions: those that have a scraper, and those that have lost it.
+pub async fn look(reach: &Reach, accounts: &[String], regions: &[String], report: &Report) -> Fleet {
+    let doing = report.doing(&format!("Looking for pairs in {} accounts", accounts.len()));
+    let found: Vec<(Vec<Found>, Vec<Unseen>)> = stream::iter(accounts)
+        .map(|id| pairs_in(reach, id, regions))
+        .buffered(SIDE_BY_SIDE)
+        .collect()
+        .await;
+    doing.done();
+    let (mut pairs, mut not_looked_at) = (Vec::new(), Vec::new());
+    for (some, unseen) in found {
+        pairs.extend(some);
+        not_looked_at.extend(unseen);
+    }
+    let doing = report.doing(&format!("Looking at {} pairs", pairs.len()));
+    let pairs = stream::iter(pairs)
+        .map(|found| standing(reach, found))
+        .buffered(SIDE_BY_SIDE)
+        .collect()
+        .await;
+    doing.done();
+    Fleet {
+        accounts: accounts.to_vec(),
+        regions: regions.to_vec(),
+        pairs,
+        not_looked_at,
+    }
+}
+
+/// The pairs of an account, and where in it nobody could look.
+async fn pairs_in(reach: &Reach, id: &str, regions: &[String]) -> (Vec<Found>, Vec<Unseen>) {
+    let (mut found, mut unseen) = (Vec::new(), Vec::new());
+    let mut with_roles = Vec::new();
+    for (nth, region) in regions.iter().enumerate() {
+        let source = match reach.account(id, region).await {
+            Ok(source) => source,
+            Err(why) => {
+                unseen.push(not_seen(id.to_owned(), format!("{why:#}")));
+                break;
+            }
+        };
+        // IAM is global: its roles are asked for once.
+        if nth == 0 {
+            match roles::pairs_of(&source.iam(), None).await {
+                Ok(pairs) => with_roles = pairs,
+                Err(why) => unseen.push(not_seen(id.to_owned(), why.to_string())),
             }
         }
-    }
-    Ok(all)
-}
-
-impl Way {
-    async fn reach(&self, id: &str, region: &str) -> Result<Account> {
-        match self {
-            Self::Local { url } => Ok(Account::new(url, id, region)),
-            Self::Aws { role: Some(role) } => Account::ordinary(id, region).await?.wearing(role).await,
-            Self::Aws { role: None } => {
-                let account = Account::ordinary(id, region).await?;
-                let caller = account.sts().get_caller_identity().send().await;
-                let caller = caller.context("nobody could say whose the credentials are")?;
-                let theirs = caller.account().unwrap_or_default();
-                if theirs != id {
-                    bail!("the credentials are of account {theirs}; name a role to assume in {id}: --role-name");
-                }
-                Ok(account)
+        match scraper::list(source.amp().list_scrapers()).await {
+            Ok(scrapers) => {
+                found.extend(pairs_at(&source, &scrapers, &with_roles));
             }
+            Err(why) => unseen.push(not_seen(format!("{id}, {region}"), why.to_string())),
         }
     }
+    (found, unseen)
 }
 
-async fn standing(way: &Way, source: &Account, ours: Ours, scraper: &ScraperSummary) -> Result<Standing> {
-    let Pair { cluster, workspace } = &ours.pair;
-    let made = SystemTime::try_from(*scraper.created_at())?;
-    let age = SystemTime::now().duration_since(made).unwrap_or_default();
+fn not_seen(place: String, problem: String) -> Unseen {
+    Unseen { place, problem }
+}
+
+/// Each pair once, whatever tells of it.
+fn pairs_at(source: &Account, scrapers: &[ScraperSummary], with_roles: &[Pair]) -> Vec<Found> {
+    let ours = scraper::ours(scrapers);
+    let here = with_roles.iter().filter(|pair| pair.cluster.region() == source.region);
+    let told = ours.iter().map(|ours| &ours.pair).chain(here);
+    let mut pairs: Vec<&Pair> = told.collect();
+    pairs.sort_by_key(|pair| (pair.cluster.to_string(), pair.workspace.to_string()));
+    pairs.dedup();
+    let found = pairs.into_iter().map(|pair| Found {
+        source: source.clone(),
+        scrapers: scrapers.to_vec(),
+        gone: ours.iter().any(|ours| ours.pair == *pair && ours.gone.is_some()),
+        pair: pair.clone(),
+    });
+    found.collect()
+}
+
+async fn standing(reach: &Reach, found: Found) -> Standing {
+    let Found {
+        source, pair, scrapers, ..
+    } = &found;
     let mut standing = Standing {
-        cluster_arn: cluster.to_string(),
-        workspace_arn: workspace.to_string(),
-        scraper_status: scraper
-            .status()
-            .map_or_else(String::new, |status| status.status_code().to_string()),
-        age_hours: (age.as_secs_f64() / 360.0).round() / 10.0,
+        cluster_arn: pair.cluster.to_string(),
+        workspace_arn: pair.workspace.to_string(),
+        scraper_arn: None,
+        scraper_status: "NONE".to_owned(),
+        age_hours: None,
         drift: Vec::new(),
         samples: None,
         problems: Vec::new(),
-        scraper_arn: ours.scraper_arn,
+        fine: false,
     };
-    let asked = json!({ "clusterArn": cluster, "workspaceArn": workspace });
-    let mut request = Request::parse(&asked).map_err(|why| anyhow!("{why}"))?;
-    let scraper_arn: ScraperArn = standing.scraper_arn.parse().map_err(|why| anyhow!("{why}"))?;
-    // Its samples carry the labels of this configuration, not those of a request that nobody remembers.
-    match scraper::works_by(&source.amp(), &scraper_arn).await {
-        Ok(yaml) => request.scrape_configuration = Some(yaml),
-        Err(why) => standing.problems.push(format!("scrape configuration: {why}")),
+    if found.gone {
+        standing.drift.push("cluster: gone when a sweep looked".to_owned());
     }
-    let task = Task {
-        pair: ours.pair.clone(),
-        request,
-        execution: String::new(),
-        known: Known {
-            scraper_arn: Some(scraper_arn),
-        },
-    };
-    standing.role("source role", source, &roles::source(&task)).await;
-    match way.reach(workspace.account(), workspace.region()).await {
-        Ok(target) => {
-            standing.role("target role", &target, &roles::target(&task)).await;
-            standing.ask(&target, &task).await;
+    let arn = match scraper::standing(scrapers, pair, None) {
+        Ok(stands) => {
+            let in_the_way = stands.in_the_way.iter();
+            standing
+                .drift
+                .extend(in_the_way.map(|old| format!("scraper: {} {}", old.scraper_arn, old.why)));
+            stands.scraper.map(|scraper| scraper.scraper_arn)
         }
-        Err(why) => standing
-            .problems
-            .push(format!("account {}: {why:#}", workspace.account())),
+        Err(why) => {
+            standing.problems.push(format!("scraper: {why}"));
+            None
+        }
+    };
+    if let Some(scraper) = scrapers.iter().find(|scraper| arn.as_deref() == Some(scraper.arn())) {
+        standing.scraper(scraper);
+    } else if standing.problems.is_empty() {
+        standing.drift.push("scraper: missing".to_owned());
     }
-    Ok(standing)
+    if let Err(why) = standing.beyond(reach, source, pair).await {
+        standing.problems.push(format!("{why:#}"));
+    }
+    let arrives = standing.samples.is_some_and(|samples| samples.up > 0);
+    let clean = standing.drift.is_empty() && standing.problems.is_empty();
+    standing.fine = standing.scraper_status == "ACTIVE" && clean && arrives;
+    standing
 }
 
 impl Standing {
+    fn scraper(&mut self, scraper: &ScraperSummary) {
+        let status = scraper.status().map(|status| status.status_code().to_string());
+        self.scraper_arn = Some(scraper.arn().to_owned());
+        self.scraper_status = status.unwrap_or_default();
+        let made = SystemTime::try_from(*scraper.created_at()).ok();
+        let age = made.and_then(|made| SystemTime::now().duration_since(made).ok());
+        self.age_hours = age.map(|age| (age.as_secs_f64() / 360.0).round() / 10.0);
+    }
+
+    /// Both roles, and what arrives.
+    async fn beyond(&mut self, reach: &Reach, source: &Account, pair: &Pair) -> Result<()> {
+        let asked = json!({ "clusterArn": pair.cluster, "workspaceArn": pair.workspace });
+        let mut request = Request::parse(&asked).map_err(|why| anyhow!("{why}"))?;
+        let scraper_arn = self.scraper_arn.as_deref().map(str::parse::<ScraperArn>).transpose();
+        let scraper_arn = scraper_arn.map_err(|why| anyhow!("{why}"))?;
+        if let Some(scraper) = &scraper_arn {
+            // Its samples carry the labels of this configuration, not those of a request that nobody remembers.
+            match scraper::works(&source.amp(), scraper, pair).await {
+                Ok(works) => {
+                    request.scrape_configuration = Some(works.configuration);
+                    self.drift
+                        .extend(works.drift.iter().map(|what| format!("scraper: {what}")));
+                }
+                Err(why) => self.problems.push(format!("scraper: {why}")),
+            }
+        }
+        let task = Task {
+            pair: pair.clone(),
+            request,
+            execution: String::new(),
+            known: Known { scraper_arn },
+        };
+        self.role("source role", source, &roles::source(&task)).await;
+        let workspace = &pair.workspace;
+        let target = reach.account(workspace.account(), workspace.region()).await?;
+        self.role("target role", &target, &roles::target(&task)).await;
+        match ingestion::count(&target.samples(), &task).await {
+            Ok((endpoints, up)) => self.samples = Some(Samples { endpoints, up }),
+            Err(why) => self.problems.push(format!("samples: {why}")),
+        }
+        Ok(())
+    }
+
     async fn role(&mut self, which: &str, account: &Account, role: &Role) {
         match roles::drift(&account.iam(), role).await {
-            Ok(drift) => self
-                .drift
-                .extend(drift.into_iter().map(|what| format!("{which}: {what}"))),
+            // Without a scraper there is nobody to let in.
+            Ok(drift) => self.drift.extend(
+                drift
+                    .into_iter()
+                    .filter(|what| role.open.is_some() || *what != "trust policy")
+                    .map(|what| format!("{which}: {what}")),
+            ),
             Err(why) => self.problems.push(format!("{which}: {why}")),
         }
     }
 
-    async fn ask(&mut self, target: &Account, task: &Task<Known>) {
-        match ingestion::count(&target.samples(), task).await {
-            Ok(count) => self.samples = Some(count),
-            Err(why) => self.problems.push(format!("samples: {why}")),
-        }
-    }
-
-    /// Whether all is as it should be.
-    pub fn is_fine(&self) -> bool {
-        let arrives = self.samples.is_some_and(|(_, up)| up > 0);
-        self.scraper_status == "ACTIVE" && self.drift.is_empty() && self.problems.is_empty() && arrives
-    }
-}
-
-/// The table for people.
-pub fn table(all: &[Standing]) -> String {
-    let mut lines = vec![format!(
-        "{:<60}{:<46}{:<17}{:>8}  {:<12}{}",
-        "cluster", "workspace", "scraper", "age", "samples", "drift"
-    )];
-    for one in all {
-        let samples = one
-            .samples
-            .map_or("?".to_owned(), |(endpoints, up)| format!("{up}/{endpoints} up"));
+    fn cells(&self) -> [String; 6] {
         let short = |arn: &str| arn.splitn(4, ':').nth(3).unwrap_or_default().to_owned();
-        let mut notes = one.drift.clone();
-        notes.extend(one.problems.iter().map(|problem| format!("NOT LOOKED AT: {problem}")));
-        lines.push(format!(
-            "{:<60}{:<46}{:<17}{:>6} h  {:<12}{}",
-            short(&one.cluster_arn),
-            short(&one.workspace_arn),
-            one.scraper_status,
-            one.age_hours,
-            samples,
+        let mut notes = self.drift.clone();
+        notes.extend(self.problems.iter().map(|problem| format!("NOT LOOKED AT: {problem}")));
+        [
+            short(&self.cluster_arn),
+            short(&self.workspace_arn),
+            self.scraper_status.clone(),
+            self.age_hours.map_or("-".to_owned(), |hours| format!("{hours} h")),
+            self.samples.map_or("?".to_owned(), |samples| {
+                format!("{} of {} up", samples.up, samples.endpoints)
+            }),
             if notes.is_empty() {
                 "none".to_owned()
             } else {
                 notes.join("; ")
             },
-        ));
+        ]
     }
-    let fine = all.iter().filter(|one| one.is_fine()).count();
-    lines.push(format!("\n{} pairs, {fine} of them as they should be.", all.len()));
-    lines.join("\n")
+}
+
+impl Fleet {
+    /// Whether everything that was asked for could be looked at.
+    pub fn is_whole(&self) -> bool {
+        self.not_looked_at.is_empty() && self.pairs.iter().all(|pair| pair.problems.is_empty())
+    }
+
+    /// Whether that is so, and all is as it should be.
+    pub fn is_fine(&self) -> bool {
+        self.is_whole() && self.pairs.iter().all(|pair| pair.fine)
+    }
+
+    /// The table for people.
+    pub fn table(&self) -> String {
+        let heads = ["cluster", "workspace", "scraper", "age", "samples", "drift"].map(str::to_owned);
+        let rows: Vec<[String; 6]> = std::iter::once(heads)
+            .chain(self.pairs.iter().map(Standing::cells))
+            .collect();
+        let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or_default();
+        let widths: [usize; 6] = std::array::from_fn(width);
+        let mut lines: Vec<String> = rows
+            .iter()
+            .map(|row| {
+                let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
+                cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+            })
+            .collect();
+        let fine = self.pairs.iter().filter(|pair| pair.fine).count();
+        lines.push(format!(
+            "\n{} pairs in {} accounts and {}, {fine} of them as they should be.",
+            self.pairs.len(),
+            self.accounts.len(),
+            self.regions.join(", ")
+        ));
+        let unseen = self.not_looked_at.iter();
+        lines.extend(unseen.map(|unseen| format!("NOT LOOKED AT: account {}: {}", unseen.place, unseen.problem)));
+        lines.join("\n")
+    }
 }

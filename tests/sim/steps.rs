@@ -98,8 +98,8 @@ pub async fn run(step: &'static str, aws: &Aws, payload: Value, now: SystemTime)
             work(payload, async |task| {
                 let mut seen = ingestion::check(&aws.samples(&task).await?, &task).await?;
                 if seen.result == Arrival::None {
-                    let (source, target) = (aws.source(&task).await?, aws.target(&task).await?);
-                    seen.look_at = ingestion::look_at(&source.iam(), &target.iam(), &task).await?;
+                    let (source, target) = (aws.source(&task).await, aws.target(&task).await);
+                    seen.look_at = ingestion::look_at(source.map(|a| a.iam()), target.map(|a| a.iam()), &task).await;
                 }
                 Ok(seen)
             })

@@ -87,7 +87,7 @@ async fn looks_at(source_is_right: bool, target: Option<bool>, manual: bool) -> 
         target_role.of("target"),
     ]);
     let (source, target) = (script.account_of("source"), script.account_of("target"));
-    let looked = ingestion::look_at(&source.iam(), &target.iam(), &task).await.unwrap();
+    let looked = ingestion::look_at(Ok(source.iam()), Ok(target.iam()), &task).await;
     script.is_over();
     looked
 }
@@ -125,10 +125,36 @@ async fn when_nothing_arrives_the_likeliest_cause_is_named_first() {
 }
 
 #[tokio::test]
+async fn nothing_arrives_even_where_nobody_may_look_why() {
+    let task = asked(json!({}), false);
+    let denied = call("GetRole", 403, iam_error("AccessDenied", "not allowed"));
+    let script = Script::new([denied.of("target")]);
+    let target = script.account_of("target").iam();
+    let source = Err(Error::Refused("The provisioner cannot be assumed.".to_owned()));
+    let looked = ingestion::look_at(source, Ok(target), &task).await;
+    script.is_over();
+    assert_eq!(looked.len(), 6);
+    for (sentence, role, why) in [
+        (&looked[0], "ampxa-source-", "The provisioner cannot be assumed."),
+        (&looked[1], "ampxa-target-", "not allowed"),
+    ] {
+        let tells = sentence.contains(role) && sentence.contains("could not be read") && sentence.contains(why);
+        assert!(tells, "{sentence}");
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_is_named_whoever_says_it() {
     let task = asked(json!({}), false);
     let denied = json!({ "message": "User is not authorized to perform: aps:QueryMetrics" }).to_string();
+    let capital = denied.replace("message", "Message");
     for (status, body, name, says) in [
+        (
+            403,
+            capital.as_str(),
+            "Refused",
+            "not authorized to perform: aps:QueryMetrics",
+        ),
         (
             403,
             denied.as_str(),
@@ -156,6 +182,27 @@ async fn a_refusal_is_named_whoever_says_it() {
         assert!(why.to_string().contains(says), "{why}");
         assert!(why.to_string().starts_with("aps:QueryMetrics "), "{why}");
     }
+}
+
+#[tokio::test]
+async fn a_question_about_a_time_is_answered_with_its_numbers() {
+    let range = "POST /workspaces/ws-1/api/v1/query_range";
+    let series = |values: Value| json!({ "status": "success", "data": { "resultType": "matrix", "result": values } });
+    let two = series(json!([{ "metric": {}, "values": [[100, "0"], [130.5, "3"]] }]));
+    let script = Script::new([
+        call(range, 200, two.to_string()).saying("query=count(up)&start=100&end=160.5&step=30"),
+        call(range, 200, series(json!([])).to_string()),
+    ]);
+    let samples = script.account().samples();
+    let ask = async || {
+        samples
+            .numbers("ws-1", "count(up)", (100.0, 160.5), 30.0)
+            .await
+            .unwrap()
+    };
+    assert_eq!(ask().await, [(100.0, 0.0), (130.5, 3.0)]);
+    assert_eq!(ask().await, []);
+    script.is_over();
 }
 
 #[tokio::test]

@@ -126,6 +126,80 @@ fn what_an_onboarding_did_is_its_outcome() {
 }
 
 #[test]
+fn whatever_was_changed_is_given_time_to_bring_samples() {
+    let gives_up = &state("Do samples arrive?")["Choices"][1]["Condition"];
+    let variables = |waited: u32, scraper: u32, patched: bool, repaired: [&[&str]; 3]| {
+        json!({
+            "secondsForSamples": waited,
+            "secondsForScraper": scraper,
+            "patched": { "source": false, "target": patched },
+            "sourceRole": { "repaired": repaired[0] },
+            "targetRole": { "repaired": repaired[1] },
+            "scraperRepaired": repaired[2],
+        })
+    };
+    for (variables, right) in [
+        (variables(0, 0, false, [&[], &[], &[]]), true),
+        (variables(0, 1200, false, [&[], &[], &[]]), false),
+        (variables(0, 0, true, [&[], &[], &[]]), false),
+        (variables(0, 0, false, [&["permissions"], &[], &[]]), false),
+        (variables(0, 0, false, [&[], &["managed policy", "tags"], &[]]), false),
+        (variables(0, 0, false, [&[], &[], &["roles"]]), false),
+        (variables(570, 1200, true, [&["permissions"], &[], &[]]), false),
+        (variables(600, 1200, true, [&["permissions"], &[], &[]]), true),
+    ] {
+        assert_eq!(evaluate_with(gives_up, json!({}), &variables), right, "{variables}");
+    }
+}
+
+#[test]
+fn both_patches_of_a_run_count() {
+    let late = &state("Patch trust policies")["Assign"]["patched"];
+    for (early, now, right) in [
+        ((false, false), (true, true), (true, true)),
+        ((true, true), (false, false), (true, true)),
+        ((true, false), (false, false), (true, false)),
+        ((false, false), (false, false), (false, false)),
+    ] {
+        let variables = json!({ "patched": { "source": early.0, "target": early.1 } });
+        let states = json!({ "result": { "Payload": { "source": now.0, "target": now.1 } } });
+        for (side, right) in [("source", right.0), ("target", right.1)] {
+            assert_eq!(evaluate_with(&late[side], states.clone(), &variables), right);
+        }
+    }
+}
+
+#[test]
+fn a_scraper_that_does_not_start_is_told_with_what_may_hold_it_up() {
+    let because = &state("Is the scraper active?")["Choices"][3]["Assign"]["because"];
+    let variables = |made: bool| {
+        json!({
+            "scraper": { "scraperArn": "arn:s", "status": "CREATING" },
+            "request": { "activationTimeoutMinutes": 60 },
+            "scraperMade": made,
+            "check": { "network": { "securityGroupIds": ["sg-1"], "subnetIds": ["subnet-1", "subnet-2"] } },
+        })
+    };
+    let told = |made| {
+        evaluate_with(because, json!({}), &variables(made))
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    assert!(told(true).contains("CREATING after 60 minutes."), "{}", told(true));
+    assert!(
+        told(true).contains("(sg-1, subnet-1, subnet-2) keeps it from port 443"),
+        "{}",
+        told(true)
+    );
+    assert!(
+        told(false).contains("a subnet keeps it from port 443"),
+        "{}",
+        told(false)
+    );
+}
+
+#[test]
 fn an_execution_that_failed_is_told_under_its_own_name_and_cause() {
     let described = |more: Value| {
         let mut description = json!({ "ExecutionArn": "arn:e", "Input": "{}", "Status": "FAILED" });

@@ -75,6 +75,7 @@ fn a_new_pair_tells_how_long_it_took() {
         expected(&[
             ("Executions ampxa/onboard/ONBOARDED", 1.0),
             ("WithoutSamples ampxa", 0.0),
+            ("NotChecked ampxa", 0.0),
             ("Drift ampxa", 0.0),
             ("ActivationMinutes ampxa", 20.25),
             ("Looks ampxa", 50.0),
@@ -90,11 +91,13 @@ fn a_sweep_that_repairs_has_found_drift_and_nothing_arriving_is_told() {
     for ingestion in ["NONE", "DISCOVERED_BUT_DOWN"] {
         let all = values(onboarded("REPAIRED", json!([]), ingestion, 1));
         assert_eq!((all["WithoutSamples ampxa"], all["Drift ampxa"]), (1.0, 1.0));
+        assert_eq!(all["NotChecked ampxa"], 0.0);
         assert!(!all.contains_key("ActivationMinutes ampxa") && !all.contains_key("SecondsToFirstSample ampxa"));
     }
-    for ingestion in ["SKIPPED", "NOT_CHECKED"] {
+    for (ingestion, not_checked) in [("SKIPPED", 0.0), ("NOT_CHECKED", 1.0)] {
         let all = values(onboarded("ALREADY_FINE", json!([]), ingestion, 1));
         assert_eq!((all["WithoutSamples ampxa"], all["Drift ampxa"]), (0.0, 0.0));
+        assert_eq!(all["NotChecked ampxa"], not_checked);
     }
     let mut by_hand = onboarded("REPAIRED", json!([]), "ARRIVING", 1);
     by_hand["detail"]["name"] = json!("by-hand");

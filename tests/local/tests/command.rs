@@ -1,6 +1,7 @@
 //! The commands as a person or a script runs them: what they print, and that nothing stays behind.
 
-use serde_json::Value;
+use local::{SOURCE, TARGET, account::Account, demo, execution};
+use serde_json::{Value, json};
 use std::{
     fs,
     io::{BufRead, BufReader, Read},
@@ -41,21 +42,28 @@ fn alive(pid: u32) -> bool {
         .is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
 }
 
-/// Starts `up`, waits until it is ready, has a look at its processes, ends it by a signal, and
-/// finds none of them left.
-fn nothing_is_left_after(signal: &str) {
-    let mut up = local(&["up"])
+/// Starts `up` and waits until it is ready; answers it and its lines with `export`.
+fn up(arguments: &[&str]) -> (Child, Vec<String>) {
+    let mut up = local(&[&["up"], arguments].concat())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(up.stdout.take().unwrap()).lines();
     assert!(lines.any(|line| line.unwrap() == "ready"), "no line ready");
-    let exports: Vec<String> = lines
+    let exports = lines
         .by_ref()
         .map(Result::unwrap)
         .take_while(|line| line.starts_with("export "))
         .collect();
+    // What else it says is read, so that it can say it.
+    thread::spawn(move || lines.for_each(drop));
+    (up, exports)
+}
+
+/// Starts `up`, has a look at its processes, ends it by a signal, and finds none of them left.
+fn nothing_is_left_after(signal: &str) {
+    let (mut up, exports) = up(&[]);
     for name in [
         "AWS_ENDPOINT_URL=http://127.0.0.1:",
         "AWS_ACCESS_KEY_ID=111111111111",
@@ -154,6 +162,121 @@ fn onboard_prints_one_document_and_nothing_else() {
             "the progress does not tell {state}:\n{progress}"
         );
     }
+}
+
+#[test]
+fn the_last_line_of_onboard_is_the_path_of_its_page() {
+    let page = format!("{}/last-line.html", env!("CARGO_TARGET_TMPDIR"));
+    let run = local(&["onboard", "--minute", "0.05", "--page", &page])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(run.stdout).unwrap();
+    assert!(run.status.success(), "{said}");
+    assert_eq!(said.lines().last(), Some(page.as_str()));
+    assert!(fs::read_to_string(page).unwrap().contains("SUCCEEDED"));
+}
+
+/// A run of a command against a cloud: whether it succeeded, and what it said.
+fn said(arguments: &[&str]) -> (bool, String) {
+    let run = local(arguments).output().unwrap();
+    let output = [run.stdout, run.stderr].concat();
+    (run.status.success(), String::from_utf8(output).unwrap())
+}
+
+/// What operators see of a cloud that runs: the state of all pairs, and pages of executions. A page that is looked at
+/// in a browser later stays in the folder of the build.
+#[tokio::test]
+async fn operators_see_pairs_and_executions() {
+    let (mut cloud, exports) = up(&["--minute", "0.05"]);
+    let url = exports
+        .iter()
+        .find_map(|line| line.strip_prefix("export AWS_ENDPOINT_URL="))
+        .unwrap();
+    let [hub, source, target] = ["111111111111", SOURCE, TARGET].map(|id| Account::new(url, id, local::REGION));
+    let workspace = demo::workspace(&target, "shared").await.unwrap();
+    let onboard = "arn:aws:states:us-west-2:111111111111:stateMachine:ampxa-onboard";
+    let mut runs = Vec::new();
+    for name in ["first", "second"] {
+        let cluster = demo::Cluster::named(name).make(&source).await.unwrap();
+        let input = json!({ "clusterArn": cluster, "workspaceArn": workspace });
+        runs.push(execution::run(&hub, onboard, &input).await.unwrap());
+        assert!(runs.iter().all(|run| run.output.is_some()), "{runs:?}");
+    }
+
+    // Both clusters arrive in one workspace and are told apart by their labels.
+    let end = Instant::now() + Duration::from_secs(120);
+    let status = ["status", "--endpoint", url, "--check"];
+    while !said(&status).0 {
+        assert!(Instant::now() < end, "{}", said(&status).1);
+    }
+    let fleet = local(&["status", "--endpoint", url, "--json"])
+        .stderr(Stdio::null())
+        .output()
+        .unwrap();
+    let fleet: Value = serde_json::from_slice(&fleet.stdout).unwrap();
+    assert_eq!(fleet["pairs"].as_array().unwrap().len(), 2);
+    let series = target.query(workspace.rsplit('/').next().unwrap(), "up").unwrap();
+    for (pair, run) in fleet["pairs"].as_array().unwrap().iter().zip(&runs) {
+        assert_eq!(pair["scraperArn"], run.output.as_ref().unwrap()["scraperArn"]);
+        assert_eq!((&pair["fine"], &pair["drift"]), (&json!(true), &json!([])));
+        assert_eq!(pair["samples"], json!({ "endpoints": 3, "up": 3 }));
+        let of_it = series
+            .iter()
+            .filter(|one| one["metric"]["clusterArn"] == pair["clusterArn"]);
+        let labels = of_it.map(|one| &one["metric"]);
+        let name = pair["clusterArn"].as_str().unwrap().rsplit('/').next().unwrap();
+        let right = labels.filter(|labels| {
+            labels["cluster"] == name && labels["accountId"] == SOURCE && labels["region"] == local::REGION
+        });
+        assert_eq!(right.count(), 3, "{series:?}");
+    }
+
+    let file = |name: &str| format!("{}/{name}.html", env!("CARGO_TARGET_TMPDIR"));
+    let page = |arn: &str, name: &str| {
+        let file = file(name);
+        let run = said(&["page", arn, "--endpoint", url, "--minute", "0.05", "--page", &file]);
+        (run, fs::read_to_string(file).unwrap_or_default())
+    };
+    let ((good, told), shown) = page(&runs[0].arn, "of-an-execution");
+    assert!(good, "{told}");
+    let output = runs[0].output.as_ref().unwrap();
+    for part in [
+        "<ins>",
+        output["scraperArn"].as_str().unwrap(),
+        "Before: as ampxa keeps a role until the patch.",
+        "<td>patch-trust-policies</td><td>222222222222</td><td>iam: UpdateAssumeRolePolicy</td>",
+        "<td>create-scraper</td><td>222222222222</td><td>aps: POST /scrapers</td>",
+    ] {
+        assert!(shown.contains(part), "no {part} in {shown}");
+    }
+    let real = Command::new("prometheus").arg("--version").output().is_ok();
+    assert_eq!(shown.contains("<polyline"), real, "{shown}");
+
+    let nowhere = workspace.replace("/ws-", "/ws-0000");
+    let input = json!({ "clusterArn": output["clusterArn"], "workspaceArn": nowhere });
+    let failed = execution::run(&hub, onboard, &input).await.unwrap();
+    let ((good, told), shown) = page(&failed.arn, "of-a-failure");
+    assert!(
+        good && shown.contains("FAILED") && shown.contains("There is no workspace"),
+        "{told}{shown}"
+    );
+    assert_eq!(shown.matches("There is no such role now.").count(), 2);
+
+    let stuck = demo::Cluster::named("stuck").tag("local:activation-minutes", "100000");
+    let stuck = stuck.make(&source).await.unwrap();
+    let input = json!({ "clusterArn": stuck, "workspaceArn": workspace });
+    let running = execution::start(&hub, onboard, &input).await.unwrap();
+    let seen = execution::look(&hub, &running).await.unwrap();
+    assert_eq!(seen.status.as_str(), "RUNNING");
+    let ((good, told), shown) = page(&running, "of-one-that-runs");
+    assert!(good && shown.contains("RUNNING</span> for"), "{told}{shown}");
+
+    let ((good, told), _) = page(&running.replace("ampxa-onboard", "ampxa-sweep"), "none");
+    assert!(!good && told.contains("a page shows one of ampxa-onboard"), "{told}");
+    let (good, told) = said(&["status", "--endpoint", url, "--accounts", "12345"]);
+    assert!(!good && told.contains("12 digits"), "{told}");
+    kill(&cloud, "INT");
+    cloud.wait().unwrap();
 }
 
 #[test]
