@@ -54,7 +54,7 @@ pub fn world() -> &'static World {
 impl World {
     async fn make() -> Result<Self> {
         let (project, report) = (Project::here()?, Report::new());
-        project.build(&["ampxa"], &report)?;
+        project.build(&report)?;
         let python = project.python(&report)?;
         let options = Options {
             minute: 0.05,

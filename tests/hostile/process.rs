@@ -24,6 +24,11 @@ struct Answer {
 
 /// Gives a function events, one after the other; its answers, and the lines of its log.
 fn run(program: &str, events: &[Vec<u8>]) -> (Vec<Answer>, Vec<String>) {
+    run_in(program, events, &[])
+}
+
+/// The same with more in its environment.
+fn run_in(program: &str, events: &[Vec<u8>], environment: &[(&str, &str)]) -> (Vec<Answer>, Vec<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let queue = Arc::new(Mutex::new(VecDeque::from(events.to_vec())));
@@ -43,6 +48,7 @@ fn run(program: &str, events: &[Vec<u8>]) -> (Vec<Answer>, Vec<String>) {
         .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
         .env("AWS_LAMBDA_LOG_GROUP_NAME", "hostile")
         .env("AWS_LAMBDA_LOG_STREAM_NAME", "hostile")
+        .envs(environment.iter().copied())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -78,16 +84,7 @@ fn serve(
     queue: &Mutex<VecDeque<Vec<u8>>>,
     tell: &mpsc::Sender<Answer>,
 ) -> io::Result<bool> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        connection.read_exact(&mut byte)?;
-        head.push(byte[0]);
-    }
-    let head = String::from_utf8_lossy(&head).to_lowercase();
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
-    let mut body = vec![0; length.map_or(0, |length| length.trim().parse().unwrap())];
-    connection.read_exact(&mut body)?;
+    let (head, body) = read(connection)?;
     if head.starts_with("get ") {
         let Some(event) = queue.lock().unwrap().pop_front() else {
             return Ok(false);
@@ -109,6 +106,79 @@ fn serve(
     };
     connection.write_all(b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n")?;
     Ok(tell.send(answer).is_ok())
+}
+
+/// A request: its head in small letters, and its body.
+fn read(mut connection: &TcpStream) -> io::Result<(String, Vec<u8>)> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        connection.read_exact(&mut byte)?;
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8_lossy(&head).to_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
+    let mut body = vec![0; length.map_or(0, |length| length.trim().parse().unwrap())];
+    connection.read_exact(&mut body)?;
+    Ok((head, body))
+}
+
+/// An AWS that lets everybody assume every role, with credentials that are secret, and denies everything else.
+fn secretive_aws() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.unwrap();
+            thread::spawn(move || {
+                while let Ok((_, body)) = read(&connection) {
+                    let (status, said) = match body.starts_with(b"Action=AssumeRole") {
+                        true => ("200 OK", SESSION),
+                        false => ("403 Forbidden", r#"{"message":"secret to nobody"}"#),
+                    };
+                    let length = said.len();
+                    let answer =
+                        format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nx-amzn-requestid: r-1\r\n\r\n{said}");
+                    if connection.write_all(answer.as_bytes()).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    url
+}
+
+const SESSION: &str = "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>ASIASECRET</AccessKeyId>\
+    <SecretAccessKey>secret-of-the-session</SecretAccessKey><SessionToken>token-of-the-session</SessionToken>\
+    <Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>";
+
+#[test]
+fn the_log_tells_of_calls_and_of_no_credentials() {
+    let url = secretive_aws();
+    let environment = [
+        ("AWS_ENDPOINT_URL", url.as_str()),
+        ("AWS_REGION", "us-west-2"),
+        ("AWS_ACCESS_KEY_ID", "AKIASECRET"),
+        ("AWS_SECRET_ACCESS_KEY", "secret-of-the-function"),
+        ("AWS_SESSION_TOKEN", "token-of-the-function"),
+    ];
+    let request = json!({ "clusterArn": crate::CLUSTER, "workspaceArn": crate::WORKSPACE });
+    let event = json!({ "request": request, "execution": "e" }).to_string().into_bytes();
+    let (answers, lines) = run_in(env!("CARGO_BIN_EXE_check-cluster"), &[event], &environment);
+    assert_eq!(answers[0].body["errorType"], "Refused");
+    let line: Value = serde_json::from_str(&lines[0]).unwrap();
+    let account = |arn: &str| arn.split(':').nth(4).unwrap().to_owned();
+    let calls = json!([
+        { "service": "sts", "call": "AssumeRole", "account": null, "status": 200, "requestId": "r-1" },
+        { "service": "sts", "call": "AssumeRole", "account": null, "status": 200, "requestId": "r-1" },
+        { "service": "eks", "call": "GET /clusters/*", "account": account(crate::CLUSTER), "status": 403, "requestId": "r-1" },
+    ]);
+    assert_eq!(line["calls"], calls);
+    let everything = format!("{lines:?} {}", answers[0].body);
+    for secret in ["AKIASECRET", "ASIASECRET", "secret-of-", "token-of-"] {
+        assert!(!everything.contains(secret), "{secret} is told: {everything}");
+    }
 }
 
 /// Events that are JSON, whatever else they are.

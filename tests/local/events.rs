@@ -65,7 +65,7 @@ pub async fn run(options: &Options, report: &Report) -> Result<Table> {
             .join(" or ")
     );
     let project = Project::here()?;
-    project.build(&["ampxa"], report)?;
+    project.build(report)?;
     let python = project.python(report)?;
     let doing = report.doing("Starting the local cloud and deploying infra/ into its accounts");
     let ground = Ground::start(&project, &python, options).await?;

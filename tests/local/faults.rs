@@ -67,7 +67,7 @@ impl Default for Options {
 pub async fn run(options: &Options, report: &Report) -> Result<Matrix> {
     let began = Instant::now();
     let project = Project::here()?;
-    project.build(&["ampxa"], report)?;
+    project.build(report)?;
     let python = project.python(report)?;
     let doing = report.doing("Starting the local cloud and deploying the hub");
     let mut grounds = Vec::new();

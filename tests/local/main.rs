@@ -1,6 +1,6 @@
 //! The commands of the local cloud.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use local::{
     bench,
@@ -52,6 +52,9 @@ enum Command {
         /// How often each is started.
         #[arg(long, default_value_t = 15)]
         rounds: usize,
+        /// Only this step; may be given more than once. Building one as it is deployed takes a while.
+        #[arg(long, value_name = "STEP")]
+        only: Vec<String>,
     },
     /// Lets clusters, accounts and a schedule start the product, and looks at what comes of it.
     Events {
@@ -276,15 +279,20 @@ async fn run(command: Command) -> Result<bool> {
             }
             Ok(true)
         }
-        Command::Bench { json, rounds } => {
+        Command::Bench { json, rounds, only } => {
             let (project, report) = (Project::here()?, Report::new());
-            project.build(&["ampxa", "do-nothing"], &report)?;
+            let mut steps = project.steps()?;
+            if let Some(unknown) = only.iter().find(|name| !steps.contains(name)) {
+                bail!("--only {unknown}: there is no such step; there are {}", steps.join(", "));
+            }
+            steps.retain(|step| only.is_empty() || only.contains(step));
+            let programs: Vec<String> = steps.iter().cloned().chain(["do-nothing".to_owned()]).collect();
             let options = bench::Options {
                 json,
                 rounds,
+                release_dir: project.build_release(&programs, &report)?,
                 python: project.python(&report)?.interpreter(),
-                release_dir: project.release_dir(),
-                steps: project.steps()?,
+                steps,
             };
             // A thread of its own, so that a signal is heard while it measures.
             let (sender, receiver) = tokio::sync::oneshot::channel();

@@ -51,7 +51,7 @@ pub async fn onboard(options: Options, json_only: bool, page_file: Option<PathBu
     };
 
     let project = Project::here()?;
-    project.build(&["ampxa"], &report)?;
+    project.build(&report)?;
     let python = project.python(&report)?;
     lap(&mut seconds, "build");
     let doing = report.doing("Starting the local cloud and deploying infra/ into three accounts");

@@ -37,9 +37,9 @@ impl Project {
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| self.root.join("target"), PathBuf::from)
     }
 
-    /// The folder of the release binaries.
-    pub fn release_dir(&self) -> PathBuf {
-        self.target().join("release")
+    /// The folder of the binaries of one of Cargo's profiles.
+    fn binaries(&self, profile: &str) -> PathBuf {
+        self.target().join(profile)
     }
 
     /// The names of the steps, in running order, as `Cargo.toml` lists them.
@@ -63,28 +63,13 @@ impl Project {
     }
 
     /// Builds the Lambda binaries and lays them where `infra/template.yaml` looks for them, as
-    /// `cargo lambda build --release` does.
+    /// `cargo lambda build --release` does, which optimizes them more and takes longer.
     ///
     /// # Errors
     /// When the build fails; its own output says why.
-    pub fn build(&self, packages: &[&str], report: &Report) -> Result<()> {
+    pub fn build(&self, report: &Report) -> Result<()> {
         let doing = report.doing("Building the Lambda functions (some minutes the first time)");
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo
-            .args(["build", "--release", "--bins", "--quiet"])
-            .current_dir(&self.root);
-        for package in packages {
-            cargo.args(["--package", package]);
-        }
-        let status = cargo
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .status()
-            .context("cargo could not be started")?;
-        ensure!(
-            status.success(),
-            "Building the Lambda functions failed; cargo says why above."
-        );
+        self.cargo_build("local", &["--bins", "--package", "ampxa"])?;
         for step in self.steps()? {
             let folder = self.root.join("target/lambda").join(&step);
             fs::create_dir_all(&folder)?;
@@ -93,10 +78,39 @@ impl Project {
                 folder.join(format!(".new-{}", std::process::id())),
                 folder.join("bootstrap"),
             );
-            fs::copy(self.release_dir().join(&step), &new)?;
+            fs::copy(self.binaries("local").join(&step), &new)?;
             fs::rename(new, place)?;
         }
         doing.done();
+        Ok(())
+    }
+
+    /// Builds these programs, of steps or of tests, as they are deployed; answers the folder they are in.
+    ///
+    /// # Errors
+    /// When the build fails; its own output says why.
+    pub fn build_release(&self, programs: &[String], report: &Report) -> Result<PathBuf> {
+        let doing = report.doing("Building the programs as they are deployed (about a minute each the first time)");
+        let mut arguments = vec!["--package", "ampxa", "--package", "do-nothing"];
+        arguments.extend(programs.iter().flat_map(|program| ["--bin", program]));
+        self.cargo_build("release", &arguments)?;
+        doing.done();
+        Ok(self.binaries("release"))
+    }
+
+    fn cargo_build(&self, profile: &str, arguments: &[&str]) -> Result<()> {
+        let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+            .args(["build", "--quiet", "--profile", profile])
+            .args(arguments)
+            .current_dir(&self.root)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .status()
+            .context("cargo could not be started")?;
+        ensure!(
+            status.success(),
+            "Building the Lambda functions failed; cargo says why above."
+        );
         Ok(())
     }
 

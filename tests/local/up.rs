@@ -16,7 +16,7 @@ use anyhow::Result;
 pub async fn start(options: Options) -> Result<Cloud> {
     let report = Report::new();
     let project = Project::here()?;
-    project.build(&["ampxa"], &report)?;
+    project.build(&report)?;
     let python = project.python(&report)?;
     let doing = report.doing("Starting the local cloud and deploying infra/ into three accounts");
     let cloud = Cloud::start(&project, &python, options)?;
