@@ -23,7 +23,9 @@ async fn is_connected(place: &Place, output: &Value) {
 #[tokio::test]
 async fn a_deleted_scraper_is_made_anew_and_the_old_one_trusted_no_more() {
     let place = world().place(SOURCE, TARGET);
-    let request = place.pair("deleted").await;
+    // Long enough to be seen by whoever comes next, and less than the hour that is waited for it.
+    let cluster = demo::Cluster::named("deleted").tag("local:deleting-minutes", "45");
+    let request = place.pair_of(&cluster).await;
     let first = place.onboarded(&request).await;
     place
         .source

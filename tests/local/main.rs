@@ -283,7 +283,10 @@ async fn run(command: Command) -> Result<bool> {
             let (project, report) = (Project::here()?, Report::new());
             let mut steps = project.steps()?;
             if let Some(unknown) = only.iter().find(|name| !steps.contains(name)) {
-                bail!("--only {unknown}: there is no such step; there are {}", steps.join(", "));
+                bail!(
+                    "--only {unknown}: there is no such step; there are {}",
+                    steps.join(", ")
+                );
             }
             steps.retain(|step| only.is_empty() || only.contains(step));
             let programs: Vec<String> = steps.iter().cloned().chain(["do-nothing".to_owned()]).collect();

@@ -217,7 +217,12 @@ fn change_of_trust(trusts: &[Trust]) -> Markup {
 
 /// The lines of a trust policy; those that the patch took away and brought are marked.
 fn change(trust: &Trust) -> Markup {
-    let pretty = |value: &Value| format!("{value:#}\n");
+    let pretty = |value: &Value| {
+        // One order for both: that of keys means nothing.
+        let mut value = value.clone();
+        value.sort_all_objects();
+        format!("{value:#}\n")
+    };
     let after = pretty(&trust.after);
     let before = trust.before.as_ref().map_or_else(|| after.clone(), pretty);
     let lines = TextDiff::from_lines(&before, &after);
@@ -309,8 +314,8 @@ mod tests {
             ],
             trusts: Ok(vec![Trust {
                 role: "arn:aws:iam::222222222222:role/r".to_owned(),
-                before: Some(json!({ "a": "placeholder", "b": 1 })),
-                after: json!({ "a": "scraper", "b": 1 }),
+                before: Some(json!({ "b": { "d": 1, "c": 2 }, "a": "placeholder" })),
+                after: json!({ "a": "scraper", "b": { "c": 2, "d": 1 } }),
                 note: None,
             }]),
             calls: Ok(vec![Calls {
@@ -350,6 +355,11 @@ mod tests {
             assert!(page.contains(shown), "no {shown} in {page}");
         }
         assert!(!page.contains("Is the scraper active?"), "choices take no time");
+        assert_eq!(
+            page.matches("<ins>").count(),
+            1,
+            "an order of keys is no change: {page}"
+        );
     }
 
     #[test]

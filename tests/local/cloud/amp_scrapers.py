@@ -203,7 +203,8 @@ class Scrapers:
             raise conflict("scraper", scraper_id, f"The scraper is {record['_status']}.")
         role = ServiceRole(get_account_id(), scraper_id)
         role.must_be_removable_by(Caller(headers), record)
-        store.begin(record, "DELETING", self._cloud.real_seconds(minutes=DELETING_MINUTES), "GONE")
+        minutes = float(_knobs(record).get("local:deleting-minutes", DELETING_MINUTES))
+        store.begin(record, "DELETING", self._cloud.real_seconds(minutes=minutes), "GONE")
         role.remove(record)
         return answer(202, {"scraperId": scraper_id, "status": {"statusCode": "DELETING"}})
 
