@@ -193,7 +193,7 @@ fn page_of(run: &Run, cloud: &Cloud, document: &Value) -> Result<page::Run> {
         Some(page::Trust {
             role: role["arn"].as_str()?.to_owned(),
             before: before.clone(),
-            after: role["trustPolicy"].clone(),
+            after: Some(role["trustPolicy"].clone()),
             note: None,
         })
     });

@@ -55,8 +55,8 @@ pub struct Trust {
     pub role: String,
     /// Before the patch; nothing where that is not known, or where there was none.
     pub before: Option<Value>,
-    /// Afterwards.
-    pub after: Value,
+    /// Afterwards; nothing where there is no such role any more.
+    pub after: Option<Value>,
     /// What is to be said of it.
     pub note: Option<String>,
 }
@@ -172,7 +172,7 @@ fn text(value: &Value) -> &str {
 fn shown<T>(known: &Known<T>, show: impl Fn(&T) -> Markup) -> Markup {
     match known {
         Ok(known) => show(known),
-        Err(why) => html! { p class="faint" { "Not known: " (why) "." } },
+        Err(why) => html! { p class="faint" { "Not known: " (why.trim_end_matches('.')) "." } },
     }
 }
 
@@ -205,7 +205,9 @@ fn change_of_trust(trusts: &[Trust]) -> Markup {
             @for trust in trusts {
                 div {
                     div { (trust.role) }
-                    pre { (change(trust)) }
+                    @if let Some(after) = &trust.after {
+                        pre { (change(trust.before.as_ref().unwrap_or(after), after)) }
+                    }
                     @if let Some(note) = &trust.note {
                         p class="faint" { (note) }
                     }
@@ -216,15 +218,14 @@ fn change_of_trust(trusts: &[Trust]) -> Markup {
 }
 
 /// The lines of a trust policy; those that the patch took away and brought are marked.
-fn change(trust: &Trust) -> Markup {
+fn change(before: &Value, after: &Value) -> Markup {
     let pretty = |value: &Value| {
         // One order for both: that of keys means nothing.
         let mut value = value.clone();
         value.sort_all_objects();
         format!("{value:#}\n")
     };
-    let after = pretty(&trust.after);
-    let before = trust.before.as_ref().map_or_else(|| after.clone(), pretty);
+    let (before, after) = (pretty(before), pretty(after));
     let lines = TextDiff::from_lines(&before, &after);
     html! {
         @for line in lines.iter_all_changes() {
@@ -242,6 +243,9 @@ fn change(trust: &Trust) -> Markup {
 fn samples(points: &[Point]) -> Markup {
     const WIDTH: f64 = 480.0;
     const HEIGHT: f64 = 160.0;
+    if points.len() < 2 {
+        return html! { p class="faint" { "It is too early to tell." } };
+    }
     let last = points.iter().fold(0.001, |most: f64, point| most.max(point.minutes));
     let most = points.iter().fold(1.0, |most: f64, point| most.max(point.endpoints));
     let x = |minutes: f64| 30.0 + (WIDTH - 40.0) * minutes / last;
@@ -315,7 +319,7 @@ mod tests {
             trusts: Ok(vec![Trust {
                 role: "arn:aws:iam::222222222222:role/r".to_owned(),
                 before: Some(json!({ "b": { "d": 1, "c": 2 }, "a": "placeholder" })),
-                after: json!({ "a": "scraper", "b": { "c": 2, "d": 1 } }),
+                after: Some(json!({ "a": "scraper", "b": { "c": 2, "d": 1 } })),
                 note: None,
             }]),
             calls: Ok(vec![Calls {
@@ -391,7 +395,7 @@ mod tests {
             trusts: Ok(vec![Trust {
                 role: evil.to_owned(),
                 before: Some(json!(evil)),
-                after: json!({ evil: evil }),
+                after: Some(json!({ evil: evil })),
                 note: Some(evil.to_owned()),
             }]),
             samples: Err(evil.to_owned()),

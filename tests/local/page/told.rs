@@ -103,7 +103,7 @@ async fn trusts(reach: &Reach, execution: &Execution, pair: &Pair) -> Result<Vec
         trusts.push(Trust {
             role,
             before: patched.then_some(shut),
-            after: now.unwrap_or_default(),
+            after: now,
             note: Some(note.to_owned()),
         });
     }
@@ -168,7 +168,8 @@ async fn samples(
     let samples = account.map_err(|why| format!("{why:#}"))?.samples();
     let running = execution.status == ExecutionStatus::Running;
     let seconds = if running { execution.seconds } else { seconds };
-    let every = (seconds / POINTS).max(1.0).ceil();
+    // No finer than a second of the clock.
+    let every = (seconds / POINTS).max(minute / 60.0);
     let span = (execution.began, execution.began + seconds);
     let series = ingestion::series(request);
     let mut counts = Vec::new();

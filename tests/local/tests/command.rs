@@ -255,6 +255,8 @@ async fn operators_see_pairs_and_executions() {
     );
     let real = Command::new("prometheus").arg("--version").output().is_ok();
     assert_eq!(shown.contains("<polyline"), real, "{shown}");
+    // The plot's scale is that of three endpoints, which have arrived.
+    assert_eq!(shown.contains(">3</text>"), real, "{shown}");
 
     let nowhere = workspace.replace("/ws-", "/ws-0000");
     let input = json!({ "clusterArn": output["clusterArn"], "workspaceArn": nowhere });
