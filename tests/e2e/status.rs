@@ -91,7 +91,7 @@ async fn every_pair_is_listed_with_its_drift() {
     let table = fleet.table();
     assert!(
         table.contains("source role: missing; target role: trust policy")
-            && table.contains("2 pairs in 1 accounts and "),
+            && table.contains("2 pairs in account 222222222222, "),
         "{table}"
     );
     place.onboarded(&drifted).await;

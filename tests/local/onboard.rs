@@ -145,7 +145,7 @@ async fn follow(
     let execution = execution::watch(hub, &arn, pace, async |now| {
         let minutes = began.elapsed().as_secs_f64() / cloud.options.minute;
         samples.push(arrived(target, input, minutes)?);
-        story.tell(now, minutes, &doing);
+        story.tell(now, cloud.options.minute, &doing);
         let waits = now.states.iter().any(|state| state.name == "Give the scraper time");
         let patched = now.states.iter().any(|state| state.name == "Patch trust policies");
         if waits && !patched && before[0].is_none() {
@@ -221,11 +221,11 @@ struct Story {
 
 impl Story {
     /// A line for each state on its first turn; a loop's later turns only move the line.
-    fn tell(&mut self, now: &Execution, minutes: f64, doing: &Doing) {
+    fn tell(&mut self, now: &Execution, minute: f64, doing: &Doing) {
         for (i, state) in now.states.iter().enumerate().skip(self.told) {
             let first = !now.states[..i].iter().any(|earlier| earlier.name == state.name);
             if first && !state.name.ends_with('?') {
-                doing.say(&format!("{}  {}", clock(minutes), state.name));
+                doing.say(&format!("{}  {}", clock((state.at - now.began) / minute), state.name));
             }
             self.polls += usize::from(state.name == "Check scraper");
         }
@@ -235,7 +235,7 @@ impl Story {
             0 => String::new(),
             polls => format!(", looked {polls} times"),
         };
-        doing.at(&format!("{}  {at}{polls}", clock(minutes)));
+        doing.at(&format!("{}  {at}{polls}", clock(now.seconds / minute)));
     }
 }
 

@@ -317,10 +317,13 @@ impl Fleet {
             })
             .collect();
         let fine = self.pairs.iter().filter(|pair| pair.fine).count();
+        let accounts = match &self.accounts[..] {
+            [one] => format!("account {one}"),
+            all => format!("{} accounts", all.len()),
+        };
         lines.push(format!(
-            "\n{} pairs in {} accounts and {}, {fine} of them as they should be.",
+            "\n{} pairs in {accounts}, {}: {fine} of them as they should be.",
             self.pairs.len(),
-            self.accounts.len(),
             self.regions.join(", ")
         ));
         let unseen = self.not_looked_at.iter();
