@@ -1,7 +1,7 @@
 //! An account of the local cloud, reached as its root: what a person with all rights would see.
 
 use anyhow::{Context, Result, bail};
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_credential_types::{
     Credentials,
     provider::{ProvideCredentials, SharedCredentialsProvider},
@@ -41,17 +41,7 @@ impl Account {
     /// # Errors
     /// When there are none.
     pub async fn ordinary(region: &str) -> Result<Self> {
-        let tls = aws_smithy_http_client::tls::Provider::Rustls(
-            aws_smithy_http_client::tls::rustls_provider::CryptoMode::Ring,
-        );
-        let http = aws_smithy_http_client::Builder::new().tls_provider(tls).build_https();
-        let config = aws_config::defaults(BehaviorVersion::latest())
-            .region(Region::new(region.to_owned()))
-            .http_client(http)
-            // Many accounts are asked side by side, and IAM throttles.
-            .retry_config(RetryConfig::standard().with_max_attempts(8))
-            .load()
-            .await;
+        let config = ordinary().region(Region::new(region.to_owned())).load().await;
         let none = "no credentials of AWS were found: set AWS_PROFILE, or sign in";
         let provider = config.credentials_provider().context(none)?;
         let credentials = provider.provide_credentials().await.context(none)?;
@@ -255,6 +245,23 @@ impl Account {
         }
         Ok(text)
     }
+}
+
+/// The Region that every AWS tool finds, if there is one.
+pub async fn ordinary_region() -> Option<String> {
+    let config = ordinary().load().await;
+    config.region().map(ToString::to_string)
+}
+
+/// What every AWS tool finds, by this program's own connection.
+fn ordinary() -> ConfigLoader {
+    let tls =
+        aws_smithy_http_client::tls::Provider::Rustls(aws_smithy_http_client::tls::rustls_provider::CryptoMode::Ring);
+    let http = aws_smithy_http_client::Builder::new().tls_provider(tls).build_https();
+    aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http)
+        // Many accounts are asked side by side, and IAM throttles.
+        .retry_config(RetryConfig::standard().with_max_attempts(8))
 }
 
 /// The root's credentials of an account: its id is its access key.

@@ -99,7 +99,25 @@ impl Project {
     }
 
     fn cargo_build(&self, profile: &str, arguments: &[&str]) -> Result<()> {
-        let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        // What Cargo tells the program it runs is not for the Cargo that this one runs: build scripts look at it, and
+        // would build everything anew for each program that asks.
+        for (name, _) in std::env::vars_os() {
+            let told = [
+                "CARGO_PKG_",
+                "CARGO_MANIFEST_",
+                "CARGO_BIN_",
+                "CARGO_CRATE_",
+                "CARGO_PRIMARY_",
+            ];
+            if name
+                .to_str()
+                .is_some_and(|name| told.iter().any(|begin| name.starts_with(begin)))
+            {
+                cargo.env_remove(name);
+            }
+        }
+        let status = cargo
             .args(["build", "--quiet", "--profile", profile])
             .args(arguments)
             .current_dir(&self.root)

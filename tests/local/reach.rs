@@ -1,8 +1,7 @@
 //! How accounts are reached: those of a local cloud as their roots, those of AWS with a person's credentials.
 
-use crate::account::Account;
+use crate::account::{self, Account};
 use anyhow::{Context, Result, bail};
-use aws_config::meta::region::RegionProviderChain;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -64,10 +63,8 @@ impl Reach {
         match self.way {
             Way::Local { .. } => Ok(crate::REGION.to_owned()),
             Way::Aws { .. } => {
-                let found = RegionProviderChain::default_provider().region().await;
-                found
-                    .map(|region| region.to_string())
-                    .context("no Region is set: name some with --regions")
+                let found = account::ordinary_region().await;
+                found.context("no Region is set: name some with --regions")
             }
         }
     }

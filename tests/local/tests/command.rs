@@ -319,6 +319,29 @@ fn a_bad_argument_says_what_would_be_right() {
 }
 
 #[test]
+fn who_has_no_credentials_is_told_what_to_do() {
+    let person = |region: Option<&str>| {
+        let mut command = local(&["status", "--accounts", "222222222222"]);
+        command
+            .env_clear()
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("HOME", "/nowhere");
+        command.envs(region.map(|region| ("AWS_REGION", region)));
+        let answer = command.output().unwrap();
+        assert_eq!(answer.status.code(), Some(1), "{answer:?}");
+        String::from_utf8([answer.stdout, answer.stderr].concat()).unwrap()
+    };
+    let said = person(None);
+    assert!(said.contains("name some with --regions"), "{said}");
+    let said = person(Some("us-west-2"));
+    assert!(said.contains("0 pairs in account 222222222222, us-west-2"), "{said}");
+    assert!(
+        said.contains("NOT LOOKED AT: account 222222222222: no credentials of AWS were found"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_taken_port_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
