@@ -291,6 +291,26 @@ async fn operators_see_pairs_and_executions() {
     assert!(!good && told.contains("a page shows one of ampxa-onboard"), "{told}");
     let (good, told) = said(&["status", "--endpoint", url, "--accounts", "12345"]);
     assert!(!good && told.contains("12 digits"), "{told}");
+
+    // As a person with credentials of one account sees AWS.
+    let person = |arguments: &[&str]| {
+        let mut command = local(&[&["status", "--regions", "us-west-2", "--accounts"], arguments].concat());
+        command.envs([("AWS_ACCESS_KEY_ID", "444444444444"), ("AWS_SECRET_ACCESS_KEY", "test")]);
+        let services = ["STS", "IAM", "AMP"].map(|service| (format!("AWS_ENDPOINT_URL_{service}"), url));
+        let answer = command.envs(services).output().unwrap();
+        (answer.status.success(), String::from_utf8(answer.stdout).unwrap())
+    };
+    let (good, told) = person(&["444444444444"]);
+    assert!(
+        good && told.contains("0 pairs in account 444444444444, us-west-2"),
+        "{told}"
+    );
+    let (good, told) = person(&["444444444444,222222222222"]);
+    let why = "NOT LOOKED AT: account 222222222222: the credentials are of account 444444444444";
+    assert!(!good && told.contains(why), "{told}");
+    let (good, told) = person(&["222222222222", "--role-name", "nobody"]);
+    let why = "role/nobody cannot be assumed: sts:AssumeRole answered AccessDenied";
+    assert!(!good && told.contains(why), "{told}");
     kill(&cloud, "INT");
     cloud.wait().unwrap();
 }
