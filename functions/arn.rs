@@ -89,8 +89,8 @@ impl Parts {
     }
 }
 
-/// 12 digits.
-pub(crate) fn is_account(text: &str) -> bool {
+/// Whether a text is an account's id: 12 digits.
+pub fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
 }
 

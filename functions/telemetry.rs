@@ -1,9 +1,9 @@
 //! What executions come to, as metrics of CloudWatch.
 //!
 //! A machine that fails or is stopped has no last step that could tell of it, so the events are counted that Step
-//! Functions puts of its executions' ends: of nearly all of them, it promises no more. The metrics are written to the log in the embedded metric format, and
-//! cost no call (CloudWatch user guide, "Embedding metrics within logs"; Step Functions developer guide,
-//! "Automating event delivery with EventBridge").
+//! Functions puts of its executions' ends: of nearly all of them, it promises no more. The metrics are written to
+//! the log in the embedded metric format, and cost no call (CloudWatch user guide, "Embedding metrics within logs";
+//! Step Functions developer guide, "Automating event delivery with EventBridge").
 
 use crate::error::Error;
 use serde_json::{Map, Value, json};

@@ -32,10 +32,7 @@ const DEFAULT_INTERVAL: Milliseconds = Milliseconds(60_000);
 /// # Errors
 /// `InvalidRequest`, beginning with the path of what is wrong.
 pub(super) fn check(tree: &Node) -> Result<(), Error> {
-    let root = At {
-        node: tree,
-        path: FIELD.to_owned(),
-    };
+    let root = At::root(tree);
     for (key, at) in root.members()? {
         match key {
             "global" | "scrape_configs" => {}
@@ -81,10 +78,7 @@ pub(super) fn check(tree: &Node) -> Result<(), Error> {
 
 /// The longest scrape interval of a configuration that keeps the rules, in seconds, rounded up.
 pub(super) fn longest_interval(tree: &Node) -> u64 {
-    let root = At {
-        node: tree,
-        path: FIELD.to_owned(),
-    };
+    let root = At::root(tree);
     let global = root
         .get("global")
         .and_then(|global| intervals(&global, DEFAULT_INTERVAL).ok());
@@ -345,6 +339,13 @@ impl<'a> At<'a> {
     }
 
     /// The value of a key of a mapping; null is nothing, as it is to Prometheus.
+    fn root(node: &'a Node) -> Self {
+        Self {
+            node,
+            path: FIELD.to_owned(),
+        }
+    }
+
     fn get(&self, key: &str) -> Option<At<'a>> {
         let Node::Mapping(entries) = self.node else {
             return None;

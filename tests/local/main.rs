@@ -144,7 +144,7 @@ struct Clock {
 }
 
 fn account(text: &str) -> Result<String, String> {
-    match text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit()) {
+    match ampxa::arn::is_account(text) {
         true => Ok(text.to_owned()),
         false => Err("expected an account's id, 12 digits".to_owned()),
     }
