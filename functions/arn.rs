@@ -1,6 +1,6 @@
 //! The ARNs this project handles, as types that cannot hold a wrong one.
 
-use crate::request::shown;
+use crate::input::shown;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 

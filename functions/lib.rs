@@ -3,12 +3,13 @@
 //!
 //! To be read in this order:
 //!
-//! - [`request`]: what a person asks for; [`scrape_configuration`]: its YAML, and AMP's rules for it.
+//! - `input`: how JSON from people is read; [`request`]: what a person asks for; [`scrape_configuration`]: its YAML,
+//!   and AMP's rules for it.
 //! - [`complete`]: the request with its defaults, as every later step is given it.
-//! - [`arn`], [`pair`]: a cluster and a workspace, and the names that follow from the two.
+//! - [`arn`], [`pair`]: a cluster and a workspace; [`names`], [`tags`]: what follows from the two.
 //! - [`policy`]: the policy documents, pure functions of the pair.
 //! - [`turn`]: one execution at a time for a cluster.
-//! - [`cluster`]: the look before anything is touched.
+//! - [`cluster`], [`network`]: the look before anything is touched.
 //! - [`roles`], [`scraper`], [`trust`]: what is made, watched, patched, repaired and removed.
 //! - [`ingestion`]: whether samples arrive, and where to look when none do.
 //! - [`offboarding`]: which pairs are to be removed.
@@ -16,13 +17,10 @@
 //!   cluster, and which execution that starts.
 //! - [`sweep`]: the clusters of many accounts and Regions, found, routed, and missed when they are gone.
 //! - [`telemetry`]: what executions come to, as metrics.
-//! - [`task`]: what a step is given, and how it runs in Lambda; [`error`]: the six names it may fail under.
+//! - [`task`]: what a step is given; [`lambda`]: how it runs; [`error`]: the six names it may fail under.
 //! - [`aws`]: clients, and what an AWS error means.
 //!
 //! Each program in `bin/` wires the clients of one step and names the function it calls.
-
-#![forbid(unsafe_code)]
-#![warn(missing_docs)]
 
 pub mod arn;
 pub mod aws;
@@ -31,6 +29,10 @@ pub mod complete;
 pub mod error;
 pub mod event;
 pub mod ingestion;
+mod input;
+pub mod lambda;
+pub mod names;
+pub mod network;
 pub mod offboarding;
 pub mod pair;
 pub mod policy;
@@ -41,6 +43,7 @@ pub mod routing;
 pub mod scrape_configuration;
 pub mod scraper;
 pub mod sweep;
+pub mod tags;
 pub mod task;
 pub mod telemetry;
 pub mod trust;

@@ -3,8 +3,9 @@
 use crate::{
     arn::{ClusterArn, WorkspaceArn},
     error::Error,
+    input::Fields,
     pair::Pair,
-    request::{Fields, same_place},
+    request::same_place,
     roles, scraper,
 };
 use serde::Serialize;

@@ -1,17 +1,10 @@
 //! A cluster and the workspace it writes to. Every name follows from the two, so nothing is
 //! stored, and a second run finds what the first one made.
 
-use crate::arn::{ClusterArn, ScraperArn, WorkspaceArn};
-use sha2::{Digest, Sha256};
-
-/// The longest name that IAM takes for a role, in characters (IAM API reference, CreateRole).
-const LONGEST_ROLE_NAME: usize = 64;
-/// Digits of the pair's hash in a role's name.
-const HASH_DIGITS: usize = 8;
-/// What a source role's name begins with; the provisioner may make no other.
-const SOURCE_PREFIX: &str = "ampxa-source-";
-/// What a target role's name begins with; the provisioner may make no other.
-const TARGET_PREFIX: &str = "ampxa-target-";
+use crate::{
+    arn::{ClusterArn, ScraperArn, WorkspaceArn},
+    names,
+};
 
 /// One cluster connected to one workspace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,12 +18,12 @@ pub struct Pair {
 impl Pair {
     /// The name of the role that the scraper wears in the source account.
     pub fn source_role_name(&self) -> String {
-        self.role_name(SOURCE_PREFIX)
+        names::role(names::SOURCE_ROLE_PREFIX, &self.cluster, &self.workspace.to_string())
     }
 
     /// The name of the role that the scraper wears in the target account.
     pub fn target_role_name(&self) -> String {
-        self.role_name(TARGET_PREFIX)
+        names::role(names::TARGET_ROLE_PREFIX, &self.cluster, &self.workspace.to_string())
     }
 
     /// The ARN of the source role, whether it exists or not.
@@ -70,34 +63,6 @@ impl Pair {
         (scraper.partition(), scraper.region(), scraper.account())
             == (self.cluster.partition(), self.cluster.region(), self.cluster.account())
     }
-
-    /// What the names of all source roles begin with; of those of a cluster, if one is named.
-    pub fn source_roles_begin(cluster: Option<&ClusterArn>) -> String {
-        cluster.map_or_else(|| SOURCE_PREFIX.to_owned(), |cluster| begins(SOURCE_PREFIX, cluster))
-    }
-
-    /// `<prefix><cluster's name, shortened>-<8 hex digits of the pair's hash>`.
-    fn role_name(&self, prefix: &str) -> String {
-        let hash = hash(&[&self.cluster.to_string(), &self.workspace.to_string()], HASH_DIGITS);
-        format!("{}{hash}", begins(prefix, &self.cluster))
-    }
-}
-
-fn begins(prefix: &str, cluster: &ClusterArn) -> String {
-    let room = LONGEST_ROLE_NAME - prefix.len() - 1 - HASH_DIGITS;
-    let cluster: String = cluster.id().chars().take(room).collect();
-    format!("{prefix}{cluster}-")
-}
-
-/// The first `digits` hex digits of the SHA-256 of some texts, each told apart from the next.
-pub fn hash(texts: &[&str], digits: usize) -> String {
-    let mut hasher = Sha256::new();
-    for text in texts {
-        hasher.update(text.as_bytes());
-        hasher.update([0]);
-    }
-    let hex: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    hex.chars().take(digits).collect()
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::calls;
 use crate::{
     arn::{ClusterArn, Partition},
     error::Error,
+    names::{SOURCE_PROVISIONER, TARGET_PROVISIONER},
     policy,
     task::Task,
 };
@@ -137,7 +138,7 @@ impl Aws {
     /// `Refused` when the provisioner does not exist or does not trust this function.
     pub async fn source_at(&self, account: &str, region: &str) -> Result<Account, Error> {
         let partition = Partition::of_region(region);
-        let provisioner = format!("arn:{partition}:iam::{account}:role/ampxa-source-provisioner");
+        let provisioner = format!("arn:{partition}:iam::{account}:role/{SOURCE_PROVISIONER}");
         self.assume(&provisioner, region, "infra/source-account.yaml").await
     }
 
@@ -146,7 +147,7 @@ impl Aws {
     /// # Errors
     /// `Refused` when the provisioner does not exist or does not trust this function.
     pub async fn target<K>(&self, task: &Task<K>) -> Result<Account, Error> {
-        let provisioner = task.pair.target_arn("role", "ampxa-target-provisioner");
+        let provisioner = task.pair.target_arn("role", TARGET_PROVISIONER);
         let region = task.pair.workspace.region();
         self.assume(&provisioner, region, "infra/target-account.yaml").await
     }
@@ -156,7 +157,7 @@ impl Aws {
     /// # Errors
     /// `Refused` when the provisioner does not exist or does not trust this function.
     pub async fn samples<K>(&self, task: &Task<K>) -> Result<super::aps::Client, Error> {
-        let provisioner = task.pair.target_arn("role", "ampxa-target-provisioner");
+        let provisioner = task.pair.target_arn("role", TARGET_PROVISIONER);
         let region = task.pair.workspace.region();
         let only = policy::queries(&task.pair.workspace).to_string();
         let account = self.session(&provisioner, Some(&only), region, "infra/target-account.yaml");

@@ -7,8 +7,8 @@
 use crate::{
     arn::{ClusterArn, Partition, is_account},
     error::Error,
-    pair,
-    request::{kind, shown},
+    input::{kind, shown},
+    names,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -216,7 +216,7 @@ impl Event {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
         let id = match id.len() <= 40 && id.chars().all(plain) {
             true => id.clone(),
-            false => pair::hash(&[id], 32),
+            false => names::hash(&[id], 32),
         };
         execution_name(what, of, &id)
     }

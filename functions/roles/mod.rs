@@ -8,8 +8,10 @@ use crate::{
     arn::ScraperArn,
     aws::unless,
     error::Error,
+    names,
     pair::Pair,
     policy::{self, Gate},
+    tags::{self, CLUSTER_TAG, MADE_BY_TAG, WORKSPACE_TAG},
     task::Task,
 };
 use aws_sdk_iam::{Client, types};
@@ -17,13 +19,6 @@ use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
-
-/// The tag that says which cluster a thing of ours serves.
-pub const CLUSTER_TAG: &str = "ampxa:cluster";
-/// The tag that says which workspace a thing of ours serves.
-pub const WORKSPACE_TAG: &str = "ampxa:workspace";
-/// The tag that says which execution made a thing of ours.
-pub const MADE_BY_TAG: &str = "ampxa:made-by";
 
 /// A role as it should be.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,8 +70,8 @@ pub fn source(task: &Task<Known>) -> Role {
         open: open(task, policy::source_trust),
         permissions: policy::source_permissions(pair),
         managed_policy: None,
-        boundary: pair.source_arn("policy", "ampxa-source-boundary"),
-        tags: tags(task),
+        boundary: pair.source_arn("policy", names::SOURCE_BOUNDARY),
+        tags: tags::of_pair(task),
         made_by: task.execution.clone(),
     }
 }
@@ -94,8 +89,8 @@ pub fn target(task: &Task<Known>) -> Role {
         managed_policy: Some(format!(
             "arn:{partition}:iam::aws:policy/AmazonPrometheusRemoteWriteAccess"
         )),
-        boundary: pair.target_arn("policy", "ampxa-target-boundary"),
-        tags: tags(task),
+        boundary: pair.target_arn("policy", names::TARGET_BOUNDARY),
+        tags: tags::of_pair(task),
         made_by: task.execution.clone(),
     }
 }
@@ -103,14 +98,6 @@ pub fn target(task: &Task<Known>) -> Role {
 fn open(task: &Task<Known>, trust: fn(&Pair, Gate<'_>) -> Value) -> Option<Value> {
     let scraper = task.known.scraper_arn.as_ref()?;
     Some(trust(&task.pair, Gate::Open(scraper)))
-}
-
-/// The request's tags and the two that say whose a thing is.
-pub fn tags<K>(task: &Task<K>) -> BTreeMap<String, String> {
-    let mut tags = task.request.tags.clone();
-    tags.insert(CLUSTER_TAG.to_owned(), task.pair.cluster.to_string());
-    tags.insert(WORKSPACE_TAG.to_owned(), task.pair.workspace.to_string());
-    tags
 }
 
 /// Makes IAM hold a role.

@@ -1,7 +1,15 @@
 //! Taking a pair's roles away.
 
-use super::{CLUSTER_TAG, MADE_BY_TAG, WORKSPACE_TAG, tag};
-use crate::{arn::ClusterArn, aws::unless, error::Error, pair::Pair, task::Task};
+use super::tag;
+use crate::{
+    arn::ClusterArn,
+    aws::unless,
+    error::Error,
+    names,
+    pair::Pair,
+    tags::{CLUSTER_TAG, MADE_BY_TAG, WORKSPACE_TAG},
+    task::Task,
+};
 use aws_sdk_iam::{Client, types};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use serde::{Deserialize, Serialize};
@@ -109,7 +117,10 @@ fn is_gone<E: ProvideErrorMetadata>(error: &E) -> bool {
 /// # Errors
 /// As AWS answers.
 pub async fn pairs_of(iam: &Client, cluster: Option<&ClusterArn>) -> Result<Vec<Pair>, Error> {
-    let begins = Pair::source_roles_begin(cluster);
+    let begins = match cluster {
+        Some(cluster) => names::roles_of_cluster(names::SOURCE_ROLE_PREFIX, cluster),
+        None => names::SOURCE_ROLE_PREFIX.to_owned(),
+    };
     let mut pairs = Vec::new();
     let mut roles = iam.list_roles().into_paginator().items().send();
     while let Some(role) = roles.next().await {

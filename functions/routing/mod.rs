@@ -15,7 +15,9 @@ use crate::{
     arn::{ClusterArn, WorkspaceArn},
     aws::unless,
     error::Error,
-    request::{CheckIngestion, PatchTrust, shown},
+    input::shown,
+    request::{CheckIngestion, PatchTrust},
+    tags::{CHOICE_TAG, ONBOARD_TAG},
 };
 use aws_sdk_organizations::types::ParentType;
 use serde::Serialize;
@@ -24,11 +26,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     env,
 };
-
-/// The tag by which a cluster opts out, with the value `no`.
-pub const ONBOARD_TAG: &str = "ampxa:onboard";
-/// The tag by which a cluster chooses a workspace, by id or ARN, among those that the table allows.
-pub const CHOICE_TAG: &str = "ampxa:workspace";
 
 /// Where the table is, and what the hub's template says beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]

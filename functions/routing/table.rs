@@ -4,7 +4,8 @@ use super::{Cluster, Settings, glob, same_place};
 use crate::{
     arn::{WorkspaceArn, is_account, is_region},
     error::Error,
-    request::{CheckIngestion, Fields, PatchTrust, external_labels, shown, text},
+    input::{Fields, shown, text},
+    request::{CheckIngestion, PatchTrust, external_labels},
 };
 use serde_json::Value;
 use std::collections::BTreeMap;

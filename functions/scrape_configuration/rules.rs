@@ -8,7 +8,7 @@ use super::{
     FIELD, is_label_name,
     yaml::{Node, Scalar},
 };
-use crate::{error::Error, request::shown};
+use crate::{error::Error, input::shown};
 use std::{
     collections::HashMap,
     net::{Ipv4Addr, Ipv6Addr},

@@ -4,7 +4,7 @@
 //! a number or the text `1.10`, as the place asks. So the tree never guesses: of a plain scalar
 //! that some reader might take for something else than a string, it keeps the text.
 
-use crate::request::shown;
+use crate::input::shown;
 use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 use std::{
     borrow::Cow,

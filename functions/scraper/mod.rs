@@ -6,17 +6,18 @@ mod standing;
 mod update;
 
 pub use removal::{Removal, Removed, remove};
-pub use standing::{Found, GONE_TAG, InTheWay, Ours, Standing, list, ours, ours_of_cluster, standing};
+pub use standing::{Found, InTheWay, Ours, Standing, list, ours, ours_of_cluster, standing};
 pub use update::{Adopted, Updated, Works, update, works};
 
 use crate::{
     arn::ScraperArn,
     aws::unless,
-    cluster::Network,
     error::Error,
-    pair::{self, Pair},
-    roles::{self, MADE_BY_TAG},
+    names,
+    network::Network,
+    pair::Pair,
     scrape_configuration,
+    tags::{self, MADE_BY_TAG},
     task::Task,
 };
 use aws_sdk_amp::{
@@ -92,11 +93,11 @@ pub async fn create(amp: &Client, task: &Task<Plan>) -> Result<Scraper, Error> {
         )));
     }
     let yaml = configuration(amp, task).await?;
-    let mut tags = roles::tags(task);
+    let mut tags = tags::of_pair(task);
     tags.insert(MADE_BY_TAG.to_owned(), task.execution.clone());
     let answer = amp
         .create_scraper()
-        .client_token(pair::hash(&[&task.execution, &pair.source_role_arn()], 32))
+        .client_token(names::hash(&[&task.execution, &pair.source_role_arn()], 32))
         .set_alias(request.alias.clone())
         .source(Source::EksConfiguration(eks(pair, &plan.network)?))
         .destination(Destination::AmpConfiguration(

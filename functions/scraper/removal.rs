@@ -4,7 +4,7 @@ use super::{
     list, of_pair,
     standing::{is_ours, status, tag},
 };
-use crate::{aws::unless, error::Error, roles::MADE_BY_TAG, task::Task};
+use crate::{aws::unless, error::Error, tags::MADE_BY_TAG, task::Task};
 use aws_sdk_amp::Client;
 use serde::{Deserialize, Serialize};
 

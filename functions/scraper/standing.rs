@@ -4,7 +4,7 @@ use crate::{
     arn::ClusterArn,
     error::Error,
     pair::Pair,
-    roles::{CLUSTER_TAG, MADE_BY_TAG, WORKSPACE_TAG},
+    tags::{CLUSTER_TAG, GONE_TAG, MADE_BY_TAG, WORKSPACE_TAG},
 };
 use aws_sdk_amp::{
     operation::list_scrapers::builders::ListScrapersFluentBuilder,
@@ -12,9 +12,6 @@ use aws_sdk_amp::{
     types::{Destination, ScraperStatusCode, ScraperSummary, Source},
 };
 use serde::Serialize;
-
-/// The tag that says which sweep saw a scraper's cluster gone.
-pub const GONE_TAG: &str = "ampxa:gone";
 
 /// What stands where a pair's scraper should be.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -2,12 +2,7 @@
 
 use super::{Scraper, configuration, describe, role_configuration, warnings};
 use crate::{
-    arn::ScraperArn,
-    cluster::Network,
-    error::Error,
-    pair::{self, Pair},
-    roles, scrape_configuration,
-    task::Task,
+    arn::ScraperArn, error::Error, names, network::Network, pair::Pair, scrape_configuration, tags, task::Task,
 };
 use aws_sdk_amp::{
     Client,
@@ -81,7 +76,7 @@ pub async fn update(amp: &Client, task: &Task<Adopted>) -> Result<Updated, Error
         let answer = amp
             .update_scraper()
             .scraper_id(arn.id())
-            .client_token(pair::hash(&[&task.execution, &found.arn, "update"], 32))
+            .client_token(names::hash(&[&task.execution, &found.arn, "update"], 32))
             .set_alias(task.request.alias.clone().or(found.alias))
             .role_configuration(role_configuration(&task.pair))
             .scrape_configuration(ScrapeConfiguration::ConfigurationBlob(Blob::new(yaml)))
@@ -146,7 +141,7 @@ fn only_true(all: impl IntoIterator<Item = (bool, &'static str)>) -> Vec<&'stati
 
 fn missing_tags(found: &ScraperDescription, task: &Task<Adopted>) -> std::collections::HashMap<String, String> {
     let there = |key: &String| found.tags.as_ref().and_then(|tags| tags.get(key));
-    let wanted = roles::tags(task).into_iter();
+    let wanted = tags::of_pair(task).into_iter();
     wanted.filter(|(key, value)| there(key) != Some(value)).collect()
 }
 

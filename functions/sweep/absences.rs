@@ -8,8 +8,8 @@ use crate::{
     arn::{ClusterArn, ScraperArn},
     aws::unless,
     error::Error,
-    request::{Fields, text},
-    scraper::GONE_TAG,
+    input::{Fields, text},
+    tags::GONE_TAG,
 };
 use serde::Serialize;
 use serde_json::{Value, json};

@@ -5,8 +5,8 @@ use crate::{
     aws::{Account, unless},
     error::Error,
     event::execution_name,
-    pair,
-    request::{Fields, shown},
+    input::{Fields, shown},
+    names,
     routing::{self, Route, Settings},
     scraper,
 };
@@ -180,7 +180,7 @@ pub(super) fn sweep(fields: &Fields<'_>) -> Result<String, Error> {
 
 /// The name of what a sweep starts for a cluster: the same whenever the same sweep asks.
 pub(super) fn name(what: &str, sweep: &str, cluster: &ClusterArn) -> String {
-    execution_name(what, cluster.id(), &pair::hash(&[sweep, &cluster.to_string()], 16))
+    execution_name(what, cluster.id(), &names::hash(&[sweep, &cluster.to_string()], 16))
 }
 
 /// What becomes of a cluster.

@@ -10,7 +10,7 @@ pub use clusters::{Absence, Asked, Decision, Found, Place, find, route};
 use crate::{
     arn::{is_account, is_region},
     error::Error,
-    request::{Fields, shown, text},
+    input::{Fields, shown, text},
     routing::{self, Settings},
 };
 use aws_sdk_organizations::types::{AccountState, AccountStatus};

@@ -1,11 +1,11 @@
 //! Patch trust policies: the scraper's ARN into both, read back and compared.
 
-use ampxa::{Aws, task, trust};
+use ampxa::{Aws, lambda, trust};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let aws = Aws::from_environment("patch-trust-policies");
-    task::run("patch-trust-policies", async |task| {
+    lambda::run("patch-trust-policies", async |task| {
         let (source, target) = (aws.source(&task).await?, aws.target(&task).await?);
         trust::patch(&source.iam(), &target.iam(), &task).await
     })

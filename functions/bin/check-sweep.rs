@@ -1,6 +1,6 @@
 //! Check sweep: which accounts and Regions, and whether the routing table is right; touches nothing.
 
-use ampxa::{Aws, routing, sweep, task};
+use ampxa::{Aws, lambda, routing, sweep};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
@@ -8,7 +8,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let (ssm, organizations) = (hub.ssm(), hub.organizations());
     let settings = routing::Settings::from_environment();
     let defaults = sweep::Defaults::from_environment();
-    task::run("check-sweep", async |request| {
+    lambda::run("check-sweep", async |request| {
         sweep::check(&ssm, &organizations, &settings, &defaults, request).await
     })
     .await

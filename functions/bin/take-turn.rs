@@ -1,6 +1,6 @@
 //! Take turn: one execution at a time for a cluster.
 
-use ampxa::{Aws, task, turn};
+use ampxa::{Aws, lambda, turn};
 use std::time::SystemTime;
 
 #[tokio::main(flavor = "current_thread")]
@@ -13,7 +13,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         },
         turn::table_from_environment(),
     );
-    task::run("take-turn", async |asked| {
+    lambda::run("take-turn", async |asked| {
         turn::take(&clients, &table, &asked, SystemTime::now()).await
     })
     .await

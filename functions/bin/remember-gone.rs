@@ -1,11 +1,11 @@
 //! Remember gone: notes which clusters are gone, and says which another sweep missed too.
 
-use ampxa::{Aws, sweep, task};
+use ampxa::{Aws, lambda, sweep};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let aws = Aws::from_environment("remember-gone");
-    task::run("remember-gone", async |missed: sweep::Missed| {
+    lambda::run("remember-gone", async |missed: sweep::Missed| {
         let source = aws.source_of(&missed.cluster).await?;
         sweep::note(&source.eks(), &source.amp(), &missed).await
     })

@@ -1,8 +1,8 @@
 //! Check offboarding: parses and refuses; touches nothing.
 
-use ampxa::{offboarding, task};
+use ampxa::{lambda, offboarding};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    task::run("check-offboarding", async |request| offboarding::check(request)).await
+    lambda::run("check-offboarding", async |request| offboarding::check(request)).await
 }

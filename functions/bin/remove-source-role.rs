@@ -1,11 +1,11 @@
 //! Remove source role: with all its policies.
 
-use ampxa::{Aws, roles, task};
+use ampxa::{Aws, lambda, roles};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let aws = Aws::from_environment("remove-source-role");
-    task::run("remove-source-role", async |task| {
+    lambda::run("remove-source-role", async |task| {
         let source = aws.source(&task).await?;
         let pair = &task.pair;
         roles::remove(&source.iam(), pair.source_role_arn(), &pair.source_role_name(), &task).await

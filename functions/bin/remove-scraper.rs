@@ -1,11 +1,11 @@
 //! Remove scraper: asks AMP to delete it, and says whether it is gone.
 
-use ampxa::{Aws, scraper, task};
+use ampxa::{Aws, lambda, scraper};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let aws = Aws::from_environment("remove-scraper");
-    task::run("remove-scraper", async |task| {
+    lambda::run("remove-scraper", async |task| {
         let source = aws.source(&task).await?;
         scraper::remove(&source.amp(), &task).await
     })

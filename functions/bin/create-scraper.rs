@@ -1,11 +1,11 @@
 //! Create scraper: makes the pair's scraper, or adopts the one it has.
 
-use ampxa::{Aws, scraper, task};
+use ampxa::{Aws, lambda, scraper};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let aws = Aws::from_environment("create-scraper");
-    task::run("create-scraper", async |task| {
+    lambda::run("create-scraper", async |task| {
         let source = aws.source(&task).await?;
         scraper::create(&source.amp(), &task).await
     })

@@ -1,11 +1,11 @@
 //! Check scraper: looks at the scraper once; the state machine does the waiting.
 
-use ampxa::{Aws, scraper, task};
+use ampxa::{Aws, lambda, scraper};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let aws = Aws::from_environment("check-scraper");
-    task::run("check-scraper", async |task| {
+    lambda::run("check-scraper", async |task| {
         let source = aws.source(&task).await?;
         scraper::check(&source.amp(), &task).await
     })

@@ -1,11 +1,11 @@
 //! Remove target role: with all its policies.
 
-use ampxa::{Aws, roles, task};
+use ampxa::{Aws, lambda, roles};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let aws = Aws::from_environment("remove-target-role");
-    task::run("remove-target-role", async |task| {
+    lambda::run("remove-target-role", async |task| {
         let target = aws.target(&task).await?;
         let pair = &task.pair;
         roles::remove(&target.iam(), pair.target_role_arn(), &pair.target_role_name(), &task).await

@@ -1,6 +1,6 @@
 //! Route event: from an event to the execution it asks for.
 
-use ampxa::{Aws, route_event, routing, task};
+use ampxa::{Aws, lambda, route_event, routing};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
@@ -12,7 +12,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     };
     let settings = routing::Settings::from_environment();
     let machines = route_event::Machines::from_environment();
-    task::run("route-event", async |reading| {
+    lambda::run("route-event", async |reading| {
         route_event::route(&clients, &settings, &machines, &reading).await
     })
     .await

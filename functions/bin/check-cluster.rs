@@ -1,12 +1,12 @@
 //! Check cluster: looks whether a scraper can work, and picks its subnets.
 
-use ampxa::{Aws, cluster, task};
+use ampxa::{Aws, cluster, lambda};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let aws = Aws::from_environment("check-cluster");
     let quotas = cluster::Quotas::from_environment();
-    task::run("check-cluster", async |task| {
+    lambda::run("check-cluster", async |task| {
         let (source, target) = (aws.source(&task).await?, aws.target(&task).await?);
         let clients = cluster::Clients {
             eks: source.eks(),

@@ -3,13 +3,13 @@
 use ampxa::{
     Aws,
     ingestion::{self, Arrival},
-    task,
+    lambda,
 };
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let aws = Aws::from_environment("check-ingestion");
-    task::run("check-ingestion", async |task| {
+    lambda::run("check-ingestion", async |task| {
         let mut seen = ingestion::check(&aws.samples(&task).await?, &task).await?;
         if seen.result == Arrival::None {
             let (source, target) = (aws.source(&task).await, aws.target(&task).await);

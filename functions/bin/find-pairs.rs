@@ -1,11 +1,11 @@
 //! Find pairs: which workspaces a cluster was connected to.
 
-use ampxa::{Aws, offboarding, task};
+use ampxa::{Aws, lambda, offboarding};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let aws = Aws::from_environment("find-pairs");
-    task::run("find-pairs", async |request: offboarding::Request| {
+    lambda::run("find-pairs", async |request: offboarding::Request| {
         let source = aws.source_of(&request.cluster_arn).await?;
         offboarding::find_pairs(&source.amp(), &source.iam(), &request).await
     })
