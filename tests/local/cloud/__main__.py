@@ -1,7 +1,7 @@
 """The local cloud: one emulated AWS of many accounts on this machine, with IAM enforced.
 
-ministack, started in this process with its edges mended and the AMP service added. Each module says
-which rule of AWS's it restores, and where that rule is written.
+It runs ministack in this process, corrects it where it differs from AWS, and adds the AMP service. Each
+module says which rule of AWS it restores, and the source of the rule.
 """
 
 import sys
@@ -15,11 +15,11 @@ import socket
 import tempfile
 from pathlib import Path
 
-from settings import MINISTACK_VERSION, Settings
+from core.settings import MINISTACK_VERSION, Settings
 
 
 def main() -> None:
-    """Reads the command line and serves until told to stop."""
+    """Reads the command line and serves until it is stopped."""
     arguments = _arguments()
     _check_ministack()
     listener = _listen(arguments.port)
@@ -36,30 +36,30 @@ def main() -> None:
         collects=not arguments.no_collection,
         prometheus=arguments.prometheus,
     )
-    # Before anything of ministack's is imported: it reads the environment while it loads.
-    import environment
+    # ministack reads the environment while it is imported, so the environment is set first.
+    from core import environment
 
     environment.isolate(cloud)
-    import server
+    from server import lifecycle
 
-    server.serve(cloud, listener, watch_stdin=arguments.watch_stdin, keep_directory=bool(arguments.dir))
+    lifecycle.serve(cloud, listener, watch_stdin=arguments.watch_stdin, keep_directory=bool(arguments.dir))
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="cloud", description=__doc__.splitlines()[0])
     parser.add_argument("--port", type=int, default=4566, help="port on 127.0.0.1; 0 takes a free one (4566)")
     parser.add_argument(
-        "--minute", type=_positive, default=1.0, metavar="SECONDS", help="real seconds a minute takes (1)"
+        "--minute", type=_positive, default=1.0, metavar="SECONDS", help="real seconds that a minute of the cloud takes (1)"
     )
     parser.add_argument("--activation-minutes", type=_not_negative, default=20.0, help="until a scraper is ACTIVE (20)")
-    parser.add_argument("--iam-delay-seconds", type=_not_negative, default=0.0, help="until IAM sees a new role (0)")
+    parser.add_argument("--iam-delay-seconds", type=_not_negative, default=0.0, help="until a new role can be a principal (0)")
     parser.add_argument(
         "--organization", default="o-ampxalocal01", help="id of the organization of all accounts but 9…"
     )
-    parser.add_argument("--functions-endpoint", metavar="URL", help="where functions reach AWS (default: here)")
+    parser.add_argument("--functions-endpoint", metavar="URL", help="the endpoint of AWS for functions (default: this cloud)")
     parser.add_argument("--no-collection", action="store_true", help="scrapers do not collect by themselves")
     parser.add_argument("--prometheus", action="store_true", help="real workspaces, if prometheus is on the PATH")
-    parser.add_argument("--dir", help="where to write; kept at the end (default: a temporary directory, removed)")
+    parser.add_argument("--dir", help="the directory for all files; kept at the end (default: a temporary directory, removed)")
     parser.add_argument("--watch-stdin", action="store_true", help="stop when standard input ends")
     return parser.parse_args()
 

@@ -15,7 +15,7 @@ from botocore.config import Config
 
 HERE = Path(__file__).resolve().parent
 FOLDER = HERE.parent
-# Some tests look at a part of the cloud without starting one.
+# Some tests import a module without starting a cloud.
 sys.path.append(str(FOLDER))
 HUB, SOURCE, TARGET = "111111111111", "222222222222", "333333333333"
 REGION = "us-west-2"
@@ -43,11 +43,11 @@ class Cloud:
         config = Config(retries={"total_max_attempts": 1}, parameter_validation=False)
         return boto3.client(service, region_name=region, endpoint_url=self.url, config=config, **keys)
 
-    def look(self, path: str) -> dict:
+    def get(self, path: str) -> dict:
         with urllib.request.urlopen(f"{self.url}/_cloud/{path}") as answer:
             return json.load(answer)
 
-    def tell(self, path: str, body: dict) -> dict:
+    def post(self, path: str, body: dict) -> dict:
         request = urllib.request.Request(f"{self.url}/_cloud/{path}", data=json.dumps(body).encode(), method="POST")
         with urllib.request.urlopen(request) as answer:
             return json.load(answer)
@@ -55,7 +55,7 @@ class Cloud:
     def role(
         self, account: str, name: str, *statements: dict, path: str = "/", trust: dict | None = None, **more
     ) -> dict:
-        """Makes a role that its account may assume, and answers a session of it."""
+        """Creates a role that its account may assume; returns a session of it."""
         iam = self.client("iam", account)
         trusted = trust or allow_assume({"AWS": f"arn:aws:iam::{account}:root"})
         made = iam.create_role(RoleName=name, Path=path, AssumeRolePolicyDocument=trusted, **more)["Role"]
@@ -86,10 +86,10 @@ def allow_assume(principal, **more) -> str:
 
 
 def wait_for(what, seconds: float = 60.0):
-    """The first true answer of `what`."""
+    """The first true result of `what`."""
     end = time.monotonic() + seconds
     while not (answer := what()):
-        assert time.monotonic() < end, f"waited {seconds} s in vain"
+        assert time.monotonic() < end, f"nothing happened within {seconds} s"
         time.sleep(0.02)
     return answer
 
@@ -104,15 +104,15 @@ def cloud():
 
 @pytest.fixture(scope="session")
 def machines(cloud):
-    """Machines of the hub's, with a function that they invoke."""
-    from machines import Machines
+    """State machines of the hub, with a function that they invoke."""
+    from support.machines import Machines
 
     return Machines(cloud)
 
 
 @pytest.fixture
 def name(request):
-    """A name that no other test uses, fit for a role and a cluster."""
+    """A name that no other test uses, valid for a role and a cluster."""
     plain = re.sub(r"[^0-9A-Za-z]+", "-", request.node.name.removeprefix("test_"))
     return f"t-{plain[:36].strip('-')}-{zlib.crc32(request.node.nodeid.encode()):08x}"
 

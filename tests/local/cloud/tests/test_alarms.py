@@ -1,10 +1,11 @@
-"""CloudWatch alarms, topics that people read, and schedules that fire."""
+"""CloudWatch alarms, SNS topics, schedules and Organizations."""
 
 import json
+import time
 
 import pytest
 from conftest import HUB, REGION, SOURCE, allow, wait_for
-from events import STRANGER, arrived, nothing_arrives, queue, rule, service_role, stack
+from support.eventing import OUTSIDE_ACCOUNT, arrived, nothing_arrives, queue, rule, service_role, stack
 
 SFN = f"arn:aws:states:{REGION}:{HUB}"
 
@@ -46,45 +47,58 @@ def state(cloud, name):
     return found["StateValue"]
 
 
-def told(cloud, name):
-    """What the topic was told, as (alarm's new state, description)."""
+def notifications(cloud, name):
+    """The messages of an alarm to its topic, as (new state, description)."""
     arn = f"arn:aws:sns:{REGION}:{HUB}:{name}"
-    said = [json.loads(message["message"]) for message in cloud.look(f"messages?topicArn={arn}")["messages"]]
+    said = [json.loads(message["message"]) for message in cloud.get(f"messages?topicArn={arn}")["messages"]]
     return [(one["NewStateValue"], one["AlarmDescription"]) for one in said if one["AlarmName"] == name]
 
 
-def test_an_alarm_on_a_queue_rings_while_something_is_in_it(cloud, name):
+def test_an_alarm_on_a_queue_is_in_alarm_while_the_queue_has_messages(cloud, name):
     url, _ = queue(cloud, name)
     watched = metric("AWS/SQS", "ApproximateNumberOfMessagesVisible", ("QueueName", name), "Maximum")
     stack(cloud, name, {**topic(name), **alarm(name, AlarmDescription="look into it", **watched)})
     wait_for(lambda: state(cloud, name) == "OK")
-    assert told(cloud, name) == []
+    assert notifications(cloud, name) == []
     sqs = cloud.client("sqs", HUB)
     sqs.send_message(QueueUrl=url, MessageBody="x")
     wait_for(lambda: state(cloud, name) == "ALARM")
-    assert wait_for(lambda: told(cloud, name)) == [("ALARM", "look into it")]
+    assert wait_for(lambda: notifications(cloud, name)) == [("ALARM", "look into it")]
     sqs.purge_queue(QueueUrl=url)
     wait_for(lambda: state(cloud, name) == "OK")
-    assert told(cloud, name) == [("ALARM", "look into it")]
+    assert notifications(cloud, name) == [("ALARM", "look into it")]
 
 
 @pytest.mark.parametrize("missing", ["notBreaching", "missing", "breaching", "ignore"])
-def test_without_data_an_alarm_is_as_its_template_says(cloud, name, missing):
+def test_without_data_an_alarm_has_the_state_of_its_missing_data_treatment(cloud, name, missing):
     watched = metric("AWS/States", "ExecutionsFailed", ("StateMachineArn", f"{SFN}:stateMachine:none"))
     stack(cloud, name, {**topic(name), **alarm(name, **watched, TreatMissingData=missing)})
     silent = {"notBreaching": "OK", "breaching": "ALARM"}.get(missing, "INSUFFICIENT_DATA")
     wait_for(lambda: state(cloud, name) == silent)
 
 
-def test_an_alarm_on_failed_executions_rings_for_its_machine_only(cloud, machines, name):
+def test_an_alarm_on_failed_executions_counts_its_own_machine_only(cloud, machines, name):
     failing, other = (machines.make({"A": {"Type": "Fail", "Error": "E", "Cause": "c"}}) for _ in range(2))
     watched = metric("AWS/States", "ExecutionsFailed", ("StateMachineArn", failing))
     stack(cloud, name, {**topic(name), **alarm(name, **watched)})
     machines.end(machines._sfn.start_execution(stateMachineArn=other)["executionArn"])
     wait_for(lambda: state(cloud, name) == "OK")
-    assert told(cloud, name) == []
+    assert notifications(cloud, name) == []
     machines.end(machines._sfn.start_execution(stateMachineArn=failing)["executionArn"])
-    assert wait_for(lambda: told(cloud, name))[0][0] == "ALARM"
+    assert wait_for(lambda: notifications(cloud, name))[0][0] == "ALARM"
+
+
+def test_putting_data_of_another_dimension_does_not_change_an_alarm(cloud, name):
+    watched = metric(name, "Seen", ("Who", "a"))
+    stack(cloud, name, {**topic(name), **alarm(name, **watched)})
+    wait_for(lambda: state(cloud, name) == "OK")
+    datum = {"MetricName": "Seen", "Dimensions": [{"Name": "Who", "Value": "b"}], "Value": 5}
+    cloud.client("cloudwatch", HUB).put_metric_data(Namespace=name, MetricData=[datum])
+    time.sleep(0.2)
+    assert state(cloud, name) == "OK" and notifications(cloud, name) == []
+    datum["Dimensions"][0]["Value"] = "a"
+    cloud.client("cloudwatch", HUB).put_metric_data(Namespace=name, MetricData=[datum])
+    assert [one for one, _ in wait_for(lambda: notifications(cloud, name))][0] == "ALARM"
 
 
 @pytest.mark.parametrize(
@@ -101,23 +115,23 @@ def test_an_alarm_may_sum_metrics(cloud, machines, name, expression):
         metrics.append({"Id": identifier, "MetricStat": stat, "ReturnData": False})
     stack(cloud, name, {**topic(name), **alarm(name, Metrics=metrics, Threshold=2)})
     machines.end(machines._sfn.start_execution(stateMachineArn=watched[0])["executionArn"])
-    assert told(cloud, name) == []
+    assert notifications(cloud, name) == []
     for machine in watched:
         machines._sfn.start_execution(stateMachineArn=machine)
-    assert wait_for(lambda: told(cloud, name))[0][0] == "ALARM"
+    assert wait_for(lambda: notifications(cloud, name))[0][0] == "ALARM"
 
 
 @pytest.mark.parametrize("barred", ["policy", "key"])
-def test_a_topic_that_does_not_admit_alarms_is_not_told(cloud, name, barred):
-    nobody = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sns:Publish"}
-    nobody["Resource"] = f"arn:aws:sns:{REGION}:{HUB}:{name}"
-    shut = topic(name, [nobody]) if barred == "policy" else topic(name, KmsMasterKeyId="alias/aws/sns")
+def test_a_topic_that_does_not_admit_alarms_gets_no_message(cloud, name, barred):
+    events_only = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sns:Publish"}
+    events_only["Resource"] = f"arn:aws:sns:{REGION}:{HUB}:{name}"
+    closed = topic(name, [events_only]) if barred == "policy" else topic(name, KmsMasterKeyId="alias/aws/sns")
     watched = metric("AWS/States", "ExecutionsFailed", ("StateMachineArn", f"{SFN}:stateMachine:none"))
     rung = alarm(name, **watched, TreatMissingData="breaching")
-    rung["Alarm"]["DependsOn"] = list(shut)
-    stack(cloud, name, {**shut, **rung})
+    rung["Alarm"]["DependsOn"] = list(closed)
+    stack(cloud, name, {**closed, **rung})
     wait_for(lambda: state(cloud, name) == "ALARM")
-    assert told(cloud, name) == []
+    assert notifications(cloud, name) == []
 
 
 def publishing(name, principal="events.amazonaws.com"):
@@ -125,7 +139,7 @@ def publishing(name, principal="events.amazonaws.com"):
     return topic(name, [{**statement, "Resource": f"arn:aws:sns:{REGION}:{HUB}:{name}"}])
 
 
-def test_a_rule_tells_a_topic_a_sentence(cloud, name):
+def test_a_rule_transforms_its_input_for_a_topic(cloud, name):
     stack(cloud, name, publishing(name))
     arn = f"arn:aws:sns:{REGION}:{HUB}:{name}"
     transformer = {
@@ -135,19 +149,19 @@ def test_a_rule_tells_a_topic_a_sentence(cloud, name):
     rule(cloud, name, {"source": [name]}, arn, InputTransformer=transformer)
     entry = {"Source": name, "DetailType": "t", "Detail": json.dumps({"name": "x", "error": "Odd"})}
     cloud.client("events", HUB).put_events(Entries=[entry])
-    (message,) = cloud.look(f"messages?topicArn={arn}")["messages"]
+    (message,) = cloud.get(f"messages?topicArn={arn}")["messages"]
     assert message["message"] == '"x failed with Odd: start it again."'
 
 
 @pytest.mark.parametrize("resources", [topic, lambda name: publishing(name, "sns.amazonaws.com")])
-def test_a_topic_that_does_not_admit_events_is_not_told(cloud, name, resources):
+def test_a_topic_that_does_not_admit_events_gets_no_message(cloud, name, resources):
     stack(cloud, name, resources(name))
     arn = f"arn:aws:sns:{REGION}:{HUB}:{name}"
     dead_url, dead = queue(cloud, name)
     rule(cloud, name, {"source": [name]}, arn, DeadLetterConfig={"Arn": dead})
     cloud.client("events", HUB).put_events(Entries=[{"Source": name, "DetailType": "t", "Detail": "{}"}])
     assert arrived(cloud, dead_url)[0]["source"] == name
-    assert cloud.look(f"messages?topicArn={arn}")["messages"] == []
+    assert cloud.get(f"messages?topicArn={arn}")["messages"] == []
 
 
 class Schedule:
@@ -165,7 +179,7 @@ class Schedule:
         assert stack(cloud, name, resources)[0] == "CREATE_COMPLETE"
 
     def fire(self):
-        self.cloud.tell("schedules", {"account": HUB, "region": REGION, "name": self.name})
+        self.cloud.post("schedules", {"account": HUB, "region": REGION, "name": self.name})
 
 
 def test_a_schedule_fires_with_its_input(cloud, machines, name):
@@ -174,7 +188,7 @@ def test_a_schedule_fires_with_its_input(cloud, machines, name):
     assert machines.of(schedule.machine) == []
     schedule.fire()
     (execution,) = machines.of(schedule.machine)
-    assert json.loads(machines.look(execution["executionArn"])["input"]) == {"a": 1}
+    assert json.loads(machines.describe(execution["executionArn"])["input"]) == {"a": 1}
 
 
 @pytest.mark.parametrize("barred", ["right", "trust"])
@@ -203,7 +217,7 @@ class Organization:
 
     def __init__(self, cloud):
         self.cloud, self.accounts = cloud, [f"5{number:011}" for number in range(25)]
-        cloud.tell(
+        cloud.post(
             "organization",
             {
                 "management": "444444444444",
@@ -225,7 +239,7 @@ def organization(cloud):
     return Organization(cloud)
 
 
-def test_an_organizations_accounts_come_in_pages_of_twenty(cloud, organization):
+def test_accounts_of_an_organization_are_listed_in_pages_of_twenty(cloud, organization):
     client = cloud.client("organizations", HUB)
     assert len(client.list_accounts()["Accounts"]) == 20
     pages = client.get_paginator("list_accounts").paginate()
@@ -235,7 +249,7 @@ def test_an_organizations_accounts_come_in_pages_of_twenty(cloud, organization):
     assert [account["State"] for account in found] == [account["Status"] for account in found]
 
 
-def test_parents_lead_up_to_the_root(organization):
+def test_parents_are_listed_up_to_the_root(organization):
     assert organization.parents(organization.accounts[3]) == [("ou-abcd-production", "ORGANIZATIONAL_UNIT")]
     assert organization.parents("ou-abcd-production") == [("ou-abcd-workloads", "ORGANIZATIONAL_UNIT")]
     assert organization.parents("ou-abcd-workloads") == [("r-abcd", "ROOT")]
@@ -244,20 +258,20 @@ def test_parents_lead_up_to_the_root(organization):
 def test_an_organization_is_shown_to_its_administrators_only(cloud, organization, refusal):
     cloud.client("organizations", "444444444444").list_accounts()
     assert refusal(cloud.client("organizations", SOURCE).list_accounts)[0] == "AccessDeniedException"
-    outside = cloud.client("organizations", STRANGER)
+    outside = cloud.client("organizations", OUTSIDE_ACCOUNT)
     assert refusal(outside.list_accounts)[0] == "AWSOrganizationsNotInUseException"
     unknown = cloud.client("organizations", HUB)
     assert refusal(unknown.list_parents, ChildId="777777777777")[0] == "ChildNotFoundException"
 
 
-def test_asking_for_an_organization_takes_a_right(cloud, organization, name, refusal):
+def test_listing_accounts_needs_a_permission(cloud, organization, name, refusal):
     session = cloud.role(HUB, name, allow("organizations:ListParents"))
     client = cloud.client("organizations", HUB, session=session)
     client.list_parents(ChildId=organization.accounts[3])
     assert refusal(client.list_accounts)[0].startswith("AccessDenied")
 
 
-def test_a_parameter_is_read_by_who_may(cloud, name, refusal):
+def test_reading_a_parameter_needs_a_permission(cloud, name, refusal):
     mine, other = f"/{name}/routes", f"/{name}x/routes"
     for parameter in (mine, other):
         cloud.client("ssm", HUB).put_parameter(Name=parameter, Value="{}", Type="String")

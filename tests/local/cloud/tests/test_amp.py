@@ -2,49 +2,49 @@
 
 import pytest
 from conftest import SOURCE, TARGET, allow, deny, wait_for
-from place import YAML, Place
+from support.location import YAML, Location
 
 
 @pytest.fixture
-def place(cloud):
-    return Place(cloud)
+def location(cloud):
+    return Location(cloud)
 
 
-def fields(place, request):
-    with pytest.raises(place.amp.exceptions.ValidationException) as caught:
-        place.amp.create_scraper(**request)
+def fields(location, request):
+    with pytest.raises(location.amp.exceptions.ValidationException) as caught:
+        location.amp.create_scraper(**request)
     response = caught.value.response
     assert response["reason"] == "FIELD_VALIDATION_FAILED"
     assert response["ResponseMetadata"]["HTTPStatusCode"] == 400
     return {field["name"]: field["message"] for field in response["fieldList"]}
 
 
-def test_a_scraper_lives_as_on_aws(place):
-    made = place.amp.create_scraper(**place.request(alias="one", tags={"a": "b"}, clientToken="t"))
+def test_a_scraper_has_the_lifecycle_of_aws(location):
+    made = location.amp.create_scraper(**location.request(alias="one", tags={"a": "b"}, clientToken="t"))
     assert made["ResponseMetadata"]["HTTPStatusCode"] == 202
     assert made["status"] == {"statusCode": "CREATING"}
-    assert made["arn"] == f"arn:aws:aps:{place.region}:{SOURCE}:scraper/{made['scraperId']}"
-    assert place.status(made) == "CREATING"
-    with pytest.raises(place.amp.exceptions.ConflictException):
-        place.amp.delete_scraper(scraperId=made["scraperId"])
-    wait_for(lambda: place.status(made) == "ACTIVE")
-    shown = place.amp.describe_scraper(scraperId=made["scraperId"])["scraper"]
+    assert made["arn"] == f"arn:aws:aps:{location.region}:{SOURCE}:scraper/{made['scraperId']}"
+    assert location.status(made) == "CREATING"
+    with pytest.raises(location.amp.exceptions.ConflictException):
+        location.amp.delete_scraper(scraperId=made["scraperId"])
+    wait_for(lambda: location.status(made) == "ACTIVE")
+    shown = location.amp.describe_scraper(scraperId=made["scraperId"])["scraper"]
     assert shown["scrapeConfiguration"]["configurationBlob"] == YAML
-    assert shown["roleConfiguration"] == place.roles()
+    assert shown["roleConfiguration"] == location.roles()
     role = f"arn:aws:iam::{SOURCE}:role/aws-service-role/scraper.aps.amazonaws.com/AWSServiceRoleForAmazonPrometheusScraper_"
     assert shown["roleArn"].startswith(role)
-    [summary] = place.amp.list_scrapers()["scrapers"]
-    assert summary["tags"] == {"a": "b"} and summary["roleConfiguration"] == place.roles()
+    [summary] = location.amp.list_scrapers()["scrapers"]
+    assert summary["tags"] == {"a": "b"} and summary["roleConfiguration"] == location.roles()
     assert "scrapeConfiguration" not in summary
 
-    changed = place.amp.update_scraper(scraperId=made["scraperId"], alias="two")
+    changed = location.amp.update_scraper(scraperId=made["scraperId"], alias="two")
     assert changed["status"] == {"statusCode": "UPDATING"}
-    wait_for(lambda: place.status(made) == "ACTIVE")
-    assert place.amp.delete_scraper(scraperId=made["scraperId"])["status"] == {"statusCode": "DELETING"}
-    assert place.amp.list_scrapers()["scrapers"][0]["status"] == {"statusCode": "DELETING"}
-    wait_for(lambda: not place.amp.list_scrapers()["scrapers"])
-    with pytest.raises(place.amp.exceptions.ResourceNotFoundException):
-        place.amp.describe_scraper(scraperId=made["scraperId"])
+    wait_for(lambda: location.status(made) == "ACTIVE")
+    assert location.amp.delete_scraper(scraperId=made["scraperId"])["status"] == {"statusCode": "DELETING"}
+    assert location.amp.list_scrapers()["scrapers"][0]["status"] == {"statusCode": "DELETING"}
+    wait_for(lambda: not location.amp.list_scrapers()["scrapers"])
+    with pytest.raises(location.amp.exceptions.ResourceNotFoundException):
+        location.amp.describe_scraper(scraperId=made["scraperId"])
 
 
 @pytest.mark.parametrize(
@@ -72,14 +72,14 @@ def test_a_scraper_lives_as_on_aws(place):
         ({"scrapeConfiguration": {"configurationBlob": b"c2NyYXBlX2NvbmZpZ3M6"}}, "scrapeConfiguration"),
     ],
 )
-def test_a_bad_request_is_refused_by_its_field(cloud, shared, more, field):
+def test_a_bad_request_is_refused_with_the_name_of_its_field(cloud, shared, more, field):
     assert field in fields(shared, shared.request(**more))
 
 
 @pytest.fixture(scope="module")
 def shared(cloud):
-    """A place for tests that change nothing."""
-    return Place(cloud)
+    """A location for tests that do not change it."""
+    return Location(cloud)
 
 
 def test_a_role_of_another_account_cannot_be_passed(shared):
@@ -88,19 +88,19 @@ def test_a_role_of_another_account_cannot_be_passed(shared):
     assert why == {"roleConfiguration.sourceRoleArn": "Cross-account pass role is not allowed."}
 
 
-def test_subnets_are_one_a_zone_in_two_zones_of_the_vpc_with_free_addresses(cloud, place):
+def test_subnets_are_in_two_zones_of_the_vpc_one_in_each_with_free_addresses(cloud, location):
     field = "source.eksConfiguration.subnetIds"
-    a, b, c = place.subnets
-    zone = f"{place.region}a"
+    a, b, c = location.subnets
+    zone = f"{location.region}a"
 
     def why(*subnets):
-        return fields(place, place.with_source(subnetIds=list(subnets)))[field]
+        return fields(location, location.with_source(subnetIds=list(subnets)))[field]
 
-    twin = place.ec2.create_subnet(VpcId=place.vpc, CidrBlock="172.31.64.0/24", AvailabilityZone=zone)["Subnet"][
+    twin = location.ec2.create_subnet(VpcId=location.vpc, CidrBlock="172.31.64.0/24", AvailabilityZone=zone)["Subnet"][
         "SubnetId"
     ]
-    other_vpc = place.ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
-    astray = place.ec2.create_subnet(VpcId=other_vpc, CidrBlock="10.0.0.0/24", AvailabilityZone=f"{place.region}b")
+    other_vpc = location.ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    astray = location.ec2.create_subnet(VpcId=other_vpc, CidrBlock="10.0.0.0/24", AvailabilityZone=f"{location.region}b")
     assert "1 to 5" in why()
     assert "1 to 5" in why(a, b, c, a, b, c)
     assert "at least two" in why(a)
@@ -108,26 +108,26 @@ def test_subnets_are_one_a_zone_in_two_zones_of_the_vpc_with_free_addresses(clou
     assert "same Availability Zone" in why(a, a)
     assert "does not exist" in why(a, "subnet-0000000000000000")
     assert "not in the cluster's VPC" in why(a, astray["Subnet"]["SubnetId"])
-    here = {"account": SOURCE, "region": place.region, "subnetId": b}
-    cloud.tell("subnets", {**here, "availableIpAddressCount": 0})
+    here = {"account": SOURCE, "region": location.region, "subnetId": b}
+    cloud.post("subnets", {**here, "availableIpAddressCount": 0})
     assert "no free IP address" in why(a, b)
-    assert place.ec2.describe_subnets(SubnetIds=[b])["Subnets"][0]["AvailableIpAddressCount"] == 0
-    cloud.tell("subnets", {**here, "availableIpAddressCount": 1})
-    place.amp.create_scraper(**place.request())
+    assert location.ec2.describe_subnets(SubnetIds=[b])["Subnets"][0]["AvailableIpAddressCount"] == 0
+    cloud.post("subnets", {**here, "availableIpAddressCount": 1})
+    location.amp.create_scraper(**location.request())
 
 
-def test_security_groups_are_the_vpcs(place):
+def test_security_groups_belong_to_the_vpc(location):
     field = "source.eksConfiguration.securityGroupIds"
-    other_vpc = place.ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
-    astray = place.ec2.create_security_group(GroupName="g", Description="g", VpcId=other_vpc)["GroupId"]
-    assert "does not exist" in fields(place, place.with_source(securityGroupIds=["sg-00000000000000000"]))[field]
-    assert "not in the cluster's VPC" in fields(place, place.with_source(securityGroupIds=[astray]))[field]
-    assert "1 to 5" in fields(place, place.with_source(securityGroupIds=["sg-1"] * 6))[field]
-    own = place.eks.describe_cluster(name=place.cluster.rpartition("/")[2])["cluster"]["resourcesVpcConfig"]
-    place.amp.create_scraper(**place.with_source(securityGroupIds=[own["clusterSecurityGroupId"]]))
+    other_vpc = location.ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    astray = location.ec2.create_security_group(GroupName="g", Description="g", VpcId=other_vpc)["GroupId"]
+    assert "does not exist" in fields(location, location.with_source(securityGroupIds=["sg-00000000000000000"]))[field]
+    assert "not in the cluster's VPC" in fields(location, location.with_source(securityGroupIds=[astray]))[field]
+    assert "1 to 5" in fields(location, location.with_source(securityGroupIds=["sg-1"] * 6))[field]
+    own = location.eks.describe_cluster(name=location.cluster.rpartition("/")[2])["cluster"]["resourcesVpcConfig"]
+    location.amp.create_scraper(**location.with_source(securityGroupIds=[own["clusterSecurityGroupId"]]))
 
 
-def test_the_cluster_exists_here_is_active_and_can_be_reached_privately(cloud, shared):
+def test_the_cluster_exists_in_the_account_is_active_and_has_private_access(cloud, shared):
     field = "source.eksConfiguration.clusterArn"
 
     def why(arn):
@@ -141,7 +141,7 @@ def test_the_cluster_exists_here_is_active_and_can_be_reached_privately(cloud, s
     assert "CREATING" in why(shared.make_cluster(tags={"local:creating-minutes": "1000"}))
 
 
-def test_the_workspace_is_in_the_same_region_and_of_the_right_shape(shared):
+def test_the_workspace_is_in_the_same_region_and_has_a_valid_arn(shared):
     field = "destination.ampConfiguration.workspaceArn"
     for wrong in (shared.workspace.replace(shared.region, "eu-west-9"), "arn:aws:aps:x", shared.workspace + "/more"):
         assert field in fields(shared, shared.request(destination={"ampConfiguration": {"workspaceArn": wrong}}))
@@ -150,38 +150,38 @@ def test_the_workspace_is_in_the_same_region_and_of_the_right_shape(shared):
         shared.amp.create_scraper(**shared.request(destination=own))
 
 
-def test_the_same_client_token_gets_the_same_answer_and_another_request_a_conflict(place):
-    first = place.amp.create_scraper(**place.request(clientToken="t"))
-    again = place.amp.create_scraper(**place.request(clientToken="t"))
+def test_the_same_client_token_gets_the_same_answer_and_another_request_a_conflict(location):
+    first = location.amp.create_scraper(**location.request(clientToken="t"))
+    again = location.amp.create_scraper(**location.request(clientToken="t"))
     assert again["scraperId"] == first["scraperId"] and again["status"] == first["status"]
-    with pytest.raises(place.amp.exceptions.ConflictException):
-        place.amp.create_scraper(**place.request(clientToken="t", alias="other"))
-    assert len(place.amp.list_scrapers()["scrapers"]) == 1
+    with pytest.raises(location.amp.exceptions.ConflictException):
+        location.amp.create_scraper(**location.request(clientToken="t", alias="other"))
+    assert len(location.amp.list_scrapers()["scrapers"]) == 1
 
 
-def test_ten_scrapers_are_the_quota_of_a_region_and_account(place):
+def test_ten_scrapers_are_the_quota_of_a_region_and_account(location):
     for _ in range(10):
-        place.amp.create_scraper(**place.request())
-    with pytest.raises(place.amp.exceptions.ServiceQuotaExceededException) as caught:
-        place.amp.create_scraper(**place.request())
+        location.amp.create_scraper(**location.request())
+    with pytest.raises(location.amp.exceptions.ServiceQuotaExceededException) as caught:
+        location.amp.create_scraper(**location.request())
     response = caught.value.response
     assert response["ResponseMetadata"]["HTTPStatusCode"] == 402
     assert {"resourceId", "resourceType", "serviceCode", "quotaCode"} <= response.keys()
     # Filters and pages, while there are enough.
-    amp = place.amp
+    amp = location.amp
     first = amp.list_scrapers(maxResults=6)
     second = amp.list_scrapers(maxResults=6, nextToken=first["nextToken"])
     assert (len(first["scrapers"]), len(second["scrapers"]), "nextToken" in second) == (6, 4, False)
-    wanted = {"sourceArn": [place.cluster], "destinationArn": [place.workspace], "status": ["CREATING", "ACTIVE"]}
+    wanted = {"sourceArn": [location.cluster], "destinationArn": [location.workspace], "status": ["CREATING", "ACTIVE"]}
     assert len(amp.list_scrapers(filters=wanted)["scrapers"]) == 10
     assert not amp.list_scrapers(filters={**wanted, "alias": ["x"]})["scrapers"]
     assert not amp.list_scrapers(filters={**wanted, "destinationArn": ["x"]})["scrapers"]
 
 
-def test_a_cluster_decides_by_tags_how_long_activation_takes_and_how_it_ends(cloud):
-    quick = Place(cloud, tags={"local:activation-minutes": "0"})
+def test_tags_of_a_cluster_set_the_duration_and_the_result_of_an_activation(cloud):
+    quick = Location(cloud, tags={"local:activation-minutes": "0"})
     assert quick.status(quick.amp.create_scraper(**quick.request())) == "ACTIVE"
-    failing = Place(cloud, tags={"local:activation-fails": "no way in", "local:activation-minutes": "0"})
+    failing = Location(cloud, tags={"local:activation-fails": "no way in", "local:activation-minutes": "0"})
     made = failing.amp.create_scraper(**failing.request())
     shown = failing.amp.describe_scraper(scraperId=made["scraperId"])["scraper"]
     assert (shown["status"]["statusCode"], shown["statusReason"]) == ("CREATION_FAILED", "no way in")
@@ -213,8 +213,8 @@ def statement(action, resource, equal=None):
 
 
 @pytest.mark.parametrize("missing", [None, *range(len(RIGHTS))])
-def test_the_caller_needs_each_right_itself(cloud, missing):
-    shared = Place(cloud, "eu-south-2")
+def test_the_caller_needs_each_permission_itself(cloud, missing):
+    shared = Location(cloud, "eu-south-2")
     statements = [statement(*right) for index, right in enumerate(RIGHTS) if index != missing]
     session = cloud.role(SOURCE, f"creator-{missing}", *statements)
     amp = shared.client("amp", session=session)
@@ -228,13 +228,13 @@ def test_the_caller_needs_each_right_itself(cloud, missing):
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
 
 
-def test_no_access_entry_is_made_with_config_map_and_one_otherwise(cloud):
+def test_an_access_entry_is_created_unless_the_mode_is_config_map(cloud):
     region = "ap-northeast-2"
     rights = [statement(*right) for right in RIGHTS if not right[0].startswith(("eks:Create", "eks:Assoc"))]
     session = cloud.role(SOURCE, "no-access-entries", *rights)
-    with_map = Place(cloud, region, mode="CONFIG_MAP")
+    with_map = Location(cloud, region, mode="CONFIG_MAP")
     with_map.client("amp", session=session).create_scraper(**with_map.request(tags={"a": "b"}))
-    without = Place(cloud, region)
+    without = Location(cloud, region)
     made = without.amp.create_scraper(**without.request())
     role = without.amp.describe_scraper(scraperId=made["scraperId"])["scraper"]["roleArn"]
     entries = without.eks.list_access_entries(clusterName=without.cluster.rpartition("/")[2])["accessEntries"]
@@ -242,32 +242,32 @@ def test_no_access_entry_is_made_with_config_map_and_one_otherwise(cloud):
 
 
 def test_every_operation_is_authorized(cloud, shared):
-    nobody = shared.client("amp", session=cloud.role(SOURCE, "amp-nobody", deny("*")))
+    denied = shared.client("amp", session=cloud.role(SOURCE, "amp-denied", deny("*")))
     calls = {
-        "aps:ListScrapers": lambda: nobody.list_scrapers(),
-        "aps:DescribeScraper": lambda: nobody.describe_scraper(scraperId="s-1"),
-        "aps:DeleteScraper": lambda: nobody.delete_scraper(scraperId="s-1"),
-        "aps:UpdateScraper": lambda: nobody.update_scraper(scraperId="s-1"),
-        "aps:GetDefaultScraperConfiguration": lambda: nobody.get_default_scraper_configuration(),
-        "aps:CreateWorkspace": lambda: nobody.create_workspace(),
-        "aps:DescribeWorkspace": lambda: nobody.describe_workspace(workspaceId="ws-1"),
-        "aps:TagResource": lambda: nobody.tag_resource(resourceArn=shared.workspace, tags={"a": "b"}),
+        "aps:ListScrapers": lambda: denied.list_scrapers(),
+        "aps:DescribeScraper": lambda: denied.describe_scraper(scraperId="s-1"),
+        "aps:DeleteScraper": lambda: denied.delete_scraper(scraperId="s-1"),
+        "aps:UpdateScraper": lambda: denied.update_scraper(scraperId="s-1"),
+        "aps:GetDefaultScraperConfiguration": lambda: denied.get_default_scraper_configuration(),
+        "aps:CreateWorkspace": lambda: denied.create_workspace(),
+        "aps:DescribeWorkspace": lambda: denied.describe_workspace(workspaceId="ws-1"),
+        "aps:TagResource": lambda: denied.tag_resource(resourceArn=shared.workspace, tags={"a": "b"}),
     }
     for action, call in calls.items():
-        with pytest.raises(nobody.exceptions.AccessDeniedException) as caught:
+        with pytest.raises(denied.exceptions.AccessDeniedException) as caught:
             call()
         assert action in str(caught.value)
 
 
-def test_the_default_configuration_keeps_amps_own_rules(shared):
+def test_the_default_configuration_follows_the_rules_of_amp(shared):
     blob = shared.amp.get_default_scraper_configuration()["configuration"]
     request = shared.request(scrapeConfiguration={"configurationBlob": blob}, alias=".")
     assert set(fields(shared, request)) == {"alias"}
-    place = Place(shared.cloud)
-    place.amp.create_scraper(**place.request(scrapeConfiguration={"configurationBlob": blob}))
+    location = Location(shared.cloud)
+    location.amp.create_scraper(**location.request(scrapeConfiguration={"configurationBlob": blob}))
 
 
-def test_workspaces_are_made_shown_tagged_and_removed(shared):
+def test_workspaces_are_created_described_tagged_and_deleted(shared):
     amp = shared.client("amp")
     made = amp.create_workspace(alias="mine", tags={"a": "1"})
     assert made["status"] == {"statusCode": "CREATING"}
@@ -285,32 +285,32 @@ def test_workspaces_are_made_shown_tagged_and_removed(shared):
         amp.describe_workspace(workspaceId=made["workspaceId"])
 
 
-def test_the_tags_of_a_scraper_are_condition_keys(cloud, place, name, refusal):
-    made = [place.amp.create_scraper(**place.request(tags=tags)) for tags in ({"ours": "yes"}, {"theirs": "yes"})]
+def test_the_tags_of_a_scraper_are_condition_keys(cloud, location, name, refusal):
+    made = [location.amp.create_scraper(**location.request(tags=tags)) for tags in ({"ours": "yes"}, {"theirs": "yes"})]
     for scraper in made:
-        wait_for(lambda scraper=scraper: place.status(scraper) == "ACTIVE")
+        wait_for(lambda scraper=scraper: location.status(scraper) == "ACTIVE")
     ours = {"Condition": {"Null": {"aws:ResourceTag/ours": "false"}}}
     rest = ["eks:DeleteAccessEntry", "iam:DeleteServiceLinkedRole"]
     session = cloud.role(SOURCE, name, allow(["aps:UpdateScraper", "aps:DeleteScraper"], **ours), allow(rest))
-    amp = cloud.client("amp", SOURCE, region=place.region, session=session)
+    amp = cloud.client("amp", SOURCE, region=location.region, session=session)
     for call, more in ((amp.update_scraper, {"alias": "a"}), (amp.delete_scraper, {})):
         assert refusal(call, scraperId=made[1]["scraperId"], **more)[0] == "AccessDeniedException"
     amp.update_scraper(scraperId=made[0]["scraperId"], alias="a")
-    wait_for(lambda: place.status(made[0]) == "ACTIVE")
+    wait_for(lambda: location.status(made[0]) == "ACTIVE")
     amp.delete_scraper(scraperId=made[0]["scraperId"])
 
 
-def test_an_update_fails_where_the_cluster_says_so(cloud):
-    place = Place(cloud)
-    made = place.amp.create_scraper(**place.request())
-    wait_for(lambda: place.status(made) == "ACTIVE")
-    place.eks.tag_resource(resourceArn=place.cluster, tags={"local:update-fails": "cannot be reached"})
-    place.amp.update_scraper(scraperId=made["scraperId"], alias="two")
-    assert place.status(made) == "UPDATING"
-    wait_for(lambda: place.status(made) == "UPDATE_FAILED")
-    shown = place.amp.describe_scraper(scraperId=made["scraperId"])["scraper"]
+def test_a_tag_of_the_cluster_makes_an_update_fail(cloud):
+    location = Location(cloud)
+    made = location.amp.create_scraper(**location.request())
+    wait_for(lambda: location.status(made) == "ACTIVE")
+    location.eks.tag_resource(resourceArn=location.cluster, tags={"local:update-fails": "cannot be reached"})
+    location.amp.update_scraper(scraperId=made["scraperId"], alias="two")
+    assert location.status(made) == "UPDATING"
+    wait_for(lambda: location.status(made) == "UPDATE_FAILED")
+    shown = location.amp.describe_scraper(scraperId=made["scraperId"])["scraper"]
     assert (shown["statusReason"], shown["alias"]) == ("cannot be reached", "two")
-    place.eks.untag_resource(resourceArn=place.cluster, tagKeys=["local:update-fails"])
-    place.amp.update_scraper(scraperId=made["scraperId"], alias="three")
-    wait_for(lambda: place.status(made) == "ACTIVE")
-    assert "statusReason" not in place.amp.describe_scraper(scraperId=made["scraperId"])["scraper"]
+    location.eks.untag_resource(resourceArn=location.cluster, tagKeys=["local:update-fails"])
+    location.amp.update_scraper(scraperId=made["scraperId"], alias="three")
+    wait_for(lambda: location.status(made) == "ACTIVE")
+    assert "statusReason" not in location.amp.describe_scraper(scraperId=made["scraperId"])["scraper"]

@@ -72,6 +72,47 @@ def test_a_boundary_is_there_from_the_start(stack):
     assert "PermissionsBoundary" in stack.role()
 
 
+def test_a_policy_that_is_a_boundary_elsewhere_fails_the_deletion_until_it_is_free(cloud, stack, name):
+    """What the policy depends on stays, the rest is deleted; a second deletion finishes."""
+    topic = {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": name}}
+    queue = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": name}}
+    policy = boundary(stack)
+    policy["Properties"]["Description"] = {"Fn::GetAtt": ["Named", "TopicName"]}
+    policy["DependsOn"] = "Kept"
+    stack.create({"B": policy, "Named": topic, "Kept": {**queue}, "Free": role(stack)})
+    arn = f"arn:aws:iam::{SOURCE}:policy/{stack.name}"
+    stack.iam.create_role(
+        RoleName=name + "-x", AssumeRolePolicyDocument=json.dumps(TRUST), PermissionsBoundary=arn
+    )
+
+    def resources():
+        shown = stack.cfn.describe_stack_resources(StackName=stack.name)["StackResources"]
+        return {one["LogicalResourceId"]: one["ResourceStatus"] for one in shown}
+
+    stack.cfn.delete_stack(StackName=stack.name)
+    with pytest.raises(Exception):
+        stack._wait("stack_delete_complete")
+    shown = stack.cfn.describe_stacks(StackName=stack.name)["Stacks"][0]
+    assert shown["StackStatus"] == "DELETE_FAILED" and "[B]" in shown["StackStatusReason"]
+    assert any("Cannot delete a policy attached to entities" in reason for reason in stack.reasons())
+    assert resources() == {"B": "DELETE_FAILED", "Named": "CREATE_COMPLETE", "Kept": "CREATE_COMPLETE"}
+    assert stack.iam.get_policy(PolicyArn=arn) and cloud.client("sqs", SOURCE).get_queue_url(QueueName=name)
+    with pytest.raises(stack.iam.exceptions.NoSuchEntityException):
+        stack.role()
+
+    stack.iam.delete_role_permissions_boundary(RoleName=name + "-x")
+    stack.cfn.delete_stack(StackName=stack.name)
+    stack._wait("stack_delete_complete")
+    with pytest.raises(stack.iam.exceptions.NoSuchEntityException):
+        stack.iam.get_policy(PolicyArn=arn)
+
+
+def test_a_role_and_its_boundary_are_deleted_with_their_stack(stack):
+    stack.create({"B": boundary(stack), "R": role(stack, PermissionsBoundary={"Ref": "B"})})
+    stack.cfn.delete_stack(StackName=stack.name)
+    stack._wait("stack_delete_complete")
+
+
 def test_a_path_is_kept(stack):
     stack.create({"R": role(stack, Path="/p/")})
     assert stack.role()["Arn"] == f"arn:aws:iam::{SOURCE}:role/p/{stack.name}"
@@ -134,23 +175,23 @@ def test_a_machines_logging_and_tracing_are_kept(stack):
             "M": {"Type": "AWS::StepFunctions::StateMachine", "Properties": {**machine, **more}},
         }
 
-    def look():
+    def describe():
         arn = f"arn:aws:states:us-west-2:{SOURCE}:stateMachine:{stack.name}"
         return stack.sfn.describe_state_machine(stateMachineArn=arn)
 
     stack.create(resources(**observed))
-    shown = look()
+    shown = describe()
     assert shown["tracingConfiguration"] == {"enabled": True}
     assert shown["loggingConfiguration"]["level"] == "ALL" and shown["loggingConfiguration"]["includeExecutionData"]
     group = shown["loggingConfiguration"]["destinations"][0]["cloudWatchLogsLogGroup"]["logGroupArn"]
     assert group == f"arn:aws:logs:us-west-2:{SOURCE}:log-group:{stack.name}:*"
     stack.update(resources())
-    assert look()["tracingConfiguration"] == {"enabled": False} and look()["loggingConfiguration"]["level"] == "OFF"
+    assert describe()["tracingConfiguration"] == {"enabled": False} and describe()["loggingConfiguration"]["level"] == "OFF"
     stack.update(resources(**observed))
-    assert look()["tracingConfiguration"] == {"enabled": True} and look()["loggingConfiguration"]["level"] == "ALL"
+    assert describe()["tracingConfiguration"] == {"enabled": True} and describe()["loggingConfiguration"]["level"] == "ALL"
 
 
-def test_tracing_is_kept_for_machines_made_by_the_api(stack):
+def test_tracing_is_kept_for_machines_that_the_api_creates(stack):
     stack.iam.create_role(RoleName=stack.name, AssumeRolePolicyDocument=json.dumps(TRUST))
     definition = json.dumps({"StartAt": "A", "States": {"A": {"Type": "Succeed"}}})
     role_arn = f"arn:aws:iam::{SOURCE}:role/{stack.name}"
@@ -177,7 +218,7 @@ def test_parameters_and_conditions_decide(stack):
     stack.iam.get_policy(PolicyArn=f"arn:aws:iam::{SOURCE}:policy/{stack.name}")
 
 
-def test_a_condition_may_be_about_the_region_and_about_a_joined_list(cloud, name):
+def test_a_condition_may_compare_the_region_and_a_joined_list(cloud, name):
     template = {
         "Parameters": {
             "Home": {"Type": "String", "Default": "eu-west-1"},
@@ -206,7 +247,7 @@ def test_a_condition_may_be_about_the_region_and_about_a_joined_list(cloud, name
     assert made("us-west-2", Many="a,b") == {"Q", "Always"}
 
 
-def test_stacks_of_one_name_in_two_regions_make_roles_of_two_names(cloud, name):
+def test_stacks_of_one_name_in_two_regions_create_roles_with_two_names(cloud, name):
     template = {"Resources": {"R": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": TRUST}}}}
 
     def made(region):

@@ -8,7 +8,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from conftest import SOURCE, TARGET, allow, allow_assume, policy, wait_for
-from place import Place
+from support.location import Location
 
 QUICK = {"local:activation-minutes": "0"}
 
@@ -36,20 +36,20 @@ class Pair:
     """An active scraper with its two roles, whose parts can be broken."""
 
     def __init__(self, cloud, name, **cluster):
-        self.place = place = Place(cloud, tags={**QUICK, **cluster.pop("tags", {})}, **cluster)
+        self.location = location = Location(cloud, tags={**QUICK, **cluster.pop("tags", {})}, **cluster)
         self.source_role, self.target_role = name[-40:] + "-s", name[-40:] + "-t"
         self.source_iam, self.target_iam = cloud.client("iam", SOURCE), cloud.client("iam", TARGET)
         self.arns = {
             "sourceRoleArn": f"arn:aws:iam::{SOURCE}:role/{self.source_role}",
             "targetRoleArn": f"arn:aws:iam::{TARGET}:role/{self.target_role}",
         }
-        nobody = allow_assume({"Service": "ec2.amazonaws.com"})
-        self.source_iam.create_role(RoleName=self.source_role, AssumeRolePolicyDocument=nobody)
+        placeholder = allow_assume({"Service": "ec2.amazonaws.com"})
+        self.source_iam.create_role(RoleName=self.source_role, AssumeRolePolicyDocument=placeholder)
         self.may_assume(self.arns["targetRoleArn"])
-        self.target_iam.create_role(RoleName=self.target_role, AssumeRolePolicyDocument=nobody)
+        self.target_iam.create_role(RoleName=self.target_role, AssumeRolePolicyDocument=placeholder)
         write = "arn:aws:iam::aws:policy/AmazonPrometheusRemoteWriteAccess"
         self.target_iam.attach_role_policy(RoleName=self.target_role, PolicyArn=write)
-        made = place.amp.create_scraper(**place.request(roleConfiguration=self.arns))
+        made = location.amp.create_scraper(**location.request(roleConfiguration=self.arns))
         self.id, self.scraper = made["scraperId"], made["arn"]
 
     def may_assume(self, role):
@@ -70,8 +70,8 @@ class Pair:
         self.target_iam.update_assume_role_policy(RoleName=self.target_role, PolicyDocument=trust)
 
     def attempt(self, cloud, **other):
-        asked = {**self.arns, "workspaceArn": self.place.workspace, "scraperArn": self.scraper, **other}
-        answer = cloud.tell("attempt", asked)
+        asked = {**self.arns, "workspaceArn": self.location.workspace, "scraperArn": self.scraper, **other}
+        answer = cloud.post("attempt", asked)
         failed = [step["step"] for step in answer["steps"] if not step["ok"]]
         assert answer["written"] == (not failed) and all(
             step.get("error") for step in answer["steps"] if not step["ok"]
@@ -79,7 +79,7 @@ class Pair:
         return failed[0] if failed else "written"
 
     def last(self, cloud):
-        collections = cloud.look(f"collections/{self.id}")["collections"]
+        collections = cloud.get(f"collections/{self.id}")["collections"]
         return collections[-1] if collections else None
 
 
@@ -88,15 +88,15 @@ def pair(cloud, name):
     return Pair(cloud, name)
 
 
-def test_samples_arrive_with_both_trusts_and_carry_the_external_labels(cloud, pair):
+def test_samples_arrive_if_both_roles_trust_and_have_the_external_labels(cloud, pair):
     pair.trust_source()
     pair.trust_target()
-    wait_for(lambda: found(cloud, pair.place.workspace, "up"))
-    samples = found(cloud, pair.place.workspace, 'up{clusterArn="c1"}')
+    wait_for(lambda: found(cloud, pair.location.workspace, "up"))
+    samples = found(cloud, pair.location.workspace, 'up{clusterArn="c1"}')
     assert len(samples) == 3 and {sample["value"][1] for sample in samples} == {"1"}
     assert all({"job", "instance"} <= sample["metric"].keys() for sample in samples)
-    assert found(cloud, pair.place.workspace, "count(up)")[0]["value"][1] == "3"
-    assert {"__name__", "job", "clusterArn"} <= set(ask(cloud, pair.place.workspace, "", path="labels")[1]["data"])
+    assert found(cloud, pair.location.workspace, "count(up)")[0]["value"][1] == "3"
+    assert {"__name__", "job", "clusterArn"} <= set(ask(cloud, pair.location.workspace, "", path="labels")[1]["data"])
     last = pair.last(cloud)
     assert (
         last["written"]
@@ -132,54 +132,65 @@ def test_each_link_of_the_chain_is_needed(cloud, pair):
     assert pair.attempt(cloud) == "write samples"
 
 
-def test_an_attempt_wears_exactly_the_scraper_it_is_told(cloud, pair):
+def test_an_attempt_has_the_identity_of_the_given_scraper(cloud, pair):
     pair.trust_source()
     pair.trust_target()
     assert pair.attempt(cloud) == "written"
     assert pair.attempt(cloud, scraperArn=pair.scraper.rpartition("/")[0] + "/s-other") == "assume source role"
     assert pair.attempt(cloud, scraperArn=pair.scraper.rpartition("/")[0] + "/*") == "assume source role"
-    [sample] = found(cloud, pair.place.workspace, 'up{job="attempt"}')
+    [sample] = found(cloud, pair.location.workspace, 'up{job="attempt"}')
     assert sample["metric"] == {"__name__": "up", "job": "attempt"}
-    assert pair.attempt(cloud, workspaceArn=pair.place.workspace + "x") == "write samples"
+    assert pair.attempt(cloud, workspaceArn=pair.location.workspace + "x") == "write samples"
 
 
 @pytest.mark.parametrize(("tags", "arrives"), [({}, False), ({"local:aws-auth": "mapped"}, True)])
-def test_a_config_map_cluster_is_discovered_only_when_the_role_is_mapped(cloud, name, tags, arrives):
+def test_targets_of_a_config_map_cluster_are_discovered_only_if_the_role_is_mapped(cloud, name, tags, arrives):
     pair = Pair(cloud, name, mode="CONFIG_MAP", tags=tags)
     pair.trust_source()
     pair.trust_target()
     # The one under way may have begun before the trust was right.
-    wait_for(lambda: pair.last(cloud) and len(cloud.look(f"collections/{pair.id}")["collections"]) > 2)
+    wait_for(lambda: pair.last(cloud) and len(cloud.get(f"collections/{pair.id}")["collections"]) > 2)
     assert pair.last(cloud)["written"] == arrives
-    assert bool(found(cloud, pair.place.workspace, "up")) == arrives
+    assert bool(found(cloud, pair.location.workspace, "up")) == arrives
 
 
-def test_without_a_role_configuration_the_service_role_writes_in_its_own_account(cloud):
-    place = Place(cloud, tags=QUICK)
-    own = place.amp.create_workspace()["arn"]
-    request = place.request(destination={"ampConfiguration": {"workspaceArn": own}})
+def test_without_a_role_configuration_the_service_linked_role_writes_in_its_own_account(cloud):
+    location = Location(cloud, tags=QUICK)
+    own = location.amp.create_workspace()["arn"]
+    request = location.request(destination={"ampConfiguration": {"workspaceArn": own}})
     del request["roleConfiguration"]
-    place.amp.create_scraper(**request)
+    location.amp.create_scraper(**request)
     wait_for(lambda: found(cloud, own, "up"))
 
 
 def test_the_data_plane_is_authorized(cloud, pair, name):
     session = cloud.role(TARGET, name, allow("aps:GetLabels"))
-    status, body = ask(cloud, pair.place.workspace, "up", session)
+    status, body = ask(cloud, pair.location.workspace, "up", session)
     assert status == 403 and "aps:QueryMetrics" in json.dumps(body)
-    assert ask(cloud, pair.place.workspace, "", session, path="labels")[0] == 200
-    status, body = ask(cloud, pair.place.workspace, "up(")
+    assert ask(cloud, pair.location.workspace, "", session, path="labels")[0] == 200
+    status, body = ask(cloud, pair.location.workspace, "up(")
     assert (status, body["errorType"]) == (400, "bad_data")
 
 
-def test_the_collectors_calls_are_not_in_the_log(cloud, pair):
+def test_requests_of_the_collector_are_not_in_the_log(cloud, pair):
     pair.trust_source()
     pair.trust_target()
-    wait_for(lambda: found(cloud, pair.place.workspace, "up"))
-    calls = cloud.look("calls")["calls"]
+    wait_for(lambda: found(cloud, pair.location.workspace, "up"))
+    calls = cloud.get("calls")["calls"]
     assert not [call for call in calls if call["action"] == "aps:RemoteWrite"]
     assert not [
         call
         for call in calls
         if "AmazonPrometheusScraper" in call["principal"] and ":assumed-role/" in call["principal"]
     ]
+
+
+def test_a_workspace_outside_the_callers_account_is_denied_whether_or_not_it_exists(cloud, name):
+    location = Location(cloud)
+    session = cloud.role(SOURCE, name, allow("aps:*"))
+    missing = location.workspace.rpartition("/")[0] + "/ws-00000000-0000-0000-0000-000000000000"
+    for workspace in (location.workspace, missing):
+        for path in ("remote_write", "query", "labels", "series"):
+            status, answer = ask(cloud, workspace, "up", session, path)
+            assert status == 403, (workspace, path, answer)
+            assert "is not authorized to perform: aps:" in answer["message"] and TARGET not in answer["message"]

@@ -17,7 +17,7 @@ def table(cloud, name):
     return f"arn:aws:dynamodb:{REGION}:{HUB}:table/{name}"
 
 
-def test_an_item_is_put_only_with_the_right_on_its_table(cloud, table, name, refusal):
+def test_putting_an_item_needs_a_permission_on_its_table(cloud, table, name, refusal):
     session = cloud.role(HUB, name, allow("dynamodb:PutItem", table))
     dynamodb, item = cloud.client("dynamodb", HUB, session=session), {"k": {"S": "a"}}
     dynamodb.put_item(TableName=name, Item=item)
@@ -26,7 +26,7 @@ def test_an_item_is_put_only_with_the_right_on_its_table(cloud, table, name, ref
     assert refusal(dynamodb.get_item, TableName=name, Key=item)[0] == "AccessDeniedException"
 
 
-def test_a_condition_that_does_not_hold_shows_the_item_that_is_there(cloud, table, name):
+def test_a_failed_condition_returns_the_existing_item(cloud, table, name):
     dynamodb = cloud.client("dynamodb", HUB)
 
     def put(who, condition, **values):

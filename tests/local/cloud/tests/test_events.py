@@ -1,12 +1,12 @@
-"""EventBridge: events of EKS, buses of other accounts, and what becomes of events that reach nobody."""
+"""EventBridge: events of EKS, buses of other accounts, and events that are not delivered."""
 
 import json
 import time
 
 import pytest
 from conftest import HUB, REGION, SOURCE, allow, deny, policy
-from events import (
-    STRANGER,
+from support.eventing import (
+    OUTSIDE_ACCOUNT,
     admit,
     arrived,
     bus,
@@ -17,34 +17,34 @@ from events import (
     service_role,
     stack,
 )
-from functions import make_function
-from place import Place
+from support.lambdas import make_function
+from support.location import Location
 
 EKS = {"source": ["aws.eks"], "detail": {"eventSource": ["eks.amazonaws.com"]}}
 
 
 @pytest.fixture
-def place(cloud):
-    return Place(cloud)
+def location(cloud):
+    return Location(cloud)
 
 
-def heard_in(cloud, place, name, pattern=EKS):
-    """A queue that hears what happens to the place's clusters."""
-    url, arn = queue(cloud, name, SOURCE, place.region)
-    rule(cloud, name, pattern, arn, SOURCE, place.region)
-    return lambda how_many: arrived(cloud, url, how_many, account=SOURCE, region=place.region)
+def events_in(cloud, location, name, pattern=EKS):
+    """A queue that gets the events of the location's clusters."""
+    url, arn = queue(cloud, name, SOURCE, location.region)
+    rule(cloud, name, pattern, arn, SOURCE, location.region)
+    return lambda how_many: arrived(cloud, url, how_many, account=SOURCE, region=location.region)
 
 
-def test_making_and_deleting_a_cluster_are_told_as_cloudtrail_tells_them(cloud, place, name):
-    heard = heard_in(cloud, place, name)
-    cluster = place.make_cluster(tags={"team": "a"})
-    place.eks.delete_cluster(name=cluster.rpartition("/")[2])
-    made, deleted = heard(2)
+def test_creating_and_deleting_a_cluster_put_cloudtrail_events(cloud, location, name):
+    arriving = events_in(cloud, location, name)
+    cluster = location.make_cluster(tags={"team": "a"})
+    location.eks.delete_cluster(name=cluster.rpartition("/")[2])
+    made, deleted = arriving(2)
     for event in (made, deleted):
         assert (event["source"], event["detail-type"]) == ("aws.eks", "AWS API Call via CloudTrail")
-        assert (event["account"], event["region"]) == (SOURCE, place.region)
+        assert (event["account"], event["region"]) == (SOURCE, location.region)
         detail = event["detail"]
-        assert detail["eventSource"] == "eks.amazonaws.com" and detail["awsRegion"] == place.region
+        assert detail["eventSource"] == "eks.amazonaws.com" and detail["awsRegion"] == location.region
         assert detail["requestParameters"]["name"] == cluster.rpartition("/")[2]
         assert detail["responseElements"]["cluster"]["arn"] == cluster
         assert "errorCode" not in detail and detail["userIdentity"]["accountId"] == SOURCE
@@ -54,27 +54,27 @@ def test_making_and_deleting_a_cluster_are_told_as_cloudtrail_tells_them(cloud, 
     assert made["detail"]["eventID"] != deleted["detail"]["eventID"]
 
 
-def test_a_refused_call_is_told_with_its_error(cloud, place, name, refusal):
-    heard = heard_in(cloud, place, name)
-    cluster = place.cluster.rpartition("/")[2]
+def test_the_event_of_a_refused_request_has_its_error(cloud, location, name, refusal):
+    arriving = events_in(cloud, location, name)
+    cluster = location.cluster.rpartition("/")[2]
     made = {"name": cluster, "roleArn": f"arn:aws:iam::{SOURCE}:role/eks"}
-    refusal(place.eks.create_cluster, resourcesVpcConfig={"subnetIds": place.subnets}, **made)
-    powerless = place.client("eks", session=cloud.role(SOURCE, name))
+    refusal(location.eks.create_cluster, resourcesVpcConfig={"subnetIds": location.subnets}, **made)
+    powerless = location.client("eks", session=cloud.role(SOURCE, name))
     refusal(powerless.delete_cluster, name=cluster)
-    taken, denied = heard(2)
+    taken, denied = arriving(2)
     assert taken["detail"]["errorCode"] == "ResourceInUseException" and taken["detail"]["errorMessage"]
     assert denied["detail"]["errorCode"] == "AccessDenied" and denied["detail"]["eventName"] == "DeleteCluster"
     assert denied["detail"]["userIdentity"]["type"] == "AssumedRole"
     assert taken["detail"]["responseElements"] is denied["detail"]["responseElements"] is None
 
 
-def test_a_pattern_may_ask_that_there_was_no_error(cloud, place, name, refusal):
+def test_a_pattern_may_require_that_there_is_no_error(cloud, location, name, refusal):
     pattern = {**EKS, "detail": {**EKS["detail"], "errorCode": [{"exists": False}]}}
-    heard = heard_in(cloud, place, name, pattern)
-    made = {"name": place.cluster.rpartition("/")[2], "roleArn": f"arn:aws:iam::{SOURCE}:role/eks"}
-    refusal(place.eks.create_cluster, resourcesVpcConfig={"subnetIds": place.subnets}, **made)
-    place.make_cluster()
-    assert [event["detail"]["responseElements"] is not None for event in heard(1)] == [True]
+    arriving = events_in(cloud, location, name, pattern)
+    made = {"name": location.cluster.rpartition("/")[2], "roleArn": f"arn:aws:iam::{SOURCE}:role/eks"}
+    refusal(location.eks.create_cluster, resourcesVpcConfig={"subnetIds": location.subnets}, **made)
+    location.make_cluster()
+    assert [event["detail"]["responseElements"] is not None for event in arriving(1)] == [True]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def put(events, bus="default", source="our.own"):
     return events.put_events(Entries=[entry])
 
 
-def test_nobody_puts_events_in_the_name_of_aws(cloud, name):
+def test_a_client_cannot_put_events_with_a_source_of_aws(cloud, name):
     url, target = queue(cloud, name)
     there = bus(cloud, name, [admit("*")])
     rule(cloud, name, {"account": [HUB, SOURCE]}, target, bus=name)
@@ -114,26 +114,26 @@ def test_nobody_puts_events_in_the_name_of_aws(cloud, name):
     nothing_arrives(cloud, url)
 
 
-def test_a_bus_takes_what_its_policy_admits(cloud, name, refusal):
+def test_a_bus_accepts_what_its_policy_admits(cloud, name, refusal):
     url, target = queue(cloud, name)
     there = bus(cloud, name, [admit("*", **{"events:source": "our.own"})])
     rule(cloud, name, {"source": [{"prefix": ""}]}, target, bus=name)
     assert put(cloud.client("events", SOURCE), there)["FailedEntryCount"] == 0
     (event,) = arrived(cloud, url)
     assert (event["account"], event["source"], event["detail"]) == (SOURCE, "our.own", {"n": 1})
-    for account, source in ((STRANGER, "our.own"), (SOURCE, "another")):
+    for account, source in ((OUTSIDE_ACCOUNT, "our.own"), (SOURCE, "another")):
         code, message = refusal(put, events=cloud.client("events", account), bus=there, source=source)
         assert code == "AccessDeniedException" and "resource-based policy" in message
     nothing_arrives(cloud, url)
 
 
-def test_a_bus_without_a_policy_takes_nothing_from_elsewhere(cloud, name, refusal):
+def test_a_bus_without_a_policy_accepts_no_event_of_another_account(cloud, name, refusal):
     there = bus(cloud, name, [])
     assert refusal(put, events=cloud.client("events", SOURCE), bus=there)[0] == "AccessDeniedException"
     assert put(cloud.client("events", HUB), name)["FailedEntryCount"] == 0
 
 
-def test_putting_events_takes_a_right_on_the_bus_and_may_hang_on_the_source(cloud, name, refusal):
+def test_putting_events_needs_a_permission_on_the_bus_which_may_depend_on_the_source(cloud, name, refusal):
     there = bus(cloud, name, [admit("*")])
     only = {"Condition": {"ForAllValues:StringEquals": {"events:source": "our.own"}}}
     session = cloud.role(SOURCE, name, allow("events:PutEvents", there, **only))
@@ -187,18 +187,18 @@ def test_a_rule_forwards_to_a_bus_of_another_account_and_region(cloud, name):
     ],
     ids=["organization", "source", "no-right", "another-bus", "denied", "trust"],
 )
-def test_what_may_not_be_forwarded_is_buried(cloud, name, statements, rights, trust):
+def test_an_event_that_may_not_be_forwarded_goes_to_the_dead_letter_queue(cloud, name, statements, rights, trust):
     forwarding = Forwarding(cloud, name, statements, rights, **trust)
     forwarding.put()
     nothing_arrives(cloud, forwarding.url)
     (letter,) = forwarding.buried()
-    told = {key: value["StringValue"] for key, value in letter["MessageAttributes"].items()}
-    assert told["ERROR_CODE"] == "NO_PERMISSIONS" and told["TARGET_ARN"] == forwarding.bus
-    assert told["RULE_ARN"] == f"arn:aws:events:eu-west-1:{SOURCE}:rule/{name}"
+    attributes = {key: value["StringValue"] for key, value in letter["MessageAttributes"].items()}
+    assert attributes["ERROR_CODE"] == "NO_PERMISSIONS" and attributes["TARGET_ARN"] == forwarding.bus
+    assert attributes["RULE_ARN"] == f"arn:aws:events:eu-west-1:{SOURCE}:rule/{name}"
     assert json.loads(letter["Body"])["detail"] == {"n": 1}
 
 
-def test_what_came_from_another_account_is_not_sent_on_to_a_third(cloud, name):
+def test_an_event_of_another_account_is_not_forwarded_to_a_third(cloud, name):
     third = "444444444444"
     url, target = queue(cloud, name, third)
     beyond = bus(cloud, name, [admit("*")], third)
@@ -225,7 +225,7 @@ def test_a_rule_with_a_wrong_pattern_is_refused(cloud, name):
     assert status == "ROLLBACK_COMPLETE" and "Event pattern is not valid" in why[0]
 
 
-def test_a_buss_policy_goes_with_its_stack_and_changes_with_its_template(cloud, name, refusal):
+def test_a_bus_policy_changes_with_its_template_and_is_deleted_with_its_stack(cloud, name, refusal):
     bus(cloud, name, [admit("*")])
     there = bus(cloud, name, [admit("*", **{"events:source": "another"})])
     events = cloud.client("events", SOURCE)
@@ -244,7 +244,7 @@ def test_a_queue_that_does_not_admit_events_gets_none(cloud, name):
     assert arrived(cloud, dead_url)[0]["source"] == name
 
 
-def test_a_queue_that_asks_for_tls_is_reached(cloud, name):
+def test_a_queue_that_requires_tls_gets_events(cloud, name):
     target = f"arn:aws:sqs:{REGION}:{HUB}:{name}"
     plain = {"Condition": {"Bool": {"aws:SecureTransport": "false"}}}
     admits = {**allow("sqs:SendMessage", target), "Principal": {"Service": "events.amazonaws.com"}}
@@ -254,7 +254,7 @@ def test_a_queue_that_asks_for_tls_is_reached(cloud, name):
     assert arrived(cloud, url)[0]["source"] == name
 
 
-def test_a_queue_under_a_key_of_awss_cannot_be_reached(cloud, name):
+def test_a_queue_with_an_aws_managed_key_gets_no_event(cloud, name):
     url, target = queue(cloud, name, KmsMasterKeyId="alias/aws/sqs")
     rule(cloud, name, {"source": [name]}, target)
     put(cloud.client("events", HUB), source=name)
@@ -293,7 +293,7 @@ class Function:
         self.cloud.client("events", HUB).put_events(Entries=[entry])
 
 
-def test_a_failing_function_is_tried_three_times_and_then_reported(cloud, name):
+def test_a_failing_function_is_invoked_three_times_and_then_reported(cloud, name):
     function = Function(cloud, name)
     began = time.monotonic()
     function.put(error="Odd")
@@ -312,7 +312,7 @@ def test_a_function_that_succeeds_is_not_reported(cloud, name):
     assert messages(cloud, function.dead) == []
 
 
-def test_a_function_that_admits_no_rule_is_not_invoked(cloud, name):
+def test_a_function_without_a_permission_for_the_rule_is_not_invoked(cloud, name):
     function = Function(cloud, name, admitted=False)
     function.put(error="Odd")
     (letter,) = arrived(cloud, function.dead)
@@ -320,14 +320,14 @@ def test_a_function_that_admits_no_rule_is_not_invoked(cloud, name):
     nothing_arrives(cloud, function.failed)
 
 
-def test_reporting_a_failure_takes_a_right_of_the_functions_role(cloud, name):
+def test_reporting_a_failure_needs_a_permission_of_the_function_role(cloud, name):
     function = Function(cloud, name, may_report=False)
     function.put(error="Odd")
     time.sleep(0.6)
     nothing_arrives(cloud, function.failed)
 
 
-def test_an_event_of_awss_own_is_put_on_the_control_surface_as_it_is(cloud, name):
+def test_the_control_api_puts_an_event_of_aws_unchanged(cloud, name):
     url, target = queue(cloud, name)
     rule(cloud, name, {"source": ["aws.controltower"], "detail": {"name": [name]}}, target)
     event = {
@@ -341,5 +341,5 @@ def test_an_event_of_awss_own_is_put_on_the_control_surface_as_it_is(cloud, name
         "resources": [],
         "detail": {"name": name},
     }
-    cloud.tell("events", {"account": HUB, "region": REGION, "event": event})
+    cloud.post("events", {"account": HUB, "region": REGION, "event": event})
     assert arrived(cloud, url) == [event]

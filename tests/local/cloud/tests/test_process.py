@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from conftest import FOLDER, HUB, Cloud, allow_assume, wait_for
-from functions import make_function
-from place import Place
+from support.lambdas import make_function
+from support.location import Location
 
 
 def alive(pid: int) -> bool:
@@ -41,7 +41,7 @@ def test_a_signal_ends_it_and_its_functions(number, tmp_path):
     assert code == (0 if number != signal.SIGKILL else -9)
 
 
-def test_a_busy_function_dies_with_a_cloud_that_is_killed(tmp_path):
+def test_a_busy_function_ends_with_a_cloud_that_is_killed(tmp_path):
     cloud, function = with_function("--dir", str(tmp_path))
     cloud.client("lambda", HUB).invoke(FunctionName="f", InvocationType="Event", Payload=b'{"sleep": 120}')
     time.sleep(0.3)
@@ -55,6 +55,11 @@ def test_the_end_of_standard_input_ends_it_and_its_functions():
     cloud.process.stdin.close()
     assert cloud.process.wait(60) == 0
     wait_for(lambda: not alive(function))
+
+
+def test_it_ends_at_once_without_standard_input():
+    command = [sys.executable, str(FOLDER), "--port", "0", "--watch-stdin"]
+    assert subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60).returncode == 0
 
 
 def test_it_ends_with_a_parent_that_is_killed():
@@ -71,7 +76,7 @@ def test_it_ends_with_a_parent_that_is_killed():
     wait_for(lambda: not alive(pid))
 
 
-def test_a_running_execution_does_not_hold_it():
+def test_a_running_execution_does_not_delay_the_end():
     cloud, function = with_function("--minute", "60")
     sfn, iam = cloud.client("stepfunctions", HUB), cloud.client("iam", HUB)
     iam.create_role(RoleName="m", AssumeRolePolicyDocument=allow_assume({"Service": "states.amazonaws.com"}))
@@ -82,7 +87,7 @@ def test_a_running_execution_does_not_hold_it():
     assert cloud.process.wait(60) == 0
 
 
-def test_without_watching_its_input_it_runs_on():
+def test_without_watch_stdin_it_continues_to_run():
     command = [sys.executable, str(FOLDER), "--port", "0"]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline().startswith("ready ")
@@ -118,7 +123,7 @@ def test_it_listens_on_loopback_only_and_writes_only_into_its_directory(tmp_path
     assert directory.is_dir() and not list(directory.iterdir())
 
 
-def test_a_directory_of_its_own_is_removed(tmp_path):
+def test_a_temporary_directory_is_removed(tmp_path):
     cloud, _ = with_function(env={**os.environ, "TMPDIR": str(tmp_path)})
     assert list(tmp_path.iterdir())
     cloud.stop()
@@ -138,22 +143,22 @@ def test_a_taken_port_is_refused_in_one_line():
 def test_another_ministack_is_refused_in_one_line(tmp_path):
     copy = tmp_path / "cloud"
     shutil.copytree(FOLDER, copy, ignore=shutil.ignore_patterns("tests", "__pycache__"))
-    settings = copy / "settings.py"
+    settings = copy / "core" / "settings.py"
     settings.write_text(settings.read_text().replace('"1.5.33"', '"1.5.34"'))
     answer = subprocess.run([sys.executable, str(copy), "--port", "0"], capture_output=True, text=True, timeout=60)
     assert answer.returncode != 0 and answer.stderr.count("\n") == 1 and "1.5.34" in answer.stderr
 
 
-def test_the_requirements_pin_the_ministack_that_is_mended():
+def test_the_requirements_pin_the_ministack_that_is_corrected():
     sys.path.insert(0, str(FOLDER))
-    from settings import MINISTACK_VERSION
+    from core.settings import MINISTACK_VERSION
 
     lines = (FOLDER / "requirements.txt").read_text().splitlines()
     assert f"ministack=={MINISTACK_VERSION} \\" in lines
     assert not [line for line in lines if line.startswith("-") or "://" in line]
 
 
-def test_functions_reach_aws_where_the_cloud_was_told(tmp_path):
+def test_functions_use_the_given_endpoint(tmp_path):
     cloud = Cloud("--functions-endpoint", "http://127.0.0.1:1", "--no-collection")
     try:
         make_function(cloud, "f")
@@ -166,16 +171,16 @@ def test_functions_reach_aws_where_the_cloud_was_told(tmp_path):
 def test_without_collection_only_attempts_write():
     cloud = Cloud("--minute", "0.01", "--no-collection")
     try:
-        place = Place(cloud)
-        scraper = place.amp.create_scraper(**place.request())
-        wait_for(lambda: place.status(scraper) == "ACTIVE")
+        location = Location(cloud)
+        scraper = location.amp.create_scraper(**location.request())
+        wait_for(lambda: location.status(scraper) == "ACTIVE")
         time.sleep(0.5)
-        assert cloud.look(f"collections/{scraper['scraperId']}") == {"collections": []}
+        assert cloud.get(f"collections/{scraper['scraperId']}") == {"collections": []}
     finally:
         cloud.stop()
 
 
-def test_functions_that_wait_for_an_event_keep_nobody_busy():
+def test_functions_that_wait_for_an_event_use_no_processor_time():
     cloud, count, seconds = Cloud(), 6, 3
 
     def woken() -> int:

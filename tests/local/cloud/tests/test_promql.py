@@ -1,7 +1,8 @@
 """The little PromQL that a workspace answers."""
 
 import pytest
-import promql
+
+from amp import promql
 
 SAMPLES = [
     ({"__name__": "up", "job": "a", "instance": "10.0.0.1"}, 1.0),
@@ -23,7 +24,7 @@ SAMPLES = [
         ('up{absent=""}', 2),
     ],
 )
-def test_a_selector_keeps_what_its_matchers_meet(query, count):
+def test_a_selector_returns_what_its_matchers_match(query, count):
     assert len(promql.evaluate(query, SAMPLES)) == count
 
 
@@ -35,6 +36,6 @@ def test_aggregations_group_by_labels():
 
 
 @pytest.mark.parametrize("query", ["", "{}", "up{job}", 'up{job="a"', "rate(up[5m])", "up + up", 'up{job=~"("}'])
-def test_what_it_does_not_know_is_an_error_and_not_an_answer(query):
+def test_an_unsupported_query_is_an_error(query):
     with pytest.raises(promql.BadQuery):
         promql.evaluate(query, SAMPLES)

@@ -3,8 +3,9 @@
 import base64
 
 import pytest
-import scrape_rules
-from amp_errors import Refusal
+
+from amp import scrape_rules
+from amp.errors import Refusal
 
 JOB = "scrape_configs:\n- job_name: a\n"
 
@@ -14,7 +15,7 @@ def blob(text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "place"),
+    ("text", "location"),
     [
         ("", ""),
         ("just text", ""),
@@ -43,11 +44,11 @@ def blob(text: str) -> str:
         (JOB + "  static_configs: [{targets: ['example.com:80']}]", "scrape_configs[0].static_configs[0].targets"),
     ],
 )
-def test_what_amp_does_not_support_is_refused_by_its_place(text, place):
+def test_what_amp_does_not_support_is_refused_with_its_path(text, location):
     with pytest.raises(Refusal) as caught:
         scrape_rules.parse(blob(text))
     [field] = caught.value.members["fieldList"]
-    assert field["name"] == ".".join(filter(None, ["scrapeConfiguration", place]))
+    assert field["name"] == ".".join(filter(None, ["scrapeConfiguration", location]))
 
 
 @pytest.mark.parametrize(
@@ -61,7 +62,7 @@ def test_what_amp_does_not_support_is_refused_by_its_place(text, place):
         JOB + "  tls_config: {insecure_skip_verify: true}",
     ],
 )
-def test_what_amp_supports_is_taken(text):
+def test_what_amp_supports_is_accepted(text):
     scrape_rules.parse(blob(text))
 
 

@@ -8,7 +8,7 @@ from ministack.services import sts
 
 sys.path.insert(0, str(FOLDER))
 
-import sessions
+from iam import sessions
 
 
 class Growing(dict):
@@ -19,8 +19,8 @@ class Growing(dict):
         return super().get(key, default)
 
 
-def test_sessions_that_ended_go_and_others_may_come_meanwhile(monkeypatch):
-    monkeypatch.setattr(sts, "_sessions", {"old": Growing(Expiration=time.time() - 1), "young": Growing()})
+def test_expired_sessions_are_removed_while_others_are_added(monkeypatch):
+    monkeypatch.setattr(sts, "_sessions", {"old": Growing(Expiration=time.time() - 1), "new": Growing()})
     sessions._evict()
     assert "old" not in sts._sessions
-    assert {"young", "added-2"} <= sts._sessions.keys()
+    assert {"new", "added-2"} <= sts._sessions.keys()

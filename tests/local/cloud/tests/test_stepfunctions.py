@@ -5,17 +5,18 @@ import time
 from datetime import UTC, datetime
 
 from conftest import HUB, REGION, allow, wait_for
-from functions import make_function
-from machines import FUNCTION, TASK, failing, mapped, task
+from support.lambdas import make_function
+from support.machines import FUNCTION, TASK, failing, mapped, task
 
-def test_a_task_sends_its_payload_and_has_the_functions_result(machines):
+
+def test_a_task_sends_its_payload_and_gets_the_result_of_the_function(machines):
     output = machines.output(
         {"A": task({"a": "{% $states.input.a %}"}, Output="{% $states.result.Payload.event %}", End=True)}, {"a": 1}
     )
     assert output == {"a": 1}
 
 
-def test_assignments_of_a_state_see_the_variables_as_they_were(machines):
+def test_assignments_of_a_state_see_the_previous_variables(machines):
     states = {
         "A": {"Type": "Pass", "Assign": {"a": 1, "b": 2}, "Next": "B"},
         "B": {"Type": "Pass", "Assign": {"a": "{% $b %}", "b": "{% $a %}"}, "Next": "C"},
@@ -24,7 +25,7 @@ def test_assignments_of_a_state_see_the_variables_as_they_were(machines):
     assert machines.output(states) == {"a": 2, "b": 1}
 
 
-def test_outputs_of_a_choices_default_and_of_succeed_count(machines):
+def test_output_works_in_the_default_of_a_choice_and_in_succeed(machines):
     states = {
         "A": {
             "Type": "Choice",
@@ -39,7 +40,7 @@ def test_outputs_of_a_choices_default_and_of_succeed_count(machines):
     assert machines.output(states, {"n": 2}) == "many!"
 
 
-def test_no_matching_choice_has_its_name(machines):
+def test_no_matching_choice_has_its_error_name(machines):
     states = {"A": {"Type": "Choice", "Choices": [{"Condition": "{% false %}", "Next": "B"}]}, "B": {"Type": "Succeed"}}
     assert machines.run(states)["error"] == "States.NoChoiceMatched"
 
@@ -49,7 +50,7 @@ def test_a_failed_execution_has_its_error_its_cause_and_no_output(machines):
     assert (ended["status"], ended["error"], ended["cause"], ended.get("output")) == ("FAILED", "Now", "why", None)
 
 
-def test_retries_are_by_name_counted_and_capped(machines):
+def test_retries_match_by_name_and_have_a_maximum_number_and_delay(machines):
     """At 50 ms a minute, ten retries that doubled from an hour would take over an hour."""
     retry = [
         {"ErrorEquals": ["Odd"], "IntervalSeconds": 60, "BackoffRate": 4, "MaxDelaySeconds": 120, "MaxAttempts": 6}
@@ -62,7 +63,7 @@ def test_retries_are_by_name_counted_and_capped(machines):
     assert json.loads(ended["cause"])["errorMessage"] == "as asked"
 
 
-def test_full_jitter_draws_from_the_whole_delay(machines):
+def test_full_jitter_uses_the_whole_delay(machines):
     retry = [
         {"ErrorEquals": ["Odd"], "IntervalSeconds": 600, "BackoffRate": 1, "MaxAttempts": 1, "JitterStrategy": "FULL"}
     ]
@@ -76,7 +77,7 @@ def test_full_jitter_draws_from_the_whole_delay(machines):
     wait_for(lambda: took() < 0.6)
 
 
-def test_a_catcher_assigns_and_goes_on(machines):
+def test_a_catcher_assigns_and_continues(machines):
     caught = {"ErrorEquals": ["States.ALL"], "Assign": {"e": "{% $states.errorOutput.Error %}"}, "Next": "B"}
     states = {"A": failing(Catch=[caught], End=True), "B": {"Type": "Pass", "Output": "{% $e %}", "End": True}}
     assert machines.output(states) == "Odd"
@@ -119,13 +120,13 @@ def test_starting_the_same_execution_twice_starts_one(machines, refusal):
     assert refusal(machines._sfn.start_execution, **named, input='{"a":1}')[0] == "ExecutionAlreadyExists"
 
 
-def test_stopping_interrupts_a_wait_and_nothing_runs_on(machines):
+def test_stopping_interrupts_a_wait_and_no_state_follows(machines):
     execution = machines.start({"A": {"Type": "Wait", "Seconds": 86400, "Next": "B"}, "B": {"Type": "Succeed"}})
     wait_for(lambda: machines.entered(execution))
     machines._sfn.stop_execution(executionArn=execution, error="E", cause="c")
-    assert machines.look(execution)["status"] == "ABORTED"
+    assert machines.describe(execution)["status"] == "ABORTED"
     time.sleep(0.3)
-    assert machines.entered(execution) == ["A"] and machines.look(execution)["status"] == "ABORTED"
+    assert machines.entered(execution) == ["A"] and machines.describe(execution)["status"] == "ABORTED"
 
 
 def test_stopping_interrupts_a_retry(machines):
@@ -137,28 +138,28 @@ def test_stopping_interrupts_a_retry(machines):
     time.sleep(0.3)
     machines._sfn.stop_execution(executionArn=execution)
     time.sleep(0.7)
-    assert machines.entered(execution) == ["A"] and machines.look(execution)["status"] == "ABORTED"
+    assert machines.entered(execution) == ["A"] and machines.describe(execution)["status"] == "ABORTED"
 
 
-def test_stopping_during_a_task_lets_nothing_run_on(machines):
+def test_stopping_during_a_task_lets_no_state_follow(machines):
     states = {"A": task({"sleep": 0.6}, Assign={"a": 1}, Next="B"), "B": {"Type": "Succeed"}}
     execution = machines.start(states)
     wait_for(lambda: machines.entered(execution))
     time.sleep(0.2)
     before = datetime.now(UTC)
     answer = machines._sfn.stop_execution(executionArn=execution, error="E", cause="c")
-    ended = machines.look(execution)
+    ended = machines.describe(execution)
     assert (ended["status"], ended["error"], ended["cause"]) == ("ABORTED", "E", "c")
     assert abs((ended["stopDate"] - before).total_seconds()) < 2 and answer["stopDate"] == ended["stopDate"]
     time.sleep(0.9)
     events = machines._sfn.get_execution_history(executionArn=execution)["events"]
     assert events[-1]["type"] == "ExecutionAborted" and machines.entered(execution) == ["A"]
-    assert machines.look(execution) | {"ResponseMetadata": 0} == ended | {"ResponseMetadata": 0}
+    assert machines.describe(execution) | {"ResponseMetadata": 0} == ended | {"ResponseMetadata": 0}
 
 
 def test_an_execution_has_a_stop_date_once_it_has_ended(machines):
     running = machines.start({"A": {"Type": "Wait", "Seconds": 6000, "End": True}})
-    assert machines.look(running).get("stopDate") is None and machines.look(running)["status"] == "RUNNING"
+    assert machines.describe(running).get("stopDate") is None and machines.describe(running)["status"] == "RUNNING"
     for execution in (machines.end(running), machines.run({"A": failing(End=True)})):
         assert execution["startDate"] < execution["stopDate"] <= datetime.now(UTC)
     assert execution["status"] == "FAILED"
@@ -175,10 +176,10 @@ def test_stopping_during_a_map_ends_each_of_its_items(machines):
     machines._sfn.stop_execution(executionArn=execution)
     time.sleep(1.4)
     events = machines._sfn.get_execution_history(executionArn=execution)["events"]
-    assert events[-1]["type"] == "ExecutionAborted" and machines.look(execution)["status"] == "ABORTED"
+    assert events[-1]["type"] == "ExecutionAborted" and machines.describe(execution)["status"] == "ABORTED"
 
 
-def test_a_map_gives_each_item_its_selected_input_and_keeps_the_order(machines):
+def test_a_map_selects_the_input_of_each_item_and_keeps_the_order(machines):
     inner = {
         "A": {"Type": "Choice", "Choices": [{"Condition": "{% $states.input.n = 1 %}", "Next": "W"}], "Default": "B"},
         "W": {"Type": "Wait", "Seconds": 300, "Next": "B"},
@@ -204,9 +205,9 @@ def test_a_map_gives_each_item_its_selected_input_and_keeps_the_order(machines):
 
 def test_variables_of_an_item_are_its_own(machines):
     inner = {
-        "A": {"Type": "Pass", "Assign": {"mine": "{% $states.input %}"}, "Next": "W"},
-        "W": {"Type": "Wait", "Seconds": 60, "Next": "B"},
-        "B": {"Type": "Pass", "Output": "{% $mine & $outer %}", "End": True},
+        "I": {"Type": "Pass", "Assign": {"mine": "{% $states.input %}"}, "Next": "W"},
+        "W": {"Type": "Wait", "Seconds": 60, "Next": "J"},
+        "J": {"Type": "Pass", "Output": "{% $mine & $outer %}", "End": True},
     }
     states = {
         "A": {"Type": "Pass", "Assign": {"outer": "!"}, "Next": "M"},
@@ -216,7 +217,7 @@ def test_variables_of_an_item_are_its_own(machines):
     assert machines.output(states) == {"seen": False, "items": ["a!", "b!"]}
 
 
-def test_an_item_catches_its_own_failure_and_the_others_go_on(machines):
+def test_an_item_catches_its_own_failure_and_the_others_continue(machines):
     caught = {
         "ErrorEquals": ["States.ALL"],
         "Output": "{% {'failed': $states.errorOutput.Error, 'item': $states.input} %}",
@@ -241,7 +242,7 @@ def test_an_item_that_catches_nothing_fails_the_map_which_may_catch_it(machines)
     assert machines.output(states) == "Odd"
 
 
-def test_an_item_retries_by_itself(machines):
+def test_an_item_retries_on_its_own(machines):
     retry = [{"ErrorEquals": ["Odd"], "IntervalSeconds": 300, "BackoffRate": 1, "MaxAttempts": 2}]
     inner = {"A": failing(Retry=retry, End=True)}
     began = time.monotonic()
@@ -249,7 +250,7 @@ def test_an_item_retries_by_itself(machines):
     assert 0.5 <= time.monotonic() - began < 60
 
 
-def test_describing_an_execution_takes_a_right_on_it(cloud, machines, name, refusal):
+def test_describing_an_execution_needs_a_permission_on_it(cloud, machines, name, refusal):
     executions = [machines.start({"A": {"Type": "Succeed"}}) for _ in range(2)]
     may = allow("states:DescribeExecution", executions[0].rpartition(":")[0] + ":*")
     sfn = cloud.client("stepfunctions", HUB, session=cloud.role(HUB, name, may))
@@ -258,7 +259,7 @@ def test_describing_an_execution_takes_a_right_on_it(cloud, machines, name, refu
         assert refusal(refused, executionArn=execution)[0] == "AccessDeniedException"
 
 
-def test_an_execution_that_is_not_there_has_its_error(machines, refusal):
+def test_a_missing_execution_has_its_error_name(machines, refusal):
     arn = machines.start({"A": {"Type": "Succeed"}})
     assert refusal(machines._sfn.describe_execution, executionArn=arn + "0")[0] == "ExecutionDoesNotExist"
 
@@ -273,20 +274,41 @@ def test_a_task_times_out(machines):
     assert (ended["status"], ended["error"]) == ("FAILED", "States.Timeout")
 
 
-def test_a_wait_is_as_long_as_the_clouds_clock_says(machines):
+def test_the_time_limit_of_a_task_may_be_an_expression(machines):
+    limited = task({"sleep": 3}, TimeoutSeconds="{% $states.input.limit %}", End=True)
+    ended = machines.run({"A": limited}, {"limit": 1})
+    assert (ended["status"], ended["error"]) == ("FAILED", "States.Timeout")
+    quick = task({}, TimeoutSeconds="{% $states.input.limit %}", Output="done", End=True)
+    assert machines.output({"A": quick}, {"limit": 30}) == "done"
+
+
+def test_a_time_limit_that_is_not_a_number_is_an_error_that_the_state_can_catch(machines):
+    caught = [{"ErrorEquals": ["States.QueryEvaluationError"], "Next": "B"}]
+    wrong = task({}, TimeoutSeconds="{% 'soon' %}", Catch=caught, Next="B")
+    assert machines.output({"A": wrong, "B": {"Type": "Succeed", "Output": "caught"}}) == "caught"
+
+
+def test_the_context_names_the_role_of_the_machine(machines):
+    role = f"arn:aws:iam::{HUB}:role/machine"
+    shown = {"Type": "Pass", "Output": "{% $states.context.Execution.RoleArn %}", "End": True}
+    assert machines.output({"A": shown}) == role
+    assert machines.output({"M": mapped({"A": shown}, Items=[1], End=True)}) == [role]
+
+
+def test_a_wait_follows_the_clock_of_the_cloud(machines):
     began = time.monotonic()
     machines.run({"A": {"Type": "Wait", "Seconds": "{% 600 %}", "End": True}})
     assert 0.5 <= time.monotonic() - began < 60
 
 
-def test_a_function_that_exits_has_its_name(cloud, machines):
+def test_a_function_that_exits_has_its_error_name(cloud, machines):
     assert machines.run({"A": task({"exit": True}, End=True)})["error"] == "Runtime.ExitError"
     make_function(cloud, "dead", DIE_AT_START="yes")
     dead = {**TASK, "Arguments": {"FunctionName": FUNCTION.replace("tested", "dead"), "Payload": {}}, "End": True}
     assert machines.run({"A": dead})["error"] == "Runtime.ExitError"
 
 
-def test_a_function_sees_its_role_and_nothing_of_the_users(cloud, machines):
+def test_a_function_gets_its_role_and_none_of_the_users_variables(cloud, machines):
     environment = machines.output({"A": task({}, Output="{% $states.result.Payload.environment %}", End=True)})
     assert environment["AWS_ENDPOINT_URL"] == cloud.url and environment["AWS_REGION"] == REGION
     assert environment["AWS_CONFIG_FILE"] == environment["AWS_SHARED_CREDENTIALS_FILE"] == "/dev/null"
@@ -308,7 +330,7 @@ def test_a_function_sees_its_role_and_nothing_of_the_users(cloud, machines):
     assert not {"AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE"} & environment.keys()
 
 
-def test_a_warm_function_answers_at_once(cloud, machines):
+def test_a_warm_function_answers_quickly(cloud, machines):
     function = cloud.client("lambda", HUB)
     function.invoke(FunctionName="tested", Payload=b"{}")
 

@@ -5,8 +5,8 @@ import time
 
 import pytest
 from conftest import HUB, REGION, allow, deny, policy, wait_for
-from events import admit, arrived, bus, nothing_arrives, queue, rule
-from machines import failing, task
+from support.eventing import admit, arrived, bus, nothing_arrives, queue, rule
+from support.machines import failing, task
 
 SFN = f"arn:aws:states:{REGION}:{HUB}"
 NESTED = "arn:aws:states:::states:startExecution.sync:2"
@@ -46,7 +46,14 @@ def distributed(states, **more):
     return {"Type": "Map", "ItemProcessor": processor, "End": True, **more}
 
 
-def test_a_distributed_map_gives_each_child_its_selected_input_and_keeps_the_order(machines, role):
+def test_the_context_of_a_child_names_the_role_of_the_machine(machines, role):
+    child = {"A": {"Type": "Pass", "Output": "{% $states.context.Execution.RoleArn %}", "End": True}}
+    fan_out = role(*MAY_NEST)
+    output = machines.output({"M": distributed(child, Items=[1])}, role=fan_out)
+    assert output == [f"arn:aws:iam::{HUB}:role/{fan_out}"]
+
+
+def test_a_distributed_map_selects_the_input_of_each_child_and_keeps_the_order(machines, role):
     child = {"A": task({"n": "{% $states.input %}"}, Output="{% $states.result.Payload.event.n %}", End=True)}
     selector = "{% $states.context.Map.Item.Value & $suffix %}"
     states = {
@@ -66,7 +73,7 @@ def test_a_distributed_map_gives_each_child_its_selected_input_and_keeps_the_ord
     assert output == {"out": [{"v": "a!"}, {"v": "b!"}, {"v": "c!"}], "kept": 3}
 
 
-def test_a_child_sees_nothing_of_its_parent(machines, role):
+def test_a_child_does_not_see_the_variables_of_its_parent(machines, role):
     seen = "{% [$exists($outer), $exists($states.context.Map), $states.context.Execution.Input] %}"
     child = {"A": {"Type": "Pass", "Assign": {"mine": 1}, "Output": seen, "End": True}}
     states = {
@@ -78,7 +85,7 @@ def test_a_child_sees_nothing_of_its_parent(machines, role):
     assert output == {"children": [[False, False, 7]], "mine": False}
 
 
-def test_no_more_children_run_at_once_than_may(machines, role):
+def test_no_more_children_run_at_once_than_max_concurrency(machines, role):
     child = {"A": {"Type": "Wait", "Seconds": 240, "End": True}}
     began = time.monotonic()
     machines.output({"M": distributed(child, Items=[1, 2, 3, 4], MaxConcurrency=2)}, role=role(*MAY_NEST))
@@ -86,7 +93,7 @@ def test_no_more_children_run_at_once_than_may(machines, role):
     assert 0.4 <= time.monotonic() - began < 60
 
 
-def test_no_items_make_no_children(machines, role):
+def test_without_items_there_are_no_children(machines, role):
     assert machines.output({"M": distributed({"A": failing(End=True)}, Items=[])}, role=role(*MAY_NEST)) == []
 
 
@@ -113,7 +120,7 @@ def test_a_failing_child_fails_the_map_unless_it_is_tolerated(machines, role, to
         assert [results[index] for index in (0, 2, 3)] == ["fine"] * 3
 
 
-def test_a_map_catches_that_too_many_failed(machines, role):
+def test_a_map_catches_an_exceeded_threshold(machines, role):
     caught = [{"ErrorEquals": ["States.ExceedToleratedFailureThreshold"], "Output": "caught", "Next": "E"}]
     states = {"M": distributed(FAILING_SECOND, Items=[1, 2], Catch=caught), "E": {"Type": "Succeed"}}
     assert machines.output(states, role=role(*MAY_NEST)) == "caught"
@@ -126,12 +133,12 @@ def test_children_are_executions_with_a_history_that_shows_inner_states(machines
     execution = machines._sfn.start_execution(stateMachineArn=machine)["executionArn"]
     machines.end(execution)
     assert machines.entered(execution) == ["M"]
-    listed = machines.cloud.look(f"executions/{execution}")["children"]
+    listed = machines.cloud.get(f"executions/{execution}")["children"]
     assert len(listed) == 1 and ":execution:" in listed[0] and "/l:" in listed[0]
     assert machines.entered(listed[0]) == ["A", "I", "I"]
 
 
-def test_a_distributed_map_takes_the_right_to_start_the_machine_itself(machines, role):
+def test_a_distributed_map_needs_the_permission_to_start_its_own_machine(machines, role):
     states = {"M": distributed({"A": {"Type": "Succeed"}}, Items=[1])}
     ended = machines.run(states, role=role(allow("states:StartExecution", f"{SFN}:stateMachine:another")))
     assert ended["error"] == "StepFunctions.AccessDeniedException"
@@ -144,8 +151,8 @@ def test_stopping_a_distributed_map_stops_its_children(machines, role):
     time.sleep(0.2)
     machines._sfn.stop_execution(executionArn=execution)
     time.sleep(0.8)
-    (only,) = machines.cloud.look(f"executions/{execution}")["children"]
-    assert machines.entered(only) == ["A"] and machines.look(only)["status"] == "ABORTED"
+    (only,) = machines.cloud.get(f"executions/{execution}")["children"]
+    assert machines.entered(only) == ["A"] and machines.describe(only)["status"] == "ABORTED"
 
 
 def nested(machine, **more):
@@ -153,12 +160,12 @@ def nested(machine, **more):
     return {"Type": "Task", "Resource": NESTED, "Arguments": arguments, "End": True, **more}
 
 
-def test_a_nested_execution_is_one_of_its_own_and_gives_its_output_as_json(machines, role, name):
+def test_a_nested_execution_is_an_execution_and_returns_its_output_as_json(machines, role, name):
     child = machines.make({"A": {"Type": "Succeed", "Output": "{% {'n': $states.input.n + 1} %}"}})
     states = {"A": nested(child, Output="{% [$states.result.Output.n, $states.result.ExecutionArn] %}")}
     number, execution = machines.output(states, {"name": name}, role=role(*MAY_NEST))
     assert number == 2 and execution == f"{child.replace('stateMachine', 'execution')}:{name}"
-    assert machines.look(execution)["status"] == "SUCCEEDED"
+    assert machines.describe(execution)["status"] == "SUCCEEDED"
 
 
 def test_a_nested_failure_is_task_failed_with_the_execution_as_its_cause(machines, role, name):
@@ -170,7 +177,7 @@ def test_a_nested_failure_is_task_failed_with_the_execution_as_its_cause(machine
     assert json.loads(cause["Input"]) == {"n": 1} and cause["StateMachineArn"] == child
 
 
-def test_a_second_one_of_the_same_name_joins_while_the_first_runs_and_fails_afterwards(machines, role, name):
+def test_a_nested_execution_of_the_same_name_joins_a_running_one_and_fails_afterwards(machines, role, name):
     child = machines.make({"A": {"Type": "Wait", "Seconds": 600, "End": True}})
     states, rights = {"A": nested(child, Output="{% $states.result.ExecutionArn %}")}, role(*MAY_NEST)
     first, second = (machines.start(states, {"name": name}, role=rights) for _ in range(2))
@@ -186,7 +193,7 @@ def test_stopping_stops_the_nested_execution(machines, role, name):
     there = f"{child.replace('stateMachine', 'execution')}:{name}"
     wait_for(lambda: there in {one["executionArn"] for one in machines.of(child)})
     machines._sfn.stop_execution(executionArn=execution)
-    wait_for(lambda: machines.look(there)["status"] == "ABORTED")
+    wait_for(lambda: machines.describe(there)["status"] == "ABORTED")
 
 
 @pytest.mark.parametrize(
@@ -201,13 +208,13 @@ def test_stopping_stops_the_nested_execution(machines, role, name):
     ],
     ids=lambda statement: statement["Action"].partition(":")[2],
 )
-def test_waiting_for_a_nested_execution_takes_each_of_its_rights(machines, role, name, missing):
+def test_waiting_for_a_nested_execution_needs_each_permission(machines, role, name, missing):
     child = machines.make({"A": {"Type": "Succeed"}})
     ended = machines.run({"A": nested(child)}, {"name": name}, role=role(*MAY_NEST, missing))
     assert ended["error"].endswith(".AccessDeniedException") and machines.of(child) == []
 
 
-def test_an_execution_tells_of_its_status(cloud, machines, name):
+def test_an_execution_puts_status_change_events(cloud, machines, name):
     url, target = queue(cloud, name)
     machine = machines.make({"A": {"Type": "Fail", "Error": "Odd", "Cause": "why"}})
     pattern = {
@@ -222,7 +229,7 @@ def test_an_execution_tells_of_its_status(cloud, machines, name):
     assert (event["detail"]["status"], event["detail"]["error"], event["detail"]["cause"]) == ("FAILED", "Odd", "why")
 
 
-def test_a_nested_execution_tells_of_its_status_too(cloud, machines, role, name):
+def test_a_nested_execution_puts_status_change_events(cloud, machines, role, name):
     url, target = queue(cloud, name)
     child = machines.make({"A": {"Type": "Succeed"}})
     rule(cloud, name, {"detail": {"stateMachineArn": [child], "status": ["SUCCEEDED"]}}, target)
@@ -264,7 +271,7 @@ def test_events_are_put_onto_a_bus_by_a_jsonata_state_of_a_jsonpath_machine(clou
     assert machine in execution.replace(":execution:", ":stateMachine:")
 
 
-def test_putting_events_takes_the_machines_right_and_the_other_accounts_policy(cloud, machines, role, name):
+def test_putting_events_needs_the_permission_of_the_machine_and_the_policy_of_the_other_account(cloud, machines, role, name):
     url, target = queue(cloud, name, "444444444444")
     there = bus(cloud, name, [admit("*", **{"aws:PrincipalAccount": HUB})], "444444444444")
     rule(cloud, name, {"source": ["our.own"]}, target, "444444444444", bus=name)
@@ -279,7 +286,7 @@ def test_putting_events_takes_the_machines_right_and_the_other_accounts_policy(c
     assert arrived(cloud, url, account="444444444444")[0]["account"] == HUB
 
 
-def test_an_entry_that_fails_fails_the_task_which_may_go_on_with_its_input(cloud, machines, role, name):
+def test_a_failed_entry_fails_the_task(cloud, machines, role, name):
     missing = f"arn:aws:events:{REGION}:{HUB}:event-bus/{name}"
     rights = role(allow("events:PutEvents", "*"))
     source = {"Entries": [{"Source": "aws.ours", "DetailType": "t", "EventBusName": "default", "Detail": {}}]}
@@ -299,15 +306,15 @@ def test_an_expression_that_fails_is_caught_like_any_error(machines, role):
     assert machines.output(states, {"m": 7}, role=rights, QueryLanguage="JSONPath") == {"after": 7}
 
 
-def test_what_executions_cost_is_counted_inside_and_out(cloud, machines, role):
+def test_the_usage_of_executions_is_counted(cloud, machines, role):
     began = time.time()
-    before = cloud.look(f"costs/{HUB}/{REGION}?since={began}")
+    before = cloud.get(f"costs/{HUB}/{REGION}?since={began}")
     inner = {"StartAt": "I", "States": {"I": task({"work": 0.3, "sleep": 0.3}, End=True)}}
     child = {"A": {"Type": "Map", "Items": [1, 2], "ItemProcessor": inner, "End": True}}
     machines.output({"M": distributed(child, Items=[1])}, role=role(*MAY_NEST))
-    cost = cloud.look(f"costs/{HUB}/{REGION}?since={began}")
+    cost = cloud.get(f"costs/{HUB}/{REGION}?since={began}")
     assert (before["states"], before["invocations"]) == (0, 0)
     assert (cost["states"], cost["invocations"]) == (4, 2)
     # Two functions that work for 300 ms each, and perhaps a process to begin; not that they sleep.
     assert 550 <= cost["lambdaMilliseconds"] - before["lambdaMilliseconds"] < 1200
-    assert cloud.look(f"costs/{HUB}/{REGION}?since={time.time() + 1}")["states"] == 0
+    assert cloud.get(f"costs/{HUB}/{REGION}?since={time.time() + 1}")["states"] == 0

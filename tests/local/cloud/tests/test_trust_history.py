@@ -10,8 +10,8 @@ ID = "arn:aws:aps:us-west-2:222222222222:scraper/s-1"
 def roles(cloud, name):
     """A source role, and a target role that names it with an external id of `scraper/*`."""
     source, target = cloud.client("iam", SOURCE), cloud.client("iam", TARGET)
-    nobody = allow_assume({"Service": "aps.amazonaws.com"})
-    made = source.create_role(RoleName=name, AssumeRolePolicyDocument=nobody)["Role"]["Arn"]
+    placeholder = allow_assume({"Service": "aps.amazonaws.com"})
+    made = source.create_role(RoleName=name, AssumeRolePolicyDocument=placeholder)["Role"]["Arn"]
     trust = _trust(made, ID.replace("s-1", "*"))
     return made, target.create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
 
@@ -20,14 +20,14 @@ def _trust(principal, external_id):
     return allow_assume({"AWS": principal}, Condition={"StringEquals": {"sts:ExternalId": external_id}})
 
 
-def test_each_change_is_a_version_and_the_same_again_is_none(cloud, name, roles):
+def test_each_change_is_a_version_and_a_repetition_is_none(cloud, name, roles):
     source, target = roles
     iam = cloud.client("iam", TARGET)
     for _ in range(2):
         iam.update_assume_role_policy(RoleName=name, PolicyDocument=_trust(source, ID))
     cloud.client("iam", SOURCE).delete_role(RoleName=name)
     iam.delete_role(RoleName=name)
-    versions = cloud.look(f"trusts/{target}")["versions"]
+    versions = cloud.get(f"trusts/{target}")["versions"]
     assert [version["by"] for version in versions] == [
         "CreateRole",
         "UpdateAssumeRolePolicy",
@@ -40,7 +40,7 @@ def test_each_change_is_a_version_and_the_same_again_is_none(cloud, name, roles)
     assert [version["at"] for version in versions] == sorted(version["at"] for version in versions)
 
 
-def test_each_version_is_judged_by_who_would_get_in(cloud, name, roles):
+def test_each_version_shows_which_attempts_it_admits(cloud, name, roles):
     source, target = roles
     iam = cloud.client("iam", TARGET)
     wider = allow_assume({"AWS": source}), allow_assume({"AWS": f"arn:aws:iam::{SOURCE}:root"})
@@ -58,7 +58,7 @@ def test_each_version_is_judged_by_who_would_get_in(cloud, name, roles):
         {"principal": f"arn:aws:iam::{SOURCE}:root", "externalId": ID},
         {"principal": f"arn:aws:iam::{TARGET}:root", "externalId": ID},
     ]
-    judged = cloud.tell("trusts", {"roleArn": target, "attempts": attempts})["versions"]
+    judged = cloud.post("trusts", {"roleArn": target, "attempts": attempts})["versions"]
     y, n = True, False
     assert [version["admits"] for version in judged] == [
         [n, n, n, n, n, n, n],

@@ -1,0 +1,1 @@
+"""Amazon Managed Service for Prometheus, which ministack does not have, and its collectors."""

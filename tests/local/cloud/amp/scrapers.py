@@ -1,0 +1,289 @@
+"""Scrapers: create, describe, list, update, delete (API reference of AMP, 2020-08-01)."""
+
+import json
+import re
+import uuid
+
+from ministack.core.responses import get_account_id, get_region, now_epoch
+from ministack.services import eks
+
+from amp import network, scrape_rules, shapes, store
+from amp.errors import Refusal, answer, conflict, invalid
+from amp.permissions import Caller
+from amp.service_linked_role import ServiceRole
+from core.settings import Settings
+
+# Not documented. Deleting takes eight minutes or more by people's reports; updating is an estimate.
+DELETING_MINUTES = 8.0
+UPDATING_MINUTES = 2.0
+# Service quotas of AMP: scrapers in a Region and account.
+QUOTA = 10
+QUOTA_CODE = "L-3D4A5F04"  # A placeholder: the real code is not published.
+WORKSPACE = "destination.ampConfiguration.workspaceArn"
+
+
+class Scrapers:
+    """The scraper operations of one cloud."""
+
+    def __init__(self, cloud: Settings):
+        self._cloud = cloud
+
+    # -- create ---------------------------------------------------------------------------------
+
+    def create(self, request: dict, headers: dict):
+        """CreateScraper: 202 while the scraper is CREATING."""
+        caller = Caller(headers)
+        shapes.client_token(request.get("clientToken"))
+        shapes.scraper_alias(request.get("alias"))
+        tags = shapes.tags(request.get("tags"))
+        for member in ("scrapeConfiguration", "source", "destination"):
+            if not isinstance(request.get(member), dict):
+                raise invalid(member, "Member must not be null")
+        repeated = self._answered_before(request)
+        if repeated is not None:
+            return repeated
+        tree = scrape_rules.parse(request["scrapeConfiguration"].get("configurationBlob"))
+        source = _source(request["source"])
+        workspace = _workspace(request["destination"])
+        roles = _role_configuration(request.get("roleConfiguration"))
+        account, region = get_account_id(), get_region()
+        cluster_arn = source["clusterArn"]
+        cluster_name = _own_cluster(cluster_arn, account, region)
+        _check_destination(workspace, account, region, roles)
+
+        scraper_id = f"s-{uuid.uuid4()}"
+        arn = f"arn:aws:aps:{region}:{account}:scraper/{scraper_id}"
+        service_role = ServiceRole(account, scraper_id)
+        # ministack has authorized aps:CreateScraper on the cluster already.
+        caller.must_be_allowed("aps:CreateScraper", workspace[0])
+        if tags:
+            caller.must_be_allowed_to_tag(arn, tags)
+        caller.must_be_allowed("eks:DescribeCluster", cluster_arn)
+        caller.must_be_allowed("ec2:DescribeSubnets", "*")
+        caller.must_be_allowed("ec2:DescribeSecurityGroups", "*")
+        cluster = network.cluster(cluster_arn, cluster_name)
+        vpc = cluster["resourcesVpcConfig"]["vpcId"]
+        network.check_subnets(source["subnetIds"], vpc)
+        network.check_security_groups(source.get("securityGroupIds") or [], vpc)
+        if workspace[2] == account:
+            store.get(store.workspaces, "workspace", workspace[3])
+        _check_roles(caller, roles, account)
+        service_role.must_be_creatable_by(caller)
+        service_role.must_be_grantable_by(caller, cluster)
+        if len(store.live(store.scrapers)) >= QUOTA:
+            raise Refusal(
+                402,
+                "ServiceQuotaExceededException",
+                f"You have reached the limit of {QUOTA} scrapers in {region}.",
+                resourceId=scraper_id,
+                resourceType="scraper",
+                serviceCode="aps",
+                quotaCode=QUOTA_CODE,
+            )
+
+        now = now_epoch()
+        record = {
+            "scraperId": scraper_id,
+            "arn": arn,
+            "roleArn": service_role.arn,
+            "createdAt": now,
+            "lastModifiedAt": now,
+            "scrapeConfiguration": request["scrapeConfiguration"],
+            "source": request["source"],
+            "destination": request["destination"],
+            "tags": tags,
+            "_labels": scrape_rules.external_labels(tree),
+        }
+        if request.get("alias"):
+            record["alias"] = request["alias"]
+        if roles:
+            record["roleConfiguration"] = roles
+        self._begin_creation(record)
+        service_role.make(cluster)
+        store.scrapers[scraper_id] = record
+        made = {"scraperId": scraper_id, "arn": arn, "status": {"statusCode": "CREATING"}, "tags": tags}
+        self._remember(request, made)
+        return answer(202, made)
+
+    def _begin_creation(self, record: dict) -> None:
+        """Starts the creation. Tags of the cluster control how long it takes and how it ends."""
+        tags = _cluster_tags(record)
+        minutes = float(tags.get("local:activation-minutes", self._cloud.activation_minutes))
+        reason = tags.get("local:activation-fails")
+        then = "CREATION_FAILED" if reason else "ACTIVE"
+        store.begin(record, "CREATING", self._cloud.real_seconds(minutes=minutes), then, reason)
+
+    def _answered_before(self, request: dict):
+        """A repeated client token: the same request gets the same answer, another one a conflict.
+
+        The API reference says only that the token makes the request idempotent. That a different request is
+        a ConflictException, and that a token ends with its scraper, is our reading.
+        """
+        token = ("CreateScraper", request.get("clientToken"))
+        if token not in store.tokens:
+            return None
+        fingerprint, made = store.tokens[token]
+        record = store.scrapers.get(made["scraperId"])
+        if record is None or store.settle(record)["_status"] == "GONE":
+            return None
+        if fingerprint != _fingerprint(request):
+            raise conflict("scraper", made["scraperId"], "The client token was used with another request.")
+        return answer(202, made)
+
+    def _remember(self, request: dict, made: dict) -> None:
+        if request.get("clientToken"):
+            store.tokens[("CreateScraper", request["clientToken"])] = (_fingerprint(request), made)
+
+    # -- look -----------------------------------------------------------------------------------
+
+    def describe(self, scraper_id: str):
+        record = store.get(store.scrapers, "scraper", scraper_id)
+        return answer(200, {"scraper": store.shown(record)})
+
+    def list(self, query: dict):
+        """ListScrapers: filters are OR within a key and AND between keys; 100 a page, at most 1000."""
+        kept = store.live(store.scrapers)
+        fields = {
+            "alias": lambda record: record.get("alias"),
+            "status": lambda record: record["_status"],
+            "sourceArn": lambda record: record["source"].get("eksConfiguration", {}).get("clusterArn"),
+            "destinationArn": lambda record: record["destination"]["ampConfiguration"]["workspaceArn"],
+        }
+        for key, field in fields.items():
+            if key in query:
+                kept = [record for record in kept if field(record) in _values(query[key])]
+        page, more = _page(kept, query)
+        shown = [store.shown(record, leave_out=("scrapeConfiguration",)) for record in page]
+        return answer(200, {"scrapers": shown, **({"nextToken": more} if more else {})})
+
+    # -- change ---------------------------------------------------------------------------------
+
+    def update(self, scraper_id: str, request: dict, headers: dict):
+        """UpdateScraper: never the source. Another destination without a role configuration falls
+        back to the service-linked role (user guide, "Cross-account setup")."""
+        record = store.get(store.scrapers, "scraper", scraper_id)
+        caller = Caller(headers)
+        shapes.client_token(request.get("clientToken"))
+        shapes.scraper_alias(request.get("alias"))
+        change = {name: request[name] for name in ("alias",) if request.get(name)}
+        account, region = get_account_id(), get_region()
+        if request.get("scrapeConfiguration") is not None:
+            tree = scrape_rules.parse(request["scrapeConfiguration"].get("configurationBlob"))
+            change["scrapeConfiguration"] = request["scrapeConfiguration"]
+            change["_labels"] = scrape_rules.external_labels(tree)
+        roles = _role_configuration(request.get("roleConfiguration"))
+        moved = request.get("destination")
+        if moved is not None:
+            workspace = _workspace(moved)
+            _check_destination(workspace, account, region, roles)
+            caller.must_be_allowed("aps:UpdateScraper", workspace[0])
+            change["destination"] = moved
+        if roles:
+            _check_roles(caller, roles, account)
+            change["roleConfiguration"] = roles
+        if record["_status"] in store.IN_TRANSITION:
+            raise conflict("scraper", scraper_id, f"The scraper is {record['_status']}.")
+        if moved is not None and not roles and moved != record["destination"]:
+            record.pop("roleConfiguration", None)
+        record.update(change)
+        reason = _cluster_tags(record).get("local:update-fails")
+        then = "UPDATE_FAILED" if reason else "ACTIVE"
+        store.begin(record, "UPDATING", self._cloud.real_seconds(minutes=UPDATING_MINUTES), then, reason)
+        changed = {"scraperId": scraper_id, "arn": record["arn"], "status": {"statusCode": "UPDATING"}}
+        return answer(202, {**changed, "tags": record["tags"]})
+
+    def delete(self, scraper_id: str, query: dict, headers: dict):
+        """DeleteScraper: refused while the scraper changes; then DELETING for minutes."""
+        shapes.client_token(_values(query.get("clientToken", [None]))[0])
+        record = store.get(store.scrapers, "scraper", scraper_id)
+        if record["_status"] in store.IN_TRANSITION:
+            raise conflict("scraper", scraper_id, f"The scraper is {record['_status']}.")
+        role = ServiceRole(get_account_id(), scraper_id)
+        role.must_be_removable_by(Caller(headers), record)
+        minutes = float(_cluster_tags(record).get("local:deleting-minutes", DELETING_MINUTES))
+        store.begin(record, "DELETING", self._cloud.real_seconds(minutes=minutes), "GONE")
+        role.remove(record)
+        return answer(202, {"scraperId": scraper_id, "status": {"statusCode": "DELETING"}})
+
+
+def _cluster_tags(record: dict) -> dict:
+    """The tags of a scraper's cluster, by which tests control durations and results."""
+    return eks._tags.get(record["source"]["eksConfiguration"]["clusterArn"]) or {}
+
+
+def _fingerprint(request: dict) -> str:
+    return json.dumps({name: value for name, value in request.items() if name != "clientToken"}, sort_keys=True)
+
+
+def _values(value) -> list:
+    return value if isinstance(value, list) else [value]
+
+
+def _page(records: list, query: dict) -> tuple[list, str | None]:
+    try:
+        start = int(_values(query.get("nextToken", "0"))[0])
+        size = int(_values(query.get("maxResults", "100"))[0])
+    except ValueError:
+        raise invalid("nextToken", "is not a valid token") from None
+    if not 1 <= size <= 1000:
+        raise invalid("maxResults", "must be between 1 and 1000")
+    more = start + size < len(records)
+    return records[start : start + size], str(start + size) if more else None
+
+
+def _source(source: dict) -> dict:
+    eks = source.get("eksConfiguration")
+    if set(source) != {"eksConfiguration"} or not isinstance(eks, dict):
+        raise invalid("source", "eksConfiguration is required: this cloud knows no other source")
+    shapes.arn(eks.get("clusterArn"), network.CLUSTER, shapes.CLUSTER_ARN)
+    shapes.identifiers(eks.get("subnetIds"), network.SUBNETS, r"subnet-[0-9a-z]+", required=True)
+    shapes.identifiers(eks.get("securityGroupIds"), network.SECURITY_GROUPS, r"sg-[0-9a-z]+", required=False)
+    return eks
+
+
+def _workspace(destination) -> tuple[str, str, str, str]:
+    """A destination's workspace: ARN, Region, account, id."""
+    amp = destination.get("ampConfiguration") if isinstance(destination, dict) else None
+    if not isinstance(amp, dict):
+        raise invalid("destination", "ampConfiguration is required: this cloud knows no other destination")
+    match = shapes.arn(amp.get("workspaceArn"), WORKSPACE, shapes.WORKSPACE_ARN)
+    if not re.fullmatch(r"[0-9A-Za-z][-.0-9A-Z_a-z]{0,63}", match[3]):
+        raise invalid(WORKSPACE, "is not the ARN of a workspace")
+    return match[0], match[1], match[2], match[3]
+
+
+def _role_configuration(roles) -> dict | None:
+    if roles is None:
+        return None
+    if not isinstance(roles, dict):
+        raise invalid("roleConfiguration", "must be a structure")
+    kept = {name: roles[name] for name in ("sourceRoleArn", "targetRoleArn") if roles.get(name) is not None}
+    for name, value in kept.items():
+        shapes.arn(value, f"roleConfiguration.{name}", shapes.ROLE_ARN)
+    return kept or None
+
+
+def _own_cluster(arn: str, account: str, region: str) -> str:
+    match = shapes.CLUSTER_ARN.fullmatch(arn)
+    if (match[1], match[2]) != (region, account):
+        raise invalid(network.CLUSTER, f"the cluster must be in {region} of account {account}")
+    return match[3]
+
+
+def _check_destination(workspace: tuple, account: str, region: str, roles: dict | None) -> None:
+    if workspace[1] != region:
+        raise invalid(WORKSPACE, f"the workspace must be in the scraper's Region {region}")
+    if workspace[2] != account and (roles is None or len(roles) < 2):
+        raise invalid(
+            "roleConfiguration", "sourceRoleArn and targetRoleArn are required for a workspace of another account"
+        )
+
+
+def _check_roles(caller: Caller, roles: dict | None, account: str) -> None:
+    """The caller passes the source role to the service. The target role is in another account: it is not evaluated."""
+    source = (roles or {}).get("sourceRoleArn")
+    if source is None:
+        return
+    if shapes.ROLE_ARN.fullmatch(source)[1] != account:
+        raise invalid("roleConfiguration.sourceRoleArn", "Cross-account pass role is not allowed.")
+    caller.must_be_allowed("iam:PassRole", source, iam__PassedToService="aps.amazonaws.com")

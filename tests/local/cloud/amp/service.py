@@ -1,0 +1,154 @@
+"""Amazon Managed Service for Prometheus (signing name `aps`), which ministack does not have: routing of requests.
+
+ministack authorizes every request before this module handles it. The further checks that AMP makes with the
+caller's permissions are in permissions.py. Source: AMP API reference (2020-08-01).
+"""
+
+import base64
+import json
+import sys
+from urllib.parse import unquote
+
+from amp import data_plane, default_configuration, store
+from amp.errors import Refusal, answer
+from amp.scrapers import Scrapers
+from amp.workspaces import Tags, Workspaces
+from core.registration import Service, register
+from core.settings import Settings
+from iam import condition_keys
+
+reset = store.reset
+_operations: "Operations | None" = None
+
+
+def install(cloud: Settings) -> None:
+    """Registers the service with ministack."""
+    global _operations
+    _operations = Operations(cloud)
+    condition_keys.show_tags("aps", "scraper", _tags_of_scraper)
+    register(
+        Service(
+            signing_name="aps",
+            sdk_model="amp",
+            handler=sys.modules[__name__],
+            data_action=lambda method, path: data_plane.action(path),
+            resource=resource,
+        )
+    )
+
+
+def _tags_of_scraper(account: str, region: str, scraper_id: str) -> dict[str, str]:
+    return (store.scrapers.get_scoped(account, region, scraper_id) or {}).get("tags") or {}
+
+
+def write(workspace_id: str, body: bytes) -> None:
+    """An unsigned remote write by AMP itself, in the account and Region of the current request."""
+    _operations.write(workspace_id, body)
+
+
+def prometheus():
+    """The Prometheus servers behind the workspaces."""
+    return _operations.prometheus
+
+
+async def handle_request(method: str, path: str, headers: dict, body: bytes, query: dict):
+    """Answers one request: status, headers, body."""
+    try:
+        return _operations.route(method, path, headers, body, query)
+    except Refusal as refusal:
+        return refusal.response()
+
+
+def resource(method: str, path: str, body: bytes, region: str, account: str) -> str:
+    """The ARN that a request is authorized on (service authorization reference, AMP).
+
+    CreateScraper is authorized on the cluster and on the workspace: on the cluster here, on the workspace
+    in scrapers.py.
+    """
+    parts = [unquote(part) for part in path.split("/") if part]
+    match parts:
+        case ["scrapers"] if method == "POST":
+            try:
+                return str(json.loads(body)["source"]["eksConfiguration"]["clusterArn"])
+            except (ValueError, KeyError, TypeError):
+                return "*"
+        case ["scrapers", identifier, *_]:
+            return f"arn:aws:aps:{region}:{account}:scraper/{identifier}"
+        case ["workspaces", identifier, *_]:
+            return f"arn:aws:aps:{region}:{account}:workspace/{identifier}"
+        case ["tags", *arn]:
+            return "/".join(arn) or "*"
+    return "*"
+
+
+class Operations:
+    """Routes each request to its operation."""
+
+    def __init__(self, cloud: Settings):
+        self._scrapers, self._workspaces = Scrapers(cloud), Workspaces(cloud)
+        self._tags, self._data = Tags(), data_plane.DataPlane(cloud)
+        self.prometheus, self.write = self._data.prometheus, self._data.remote_write
+
+    def route(self, method: str, path: str, headers: dict, body: bytes, query: dict):
+        parts = [unquote(part) for part in path.split("/") if part]
+        if data_plane.action(path):
+            return self._data_plane(method, parts, body, query)
+        request = _json(body)
+        match (method, *parts):
+            case ("GET", "scraperconfiguration"):
+                text = base64.b64encode(default_configuration.TEXT.encode()).decode()
+                return answer(200, {"configuration": text})
+            case ("POST", "scrapers"):
+                return self._scrapers.create(request, headers)
+            case ("GET", "scrapers"):
+                return self._scrapers.list(query)
+            case ("GET", "scrapers", identifier):
+                return self._scrapers.describe(identifier)
+            case ("PUT", "scrapers", identifier):
+                return self._scrapers.update(identifier, request, headers)
+            case ("DELETE", "scrapers", identifier):
+                return self._scrapers.delete(identifier, query, headers)
+            case ("POST", "workspaces"):
+                return self._workspaces.create(request)
+            case ("GET", "workspaces"):
+                return self._workspaces.list(query)
+            case ("GET", "workspaces", identifier):
+                return self._workspaces.describe(identifier)
+            case ("DELETE", "workspaces", identifier):
+                return self._workspaces.delete(identifier)
+            case ("POST", "tags", *arn):
+                return self._tags.add("/".join(arn), request)
+            case ("DELETE", "tags", *arn):
+                return self._tags.remove("/".join(arn), query)
+            case ("GET", "tags", *arn):
+                return self._tags.list("/".join(arn))
+        raise Refusal(404, "UnknownOperationException", f"This cloud does not know {method} {path}.")
+
+    def _data_plane(self, method: str, parts: list[str], body: bytes, query: dict):
+        identifier, operation, more = parts[1], parts[4], parts[5:]
+        if operation != "remote_write":
+            real = self._data.real(identifier, "/".join(parts[4:]), query, body)
+            if real is not None:
+                return real
+        match (method, operation, *more):
+            case ("POST", "remote_write"):
+                return self._data.remote_write(identifier, body)
+            case (_, "query"):
+                return self._data.query(identifier, query, body)
+            case (_, "labels"):
+                return self._data.labels(identifier)
+            case (_, "label", name, "values"):
+                return self._data.label_values(identifier, name)
+            case (_, "series"):
+                return self._data.series(identifier, query, body)
+        raise Refusal(404, "UnknownOperationException", f"This cloud does not know {operation}.")
+
+
+def _json(body: bytes) -> dict:
+    try:
+        request = json.loads(body) if body else {}
+    except ValueError:
+        request = None
+    if not isinstance(request, dict):
+        raise Refusal(400, "ValidationException", "The request is not JSON.", reason="CANNOT_PARSE", fieldList=[])
+    return request

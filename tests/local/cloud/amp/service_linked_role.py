@@ -1,0 +1,87 @@
+"""The service-linked role that AMP creates for each scraper, and its access to the cluster.
+
+Source: AMP user guide, "Using service-linked roles for AMP" and "Configuring your EKS cluster": with
+authentication mode API or API_AND_CONFIG_MAP, AMP adds the access entry by itself, with the caller's permissions.
+"""
+
+import json
+import uuid
+
+from ministack.core.responses import get_account_id, get_region, now_iso
+from ministack.services import eks, iam
+
+from amp.permissions import Caller
+
+SERVICE = "scraper.aps.amazonaws.com"
+_ACCESS_POLICY = "arn:aws:eks::aws:cluster-access-policy/AmazonPrometheusScraperAccessPolicy"
+
+
+class ServiceRole:
+    """The role of one scraper. Its name follows from the scraper's id."""
+
+    def __init__(self, account: str, scraper_id: str):
+        self._name = f"AWSServiceRoleForAmazonPrometheusScraper_{scraper_id[2:10]}"
+        self._path = f"/aws-service-role/{SERVICE}/"
+        self._account = account
+        self.arn = f"arn:aws:iam::{account}:role{self._path}{self._name}"
+
+    def must_be_creatable_by(self, caller: Caller) -> None:
+        caller.must_be_allowed("iam:CreateServiceLinkedRole", self.arn, iam__AWSServiceName=SERVICE)
+
+    def must_be_grantable_by(self, caller: Caller, cluster: dict) -> None:
+        if _has_access_entries(cluster):
+            caller.must_be_allowed("eks:CreateAccessEntry", cluster["arn"])
+            caller.must_be_allowed("eks:AssociateAccessPolicy", self._access_entry(cluster["name"]))
+
+    def must_be_removable_by(self, caller: Caller, scraper: dict) -> None:
+        cluster = _cluster_of(scraper)
+        if cluster is not None and _has_access_entries(cluster):
+            caller.must_be_allowed("eks:DeleteAccessEntry", self._access_entry(cluster["name"]))
+        caller.must_be_allowed("iam:DeleteServiceLinkedRole", self.arn)
+
+    def make(self, cluster: dict) -> None:
+        """Creates the role and its access entry in the cluster."""
+        trust = {"Effect": "Allow", "Principal": {"Service": SERVICE}, "Action": "sts:AssumeRole"}
+        iam._roles[self._name] = {
+            "RoleName": self._name,
+            "Arn": self.arn,
+            "RoleId": iam._gen_id("AROA"),
+            "CreateDate": now_iso(),
+            "Path": self._path,
+            "AssumeRolePolicyDocument": json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+            "Description": "",
+            "MaxSessionDuration": 3600,
+            "AttachedPolicies": [],
+            "InlinePolicies": {},
+            "Tags": [],
+        }
+        if _has_access_entries(cluster):
+            name = cluster["name"]
+            eks._access_entries[eks._ae_key(name, self.arn)] = eks._build_access_entry(name, self.arn, {})
+            now = eks._now()
+            eks._access_policies[eks._ap_key(name, self.arn, _ACCESS_POLICY)] = {
+                "policyArn": _ACCESS_POLICY,
+                "accessScope": {"type": "cluster", "namespaces": []},
+                "associatedAt": now,
+                "modifiedAt": now,
+            }
+
+    def remove(self, scraper: dict) -> None:
+        """Removes the role, and its access entry if the cluster exists."""
+        iam._roles.pop(self._name, None)
+        name = scraper["source"]["eksConfiguration"]["clusterArn"].rpartition("/")[2]
+        eks._access_entries.pop(eks._ae_key(name, self.arn), None)
+        eks._access_policies.pop(eks._ap_key(name, self.arn, _ACCESS_POLICY), None)
+
+    def _access_entry(self, cluster: str) -> str:
+        role = f"{cluster}/role/{self._account}/{self._name}/{uuid.uuid4()}"
+        return f"arn:aws:eks:{get_region()}:{get_account_id()}:access-entry/{role}"
+
+
+def _cluster_of(scraper: dict) -> dict | None:
+    arn = scraper["source"]["eksConfiguration"]["clusterArn"]
+    return eks._clusters.get(arn.rpartition("/")[2])
+
+
+def _has_access_entries(cluster: dict) -> bool:
+    return cluster["accessConfig"]["authenticationMode"] in ("API", "API_AND_CONFIG_MAP")

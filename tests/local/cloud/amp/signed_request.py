@@ -1,0 +1,42 @@
+"""Requests that the collector signs with SigV4 and sends to the cloud over HTTP, as any client does."""
+
+import http.client
+from dataclasses import dataclass
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from core.settings import Settings
+
+# Marks requests of the collector, which the request log leaves out.
+COLLECTOR_HEADER = "x-cloud-collector"
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    body: str
+
+
+def send(
+    cloud: Settings,
+    credentials: Credentials,
+    service: str,
+    region: str,
+    path: str,
+    content_type: str,
+    body: bytes,
+    more: dict[str, str] | None = None,
+):
+    """POSTs a SigV4-signed request to the cloud."""
+    request = AWSRequest("POST", cloud.url + path, data=body, headers={"Content-Type": content_type, **(more or {})})
+    SigV4Auth(credentials, service, region).add_auth(request)
+    connection = http.client.HTTPConnection("127.0.0.1", cloud.port, timeout=30)
+    try:
+        headers = {**dict(request.headers), COLLECTOR_HEADER: "yes"}
+        connection.request("POST", path, body=body, headers=headers)
+        response = connection.getresponse()
+        return Answer(response.status, response.read().decode("utf-8", "replace"))
+    finally:
+        connection.close()

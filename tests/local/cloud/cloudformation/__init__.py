@@ -1,0 +1,1 @@
+"""CloudFormation: corrections of templates, of single resource types and of stack deletion."""

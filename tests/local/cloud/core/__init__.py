@@ -1,0 +1,1 @@
+"""What every other package needs: the settings, the process environment and the registration of services."""

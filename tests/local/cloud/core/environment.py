@@ -1,0 +1,54 @@
+"""The environment variables of the process: the user's credentials and settings do not reach the cloud or its functions.
+
+ministack takes its own settings from the environment, at import time.
+"""
+
+import logging
+import os
+import tempfile
+from pathlib import Path
+
+from core.settings import Settings
+
+_KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "SYSTEMROOT", "VIRTUAL_ENV")
+
+
+def isolate(cloud: Settings) -> None:
+    """Replaces the environment. Call it before ministack is imported.
+
+    Credentials, profiles and proxies of the user are removed, and all files are written below the
+    directory of the cloud.
+    """
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    for name in ("home", "tmp", "s3", "state"):
+        Path(cloud.directory, name).mkdir(parents=True, exist_ok=True)
+    inside = str(cloud.directory)
+    os.environ.clear()
+    os.environ.update(kept)
+    os.environ.update(
+        AUTH="true",
+        BIND_HOST="127.0.0.1",
+        GATEWAY_PORT=str(cloud.port),
+        MINISTACK_HOST="localhost",
+        LOG_LEVEL="WARNING",
+        SFN_WAIT_SCALE=repr(cloud.minute / 60),
+        # ministack signs its own requests with these, and hands the endpoint to its functions.
+        AWS_ENDPOINT_URL=cloud.url,
+        AWS_ACCESS_KEY_ID="test",
+        AWS_SECRET_ACCESS_KEY="test",
+        AWS_CONFIG_FILE=os.devnull,
+        AWS_SHARED_CREDENTIALS_FILE=os.devnull,
+        AWS_EC2_METADATA_DISABLED="true",
+        # One listening port only, and no Docker.
+        IOT_MTLS_ENABLED="0",
+        SFTP_ENABLED="0",
+        LAMBDA_EXECUTOR="local",
+        DOCKER_HOST=f"unix://{inside}/no-docker.sock",
+        HOME=f"{inside}/home",
+        TMPDIR=f"{inside}/tmp",
+        S3_DATA_DIR=f"{inside}/s3",
+        STATE_DIR=f"{inside}/state",
+    )
+    tempfile.tempdir = None  # Python caches the directory from the previous environment.
+    # It warns at each start that KMS keys cannot sign, which no test needs.
+    logging.getLogger("kms").setLevel(logging.ERROR)

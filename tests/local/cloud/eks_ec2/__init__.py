@@ -1,0 +1,1 @@
+"""EKS clusters and EC2 networks: corrections."""

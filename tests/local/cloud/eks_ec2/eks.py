@@ -1,0 +1,169 @@
+"""EKS: the defaults of a new cluster, its status over time, and its updates.
+
+Source: EKS API reference: CreateCluster (defaults of accessConfig and of the VPC configuration; the
+cluster security group), UpdateClusterConfig (the authentication mode only goes forward), ListClusters
+(paging), CreateAccessEntry (not with CONFIG_MAP).
+"""
+
+import contextvars
+import json
+import time
+import uuid
+
+from ministack import app
+from ministack.core import iam_evaluator
+from ministack.core.responses import get_account_id
+from ministack.services import ec2, eks
+
+from core.settings import Settings
+
+_MODES = ("CONFIG_MAP", "API_AND_CONFIG_MAP", "API")
+_UPDATING_MINUTES = 1.0
+_creating = contextvars.ContextVar("making_a_cluster", default=False)
+
+
+def install(cloud: Settings) -> None:
+    """ministack's clusters are ACTIVE at once, have no access configuration and lose their tags."""
+    _allow_a_missing_cluster_role()
+    _create_clusters(cloud)
+    _describe_clusters()
+    _page_lists()
+    _refuse_access_entries_with_config_map()
+    _update_clusters(cloud)
+
+
+def status_of(cluster: dict) -> str:
+    """The current status of a cluster."""
+    if time.time() < cluster.get("_due", 0):
+        return cluster["_until_due"]
+    return "ACTIVE" if cluster["status"] == "CREATING" else cluster["status"]
+
+
+def _allow_a_missing_cluster_role() -> None:
+    """The role of a cluster need not exist, because no emulated service assumes it. Not a rule of AWS: it shortens tests."""
+    original = iam_evaluator.validate_role_arn
+    iam_evaluator.validate_role_arn = lambda arn: None if _creating.get() else original(arn)
+
+
+def _create_clusters(cloud: Settings) -> None:
+    original = eks._create_cluster
+
+    def create_cluster(body, creator_arn=None):
+        ec2._ensure_defaults_initialized()
+        wanted = body.get("resourcesVpcConfig", {}).get("subnetIds") or []
+        subnets = [ec2._subnets.get(identifier) for identifier in wanted]
+        if None in subnets:
+            missing = wanted[subnets.index(None)]
+            return _invalid(f"The subnet ID '{missing}' does not exist")
+        if len({subnet["AvailabilityZone"] for subnet in subnets}) < 2:
+            return _invalid("Subnets specified must be in at least two different AZs")
+        if len({subnet["VpcId"] for subnet in subnets}) > 1:
+            return _invalid("Subnets specified must belong to the same VPC")
+        token = _creating.set(True)
+        try:
+            answer = original(body, creator_arn)
+        finally:
+            _creating.reset(token)
+        if answer[0] != 200:
+            return answer
+        cluster = eks._clusters[body["name"]]
+        defaults = {"authenticationMode": "CONFIG_MAP", "bootstrapClusterCreatorAdminPermissions": True}
+        cluster["accessConfig"] = {**defaults, **cluster["accessConfig"]}
+        cluster["resourcesVpcConfig"]["vpcId"] = subnets[0]["VpcId"]
+        cluster["resourcesVpcConfig"]["clusterSecurityGroupId"] = _make_security_group(cluster)
+        minutes = float((cluster.get("tags") or {}).get("local:creating-minutes", 0))
+        # In milliseconds, as on AWS: it decides whether a scraper is older than its cluster.
+        cluster["createdAt"] = round(time.time(), 3)
+        cluster["_due"], cluster["_until_due"] = time.time() + cloud.real_seconds(minutes=minutes), "CREATING"
+        return eks._json_resp(200, {"cluster": {**eks._sanitize(cluster), "status": "CREATING"}})
+
+    eks._create_cluster = create_cluster
+
+
+def _make_security_group(cluster: dict) -> str:
+    identifier = f"sg-{uuid.uuid4().hex[:17]}"
+    ec2._security_groups[identifier] = {
+        "GroupId": identifier,
+        "GroupName": f"eks-cluster-sg-{cluster['name']}-{uuid.uuid4().int % 10**10}",
+        "Description": "EKS created security group applied to ENI that is attached to EKS Control Plane master nodes",
+        "VpcId": cluster["resourcesVpcConfig"]["vpcId"],
+        "OwnerId": get_account_id(),
+        "IpPermissions": [],
+        "IpPermissionsEgress": [],
+    }
+    return identifier
+
+
+def _describe_clusters() -> None:
+    def describe_cluster(name):
+        cluster = eks._clusters.get(name)
+        if cluster is None:
+            return eks._error(404, "ResourceNotFoundException", f"No cluster found for name: {name}.")
+        cluster["tags"] = dict(eks._tags.get(cluster["arn"]) or {})
+        return eks._json_resp(200, {"cluster": {**eks._sanitize(cluster), "status": status_of(cluster)}})
+
+    eks._describe_cluster = describe_cluster
+
+
+def _page_lists() -> None:
+    def list_clusters(query):
+        names = sorted(eks._clusters.keys())
+        start, size = int(query.get("nextToken") or 0), int(query.get("maxResults") or 100)
+        more = {"nextToken": str(start + size)} if start + size < len(names) else {}
+        return eks._json_resp(200, {"clusters": names[start : start + size], **more})
+
+    eks._list_clusters = list_clusters
+
+
+def _refuse_access_entries_with_config_map() -> None:
+    original = eks._create_access_entry
+
+    def create_access_entry(name, body):
+        cluster = eks._clusters.get(name)
+        if cluster and cluster["accessConfig"]["authenticationMode"] == "CONFIG_MAP":
+            modes = "[API, API_AND_CONFIG_MAP]"
+            why = f"The cluster's authentication mode must be set to one of {modes} to perform this operation."
+            return eks._error(400, "InvalidRequestException", why)
+        return original(name, body)
+
+    eks._create_access_entry = create_access_entry
+
+
+def _update_clusters(cloud: Settings) -> None:
+    """UpdateClusterConfig, which ministack does not have."""
+    original = app.SERVICE_HANDLERS["eks"]
+
+    async def handler(method, path, headers, body, query):
+        parts = [part for part in path.split("/") if part]
+        if method == "POST" and len(parts) == 3 and parts[0] == "clusters" and parts[2] == "update-config":
+            return _update(cloud, parts[1], json.loads(body or b"{}"))
+        return await original(method, path, headers, body, query)
+
+    app.SERVICE_HANDLERS["eks"] = handler
+
+
+def _update(cloud: Settings, name: str, request: dict):
+    cluster = eks._clusters.get(name)
+    if cluster is None:
+        return eks._error(404, "ResourceNotFoundException", f"No cluster found for name: {name}.")
+    if status_of(cluster) != "ACTIVE":
+        return eks._error(409, "ResourceInUseException", f"Cluster {name} is {status_of(cluster)}")
+    kind, mode = "EndpointAccessUpdate", (request.get("accessConfig") or {}).get("authenticationMode")
+    if mode:
+        now = cluster["accessConfig"]["authenticationMode"]
+        if mode not in _MODES or _MODES.index(mode) <= _MODES.index(now):
+            return _invalid(f"Unsupported authentication mode update from {now} to {mode}")
+        cluster["accessConfig"]["authenticationMode"] = mode
+        kind = "AccessConfigUpdate"
+    endpoint = {
+        key: value for key, value in (request.get("resourcesVpcConfig") or {}).items() if key.startswith("endpoint")
+    }
+    cluster["resourcesVpcConfig"].update(endpoint)
+    cluster["_due"] = time.time() + cloud.real_seconds(minutes=_UPDATING_MINUTES)
+    cluster["_until_due"] = "UPDATING"
+    update = {"id": str(uuid.uuid4()), "status": "InProgress", "type": kind, "params": [], "errors": []}
+    return eks._json_resp(200, {"update": {**update, "createdAt": time.time()}})
+
+
+def _invalid(why: str):
+    return eks._error(400, "InvalidParameterException", why)

@@ -1,0 +1,1 @@
+"""EventBridge, EventBridge Scheduler, CloudTrail, CloudWatch alarms and SNS: corrections."""

@@ -1,0 +1,99 @@
+"""CloudTrail: the events that EventBridge gets when EKS clusters are created and deleted.
+
+Source: EventBridge user guide, "AWS service events delivered via AWS CloudTrail"; CloudTrail user
+guide, "CloudTrail record contents" (a failed call has errorCode and no responseElements); EKS user
+guide, "Logging API calls using AWS CloudTrail".
+"""
+
+import json
+import time
+import uuid
+
+from ministack import app
+from ministack.core import iam_evaluator
+from ministack.core.responses import get_account_id, get_region
+
+from core.settings import Settings
+from events import buses
+
+# By HTTP method and number of parts in the path.
+_RECORDED = {("POST", 1): "CreateCluster", ("DELETE", 2): "DeleteCluster"}
+
+
+def install(cloud: Settings) -> None:
+    """ministack puts no event when a cluster is created or deleted, or when such a request is refused."""
+    del cloud
+    dispatch = app._dispatch_service_request
+
+    async def recorded(method, path, headers, body, query, request_id):
+        parts = [part for part in path.split("/") if part]
+        name = _RECORDED.get((method, len(parts))) if parts[:1] == ["clusters"] else None
+        answer = await dispatch(method, path, headers, body, query, request_id)
+        if name:
+            request = _json(body) if method == "POST" else {"name": parts[1]}
+            _put(name, request, answer[0], _json(answer[2]), headers, request_id)
+        return answer
+
+    app._dispatch_service_request = recorded
+
+
+def _json(body) -> dict:
+    try:
+        return json.loads(body or b"{}")
+    except ValueError:
+        return {}
+
+
+def _put(name: str, request: dict, status: int, answer: dict, headers: dict, request_id: str) -> None:
+    account, region, caller = get_account_id(), get_region(), iam_evaluator.caller_arn()
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    failed = status >= 300
+    detail = {
+        "eventVersion": "1.11",
+        "userIdentity": {
+            "type": "AssumedRole" if ":assumed-role/" in caller else "Root",
+            "arn": caller,
+            "accountId": account,
+        },
+        "eventTime": now,
+        "eventSource": "eks.amazonaws.com",
+        "eventName": name,
+        "awsRegion": region,
+        "sourceIPAddress": "127.0.0.1",
+        "userAgent": headers.get("user-agent", ""),
+        **(_error(answer) if failed else {}),
+        "requestParameters": request,
+        "responseElements": None if failed else answer,
+        "requestID": request_id,
+        "eventID": str(uuid.uuid4()),
+        "readOnly": False,
+        "eventType": "AwsApiCall",
+        "managementEvent": True,
+        "recipientAccountId": account,
+        "eventCategory": "Management",
+    }
+    buses.deliver(
+        account,
+        region,
+        "default",
+        {
+            "version": "0",
+            "id": str(uuid.uuid4()),
+            "detail-type": "AWS API Call via CloudTrail",
+            "source": "aws.eks",
+            "account": account,
+            "time": now,
+            "region": region,
+            "resources": [],
+            "detail": detail,
+        },
+    )
+
+
+def _error(answer: dict) -> dict:
+    code = str(answer.get("__type") or answer.get("code") or "UnknownError").rpartition("#")[2]
+    return {
+        # CloudTrail shows a refusal by IAM without its suffix.
+        "errorCode": "AccessDenied" if code == "AccessDeniedException" else code,
+        "errorMessage": answer.get("message") or answer.get("Message") or "",
+    }

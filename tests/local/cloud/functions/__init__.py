@@ -1,0 +1,1 @@
+"""Lambda: corrections of the processes that functions run in and of asynchronous invocations."""

@@ -1,0 +1,82 @@
+"""The corrections of ministack, in the order in which they are installed."""
+
+from amp import service
+from cloudformation import deletion, event_resources, roles, templates
+from cloudformation import state_machines as machine_resources
+from core.settings import Settings
+from eks_ec2 import ec2, eks
+from events import alarms, buses, cloudtrail, targets, topics
+from functions import async_invocation, workers
+from iam import (
+    condition_keys,
+    dependent_actions,
+    managed_policies,
+    organizations,
+    principals,
+    quotas,
+    sessions,
+    trust_history,
+    trust_policies,
+    visibility,
+)
+from server import usage
+from ssm import parameters
+from stepfunctions import (
+    distributed_map,
+    executions,
+    expressions,
+    history,
+    machine_role,
+    nested,
+    processing,
+    put_events,
+    state_machines,
+    tasks,
+)
+
+# Each restores rules of AWS that ministack does not keep. A later one wraps what an earlier one installed.
+CORRECTIONS = (
+    condition_keys,
+    principals,
+    trust_history,
+    quotas,
+    managed_policies,
+    trust_policies,
+    visibility,
+    dependent_actions,
+    ec2,
+    eks,
+    workers,
+    async_invocation,
+    usage,
+    buses,
+    targets,
+    cloudtrail,
+    sessions,
+    processing,
+    executions,
+    machine_role,
+    expressions,
+    history,
+    nested,
+    put_events,
+    distributed_map,
+    state_machines,
+    tasks,
+    parameters,
+    topics,
+    alarms,
+    organizations,
+    templates,
+    roles,
+    machine_resources,
+    deletion,
+    event_resources,
+    service,
+)
+
+
+def install(cloud: Settings) -> None:
+    """Installs each correction in ministack."""
+    for correction in CORRECTIONS:
+        correction.install(cloud)

@@ -1,0 +1,51 @@
+"""The usage of an account in a Region, which AWS would bill: states entered, invocations, and functions' milliseconds.
+
+ministack has no such figures. Part of the control API (`/_cloud/costs/…`), not of AWS.
+"""
+
+import threading
+import time
+from datetime import datetime
+
+from ministack.core.responses import get_account_id, get_region, request_scope
+from ministack.services import lambda_svc, stepfunctions
+
+from core.settings import Settings
+from functions import workers
+
+_lock = threading.Lock()
+_invocations: list[tuple[str, str, float]] = []  # account, Region, when
+
+
+def install(cloud: Settings) -> None:
+    """Counts each invocation: ministack counts only those that arrive through its API."""
+    del cloud
+    original = lambda_svc._execute_function
+
+    def execute_function(function, event):
+        with _lock:
+            _invocations.append((get_account_id(), get_region(), time.time()))
+        return original(function, event)
+
+    lambda_svc._execute_function = execute_function
+
+
+def since(account: str, region: str, moment: float) -> dict:
+    """The states entered and the invocations since a moment (seconds since the epoch), and the processor
+    time of all functions so far."""
+    with request_scope(account, region):
+        executions = list(stepfunctions._executions.values())
+    entered = [
+        event
+        for execution in executions
+        for event in list(execution["events"])
+        if "stateEnteredEventDetails" in event and _seconds(event["timestamp"]) >= moment
+    ]
+    with _lock:
+        invoked = sum(one[:2] == (account, region) and one[2] >= moment for one in _invocations)
+    milliseconds = round(workers.processor_milliseconds(), 1)
+    return {"states": len(entered), "invocations": invoked, "lambdaMilliseconds": milliseconds}
+
+
+def _seconds(timestamp: str) -> float:
+    return datetime.fromisoformat(timestamp.replace("Z", "+00:00")).timestamp()

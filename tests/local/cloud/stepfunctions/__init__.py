@@ -1,0 +1,1 @@
+"""Step Functions: corrections of definitions, executions, tasks and Map states."""

@@ -1,0 +1,1 @@
+"""What several tests share: clouds are in conftest.py."""
