@@ -2,7 +2,7 @@
 
 use crate::world::{SOURCE, TARGET, text, with, world};
 use aws_sdk_eks::types::AuthenticationMode;
-use local::{demo, onboard};
+use driver::{demo, onboard};
 use serde_json::json;
 
 #[tokio::test]

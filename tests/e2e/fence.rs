@@ -1,8 +1,9 @@
 //! The provisioners: what they refuse to do, whoever asks.
 
 use crate::world::{HUB, SOURCE, TARGET, world};
+use ampxa_cli::account::Account;
 use aws_credential_types::Credentials;
-use local::{REGION, account::Account, demo};
+use driver::{REGION, demo};
 
 /// A principal of the hub, made for a test, that may assume anything it is trusted by.
 async fn hub_principal(path: &str, name: &str) -> Account {
@@ -71,11 +72,11 @@ const ANYBODY: &str =
 
 #[tokio::test]
 async fn only_the_hubs_own_functions_may_assume_a_provisioner() {
-    let stranger = hub_principal("/", "not-a-function").await;
+    let unrelated = hub_principal("/", "not-a-function").await;
     let function = hub_principal("/ampxa/", "a-function").await;
     for (account, side) in [(SOURCE, "source"), (TARGET, "target")] {
         let provisioner = format!("arn:aws:iam::{account}:role/ampxa-{side}-provisioner");
-        denied(assume(&stranger, &provisioner).await, "sts:AssumeRole");
+        denied(assume(&unrelated, &provisioner).await, "sts:AssumeRole");
         denied(
             assume(&world().cloud.account(HUB, REGION), &provisioner).await,
             "sts:AssumeRole",

@@ -1,11 +1,9 @@
 //! Whether samples arrive, and what is said when they do not.
 
 use crate::world::{Place, SOURCE, TARGET, text, with, world};
+use ampxa_cli::execution::{self, Execution};
 use aws_sdk_eks::types::AuthenticationMode;
-use local::{
-    demo,
-    execution::{self, Execution},
-};
+use driver::demo;
 use serde_json::{Value, json};
 
 /// Onboards again until samples have had the time to arrive: this machine may be slower than its cloud's clock.
@@ -31,7 +29,7 @@ async fn samples_that_arrive_are_counted() {
 }
 
 #[tokio::test]
-async fn two_clusters_in_one_workspace_are_told_apart() {
+async fn samples_of_another_cluster_in_the_workspace_do_not_count() {
     let place = world().place(SOURCE, TARGET);
     let request = place.pair("first").await;
     let mut second = demo::Cluster::named("second");
@@ -47,7 +45,7 @@ async fn two_clusters_in_one_workspace_are_told_apart() {
 }
 
 #[tokio::test]
-async fn nobody_looks_where_the_request_says_so() {
+async fn a_request_may_skip_the_check_of_samples() {
     let place = world().place(SOURCE, TARGET);
     let request = with(&place.pair("unseen").await, json!({ "checkIngestion": "SKIP" }));
     let run = place.onboard(&request).await;

@@ -1,16 +1,28 @@
-//! Least privilege is real: without any single action of any policy, some run fails and names it.
+//! Least privilege is real: every granted action is used, and a run that misses one fails and names it.
+//!
+//! The cloud enforces IAM, so every test of this folder fails when an action that is needed is not granted. The first
+//! test here compares what is granted with the calls that the cloud has recorded: an action that no call needs fails
+//! it. The other tests remove actions.
 
-use crate::world::{BREAKABLE_SOURCE, BREAKABLE_TARGET, Place, pair_of, text, with, world};
-use aws_sdk_iam::Client;
-use local::{
-    demo, deploy,
-    execution::{self, Execution},
-    project::Project,
-    terminal::Report,
+use crate::{
+    events::fixture::{self, FLEET, Machine},
+    world::{Place, pair_of, text, with, world},
 };
+use ampxa_cli::{account::Account, execution::Execution};
+use aws_sdk_iam::Client;
+use driver::{HUB, REGION, TARGET, demo};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
-use std::time::Duration;
+
+/// Actions that AMP checks with its caller's permissions while it creates or deletes a scraper (AMP user guide, "Using
+/// AWS managed collectors"). They are no calls of the functions: tests below remove each of them.
+const CHECKED_BY_CREATE_SCRAPER: [&str; 4] = [
+    "iam:PassRole",
+    "iam:CreateServiceLinkedRole",
+    "eks:CreateAccessEntry",
+    "eks:AssociateAccessPolicy",
+];
+const CHECKED_BY_DELETE_SCRAPER: [&str; 2] = ["eks:DeleteAccessEntry", "iam:DeleteServiceLinkedRole"];
 
 /// One inline policy of one role.
 struct Policy {
@@ -22,13 +34,8 @@ struct Policy {
 
 impl Policy {
     async fn read(iam: &Client, role: &str, name: &str) -> Self {
-        let answer = iam
-            .get_role_policy()
-            .role_name(role)
-            .policy_name(name)
-            .send()
-            .await
-            .unwrap();
+        let read = iam.get_role_policy().role_name(role).policy_name(name).send().await;
+        let answer = read.unwrap();
         let text = percent_decode_str(&answer.policy_document).decode_utf8().unwrap();
         Self {
             iam: iam.clone(),
@@ -38,383 +45,81 @@ impl Policy {
         }
     }
 
+    /// The policy of an account's provisioner.
+    async fn of_provisioner(account: &Account, side: &str) -> Self {
+        Self::read(&account.iam(), &format!("ampxa-{side}-provisioner"), "provision").await
+    }
+
     async fn write(&self, document: &Value) {
         let put = self.iam.put_role_policy().role_name(&self.role).policy_name(&self.name);
         put.policy_document(document.to_string()).send().await.unwrap();
     }
 
-    async fn delete(&self) {
-        let delete = self
-            .iam
-            .delete_role_policy()
-            .role_name(&self.role)
-            .policy_name(&self.name);
-        delete.send().await.unwrap();
+    /// The document without one action.
+    fn without(&self, action: &str) -> Value {
+        let mut less = self.document.clone();
+        let statements = less["Statement"].as_array_mut().unwrap();
+        for statement in statements.iter_mut() {
+            if list(&statement["Action"]).contains(&action) {
+                let left: Vec<&str> = list(&statement["Action"])
+                    .into_iter()
+                    .filter(|one| *one != action)
+                    .collect();
+                statement["Action"] = json!(left);
+            }
+        }
+        statements.retain(|statement| statement["Action"] != json!([]));
+        assert_ne!(less, self.document, "{} does not allow {action}", self.role);
+        less
     }
 
-    /// The function whose role it is of, by the name that SAM gives the role: `<stack>-<function>Role-…`.
-    fn function(&self) -> &str {
-        let name = self
-            .role
-            .strip_prefix("ampxa-least-")
-            .and_then(|rest| rest.rsplit_once("Role-"));
-        name.expect("a role of the stack").0
-    }
-
-    /// The document without one action of one statement, for each; a statement whose only action
-    /// it was goes whole.
-    fn without_each_action(&self) -> Vec<(String, Value)> {
+    /// Each action of each statement that allows it, with the statement's resources.
+    fn grants(&self) -> Vec<(&str, Vec<&str>)> {
         let statements = self.document["Statement"].as_array().unwrap();
-        let mut all = Vec::new();
-        for (i, statement) in statements.iter().enumerate().filter(|(_, s)| s["Effect"] == "Allow") {
-            let actions = match &statement["Action"] {
-                Value::Array(actions) => actions.clone(),
-                one => vec![one.clone()],
-            };
-            for action in &actions {
-                let mut less = self.document.clone();
-                let left: Vec<_> = actions.iter().filter(|other| *other != action).cloned().collect();
-                if left.is_empty() {
-                    less["Statement"].as_array_mut().unwrap().remove(i);
-                } else {
-                    less["Statement"][i]["Action"] = json!(left);
-                }
-                all.push((text(action).to_owned(), less));
-            }
-        }
-        all
+        let allows = statements.iter().filter(|statement| statement["Effect"] == "Allow");
+        let grants = allows.flat_map(|statement| {
+            let resources = list(&statement["Resource"]);
+            list(&statement["Action"])
+                .into_iter()
+                .map(move |action| (action, resources.clone()))
+        });
+        grants.collect()
     }
 }
 
-/// Pairs to try with: a fresh one for each try, and an onboarded one that is spoiled anew each time.
-struct Tries {
-    drifted: Value,
-    count: usize,
-}
-
-impl Tries {
-    async fn make(place: &Place, name: &str) -> Self {
-        let drifted = place.pair(name).await;
-        place.onboarded(&drifted).await;
-        Self { drifted, count: 0 }
-    }
-
-    /// Makes a pair, repairs one, sweeps both and removes one until something fails; all together need every action.
-    async fn until_something_fails(&mut self, place: &Place) -> Execution {
-        let fresh = self.fresh(place).await;
-        let mut run = with_what_was_not_checked(place.onboard(&fresh).await);
-        if run.error.is_none() {
-            run = place.onboard(&self.spoiled(place).await).await;
-        }
-        if run.error.is_none() {
-            run = self.swept(place).await;
-        }
-        if run.error.is_none() {
-            hang_a_policy_on_the_source_role(place, &fresh).await;
-            run = place.offboard(&json!({ "clusterArn": fresh["clusterArn"] })).await;
-        }
-        run
-    }
-
-    async fn fresh(&mut self, place: &Place) -> Value {
-        self.count += 1;
-        let cluster = demo::Cluster::named(&format!("try-{}-{}", self.count, place.source.region));
-        let request = place.pair_of(&cluster.tag("local:activation-minutes", "0")).await;
-        let group = demo::security_group(&place.source).unwrap();
-        with(
-            &request,
-            json!({ "securityGroupIds": [group], "tags": { "try": self.count.to_string() } }),
-        )
-    }
-
-    /// The onboarded pair, with everything that can drift drifted.
-    async fn spoiled(&self, place: &Place) -> Value {
-        let pair = pair_of(&self.drifted);
-        for (account, name) in [
-            (&place.source, pair.source_role_name()),
-            (&place.target, pair.target_role_name()),
-        ] {
-            let iam = account.iam();
-            let _ = iam.delete_role_permissions_boundary().role_name(&name).send().await;
-        }
-        with(&self.drifted, json!({ "alias": format!("try-{}", self.count) }))
-    }
-
-    /// A sweep of the place, in which the onboarded pair's cluster was missed once and is there again. The first
-    /// thing that it reports as failed is its failure.
-    async fn swept(&self, place: &Place) -> Execution {
-        miss_once(place, &self.drifted).await;
-        let input = json!({ "accounts": [place.source.id], "regions": [place.source.region] });
-        let mut run = execution::run(&place.hub, &world().sweep_arn, &input).await.unwrap();
-        if let Some(failed) = run.output.as_ref().and_then(|output| output["failed"].get(0)) {
-            run.error = Some(text(&failed["error"]).to_owned());
-            run.cause = Some(text(&failed["cause"]).to_owned());
-        }
-        run
-    }
-
-    /// Whatever a try left of its pair.
-    async fn clean_up(&self, place: &Place) {
-        let name = format!("try-{}-{}", self.count, place.source.region);
-        let (region, account) = (&place.source.region, &place.source.id);
-        let cluster = format!("arn:aws:eks:{region}:{account}:cluster/{name}");
-        place.offboarded(&json!({ "clusterArn": cluster })).await;
+/// The elements of a list, or the only one, which a policy need not put into a list.
+fn list(value: &Value) -> Vec<&str> {
+    match value {
+        Value::Array(all) => all.iter().map(text).collect(),
+        one => vec![text(one)],
     }
 }
 
-/// The same run, failed if it could not look for samples: of that it only tells.
-fn with_what_was_not_checked(mut run: Execution) -> Execution {
-    let ingestion = run.output.as_ref().map(|output| output["ingestion"].clone());
-    if let Some(ingestion) = ingestion.filter(|ingestion| ingestion["result"] == "NOT_CHECKED") {
-        run.error = Some("Refused".to_owned());
-        run.cause = Some(text(&ingestion["lookAt"][0]).to_owned());
+/// Whether a text matches a pattern in which `*` stands for any characters.
+fn matches(pattern: &str, whole: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == whole,
+        Some((start, rest)) => whole
+            .strip_prefix(start)
+            .is_some_and(|left| (0..=left.len()).any(|at| left.is_char_boundary(at) && matches(rest, &left[at..]))),
     }
-    run
 }
 
-/// Only what people attached has to be detached from a source role.
-async fn hang_a_policy_on_the_source_role(place: &Place, request: &Value) {
-    let name = pair_of(request).source_role_name();
-    let attach = place.source.iam().attach_role_policy().role_name(name);
-    attach
-        .policy_arn("arn:aws:iam::aws:policy/ReadOnlyAccess")
-        .send()
-        .await
-        .unwrap();
-}
-
-/// Tags the scraper of a pair as a sweep does that misses its cluster.
-async fn miss_once(place: &Place, request: &Value) {
-    let amp = place.source.amp();
-    let scrapers = amp.list_scrapers().send().await.unwrap().scrapers;
-    let cluster = text(&request["clusterArn"]);
-    let its = scrapers
-        .iter()
-        .find(|scraper| {
-            scraper
-                .tags()
-                .and_then(|tags| tags.get("ampxa:cluster"))
-                .is_some_and(|arn| arn == cluster)
-        })
-        .expect("a scraper of the pair");
-    let tag = amp.tag_resource().resource_arn(its.arn());
-    tag.tags("ampxa:gone", "an earlier sweep").send().await.unwrap();
-}
-
-#[tokio::test]
-async fn every_action_of_the_provisioners_is_needed() {
-    let place = world().place(BREAKABLE_SOURCE, BREAKABLE_TARGET);
-    let mut tries = Tries::make(&place, "least").await;
-    for side in ["source", "target"] {
-        let account = if side == "source" { &place.source } else { &place.target };
-        let policy = Policy::read(&account.iam(), &format!("ampxa-{side}-provisioner"), "provision").await;
-        for (action, less) in policy.without_each_action() {
-            assert!(
-                !action.contains('*'),
-                "{}: {action} allows more than one action",
-                policy.role
-            );
-            policy.write(&less).await;
-            let run = tries.until_something_fails(&place).await;
-            policy.write(&policy.document).await;
-            let cause = run.cause.unwrap_or_default();
-            let error = run.error.as_deref();
-            assert_eq!(
-                error,
-                Some("Refused"),
-                "{} works without {action}: {cause}",
-                policy.role
-            );
-            assert!(cause.contains(&action), "the cause does not name {action}: {cause}");
-            tries.clean_up(&place).await;
-        }
-    }
-    let run = tries.until_something_fails(&place).await;
-    assert!(run.error.is_none(), "and with all of them it works: {:?}", run.cause);
-}
-
-/// A hub of its own: functions keep the sessions they have, so each must be new when it is tried.
-#[tokio::test]
-async fn every_action_of_the_functions_is_needed() {
-    let (hub_id, source, target) = ("888888888888", "121212121212", "131313131313");
-    let project = Project::here().unwrap();
-    let python = project.python(&Report::quiet()).unwrap();
-    let accounts = deploy::Accounts {
-        hub: hub_id.to_owned(),
-        // The cloud ends the processes of a function when one of the same name is deployed, in
-        // whatever account; a stack of another name has functions of other names.
-        stack: "ampxa-least".to_owned(),
-        sources: vec![source.to_owned()],
-        targets: vec![target.to_owned()],
-    };
-    let wiring = deploy::Wiring {
-        parameters: vec!["OrganizationsAccess=yes".to_owned()],
-        ..deploy::Wiring::default()
-    };
-    let deployed = deploy::deploy_wired(&project, &python, &world().cloud, &accounts, &wiring)
-        .await
-        .unwrap();
-    let place = Place {
-        hub: world().cloud.account(hub_id, local::REGION),
-        ..world().place(source, target)
-    };
-    let request = place.pair("functions").await;
-
-    let policies = policies_of_the_functions(&place.hub.iam()).await;
-    let names: Vec<&str> = policies.iter().map(Policy::function).collect();
-    assert_eq!(
-        policies.len(),
-        18,
-        "each function that calls AWS has one policy: {names:?}"
-    );
-    for policy in &policies {
-        policy.delete().await;
-    }
-    // Kept, so that what undoes is new when it is tried.
-    let onboarding = with(&request, json!({ "onFailure": "KEEP" }));
-    let offboarding = json!({ "clusterArn": request["clusterArn"] });
-    for (function, machine, input) in [
-        ("TakeTurn", &deployed.onboard_arn, &onboarding),
-        ("CheckCluster", &deployed.onboard_arn, &onboarding),
-        ("EnsureSourceRole", &deployed.onboard_arn, &onboarding),
-        ("EnsureTargetRole", &deployed.onboard_arn, &onboarding),
-        ("CreateScraper", &deployed.onboard_arn, &onboarding),
-        ("CheckScraper", &deployed.onboard_arn, &onboarding),
-        ("UpdateScraper", &deployed.onboard_arn, &onboarding),
-        ("PatchTrustPolicies", &deployed.onboard_arn, &onboarding),
-        ("CheckIngestion", &deployed.onboard_arn, &onboarding),
-        ("FindPairs", &deployed.offboard_arn, &offboarding),
-        ("RemoveScraper", &deployed.offboard_arn, &offboarding),
-        ("RemoveTargetRole", &deployed.offboard_arn, &offboarding),
-        ("RemoveSourceRole", &deployed.offboard_arn, &offboarding),
+#[test]
+fn a_pattern_matches_as_iam_matches_it() {
+    for (pattern, whole, right) in [
+        ("*", "anything", true),
+        (
+            "arn:aws:iam::1:role/ampxa-*",
+            "arn:aws:iam::1:role/ampxa-source-a",
+            true,
+        ),
+        ("arn:aws:iam::1:role/ampxa-*", "arn:aws:iam::1:role/other", false),
+        ("a*c", "abc", true),
+        ("a*c", "abcd", false),
     ] {
-        let its = policies
-            .iter()
-            .find(|policy| policy.function() == function)
-            .expect(function);
-        // Without each action, and then with them all: another function's turn to be refused.
-        let mut lesser = its.without_each_action();
-        if lesser.len() == 1 {
-            lesser[0].1 = Value::Null;
-        }
-        for (action, less) in lesser {
-            if !less.is_null() {
-                its.write(&less).await;
-            }
-            let mut run = execution::run(&place.hub, machine, input).await.unwrap();
-            if action == "states:DescribeExecution" {
-                // Another execution's turn is needed, before one has to be looked at.
-                run = execution::run(&place.hub, machine, input).await.unwrap();
-            }
-            let run = with_what_was_not_checked(run);
-            let (error, cause) = (run.error.as_deref(), run.cause.unwrap_or_default());
-            assert_eq!(error, Some("Refused"), "{function} works without {action}: {cause}");
-            assert!(cause.contains(&action) && cause.contains(function), "{cause}");
-        }
-        its.write(&its.document).await;
+        assert_eq!(matches(pattern, whole), right, "{pattern} {whole}");
     }
-    every_action_of_what_starts_by_itself_is_needed(&place, &deployed, &policies, &request).await;
-    let run = execution::run(&place.hub, &deployed.offboard_arn, &offboarding)
-        .await
-        .unwrap();
-    assert!(run.output.is_some(), "and with all of them it works: {:?}", run.cause);
-}
-
-/// The sweep's functions and the router's, at a table that names an organizational unit. All other
-/// functions have their policies.
-async fn every_action_of_what_starts_by_itself_is_needed(
-    place: &Place,
-    deployed: &deploy::Hub,
-    policies: &[Policy],
-    request: &Value,
-) {
-    let organization = json!({
-        "management": place.hub.id, "root": "r-abcd",
-        "units": { "ou-abcd-workloads": "r-abcd" }, "accounts": { &place.source.id: "ou-abcd-workloads" },
-    });
-    world().cloud.tell("organization", &organization).unwrap();
-    let rule =
-        json!({ "match": { "organizationalUnits": ["ou-abcd-workloads"] }, "workspaceArn": request["workspaceArn"] });
-    let table = json!({
-        "Name": "/ampxa-least/routes", "Type": "String", "Value": json!({ "rules": [rule] }).to_string(),
-    });
-    place.hub.json_api("ssm", "AmazonSSM.PutParameter", &table).unwrap();
-    let run = execution::run(&place.hub, &deployed.onboard_arn, request)
-        .await
-        .unwrap();
-    assert!(run.output.is_some(), "{:?}", run.cause);
-
-    let asked = [("StackName", "ampxa-least"), ("LogicalResourceId", "RouteEvent")];
-    let router = place.hub.cloudformation("DescribeStackResource", &asked).unwrap();
-    let router = demo::element(&router, "PhysicalResourceId").unwrap();
-    let event = created(place, request);
-    let sweep = json!({ "organization": true, "regions": [place.source.region] });
-    for function in [
-        "CheckSweep",
-        "FindClusters",
-        "RouteCluster",
-        "RememberGone",
-        "RouteEvent",
-    ] {
-        let of_it = |policy: &&Policy| policy.function() == function;
-        let its = policies.iter().find(of_it).expect(function);
-        if function == "RememberGone" {
-            miss_once(place, request).await;
-        }
-        let lesser = its.without_each_action();
-        let single = lesser.len() == 1;
-        for (action, less) in lesser {
-            if !single {
-                its.write(&less).await;
-            }
-            let said = match function {
-                "RouteEvent" => place.hub.invoke(&router, &event).unwrap(),
-                _ => {
-                    let run = execution::run(&place.hub, &deployed.sweep_arn, &sweep).await.unwrap();
-                    json!([run.error, run.cause, run.output])
-                }
-            };
-            let said = said.to_string();
-            let refused = said.contains("Refused") || said.contains("nothing to do");
-            assert!(
-                refused && said.contains(&action),
-                "{function} works without {action}: {said}"
-            );
-            // A summary cuts what was said before it names the function; what failed tells it too.
-            let by_it = match function {
-                "FindClusters" => !said.contains("clusterArn"),
-                "RouteCluster" | "RememberGone" => said.contains("clusterArn"),
-                _ => said.contains(function),
-            };
-            assert!(by_it, "{said}");
-        }
-        its.write(&its.document).await;
-    }
-    let run = execution::run(&place.hub, &deployed.sweep_arn, &sweep).await.unwrap();
-    let counts = &run.output.as_ref().unwrap_or_else(|| panic!("{:?}", run.cause))["counts"];
-    assert_eq!(*counts, json!({ "ALREADY_FINE": 1, "CAME_BACK": 1 }));
-    let routed = place.hub.invoke(&router, &event).unwrap();
-    let started = text(&routed["execution"]);
-    assert!(started.contains(":ampxa-least-onboard:create-"), "{routed}");
-    let pace = Duration::from_millis(100);
-    let run = execution::watch(&place.hub, started, pace, async |_| Ok(()))
-        .await
-        .unwrap();
-    assert!(run.output.is_some(), "{:?}", run.cause);
-}
-
-/// What the source account tells when the cluster of a request is made.
-fn created(place: &Place, request: &Value) -> Value {
-    let mut event: Value = serde_json::from_str(include_str!("../golden/events/eks-CreateCluster.json")).unwrap();
-    for (path, value) in [
-        ("/account", json!(place.source.id)),
-        ("/region", json!(place.source.region)),
-        ("/detail/awsRegion", json!(place.source.region)),
-        ("/detail/responseElements/cluster/arn", request["clusterArn"].clone()),
-    ] {
-        *event.pointer_mut(path).expect(path) = value;
-    }
-    event
 }
 
 /// The policies of the functions that call AWS.
@@ -426,21 +131,241 @@ async fn policies_of_the_functions(iam: &Client) -> Vec<Policy> {
         if role.path() != "/ampxa/" {
             continue;
         }
-        let answer = iam
+        let names = iam
             .list_role_policies()
             .role_name(role.role_name())
             .send()
             .await
             .unwrap();
-        for name in answer.policy_names {
+        for name in names.policy_names {
             policies.push(Policy::read(iam, role.role_name(), &name).await);
         }
     }
-    let calls = |policy: &Policy| {
+    policies.retain(|policy| {
+        let document = policy.document.to_string();
         ["sts:AssumeRole", "dynamodb:", "ssm:"]
             .iter()
-            .any(|call| policy.document.to_string().contains(call))
-    };
-    policies.retain(calls);
+            .any(|call| document.contains(call))
+    });
     policies
+}
+
+/// A cluster is connected by its event, drifts, is repaired, missed by a sweep, found by the next one, and deleted. No
+/// action is left over that no call of these runs needs.
+#[tokio::test]
+async fn every_granted_action_is_needed_by_a_call() {
+    let wired = fixture::alone().await.unwrap();
+    let account = FLEET[0];
+    let table = json!({ "rules": [
+        {
+            "match": { "organizationalUnits": [fixture::unit_of(account)], "clusterNames": ["least"] },
+            "workspaceArn": wired.workspace,
+        },
+        { "match": { "clusterNames": ["*"] }, "ignore": "not the cluster of this test" },
+    ] });
+    wired.set_routes(&table.to_string()).unwrap();
+    let place = Place {
+        hub: wired.hub(),
+        source: wired.account(account, REGION),
+        target: wired.account(TARGET, REGION),
+    };
+    let since = wired.cloud.look("calls?since=9999999999").unwrap()["next"]
+        .as_u64()
+        .unwrap();
+
+    let cluster = demo::Cluster::named("least").tag("local:activation-minutes", "0");
+    let cluster = cluster.make(&place.source).await.unwrap();
+    wired
+        .started(Machine::Onboard, "create-least-")
+        .await
+        .unwrap()
+        .succeeded()
+        .unwrap();
+
+    let request = json!({ "clusterArn": cluster, "workspaceArn": wired.workspace });
+    let pair = pair_of(&request);
+    for (account, role) in [
+        (&place.source, pair.source_role_name()),
+        (&place.target, pair.target_role_name()),
+    ] {
+        let iam = account.iam();
+        iam.delete_role_permissions_boundary()
+            .role_name(&role)
+            .send()
+            .await
+            .unwrap();
+    }
+    let group = demo::security_group(&place.source).unwrap();
+    let changed = json!({ "alias": "changed", "tags": { "team": "a" }, "securityGroupIds": [group] });
+    let changed = with(&request, changed);
+    // The second one looks at the first one, which holds the lock.
+    let (first, second) = tokio::join!(
+        wired.run(Machine::Onboard, &changed),
+        wired.run(Machine::Onboard, &changed)
+    );
+    first.unwrap().succeeded().unwrap();
+    second.unwrap().succeeded().unwrap();
+
+    let scraper = &wired.scrapers(account, REGION).await.unwrap()[cluster.as_str()].0;
+    let tag = place.source.amp().tag_resource().resource_arn(scraper);
+    tag.tags("ampxa:gone", "an earlier sweep").send().await.unwrap();
+    let input = json!({ "organization": true, "regions": [REGION] });
+    let sweep = wired.run(Machine::Sweep, &input).await.unwrap().succeeded().unwrap();
+    assert_eq!(sweep.output["counts"]["CAME_BACK"], 1, "{}", sweep.output);
+
+    let attach = place
+        .source
+        .iam()
+        .attach_role_policy()
+        .role_name(pair.source_role_name());
+    let managed = "arn:aws:iam::aws:policy/ReadOnlyAccess";
+    attach.policy_arn(managed).send().await.unwrap();
+    place.source.eks().delete_cluster().name("least").send().await.unwrap();
+    wired
+        .started(Machine::Offboard, "delete-least-")
+        .await
+        .unwrap()
+        .succeeded()
+        .unwrap();
+
+    let log = wired.cloud.look("calls").unwrap();
+    let calls = log["calls"].as_array().unwrap().iter().filter(|call| {
+        // A function may have kept a session that it got in another test.
+        call["n"].as_u64() > Some(since) || call["action"] == "sts:AssumeRole"
+    });
+    let calls: Vec<&Value> = calls.collect();
+    let mut policies = policies_of_the_functions(&place.hub.iam()).await;
+    let functions: Vec<&String> = policies.iter().map(|policy| &policy.role).collect();
+    assert_eq!(
+        functions.len(),
+        18,
+        "each function that calls AWS has one policy: {functions:#?}"
+    );
+    policies.push(Policy::of_provisioner(&place.source, "source").await);
+    policies.push(Policy::of_provisioner(&place.target, "target").await);
+    let checked = [&CHECKED_BY_CREATE_SCRAPER[..], &CHECKED_BY_DELETE_SCRAPER].concat();
+    let mut left_over = Vec::new();
+    for policy in &policies {
+        let grants = policy.grants();
+        let session = format!(":assumed-role/{}/", policy.role);
+        let its = calls.iter().filter(|call| {
+            let allowed = call["status"].as_u64().is_some_and(|status| status < 300);
+            allowed && text(&call["principal"]).contains(&session)
+        });
+        let mut needed = vec![false; grants.len()];
+        for call in its {
+            let (action, resource) = (text(&call["action"]), call["resource"].as_str().unwrap_or("*"));
+            let allow = |(granted, resources): &(&str, Vec<&str>)| {
+                *granted == action && resources.iter().any(|pattern| matches(pattern, resource))
+            };
+            let allowing: Vec<usize> = (0..grants.len()).filter(|index| allow(&grants[*index])).collect();
+            // Of two grants that allow a call, neither is needed for it.
+            if let [only] = allowing[..] {
+                needed[only] = true;
+            }
+        }
+        for ((action, resources), needed) in grants.iter().zip(needed) {
+            assert!(
+                !action.contains('*'),
+                "{}: {action} is more than one action",
+                policy.role
+            );
+            if !needed && !checked.contains(action) {
+                left_over.push(format!("{}: {action} on {resources:?}", policy.role));
+            }
+            let both = needed && checked.contains(action);
+            assert!(!both, "{action} is a call of the functions: it need not be listed here");
+        }
+    }
+    assert!(left_over.is_empty(), "no call needs {left_over:#?}");
+}
+
+fn refused(run: &Execution, action: &str) {
+    let cause = run.cause.as_deref().unwrap_or_default();
+    assert_eq!(
+        run.error.as_deref(),
+        Some("Refused"),
+        "it works without {action}: {cause}"
+    );
+    assert!(cause.contains(action), "the cause does not name {action}: {cause}");
+}
+
+async fn fresh_pair() -> (Place, Value) {
+    let place = world().fresh_place();
+    let cluster = demo::Cluster::named("least").tag("local:activation-minutes", "0");
+    let request = place.pair_of(&cluster).await;
+    (place, request)
+}
+
+#[tokio::test]
+async fn an_onboarding_without_one_permission_fails_and_names_it() {
+    let (place, request) = fresh_pair().await;
+    let before = place.resources();
+    let own_calls = [("source", "aps:CreateScraper"), ("target", "iam:AttachRolePolicy")];
+    let checked = CHECKED_BY_CREATE_SCRAPER.map(|action| ("source", action));
+    for (side, action) in checked.into_iter().chain(own_calls) {
+        let account = if side == "source" { &place.source } else { &place.target };
+        let policy = Policy::of_provisioner(account, side).await;
+        policy.write(&policy.without(action)).await;
+        let run = place.onboard(&request).await;
+        policy.write(&policy.document).await;
+        refused(&run, action);
+        assert_eq!(place.resources(), before, "without {action} resources were left");
+    }
+    place.onboarded(&request).await;
+}
+
+#[tokio::test]
+async fn an_offboarding_without_one_permission_fails_and_names_it() {
+    let (place, request) = fresh_pair().await;
+    place.onboarded(&request).await;
+    let policy = Policy::of_provisioner(&place.source, "source").await;
+    for action in CHECKED_BY_DELETE_SCRAPER.into_iter().chain(["aps:DeleteScraper"]) {
+        policy.write(&policy.without(action)).await;
+        let run = place.offboard(&request).await;
+        policy.write(&policy.document).await;
+        refused(&run, action);
+        assert_eq!(
+            place.scrapers().await.len(),
+            1,
+            "the scraper was deleted without {action}"
+        );
+    }
+    place.offboarded(&request).await;
+}
+
+#[tokio::test]
+async fn samples_that_may_not_be_queried_are_reported_with_the_missing_permission() {
+    let (place, request) = fresh_pair().await;
+    let policy = Policy::of_provisioner(&place.target, "target").await;
+    policy.write(&policy.without("aps:QueryMetrics")).await;
+    let output = place.onboarded(&request).await;
+    assert_eq!(output["ingestion"]["result"], "NOT_CHECKED");
+    let hint = text(&output["ingestion"]["lookAt"][0]);
+    assert!(hint.contains("aps:QueryMetrics"), "{hint}");
+}
+
+/// Only the role of this function is denied the provisioner of this account.
+#[tokio::test]
+async fn a_function_that_may_not_assume_the_provisioner_is_named() {
+    let (place, request) = fresh_pair().await;
+    let hub = world().cloud.account(HUB, REGION);
+    let role = fixture::resource(&hub, "ampxa", "EnsureTargetRoleRole").unwrap();
+    let provisioner = format!("arn:aws:iam::{}:role/ampxa-target-provisioner", place.target.id);
+    let denial = json!({ "Version": "2012-10-17", "Statement": [
+        { "Effect": "Deny", "Action": "sts:AssumeRole", "Resource": provisioner }
+    ] });
+    let iam = hub.iam();
+    let put = iam.put_role_policy().role_name(&role).policy_name("denial");
+    put.policy_document(denial.to_string()).send().await.unwrap();
+    let run = place.onboard(&request).await;
+    iam.delete_role_policy()
+        .role_name(&role)
+        .policy_name("denial")
+        .send()
+        .await
+        .unwrap();
+    refused(&run, "sts:AssumeRole");
+    let cause = run.cause.unwrap();
+    assert!(cause.contains("EnsureTargetRole"), "{cause}");
 }

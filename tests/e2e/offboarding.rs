@@ -1,7 +1,7 @@
 //! Offboarding: all of a pair goes, whatever of it is still there, and nothing else.
 
 use crate::world::{BOTH, SOURCE, TARGET, text, with, world};
-use local::demo;
+use driver::demo;
 use serde_json::{Value, json};
 
 fn name_of(arn: &Value) -> &str {
@@ -109,7 +109,7 @@ async fn what_people_attached_to_our_roles_goes_with_them() {
 }
 
 #[tokio::test]
-async fn what_does_not_carry_our_tags_stays_and_is_told() {
+async fn resources_without_our_tags_stay_and_are_reported() {
     let place = world().place(SOURCE, TARGET);
     let request = place.pair("theirs").await;
     let output = place.onboarded(&request).await;

@@ -5,12 +5,13 @@ use ampxa::{
     arn::ScraperArn,
     policy::{self, Gate},
 };
-use local::{demo, execution, onboard};
+use ampxa_cli::execution;
+use driver::{demo, onboard};
 use serde_json::{Value, json};
 use std::time::Duration;
 
 /// What every successful onboarding must leave behind, whoever owns which account.
-async fn is_onboarded(place: &Place, request: &Value, output: &Value) {
+pub async fn is_onboarded(place: &Place, request: &Value, output: &Value) {
     let pair = pair_of(request);
     let scraper: ScraperArn = text(&output["scraperArn"]).parse().unwrap();
     assert_eq!(output["scraperStatus"], "ACTIVE");
@@ -78,14 +79,6 @@ async fn one_execution_connects_a_cluster_to_a_workspace_in_another_account() {
 async fn source_and_target_may_be_one_account() {
     let place = world().place(BOTH, BOTH);
     let request = place.pair("one-account").await;
-    let output = place.onboarded(&request).await;
-    is_onboarded(&place, &request, &output).await;
-}
-
-#[tokio::test]
-async fn the_hub_may_be_the_target() {
-    let place = world().place(SOURCE, HUB);
-    let request = place.pair("hub-target").await;
     let output = place.onboarded(&request).await;
     is_onboarded(&place, &request, &output).await;
 }
@@ -203,8 +196,8 @@ async fn nothing_can_write_before_the_patch_and_after_it_only_this_scraper() {
                 assert_eq!(steps["written"], false, "{steps}");
                 before += 1;
             }
-            let stranger = attempt(&roles, text(&other["scraperArn"]));
-            assert_eq!(stranger["written"], false, "{stranger}");
+            let unrelated = attempt(&roles, text(&other["scraperArn"]));
+            assert_eq!(unrelated["written"], false, "{unrelated}");
         }
         Ok(())
     });
@@ -214,13 +207,13 @@ async fn nothing_can_write_before_the_patch_and_after_it_only_this_scraper() {
     let ours = attempt(&output, text(&output["scraperArn"]));
     assert_eq!(ours["written"], true, "{ours}");
     let nobody = text(&output["scraperArn"]).rsplit_once('/').unwrap().0;
-    for stranger in [
+    for unrelated in [
         text(&other["scraperArn"]),
         &format!("{nobody}/s-00000000-0000-0000-0000-000000000000"),
         &format!("{nobody}/*"),
     ] {
-        let attempt = attempt(&output, stranger);
-        assert_eq!(attempt["written"], false, "{stranger}: {attempt}");
+        let attempt = attempt(&output, unrelated);
+        assert_eq!(attempt["written"], false, "{unrelated}: {attempt}");
     }
     // Its own source role does not help the other scraper into this target role.
     let crossed = with(&output, json!({ "sourceRoleArn": other["sourceRoleArn"] }));
@@ -250,15 +243,6 @@ async fn the_trust_can_be_patched_before_the_scraper_is_active() {
 }
 
 #[tokio::test]
-async fn a_healthy_run_stays_within_its_budget_of_transitions() {
-    let place = world().place(SOURCE, TARGET);
-    let run = place.onboard(&place.pair("budget").await).await;
-    assert!(run.output.is_some());
-    // The cloud's clock runs on while a poll is answered, so fewer polls fit than on AWS.
-    assert!(run.states.len() <= 170, "{} states", run.states.len());
-}
-
-#[tokio::test]
 async fn a_scraper_that_never_starts_ends_the_run_by_name() {
     let place = world().place(SOURCE, TARGET);
     let cluster = demo::Cluster::named("stuck").tag("local:activation-minutes", "100000");
@@ -270,14 +254,4 @@ async fn a_scraper_that_never_starts_ends_the_run_by_name() {
     assert_eq!(run.error.as_deref(), Some("ScraperDidNotStart"));
     let cause = run.cause.unwrap();
     assert!(cause.contains("still CREATING after 25 minutes"), "{cause}");
-}
-
-#[tokio::test]
-async fn a_scraper_that_fails_ends_the_run_with_its_reason() {
-    let place = world().place(SOURCE, TARGET);
-    let cluster = demo::Cluster::named("failing").tag("local:activation-fails", "cannot reach the API");
-    let run = place.onboard(&place.pair_of(&cluster).await).await;
-    assert_eq!(run.error.as_deref(), Some("ScraperFailed"));
-    let cause = run.cause.unwrap();
-    assert!(cause.contains("CREATION_FAILED: cannot reach the API"), "{cause}");
 }

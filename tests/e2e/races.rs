@@ -1,8 +1,9 @@
 //! Several executions for one cluster, in any order: one set-up or none, and nobody undoes another's work.
 
 use crate::world::{SOURCE, TARGET, text, with, world};
+use ampxa_cli::execution;
 use aws_sdk_sfn::types::ExecutionStatus;
-use local::{demo, execution};
+use driver::demo;
 use serde_json::json;
 use std::time::Duration;
 
@@ -24,29 +25,26 @@ async fn two_onboardings_at_once_are_one() {
 #[tokio::test]
 async fn an_onboarding_and_an_offboarding_at_once_leave_all_or_nothing() {
     let place = world().place(SOURCE, TARGET);
-    for (name, offset) in [("both-a", 0), ("both-b", 100), ("both-c", 700)] {
-        let request = place.pair(name).await;
-        let later = async {
-            tokio::time::sleep(Duration::from_millis(offset)).await;
-            place.offboarded(&request).await
-        };
-        let (output, gone) = tokio::join!(place.onboarded(&request), later);
-        let removed = gone["removed"].as_array().unwrap().len();
-        match removed {
-            3 => assert_eq!(place.scrapers().await, [], "{name}: none"),
-            0 => {
-                assert_eq!(place.scrapers().await.len(), 1, "{name}: one");
-                place.roles(&output).await;
-                place.offboarded(&request).await;
-            }
-            other => panic!("{name}: {other} things were removed: {gone}"),
+    let request = place.pair("both").await;
+    let later = async {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        place.offboarded(&request).await
+    };
+    let (output, gone) = tokio::join!(place.onboarded(&request), later);
+    match gone["removed"].as_array().unwrap().len() {
+        3 => assert_eq!(place.scrapers().await, []),
+        0 => {
+            assert_eq!(place.scrapers().await.len(), 1);
+            place.roles(&output).await;
+            place.offboarded(&request).await;
         }
+        other => panic!("{other} resources were removed: {gone}"),
     }
     place.nothing_was_made().await;
 }
 
 #[tokio::test]
-async fn who_waits_too_long_is_told_for_whom() {
+async fn a_run_that_waits_too_long_for_the_lock_names_its_holder() {
     let place = world().place(SOURCE, TARGET);
     let cluster = demo::Cluster::named("busy").tag("local:activation-minutes", "100000");
     let request = place.pair_of(&cluster).await;
@@ -58,11 +56,10 @@ async fn who_waits_too_long_is_told_for_whom() {
         tokio::time::sleep(Duration::from_millis(20)).await;
         now = execution::look(&place.hub, &first).await.unwrap();
     }
-    let second = place.offboard(&request).await;
+    let (second, third) = tokio::join!(place.offboard(&request), place.onboard(&request));
     assert_eq!(second.error.as_deref(), Some("ClusterBusy"));
     let cause = second.cause.unwrap();
     assert!(cause.contains(&first), "{cause}");
-    let third = place.onboard(&request).await;
     assert_eq!(third.error.as_deref(), Some("ClusterBusy"));
     assert!(third.cause.unwrap().ends_with(" Nothing was made."));
     place

@@ -152,7 +152,7 @@ async fn a_target_role_that_trusts_a_deleted_source_role_is_repaired() {
         .await
         .unwrap();
     iam.delete_role().role_name(name).send().await.unwrap();
-    let trust = local::document::trust(&place.target, text(&output["targetRoleArn"]))
+    let trust = ampxa_cli::document::trust(&place.target, text(&output["targetRoleArn"]))
         .await
         .unwrap()
         .unwrap();
@@ -165,7 +165,7 @@ async fn a_target_role_that_trusts_a_deleted_source_role_is_repaired() {
     let again = place.onboarded(&request).await;
     assert_eq!(again["made"], json!(["source role"]));
     assert_eq!(again["scraperArn"], output["scraperArn"]);
-    let trust = local::document::trust(&place.target, text(&output["targetRoleArn"]))
+    let trust = ampxa_cli::document::trust(&place.target, text(&output["targetRoleArn"]))
         .await
         .unwrap()
         .unwrap();

@@ -5,7 +5,7 @@ use aws_sdk_amp::{
     primitives::Blob,
     types::{RoleConfiguration, ScrapeConfiguration},
 };
-use local::demo;
+use driver::demo;
 use serde_json::{Value, json};
 
 fn id(output: &Value) -> &str {

@@ -1,8 +1,8 @@
 //! What operators are told of the pairs there are.
 
 use crate::world::{SOURCE, TARGET, pair_of, text, with, world};
-use local::{
-    reach::{Reach, Way},
+use ampxa_cli::{
+    credentials::{Credentials, Source},
     status::{self, Fleet, Standing},
     terminal::Report,
 };
@@ -10,9 +10,9 @@ use serde_json::json;
 use std::time::Duration;
 
 async fn fleet(url: &str, regions: &[&str]) -> Fleet {
-    let reach = Reach::new(Way::Local { url: url.to_owned() });
+    let credentials = Credentials::new(Source::LocalCloud { url: url.to_owned() }).unwrap();
     let regions: Vec<String> = regions.iter().map(|region| (*region).to_owned()).collect();
-    status::look(&reach, &[SOURCE.to_owned()], &regions, &Report::quiet()).await
+    status::look(&credentials, &[SOURCE.to_owned()], &regions, &Report::quiet()).await
 }
 
 async fn look(region: &str) -> Vec<Standing> {
@@ -130,8 +130,13 @@ async fn a_pair_that_lost_its_scraper_is_listed_as_such() {
 async fn what_cannot_be_looked_at_is_listed() {
     let place = world().place(SOURCE, TARGET);
     place.onboarded(&place.pair("seen").await).await;
-    let region = place.source.region.as_str();
-    let nowhere = fleet("http://127.0.0.1:9", &[region]).await;
+    // The cloud stops after the command has found it.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let credentials = Credentials::new(Source::LocalCloud { url }).unwrap();
+    drop(listener);
+    let regions = [place.source.region.clone()];
+    let nowhere = status::look(&credentials, &[SOURCE.to_owned()], &regions, &Report::quiet()).await;
     assert!(nowhere.pairs.is_empty() && !nowhere.is_whole(), "{nowhere:?}");
     assert!(
         nowhere.table().contains(&format!("NOT LOOKED AT: account {SOURCE}")),

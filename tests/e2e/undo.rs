@@ -1,7 +1,7 @@
 //! A failing run takes away what it made, and nothing else.
 
-use crate::world::{BREAKABLE_BOTH, SOURCE, TARGET, text, with, world};
-use local::demo;
+use crate::world::{SOURCE, TARGET, text, with, world};
+use driver::demo;
 use serde_json::{Value, json};
 
 /// A cluster whose scrapers all fail.
@@ -30,7 +30,7 @@ async fn a_failing_run_leaves_the_accounts_as_they_were_and_says_so() {
 }
 
 #[tokio::test]
-async fn what_is_kept_is_told_and_can_be_offboarded_or_finished() {
+async fn what_a_failed_run_keeps_is_reported_and_can_be_offboarded() {
     let place = world().place(SOURCE, TARGET);
     let request = place.pair_of(&failing("kept")).await;
     let run = place.onboard(&with(&request, json!({ "onFailure": "KEEP" }))).await;
@@ -93,7 +93,7 @@ async fn what_an_earlier_run_built_stays_and_stays_shut() {
 
 #[tokio::test]
 async fn an_undo_that_cannot_finish_says_what_is_left_and_where() {
-    let place = world().place(BREAKABLE_BOTH, BREAKABLE_BOTH);
+    let place = world().fresh_place();
     let iam = place.target.iam();
     let denial = json!({ "Version": "2012-10-17", "Statement": [
         { "Effect": "Deny", "Action": "iam:DeleteRole", "Resource": "*" }

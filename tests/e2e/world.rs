@@ -1,42 +1,46 @@
-//! The cloud that all tests share, and what they ask of it.
+//! The cloud that most tests share, and what they ask of it.
 
+use crate::faults::proxy::Proxy;
 use ampxa::pair::Pair;
-use anyhow::Result;
-use aws_sdk_iam::error::ProvideErrorMetadata;
-use local::{
+use ampxa_cli::{
     account::Account,
-    cloud::{Cloud, Options},
-    demo, deploy, document,
+    document,
     execution::{self, Execution},
-    project::Project,
     terminal::Report,
+};
+use anyhow::{Result, bail};
+use aws_sdk_iam::error::ProvideErrorMetadata;
+use driver::{
+    ORGANIZATION,
+    cloud::{Cloud, Options},
+    demo, deploy,
+    project::Project,
 };
 use serde_json::{Value, json};
 use std::{
+    fs,
     sync::{
         OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
+    time::Duration,
 };
 
-pub use local::{HUB, SOURCE, TARGET};
+pub use driver::{HUB, SOURCE, TARGET};
 /// An account that is source and target at once.
 pub const BOTH: &str = "444444444444";
-/// A pair of accounts whose provisioners the tests may break.
-pub const BREAKABLE_SOURCE: &str = "555555555555";
-/// An account that is source and target at once, whose provisioners one test may break.
-pub const BREAKABLE_BOTH: &str = "777777777777";
-/// See [`BREAKABLE_SOURCE`].
-pub const BREAKABLE_TARGET: &str = "666666666666";
 
 /// A deployed cloud.
 pub struct World {
     pub cloud: Cloud,
+    /// Between the cloud's functions and the cloud.
+    pub proxy: Proxy,
     pub onboard_arn: String,
     pub offboard_arn: String,
-    pub sweep_arn: String,
+    project: Project,
     next_region: AtomicUsize,
+    next_account: AtomicUsize,
 }
 
 /// The cloud that all tests of this process share.
@@ -54,27 +58,32 @@ pub fn world() -> &'static World {
 impl World {
     async fn make() -> Result<Self> {
         let (project, report) = (Project::here()?, Report::new());
-        project.build(&report)?;
+        project.build()?;
         let python = project.python(&report)?;
+        let proxy = Proxy::start()?;
         let options = Options {
             minute: 0.05,
+            functions_endpoint: Some(proxy.url()),
             ..Options::default()
         };
         let cloud = Cloud::start(&project, &python, options)?;
+        proxy.forward_to(&cloud.url);
         let ids = |ids: &[&str]| ids.iter().map(|id| id.to_string()).collect();
         let accounts = deploy::Accounts {
             hub: HUB.to_owned(),
             stack: "ampxa".to_owned(),
-            sources: ids(&[SOURCE, BOTH, HUB, BREAKABLE_SOURCE, BREAKABLE_BOTH]),
-            targets: ids(&[TARGET, BOTH, HUB, BREAKABLE_TARGET, BREAKABLE_BOTH]),
+            sources: ids(&[SOURCE, BOTH, HUB]),
+            targets: ids(&[TARGET, BOTH, HUB]),
         };
         let hub = deploy::deploy(&project, &python, &cloud, &accounts).await?;
         Ok(Self {
             cloud,
+            proxy,
+            project,
             onboard_arn: hub.onboard_arn,
             offboard_arn: hub.offboard_arn,
-            sweep_arn: hub.sweep_arn,
             next_region: AtomicUsize::new(0),
+            next_account: AtomicUsize::new(0),
         })
     }
 
@@ -151,6 +160,43 @@ impl World {
         REGIONS.get(next).expect("more tests than Regions: add some")
     }
 
+    /// Two accounts that no other test has, with the product's templates.
+    pub fn fresh_place(&self) -> Place {
+        let number = self.next_account.fetch_add(1, Ordering::Relaxed);
+        let [source, target] = [2, 3].map(|first| format!("{first}0{number:010}"));
+        let place = self.place_in(&source, &target, driver::REGION);
+        for (account, side) in [(&place.source, "source"), (&place.target, "target")] {
+            self.deploy(account, side).expect("a stack");
+        }
+        place
+    }
+
+    /// Deploys the template of a source or target account without the AWS CLI, which takes a second to start.
+    fn deploy(&self, account: &Account, side: &str) -> Result<()> {
+        let template = fs::read_to_string(self.project.root.join(format!("infra/{side}-account.yaml")))?;
+        let name = format!("ampxa-{side}");
+        account.cloudformation(
+            "CreateStack",
+            &[
+                ("StackName", &name),
+                ("TemplateBody", &template),
+                ("Capabilities.member.1", "CAPABILITY_NAMED_IAM"),
+                ("Parameters.member.1.ParameterKey", "HubAccountId"),
+                ("Parameters.member.1.ParameterValue", HUB),
+                ("Parameters.member.2.ParameterKey", "OrganizationId"),
+                ("Parameters.member.2.ParameterValue", ORGANIZATION),
+            ],
+        )?;
+        loop {
+            let shown = account.cloudformation("DescribeStacks", &[("StackName", &name)])?;
+            match demo::element(&shown, "StackStatus").as_deref() {
+                Some("CREATE_COMPLETE") => return Ok(()),
+                Some("CREATE_IN_PROGRESS") => thread::sleep(Duration::from_millis(10)),
+                other => bail!("the stack {name} of {} is {other:?}", account.id),
+            }
+        }
+    }
+
     /// Two accounts in a Region of their own.
     pub fn place(&self, source: &str, target: &str) -> Place {
         self.place_in(source, target, self.region())
@@ -158,7 +204,7 @@ impl World {
 
     pub fn place_in(&self, source: &str, target: &str, region: &str) -> Place {
         Place {
-            hub: self.cloud.account(HUB, local::REGION),
+            hub: self.cloud.account(HUB, driver::REGION),
             source: self.cloud.account(source, region),
             target: self.cloud.account(target, region),
         }
@@ -239,6 +285,15 @@ impl Place {
         all.iter()
             .map(|scraper| (scraper.arn().to_owned(), state(scraper)))
             .collect()
+    }
+
+    /// All roles, scrapers, access entries and workspaces of both accounts.
+    pub fn resources(&self) -> Value {
+        let of = |account: &Account| {
+            let path = format!("accounts/{}", account.id);
+            world().cloud.look(&path).expect("the control API")
+        };
+        json!({ "source": of(&self.source), "target": of(&self.target) })
     }
 
     /// What a run must leave when it refuses or is undone: no role and no scraper in either account.

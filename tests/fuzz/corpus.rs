@@ -1,5 +1,7 @@
 //! Every file of the corpus through its target: what the fuzzer once found holds from now on.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use std::{fs, panic, path::Path};
 
 fn replay(target: &str, holds: fn(&[u8])) {

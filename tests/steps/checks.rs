@@ -8,8 +8,9 @@ use crate::{
     script::{SCRAPER, Script, Turn, call, lost, task},
 };
 use ampxa::{
-    cluster::{self, Checked, Clients, Network, Nothing, Readiness},
+    cluster::{self, Checked, Clients, Nothing, Readiness},
     error::Error,
+    network::Network,
 };
 use serde_json::{Value, json};
 

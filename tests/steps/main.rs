@@ -1,6 +1,8 @@
 //! Each step against a scripted AWS, on the wire: an unplanned call, one out of order, or one that
 //! is missing fails the test, so a script *is* the conversation that is expected.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod checks;
 mod failures;
 mod ingestion;

@@ -27,7 +27,7 @@ pub fn settings() -> Settings {
 }
 
 fn example(name: &str) -> Value {
-    serde_json::from_str(&std::fs::read_to_string(format!("tests/golden/events/{name}.json")).unwrap()).unwrap()
+    serde_json::from_str(&std::fs::read_to_string(format!("../golden/events/{name}.json")).unwrap()).unwrap()
 }
 
 async fn route(event: Value, turns: impl IntoIterator<Item = Turn>) -> Result<Routed, Error> {

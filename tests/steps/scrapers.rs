@@ -96,7 +96,7 @@ async fn a_call_that_is_made_again_is_the_same_call_and_another_executions_is_no
 
 /// The client token of an execution for the demonstration pair.
 fn token(execution: &str) -> String {
-    ampxa::pair::hash(&[execution, &plan(json!({})).pair.source_role_arn()], 32)
+    ampxa::names::hash(&[execution, &plan(json!({})).pair.source_role_arn()], 32)
 }
 
 #[tokio::test]

@@ -1,11 +1,7 @@
 //! What the sweep's machine makes of what its steps, executions and groups answer.
 
-use jsonata_core::{
-    evaluator::{Context, Evaluator, EvaluatorError},
-    parser,
-    value::JValue,
-};
 use serde_json::{Value, json};
+use support::jsonata::evaluate as evaluate_expression;
 
 /// A state of the sweep, within whichever Map it is, or of the onboarding.
 fn state(name: &str) -> Value {
@@ -15,7 +11,7 @@ fn state(name: &str) -> Value {
         all.get(name).cloned().or_else(inner)
     }
     let machine = |machine: &str| {
-        let text = std::fs::read_to_string(format!("statemachine/{machine}.asl.json")).unwrap();
+        let text = std::fs::read_to_string(format!("../../statemachine/{machine}.asl.json")).unwrap();
         find(&serde_json::from_str(&text).unwrap(), name)
     };
     let found = machine("sweep").or_else(|| machine("onboard"));
@@ -31,22 +27,9 @@ fn evaluate(expression: &Value, states: Value) -> Value {
 fn evaluate_with(expression: &Value, states: Value, variables: &Value) -> Value {
     let text = expression.as_str().unwrap();
     let text = text.strip_prefix("{% ").unwrap().strip_suffix(" %}").unwrap();
-    let mut context = Context::new();
-    context.bind("states".to_owned(), JValue::from(states));
-    for (name, value) in variables.as_object().unwrap() {
-        context.bind(name.clone(), JValue::from(value.clone()));
-    }
-    let mut evaluator = Evaluator::with_context(context);
-    let parse = |arguments: &[JValue]| {
-        let text = arguments.first().and_then(JValue::as_str).unwrap_or_default();
-        JValue::from_json_str(text).map_err(|why| EvaluatorError::EvaluationError(why.to_string()))
-    };
-    evaluator.register_fn("parse", parse).unwrap();
-    let parsed = parser::parse(text).unwrap_or_else(|why| panic!("{text}: {why:?}"));
-    let result = evaluator.evaluate(&parsed, &JValue::Undefined);
-    let result = result.unwrap_or_else(|why| panic!("{text}: {why}"));
-    assert!(!result.is_undefined(), "{text} gives nothing");
-    serde_json::to_value(&result).unwrap()
+    let mut all = variables.as_object().unwrap().clone();
+    all.insert("states".to_owned(), states);
+    evaluate_expression(text, &all).unwrap()
 }
 
 #[test]

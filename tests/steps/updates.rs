@@ -135,7 +135,7 @@ async fn what_differs_is_updated_with_both_roles_and_the_whole_configuration() {
         request["scrapeConfiguration"] = json!(YAML);
         let yaml = scrape_configuration::complete(YAML, &labels(own)).unwrap();
         let mut body = json!({
-            "clientToken": ampxa::pair::hash(&[EXECUTION, SCRAPER, "update"], 32),
+            "clientToken": ampxa::names::hash(&[EXECUTION, SCRAPER, "update"], 32),
             "roleConfiguration": {
                 "sourceRoleArn": task.pair.source_role_arn(), "targetRoleArn": task.pair.target_role_arn(),
             },

@@ -1,0 +1,1560 @@
+//! State machine, templates, binaries and error names belong together; here they are held so.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod request_schema;
+
+use ampxa::{
+    cluster::{Checked, Nothing, Readiness},
+    complete::Raw,
+    error::Error,
+    event::Reading,
+    ingestion::{self, Arrival, Ingestion},
+    offboarding,
+    policy::SCRAPER_SERVICE,
+    roles::{self, Ensured, Known, Outcome},
+    scraper::{self, Adopted, InTheWay, Made, Plan, Scraper, Updated},
+    sweep,
+    task::Task,
+    telemetry::{self, Ended},
+    trust::Patched,
+    turn::{self, Taken, Turn},
+};
+use serde_json::{Value, json};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The top folder of the repository.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+const MACHINES: [&str; 3] = ["onboard", "offboard", "sweep"];
+
+fn machine(name: &str) -> Value {
+    serde_json::from_str(&read(&format!("statemachine/{name}.asl.json"))).unwrap()
+}
+
+/// All states of a machine, those within a Map too.
+fn states(machine_name: &str) -> BTreeMap<String, Value> {
+    fn gather(machine: &Value, all: &mut BTreeMap<String, Value>) {
+        for (name, state) in machine["States"].as_object().unwrap() {
+            assert!(
+                all.insert(name.clone(), state.clone()).is_none(),
+                "{name} is there twice"
+            );
+            if state["Type"] == "Map" {
+                gather(&state["ItemProcessor"], all);
+            }
+        }
+    }
+    let mut all = BTreeMap::new();
+    gather(&machine(machine_name), &mut all);
+    all
+}
+
+/// The tasks that invoke a function.
+fn tasks_of(machine: &str) -> BTreeMap<String, Value> {
+    let invokes = |task: &Value| task["Type"] == "Task" && !nests(task);
+    states(machine)
+        .into_iter()
+        .filter(|(_, state)| invokes(state))
+        .collect()
+}
+
+/// Whether a task starts an execution of another machine and waits for it.
+fn nests(task: &Value) -> bool {
+    task["Resource"] == "arn:aws:states:::states:startExecution.sync:2"
+}
+
+/// The machine that a task starts.
+fn started(task: &Value) -> String {
+    let placeholder = task["Arguments"]["StateMachineArn"].as_str().unwrap();
+    let name = placeholder.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+    name.unwrap().to_owned()
+}
+
+/// The tasks that start executions.
+fn nested() -> BTreeMap<String, Value> {
+    let all = MACHINES.into_iter().flat_map(states);
+    all.filter(|(_, state)| nests(state)).collect()
+}
+
+/// The tasks that invoke a function, of all machines; each name says which machine it is of.
+fn tasks() -> BTreeMap<String, Value> {
+    let all = MACHINES.into_iter().flat_map(|machine| {
+        let tasks = tasks_of(machine).into_iter();
+        tasks.map(move |(name, task)| (format!("{machine}: {name}"), task))
+    });
+    all.collect()
+}
+
+/// Whether a task undoes: it goes on, whatever happens, for long.
+fn undoes(task: &Value) -> bool {
+    task["Arguments"]["Payload"]["madeBy"].is_string()
+}
+
+/// A template as JSON, with `!Sub x` as `{"!Sub": x}`.
+fn template(name: &str) -> Value {
+    fn plain(value: serde_yaml_ng::Value) -> Value {
+        use serde_yaml_ng::Value as Yaml;
+        match value {
+            Yaml::Tagged(tagged) => json!({ tagged.tag.to_string(): plain(tagged.value) }),
+            Yaml::Sequence(list) => list.into_iter().map(plain).collect(),
+            Yaml::Mapping(map) => map
+                .into_iter()
+                .map(|(key, value)| (key.as_str().expect("a text as key").to_owned(), plain(value)))
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
+            other => serde_json::to_value(other).unwrap(),
+        }
+    }
+    plain(serde_yaml_ng::from_str(&read(&format!("infra/{name}.yaml"))).unwrap())
+}
+
+fn functions() -> BTreeMap<String, Value> {
+    let resources = template("template")["Resources"].as_object().unwrap().clone();
+    resources
+        .into_iter()
+        .filter(|(_, resource)| resource["Type"] == "AWS::Serverless::Function")
+        .collect()
+}
+
+/// The function that a task invokes.
+fn invoked(task: &Value) -> String {
+    let placeholder = task["Arguments"]["FunctionName"].as_str().unwrap();
+    placeholder
+        .strip_prefix("${")
+        .unwrap()
+        .strip_suffix('}')
+        .unwrap()
+        .to_owned()
+}
+
+/// `check-request`, of `CheckRequest`.
+fn kebab(pascal: &str) -> String {
+    let words = pascal
+        .chars()
+        .flat_map(|c| c.is_uppercase().then_some('-').into_iter().chain(c.to_lowercase()));
+    words.skip(1).collect()
+}
+
+/// The binaries of Cargo.toml, in its order: the steps, in running order.
+fn bins() -> Vec<String> {
+    let manifest: toml::Table = toml::from_str(&read("Cargo.toml")).unwrap();
+    let bins = manifest["bin"].as_array().unwrap().iter().map(|bin| {
+        let name = bin["name"].as_str().unwrap();
+        assert_eq!(bin["path"].as_str(), Some(format!("functions/bin/{name}.rs").as_str()));
+        assert_eq!(bin["test"].as_bool(), Some(false), "{name} has no tests of its own");
+        name.to_owned()
+    });
+    bins.collect()
+}
+
+/// A list, or one thing as a list of one.
+fn list(value: &Value) -> Vec<Value> {
+    match value {
+        Value::Array(items) => items.clone(),
+        Value::Null => Vec::new(),
+        one => vec![one.clone()],
+    }
+}
+
+/// What AWS itself raises when a function could not be invoked, or was killed (Step Functions developer guide,
+/// "Handle Lambda service exceptions"; the names of a killed function are those that people report).
+const LAMBDAS: [&str; 9] = [
+    "Lambda.TooManyRequestsException",
+    "Lambda.ServiceException",
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+    "Lambda.ClientExecutionTimeoutException",
+    "Runtime.ExitError",
+    "Sandbox.Timedout",
+    "Lambda.Unknown",
+    "States.Timeout",
+];
+
+/// The names of our errors, from an error of each kind.
+fn our_errors() -> Vec<&'static str> {
+    let all = [
+        Error::InvalidRequest(String::new()),
+        Error::NotReady(String::new()),
+        Error::Transient(String::new()),
+        Error::NotVisibleYet(String::new()),
+        Error::Conflict(String::new()),
+        Error::Refused(String::new()),
+    ];
+    all.iter().map(Error::name).collect()
+}
+
+/// What AWS raises when an execution could not be started (Step Functions developer guide, "Start workflow executions
+/// from a task state"; the general names are those of every service integration).
+const STARTS: [&str; 3] = [
+    "StepFunctions.ExecutionLimitExceeded",
+    "StepFunctions.AWSStepFunctionsException",
+    "StepFunctions.SdkClientException",
+];
+
+#[test]
+fn every_error_name_that_is_matched_is_raised_by_somebody() {
+    for (name, state) in MACHINES.into_iter().flat_map(states) {
+        for rule in list(&state["Retry"]).iter().chain(&list(&state["Catch"])) {
+            for error in list(&rule["ErrorEquals"]) {
+                let error = error.as_str().unwrap();
+                let known = our_errors().contains(&error)
+                    || LAMBDAS.contains(&error)
+                    || (STARTS.contains(&error) && nests(&state))
+                    || error == "States.ALL";
+                assert!(known, "{name} matches {error}, which nobody raises");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_not_worth_a_retry_is_not_retried() {
+    for (name, task) in tasks().into_iter().filter(|(_, task)| !undoes(task)) {
+        let retried = task["Retry"].to_string();
+        for never in [
+            "InvalidRequest",
+            "NotReady",
+            "Conflict",
+            "Refused",
+            "States.ALL",
+            "States.TaskFailed",
+        ] {
+            assert!(!retried.contains(never), "{name} retries {never}");
+        }
+    }
+}
+
+#[test]
+fn every_task_retries_alike_and_every_undo_goes_on_for_long() {
+    let tasks = tasks();
+    let (undoing, doing): (Vec<_>, Vec<_>) = tasks.iter().partition(|(_, task)| undoes(task));
+    assert_eq!(undoing.len(), 3, "scraper, target role, source role");
+    for tasks in [&doing, &undoing] {
+        for (name, task) in tasks {
+            assert_eq!(task["Retry"], tasks[0].1["Retry"], "{name}");
+            for rule in list(&task["Retry"]) {
+                assert_eq!(rule["JitterStrategy"], "FULL", "{name}");
+                assert!(
+                    rule["MaxDelaySeconds"].is_number() && rule["MaxAttempts"].is_number(),
+                    "{name}"
+                );
+            }
+        }
+    }
+    let names: Vec<Value> = list(&doing[0].1["Retry"])
+        .iter()
+        .flat_map(|rule| list(&rule["ErrorEquals"]))
+        .collect();
+    let right: Vec<&str> = ["NotVisibleYet", "Transient"].into_iter().chain(LAMBDAS).collect();
+    assert_eq!(names, right, "ours come first, then AWS's");
+    assert_eq!(undoing[0].1["Retry"][0]["ErrorEquals"], json!(["States.ALL"]));
+    // Without jitter; with it, half of that on average.
+    let longest = |rule: &Value| {
+        let number = |key: &str| rule[key].as_f64().unwrap();
+        let gaps = (0..rule["MaxAttempts"].as_i64().unwrap())
+            .map(|n| (number("IntervalSeconds") * number("BackoffRate").powi(n as i32)).min(number("MaxDelaySeconds")));
+        gaps.sum::<f64>()
+    };
+    assert!(longest(&undoing[0].1["Retry"][0]) > 3600.0);
+    assert!(
+        longest(&doing[0].1["Retry"][0]) > 4.0 * 30.0,
+        "IAM may take half a minute, and jitter is half"
+    );
+}
+
+#[test]
+fn every_task_ends_in_time_and_after_its_function() {
+    let (globals, functions) = (template("template")["Globals"]["Function"].clone(), functions());
+    for (name, task) in tasks() {
+        let own = &functions[&invoked(&task)]["Properties"]["Timeout"];
+        let functions_timeout = own.as_u64().or(globals["Timeout"].as_u64()).unwrap();
+        assert!(task["TimeoutSeconds"].as_u64().unwrap() > functions_timeout, "{name}");
+        assert_eq!(task["Resource"], "arn:aws:states:::lambda:invoke", "{name}");
+    }
+    for name in ["onboard", "offboard"] {
+        let look_again = states(name)["Wait for the other execution"]["Seconds"]
+            .as_u64()
+            .unwrap();
+        assert!(
+            look_again >= globals["Timeout"].as_u64().unwrap(),
+            "a stopped execution's function has ended"
+        );
+    }
+    for (name, task) in nested() {
+        let other = started(&task).to_lowercase();
+        let most = machine(&other)["TimeoutSeconds"].as_u64().unwrap();
+        let (its, whole) = (&task["TimeoutSeconds"], &machine("sweep")["TimeoutSeconds"]);
+        assert!(its.as_u64().unwrap() > most && its.as_u64() < whole.as_u64(), "{name}");
+    }
+}
+
+/// The name and the sentence of an error: the sentence is taken out of Lambda's JSON only where our own code wrote it.
+#[test]
+fn whatever_fails_ends_the_run_under_its_own_name() {
+    let ours = our_errors().join("', '");
+    let because = format!(
+        "$states.errorOutput.Error in ['{ours}'] ? $parse($states.errorOutput.Cause).errorMessage : \
+         $states.errorOutput.Error & ': ' & ($exists($states.errorOutput.Cause) ? $states.errorOutput.Cause : 'AWS gave \
+         no reason.')"
+    );
+    for (name, task) in tasks() {
+        let [catch] = &list(&task["Catch"])[..] else {
+            panic!("{name} catches once");
+        };
+        assert_eq!(catch["ErrorEquals"], json!(["States.ALL"]), "{name}");
+        assert!(catch.to_string().contains(&because), "{name}");
+        let (assign, output) = (&catch["Assign"], catch["Output"].as_str().unwrap_or_default());
+        if undoes(&task) {
+            assert!(assign["failedWith"].is_null(), "{name}: the first error stays");
+            assert!(assign["aftermath"].as_str().unwrap().contains("Left"), "{name}");
+        } else if output.is_empty() {
+            assert_eq!(assign["failedWith"], "{% $states.errorOutput.Error %}", "{name}");
+            assert_eq!(assign["because"], json!(format!("{{% {because} %}}")), "{name}");
+        } else {
+            assert!(output.contains("'failedWith': $states.errorOutput.Error"), "{name}");
+        }
+    }
+    for name in MACHINES {
+        let states = states(name);
+        let [end] = &states
+            .values()
+            .filter(|state| state["Type"] == "Fail")
+            .collect::<Vec<_>>()[..]
+        else {
+            panic!("{name} fails in one place");
+        };
+        // A sweep makes nothing itself.
+        let cause = match name {
+            "sweep" => "{% $because %}",
+            _ => "{% $because & ' ' & $aftermath %}",
+        };
+        assert_eq!(
+            (&end["Error"], &end["Cause"]),
+            (&json!("{% $failedWith %}"), &json!(cause))
+        );
+    }
+}
+
+/// The tasks that come before the first that makes something for the pair.
+const BEFORE_ANYTHING: [&str; 4] = [
+    "Check request",
+    "Take turn",
+    "Check cluster",
+    "Remove scraper in the way",
+];
+
+#[test]
+fn what_was_made_is_undone_in_reverse_whatever_fails() {
+    let states = states("onboard");
+    for (name, task) in tasks_of("onboard") {
+        let end = match name.as_str() {
+            // What cannot be looked at is told, and undone only where the request requires samples.
+            "Check ingestion" => "Must samples arrive?",
+            name if BEFORE_ANYTHING.contains(&name) || undoes(&task) => "Onboarding failed",
+            _ => "Undo what was made?",
+        };
+        assert_eq!(task["Catch"][0]["Next"], end, "{name}");
+    }
+    let required = &states["Must samples arrive?"];
+    assert_eq!(
+        (&required["Choices"][0]["Next"], &required["Default"]),
+        (&json!("Undo what was made?"), &json!("Onboarded"))
+    );
+    let mut undo = vec!["Let AWS settle"];
+    while let Some(next) = states[*undo.last().unwrap()]["Next"].as_str() {
+        undo.push(match next {
+            "Is the scraper gone?" => states[next]["Choices"][0]["Next"].as_str().unwrap(),
+            _ => next,
+        });
+    }
+    assert_eq!(
+        undo,
+        [
+            "Let AWS settle",
+            "Remove scraper",
+            "Remove target role",
+            "Remove source role",
+            "Onboarding failed"
+        ]
+    );
+}
+
+/// Where a state may lead.
+fn targets(state: &Value) -> Vec<String> {
+    let rules = [list(&state["Choices"]), list(&state["Catch"])].concat();
+    let nexts = rules
+        .iter()
+        .map(|rule| &rule["Next"])
+        .chain([&state["Next"], &state["Default"]]);
+    nexts.filter_map(|next| Some(next.as_str()?.to_owned())).collect()
+}
+
+#[test]
+fn every_state_is_reached_and_leads_to_one_that_exists() {
+    fn walk(machine: &Value) {
+        let states = machine["States"].as_object().unwrap();
+        let mut reached = BTreeSet::new();
+        let mut next = vec![machine["StartAt"].as_str().unwrap().to_owned()];
+        while let Some(name) = next.pop() {
+            let state = states
+                .get(&name)
+                .unwrap_or_else(|| panic!("there is no state {name:?}"));
+            let ends = ["Succeed", "Fail"].contains(&state["Type"].as_str().unwrap());
+            let leads = state["Next"].is_string() || state["Default"].is_string();
+            assert_eq!(leads, !ends && state["End"].is_null(), "{name}");
+            if reached.insert(name) {
+                next.extend(targets(state));
+                if state["Type"] == "Map" {
+                    walk(&state["ItemProcessor"]);
+                }
+            }
+        }
+        assert_eq!(reached, states.keys().cloned().collect());
+    }
+    MACHINES.iter().for_each(|name| walk(&machine(name)));
+}
+
+/// What the state machine hands a step, with a value for each name that steps read.
+fn handed(task: &Value) -> Value {
+    let payload = task["Arguments"]["Payload"].as_object().unwrap();
+    let value = |key: &str| match key {
+        "request" => json!({
+            "clusterArn": "arn:aws:eks:us-west-2:222222222222:cluster/demo",
+            "workspaceArn": "arn:aws:aps:us-west-2:333333333333:workspace/ws-1",
+        }),
+        "execution" => json!("arn:aws:states:us-west-2:111111111111:execution:ampxa-onboard:1"),
+        "scraperArn" => json!("arn:aws:aps:us-west-2:222222222222:scraper/s-1"),
+        "network" => json!({ "subnetIds": ["subnet-a"], "securityGroupIds": ["sg-a"] }),
+        "manualAccess" => json!(true),
+        "stopped" => json!(null),
+        "madeBy" => json!("arn:aws:states:us-west-2:111111111111:execution:ampxa-onboard:1"),
+        "scraperArns" => json!(["arn:aws:aps:us-west-2:222222222222:scraper/s-1"]),
+        "clusterArn" => json!("arn:aws:eks:us-west-2:222222222222:cluster/demo"),
+        "account" => json!("222222222222"),
+        "region" => json!("us-west-2"),
+        "organizationalUnits" => json!(["ou-a1b2-c3d4e5f6"]),
+        "workspace" => json!("ws-1"),
+        "sweep" => json!("arn:aws:states:us-west-2:111111111111:execution:ampxa-sweep:1"),
+        "absent" => json!(true),
+        "seenBy" => json!("arn:aws:states:us-west-2:111111111111:execution:ampxa-sweep:0"),
+        other => panic!("no step reads {other:?}"),
+    };
+    payload
+        .keys()
+        .map(|key| (key.clone(), value(key)))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}
+
+#[test]
+fn every_step_is_handed_what_it_reads() {
+    for (name, task) in tasks() {
+        let mut input = handed(&task);
+        if name == "sweep: Check sweep" {
+            input["request"] = json!({ "accounts": ["222222222222"] });
+        }
+        let read = match invoked(&task).as_str() {
+            "CheckRequest" => Raw::try_from(input)
+                .and_then(|raw| ampxa::complete::check(&raw))
+                .map(drop),
+            "CheckCluster" => Task::<Nothing>::try_from(input).map(drop),
+            "CreateScraper" => Task::<Plan>::try_from(input).map(drop),
+            "CheckIngestion" => Task::<ingestion::Known>::try_from(input).map(drop),
+            "CheckScraper" => Task::<Made>::try_from(input).map(drop),
+            "UpdateScraper" => Task::<Adopted>::try_from(input).map(drop),
+            "TakeTurn" => turn::Asked::try_from(input).map(drop),
+            "CheckSweep" => sweep::Request::try_from(input).map(drop),
+            "FindClusters" => sweep::Place::try_from(input).map(drop),
+            "RouteCluster" => sweep::Asked::try_from(input)
+                .map(|asked| assert_eq!((asked.organizational_units.len(), asked.workspace.is_some()), (1, true))),
+            "RememberGone" => sweep::Missed::try_from(input)
+                .map(|missed| assert_eq!((missed.scrapers.len(), missed.seen_by.is_some()), (1, true))),
+            "CheckOffboarding" | "FindPairs" => offboarding::Request::try_from(input).map(drop),
+            "RemoveScraper" => Task::<scraper::Removal>::try_from(input).map(|task| {
+                let told = (task.known.made_by.is_some(), task.known.scraper_arns.is_some());
+                let right = match name.as_str() {
+                    "onboard: Remove scraper" => (true, false),
+                    "onboard: Remove scraper in the way" => (false, true),
+                    _ => (false, false),
+                };
+                assert_eq!(told, right, "{name}");
+            }),
+            "RemoveTargetRole" | "RemoveSourceRole" => Task::<roles::Removal>::try_from(input)
+                .map(|task| assert_eq!(task.known.made_by.is_some(), name.starts_with("onboard"), "{name}")),
+            "EnsureSourceRole" | "EnsureTargetRole" | "PatchTrustPolicies" => Task::<Known>::try_from(input)
+                .map(|task| assert!(task.known.scraper_arn.is_some(), "{name} is not told of the scraper")),
+            other => panic!("what does {other} read?"),
+        };
+        assert_eq!(read, Ok(()), "{name}");
+    }
+}
+
+#[test]
+fn the_machines_read_what_the_steps_say() {
+    let arn = String::new;
+    let checked = Checked {
+        readiness: Readiness::Ready,
+        network: None,
+        scraper: None,
+        in_the_way: vec![InTheWay {
+            scraper_arn: arn(),
+            why: String::new(),
+        }],
+        manual_access: false,
+        scrapers: 1,
+        quota: 10,
+    };
+    let scraper = Scraper {
+        scraper_arn: arn(),
+        status: String::new(),
+        status_reason: None,
+        made: true,
+        warnings: vec![],
+    };
+    let ingestion = json!(Ingestion {
+        result: Arrival::None,
+        endpoints: 0,
+        up: 0,
+        look_at: vec![],
+    });
+    let updated = json!(Updated {
+        scraper: scraper.clone(),
+        repaired: vec![],
+        up_to_date: true,
+    });
+    let role = json!(Ensured {
+        made: true,
+        repaired: vec![]
+    });
+    let removed = json!(scraper::Removed {
+        gone: true,
+        scraper_arns: vec![],
+    });
+    let removed_role = json!(roles::Removed {
+        role_arn: arn(),
+        outcome: Outcome::Removed,
+    });
+    let taken = json!(Taken {
+        turn: Turn::Ours,
+        holder: None,
+        stopped: None,
+        settle_seconds: 0,
+    });
+    let patched = json!(Patched {
+        source: true,
+        target: true,
+    });
+    let complete =
+        json!(ampxa::complete::check(&Raw::try_from(handed(&tasks()["onboard: Check request"])).unwrap()).unwrap());
+    let mut check = json!(checked);
+    check["scraperArn"] = json!("of the scraper that was found");
+    let pairs = json!(offboarding::Pairs { pairs: vec![] });
+    let says = |text: &str, variable: &str, said: &Value| {
+        let rests: Vec<&str> = text.split(&format!("{variable}.")).skip(1).collect();
+        for rest in &rests {
+            let field: String = rest.chars().take_while(|c| c.is_alphanumeric()).collect();
+            assert!(said.get(&field).is_some(), "no step says {variable}.{field}");
+        }
+        !rests.is_empty()
+    };
+    let onboard = read("statemachine/onboard.asl.json");
+    for (variable, said) in [
+        ("$check", &check),
+        ("$scraper", &json!(scraper)),
+        ("$sourceRole", &role),
+        ("$targetRole", &role),
+        ("$request", &complete["request"]),
+        ("$turn", &taken),
+        ("$patched", &patched),
+        ("$ingestion", &ingestion),
+        ("$theWay", &removed),
+        ("$removal", &removed),
+    ] {
+        assert!(says(&onboard, variable, said), "{variable} is read");
+    }
+    for machine in MACHINES {
+        for (name, task) in tasks_of(machine) {
+            let said = match invoked(&task).as_str() {
+                "CheckRequest" | "CheckOffboarding" => &complete,
+                "TakeTurn" => &taken,
+                "CheckCluster" => &check,
+                "EnsureSourceRole" | "EnsureTargetRole" => &role,
+                "CreateScraper" | "CheckScraper" => &json!(scraper),
+                "UpdateScraper" => &updated,
+                "PatchTrustPolicies" => &patched,
+                "CheckIngestion" => &ingestion,
+                "RemoveScraper" => &removed,
+                "RemoveTargetRole" | "RemoveSourceRole" => &removed_role,
+                "FindPairs" => &pairs,
+                "CheckSweep" | "FindClusters" | "RouteCluster" | "RememberGone" => &json!({}),
+                other => panic!("what does {other} say?"),
+            };
+            says(&task.to_string(), "$states.result.Payload", said);
+            assert!(task["Output"].is_string(), "{name} shows what it learned");
+        }
+    }
+}
+
+#[test]
+fn one_search_finds_a_step_in_machine_template_and_rust() {
+    let functions = functions();
+    let resources = template("template")["Resources"].clone();
+    let mut all_used = BTreeSet::new();
+    for (name, logical_id) in [("onboard", "Onboard"), ("offboard", "Offboard"), ("sweep", "Sweep")] {
+        let machine = &resources[logical_id]["Properties"];
+        assert_eq!(
+            machine["DefinitionUri"],
+            json!(format!("../statemachine/{name}.asl.json"))
+        );
+        let mut used = BTreeSet::new();
+        for (name, task) in tasks_of(name) {
+            let function = invoked(&task);
+            let words = name.trim_end_matches(" early").trim_end_matches(" in the way");
+            let words = words.to_lowercase().replace(' ', "-");
+            assert_eq!(words, kebab(&function), "the state {name:?} invokes {function}");
+            used.insert(function);
+        }
+        let allowed: BTreeSet<String> = list(&machine["Policies"])
+            .iter()
+            .filter_map(|policy| {
+                Some(
+                    policy["LambdaInvokePolicy"]["FunctionName"]["!Ref"]
+                        .as_str()?
+                        .to_owned(),
+                )
+            })
+            .collect();
+        let substituted: BTreeSet<String> = machine["DefinitionSubstitutions"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect();
+        assert_eq!(used, allowed, "{name} may invoke its functions and no others");
+        let starts: BTreeSet<String> = states(name)
+            .values()
+            .filter(|state| nests(state))
+            .map(started)
+            .collect();
+        assert_eq!(used.union(&starts).cloned().collect::<BTreeSet<_>>(), substituted);
+        for (name, value) in machine["DefinitionSubstitutions"].as_object().unwrap() {
+            match starts.contains(name) {
+                true => assert_eq!(value["!Ref"], json!(name), "a machine's reference is its ARN"),
+                false => assert_eq!(value["!GetAtt"], json!(format!("{name}.Arn"))),
+            }
+        }
+        all_used.extend(used);
+    }
+    // No machine's steps: EventBridge invokes them.
+    all_used.extend(["RouteEvent", "RecordOutcome"].map(str::to_owned));
+    let used = all_used;
+    let defined: BTreeSet<String> = functions.keys().cloned().collect();
+    assert_eq!(used, defined, "each function is a step of a machine, or EventBridge's");
+    let bins = bins();
+    assert_eq!(
+        fs::read_dir(root().join("functions/bin")).unwrap().count(),
+        bins.len(),
+        "no file is forgotten"
+    );
+    assert_eq!(
+        used.iter().map(|name| kebab(name)).collect::<BTreeSet<_>>(),
+        bins.iter().cloned().collect()
+    );
+    for (name, function) in functions {
+        assert_eq!(
+            function["Properties"]["CodeUri"],
+            json!(format!("../target/lambda/{}/", kebab(&name)))
+        );
+        let source = read(&format!("functions/bin/{}.rs", kebab(&name)));
+        assert!(
+            source.contains(&format!("\"{}\"", kebab(&name))),
+            "{name} runs under its own name"
+        );
+        assert!(source.lines().count() <= 30, "{name} fits on half a screen");
+    }
+}
+
+#[test]
+fn every_choice_has_a_default_and_every_end_a_name_and_a_sentence() {
+    let ends = [
+        "Onboarding failed",
+        "Undo what was made?",
+        "Must samples arrive?",
+        "Offboarding failed",
+        "Pair left",
+        "Sweep failed",
+    ];
+    for (name, state) in MACHINES.into_iter().flat_map(states) {
+        match state["Type"].as_str().unwrap() {
+            "Choice" => {
+                assert!(name.ends_with('?') && state["Default"].is_string(), "{name}");
+                // What was made is undone, kept or left: the first error has its name already.
+                let aftermath = ["Undo what was made?", "Is the scraper gone?"].contains(&name.as_str());
+                if name == "Must samples arrive?" {
+                    continue;
+                }
+                for rule in list(&state["Choices"]) {
+                    let fails = ends.contains(&rule["Next"].as_str().unwrap());
+                    let said = rule.to_string();
+                    match aftermath && said.contains("aftermath") {
+                        true => assert!(fails, "{name}"),
+                        false => assert_eq!(
+                            fails,
+                            said.contains("failedWith\":") && said.contains("because\":")
+                                || said.contains("'failedWith': '") && said.contains("'because': '"),
+                            "{name}"
+                        ),
+                    }
+                }
+            }
+            "Fail" => assert!(state["Error"].is_string() && state["Cause"].is_string(), "{name}"),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn jsonata_is_the_language_of_all_machines() {
+    for name in MACHINES {
+        assert_eq!(machine(name)["QueryLanguage"], "JSONata");
+        let text = read(&format!("statemachine/{name}.asl.json"));
+        assert_eq!(text.matches("QueryLanguage").count(), 1);
+        for jsonpath in ["\"InputPath\"", "\"ResultPath\"", "\"Parameters\"", ".$\""] {
+            assert!(!text.contains(jsonpath), "{jsonpath}");
+        }
+        assert!(
+            text.len() < 1_048_576,
+            "Step Functions takes a definition of 1 MB at most"
+        );
+    }
+}
+
+/// The seconds that `Give the scraper time` waits, by its own expression's numbers.
+fn wait(waited: u64) -> u64 {
+    let state = &states("onboard")["Give the scraper time"];
+    assert_eq!(
+        state["Seconds"], "{% $secondsForScraper < 600 or $secondsForScraper >= 1800 ? 60 : 15 %}",
+        "the schedule that this test walks"
+    );
+    assert_eq!(
+        state["Assign"]["secondsForScraper"],
+        "{% $secondsForScraper + ($secondsForScraper < 600 or $secondsForScraper >= 1800 ? 60 : 15) %}",
+        "what is waited is what is counted"
+    );
+    if !(600..1800).contains(&waited) { 60 } else { 15 }
+}
+
+/// The states of a run in which nothing fails and the scraper takes this long.
+fn healthy_run(seconds: u64) -> Vec<String> {
+    let states = states("onboard");
+    let mut run = vec![machine("onboard")["StartAt"].as_str().unwrap().to_owned()];
+    let mut waited = 0;
+    loop {
+        assert!(run.len() < 1_000, "a run without end");
+        let name = run.last().unwrap().as_str();
+        let state = &states[name];
+        let taken = |condition: &str| {
+            let rules = list(&state["Choices"]);
+            let rule = rules.into_iter().find(|rule| rule["Condition"] == condition);
+            rule.unwrap_or_else(|| panic!("{name} asks whether {condition}"))["Next"].clone()
+        };
+        let next = match name {
+            "Is it our turn?" => taken("{% $turn.turn = 'OURS' and $turn.settleSeconds = 0 %}"),
+            "Is the cluster ready?" => taken("{% $check.readiness = 'READY' %}"),
+            "Is a scraper in the way?" | "Patch the trust early?" | "Are samples to be looked for?" => {
+                state["Default"].clone()
+            }
+            "Do samples arrive?" => taken("{% $ingestion.result = 'ARRIVING' %}"),
+            "Is the scraper active?" if waited < seconds => state["Default"].clone(),
+            "Is the scraper active?" => taken("{% $scraper.status = 'ACTIVE' %}"),
+            _ => {
+                waited += if name == "Give the scraper time" {
+                    wait(waited)
+                } else {
+                    0
+                };
+                state["Next"].clone()
+            }
+        };
+        match next.as_str() {
+            Some(next) => run.push(next.to_owned()),
+            None => return run,
+        }
+    }
+}
+
+#[test]
+fn a_healthy_run_of_twenty_minutes_takes_at_most_170_transitions() {
+    let run = healthy_run(20 * 60);
+    assert_eq!(run.iter().filter(|name| *name == "Check scraper").count(), 50);
+    assert!(run.len() <= 170, "{} transitions", run.len());
+}
+
+#[test]
+fn a_healthy_run_takes_the_steps_in_the_order_of_the_manifest() {
+    let tasks = tasks_of("onboard");
+    let run = healthy_run(1);
+    let steps: Vec<String> = run
+        .iter()
+        .filter_map(|name| Some(kebab(&invoked(tasks.get(name)?))))
+        .collect();
+    let bins = bins();
+    let place = |step: &String| bins.iter().position(|bin| bin == step).unwrap();
+    assert!(steps.is_sorted_by_key(place), "{steps:?}");
+    assert_eq!(steps.len(), 9, "{steps:?}");
+    assert_eq!(run.last().unwrap(), "Onboarded");
+}
+
+#[test]
+fn every_loop_has_an_end_and_the_machine_outlasts_them_all() {
+    for (name, loops) in [
+        (
+            "onboard",
+            &[
+                ("seconds", "Is it our turn?", 7200),
+                ("seconds", "Is the cluster ready?", 3600),
+                ("seconds", "Is the way free?", 3600),
+                ("seconds", "Is the scraper active?", 240 * 60),
+                ("seconds", "Do samples arrive?", 600),
+                ("seconds", "Is the scraper gone?", 7200),
+            ][..],
+        ),
+        (
+            "offboard",
+            &[
+                ("seconds", "Is it our turn?", 7200),
+                ("seconds", "Is the scraper gone?", 7200),
+            ][..],
+        ),
+        ("sweep", &[("seconds", "Is the account reachable?", 240 * 60)][..]),
+    ] {
+        let states = states(name);
+        let mut longest = 0;
+        for (counter, choice, seconds) in loops {
+            let rules = list(&states[*choice]["Choices"]);
+            let ends = rules.iter().any(|rule| {
+                let condition = rule["Condition"].as_str().unwrap();
+                let limit = match *choice {
+                    "Is the scraper active?" => "$request.activationTimeoutMinutes * 60".to_owned(),
+                    "Is the account reachable?" => "$states.input.patienceMinutes * 60".to_owned(),
+                    _ => seconds.to_string(),
+                };
+                condition.contains(counter) && condition.contains(&format!(">= {limit}"))
+            });
+            assert!(ends, "{choice} never gives up");
+            let waiting = &states[states[*choice]["Default"].as_str().unwrap()];
+            assert_eq!(waiting["Type"], "Wait");
+            let counts = format!("{}{}", waiting["Assign"], waiting["Output"]);
+            assert!(counts.contains(counter) && counts.contains(" + "), "{choice} counts");
+            longest += seconds;
+        }
+        let waits = states.iter().filter(|(_, state)| state["Type"] == "Wait");
+        // Both settle when an execution before has just ended, and onboarding before it undoes.
+        let settling = match name {
+            "onboard" => 2,
+            "offboard" => 1,
+            _ => 0,
+        };
+        assert_eq!(waits.count(), loops.len() + settling, "{name}");
+        // Beside the loops: what retries may take, at their longest.
+        let retries: f64 = 4.0 * 3600.0;
+        assert!(
+            machine(name)["TimeoutSeconds"].as_f64().unwrap() > f64::from(longest) + retries,
+            "{name}"
+        );
+        for needed in ["Wait", "Choice"] {
+            // The scraper is updated once, which a variable of the machine holds: no wait is needed there.
+            let rest = states
+                .iter()
+                .filter(|(name, state)| state["Type"] != needed && *name != "Update scraper");
+            if let Some(name) = on_a_circle(&rest.map(|(name, state)| (name.clone(), targets(state))).collect()) {
+                panic!("{name} goes round without a {needed}");
+            }
+        }
+    }
+}
+
+/// A state that leads back to itself.
+fn on_a_circle(graph: &BTreeMap<String, Vec<String>>) -> Option<String> {
+    graph
+        .keys()
+        .find(|start| {
+            let (mut seen, mut next) = (BTreeSet::new(), graph[*start].clone());
+            while let Some(name) = next.pop() {
+                if seen.insert(name.clone()) {
+                    next.extend(graph.get(&name).into_iter().flatten().cloned());
+                }
+            }
+            seen.contains(*start)
+        })
+        .cloned()
+}
+
+/// All statements of a template's policies.
+fn statements(value: &Value, found: &mut Vec<Value>) {
+    match value {
+        Value::Object(map) => {
+            if map.contains_key("Effect") {
+                found.push(value.clone());
+            }
+            map.values().for_each(|inner| statements(inner, found));
+        }
+        Value::Array(items) => items.iter().for_each(|inner| statements(inner, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn no_statement_allows_more_than_it_names() {
+    for name in ["template", "source-account", "target-account", "management-account"] {
+        let mut found = Vec::new();
+        statements(&template(name), &mut found);
+        assert!(!found.is_empty());
+        for statement in found.iter().filter(|statement| statement["Effect"] == "Allow") {
+            for action in list(&statement["Action"]) {
+                assert!(!action.as_str().unwrap().contains('*'), "{name}: {statement}");
+            }
+            assert!(
+                statement["NotAction"].is_null() && statement["NotResource"].is_null(),
+                "{name}: {statement}"
+            );
+        }
+    }
+}
+
+const SCRAPERS_SERVICE_ROLE: &str = "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/aws-service-role/\
+                                     scraper.aps.amazonaws.com/AWSServiceRoleForAmazonPrometheusScraper*";
+const REMOTE_WRITE: &str = "arn:${AWS::Partition}:iam::aws:policy/AmazonPrometheusRemoteWriteAccess";
+
+#[test]
+fn a_provisioner_reaches_roles_of_its_own_prefix_only_and_never_itself() {
+    for side in ["source", "target"] {
+        let template = template(&format!("{side}-account"));
+        let provisioner = &template["Resources"]["Provisioner"]["Properties"];
+        assert_eq!(provisioner["RoleName"], json!(format!("ampxa-{side}-provisioner")));
+        let own = format!("arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role/ampxa-{side}-");
+        let mut found = Vec::new();
+        statements(&provisioner["Policies"], &mut found);
+        let mut denied = false;
+        for statement in found {
+            let actions: Vec<String> = list(&statement["Action"])
+                .iter()
+                .map(|a| a.as_str().unwrap().to_owned())
+                .collect();
+            let resources: Vec<String> = list(&statement["Resource"])
+                .iter()
+                .map(|resource| resource["!Sub"].as_str().unwrap_or("*").to_owned())
+                .collect();
+            if statement["Effect"] == "Deny" {
+                denied |= actions == ["iam:*"] && resources == [format!("{own}provisioner")];
+                continue;
+            }
+            let condition = &statement["Condition"];
+            for action in actions.iter().filter(|action| action.starts_with("iam:")) {
+                let only = match action.as_str() {
+                    "iam:CreateServiceLinkedRole" | "iam:DeleteServiceLinkedRole" => SCRAPERS_SERVICE_ROLE.to_owned(),
+                    // A list of names, which cannot be narrowed.
+                    "iam:ListRoles" => "*".to_owned(),
+                    _ => format!("{own}*"),
+                };
+                assert_eq!(resources, [only], "{action}");
+                let (operator, key, value) = match action.as_str() {
+                    "iam:CreateServiceLinkedRole" => ("StringEquals", "iam:AWSServiceName", SCRAPER_SERVICE),
+                    "iam:PassRole" => ("StringEquals", "iam:PassedToService", "aps.amazonaws.com"),
+                    "iam:AttachRolePolicy" => ("ArnEquals", "iam:PolicyARN", REMOTE_WRITE),
+                    _ => continue,
+                };
+                let given = &condition[operator][key];
+                assert_eq!(given["!Sub"].as_str().or(given.as_str()), Some(value), "{action}");
+            }
+            for removing in actions
+                .iter()
+                .filter(|action| {
+                    ["iam:De", "aps:De", "aps:Update"]
+                        .iter()
+                        .any(|verb| action.starts_with(verb))
+                })
+                .filter(|action| !["iam:DeleteServiceLinkedRole", "aps:DescribeScraper"].contains(&action.as_str()))
+                .filter(|action| *action != "aps:DescribeWorkspace")
+            {
+                let tagged = json!({ "Null": { "aws:ResourceTag/ampxa:cluster": "false" } });
+                assert_eq!(condition, &tagged, "{removing} needs a tag of ours");
+            }
+            for bounded in [
+                "iam:CreateRole",
+                "iam:PutRolePolicy",
+                "iam:AttachRolePolicy",
+                "iam:PutRolePermissionsBoundary",
+            ] {
+                if actions.iter().any(|action| action == bounded) {
+                    let boundary = &condition["StringEquals"]["iam:PermissionsBoundary"];
+                    assert_eq!(boundary, &json!({ "!Ref": "Boundary" }), "{bounded}");
+                }
+            }
+        }
+        assert!(denied, "{side}: the provisioner is denied itself");
+        let trust = &provisioner["AssumeRolePolicyDocument"]["Statement"][0];
+        let only = "arn:${AWS::Partition}:iam::${HubAccountId}:role/ampxa/*";
+        assert_eq!(trust["Condition"]["ArnLike"]["aws:PrincipalArn"]["!Sub"], only);
+    }
+    assert_eq!(template("template")["Globals"]["Function"]["RolePath"], "/ampxa/");
+}
+
+/// A step that works in an account asks `aws.source` or `aws.target` for it, which assumes the provisioner there.
+#[test]
+fn a_function_may_assume_the_provisioners_that_it_asks_for_and_no_others() {
+    let names = read("functions/names.rs");
+    for (name, function) in functions() {
+        let source = read(&format!("functions/bin/{}.rs", kebab(&name)));
+        let asked: BTreeSet<String> = ["source", "target"]
+            .into_iter()
+            .filter(|side| {
+                ["(", "_of(", "_at("]
+                    .iter()
+                    .any(|asks| source.contains(&format!("aws.{side}{asks}")))
+            })
+            .map(|side| {
+                let provisioner = format!("ampxa-{side}-provisioner");
+                assert!(names.contains(&provisioner), "{provisioner}");
+                format!("arn:${{AWS::Partition}}:iam::*:role/{provisioner}")
+            })
+            .collect();
+        let mut given = Vec::new();
+        statements(&function["Properties"]["Policies"], &mut given);
+        let may: BTreeSet<String> = given
+            .iter()
+            .filter(|statement| statement["Action"] == "sts:AssumeRole")
+            .flat_map(|statement| list(&statement["Resource"]))
+            .map(|resource| resource["!Sub"].as_str().unwrap_or("*").to_owned())
+            .collect();
+        assert_eq!(may, asked, "{name}");
+        let in_the_hub: Vec<&str> = given
+            .iter()
+            .map(|statement| statement["Action"].as_str().unwrap())
+            .filter(|action| *action != "sts:AssumeRole")
+            .collect();
+        let right: &[&str] = match name.as_str() {
+            "TakeTurn" => &["dynamodb:PutItem", "states:DescribeExecution"],
+            "RouteEvent" => &["states:StartExecution", "ssm:GetParameter", "organizations:ListParents"],
+            "CheckSweep" => &["ssm:GetParameter", "organizations:ListAccounts"],
+            "FindClusters" => &["ssm:GetParameter", "organizations:ListParents"],
+            "RouteCluster" => &["ssm:GetParameter"],
+            _ => &[],
+        };
+        assert_eq!(in_the_hub, right, "{name}");
+    }
+}
+
+#[test]
+fn who_routes_may_read_the_hubs_parameters_and_start_its_machines_and_nothing_more() {
+    for (name, function) in functions() {
+        let properties = &function["Properties"];
+        let mut given = Vec::new();
+        statements(&properties["Policies"], &mut given);
+        let reads_routes = given.iter().any(|statement| statement["Action"] == "ssm:GetParameter");
+        let variables = &properties["Environment"]["Variables"];
+        assert_eq!(
+            variables["AMPXA_ROUTES"].is_object(),
+            reads_routes,
+            "{name} knows where the table is"
+        );
+        for statement in &given {
+            let right = match statement["Action"].as_str().unwrap() {
+                "ssm:GetParameter" => json!({
+                    "!Sub": "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter/${AWS::StackName}/*"
+                }),
+                "states:StartExecution" => json!([{ "!Ref": "Onboard" }, { "!Ref": "Offboard" }, { "!Ref": "Sweep" }]),
+                // Neither can be narrowed, and both are given only where a person asks for them.
+                "organizations:ListParents" | "organizations:ListAccounts" => {
+                    let conditional = json!({ "!If": ["AsksOrganizations", statement, { "!Ref": "AWS::NoValue" }] });
+                    assert!(
+                        properties["Policies"].to_string().contains(&conditional.to_string()),
+                        "{name}"
+                    );
+                    json!("*")
+                }
+                _ => continue,
+            };
+            assert_eq!(statement["Resource"], right, "{name}");
+        }
+    }
+    let router = &functions()["RouteEvent"]["Properties"];
+    for (variable, machine) in [
+        ("AMPXA_ONBOARD", "Onboard"),
+        ("AMPXA_OFFBOARD", "Offboard"),
+        ("AMPXA_SWEEP", "Sweep"),
+    ] {
+        assert_eq!(router["Environment"]["Variables"][variable], json!({ "!Ref": machine }));
+    }
+    let failed = &router["EventInvokeConfig"]["DestinationConfig"]["OnFailure"]["Destination"];
+    assert_eq!(failed, &json!({ "!GetAtt": "FailedEvents.Arn" }));
+}
+
+fn resources_of(template_name: &str, kind: &str) -> BTreeMap<String, Value> {
+    let resources = template(template_name)["Resources"].as_object().unwrap().clone();
+    resources
+        .into_iter()
+        .filter(|(_, resource)| resource["Type"] == kind)
+        .collect()
+}
+
+#[test]
+fn every_program_finds_its_environment_in_the_template() {
+    let mut known: BTreeSet<String> = BTreeSet::from(["AMPXA_TRUST".to_owned()]);
+    for function in functions().values() {
+        let variables = function["Properties"]["Environment"]["Variables"].as_object();
+        known.extend(variables.into_iter().flatten().map(|(name, _)| name.clone()));
+    }
+    let mut read_by_code = BTreeSet::new();
+    for file in [
+        "aws/clients",
+        "cluster",
+        "turn",
+        "route_event",
+        "routing/mod",
+        "sweep/mod",
+        "telemetry",
+    ] {
+        let source = read(&format!("functions/{file}.rs"));
+        let names = source.split("\"AMPXA_").skip(1);
+        read_by_code.extend(names.map(|rest| format!("AMPXA_{}", rest.split('"').next().unwrap())));
+    }
+    assert_eq!(known, read_by_code);
+}
+
+#[test]
+fn the_bus_takes_from_each_what_is_its_own() {
+    let policies = resources_of("template", "AWS::Events::EventBusPolicy");
+    let sources: BTreeMap<&str, Vec<Value>> = policies
+        .iter()
+        .map(|(name, policy)| {
+            let (properties, condition) = (&policy["Properties"], &policy["Properties"]["Statement"]["Condition"]);
+            assert_eq!(properties["StatementId"], json!(name));
+            assert_eq!(properties["Statement"]["Action"], "events:PutEvents");
+            let organization = &condition["StringEquals"].to_string();
+            assert!(organization.contains("aws:PrincipalOrgID"), "{name}: {organization}");
+            let everybody = properties["Statement"]["Principal"] == "*";
+            assert!(
+                !everybody || policy["Condition"] == "HasOrganization",
+                "{name} is for somebody"
+            );
+            (
+                name.as_str(),
+                list(&condition["ForAllValues:StringEquals"]["events:source"]),
+            )
+        })
+        .collect();
+    let right = BTreeMap::from([
+        ("ClustersOfTheOrganization", vec![json!("aws.eks")]),
+        (
+            "AccountsOfTheManagementAccount",
+            vec![json!("aws.controltower"), json!("aws.organizations")],
+        ),
+        ("AccountsOfAft", vec![json!("ampxa.aft")]),
+    ]);
+    assert_eq!(sources, right);
+}
+
+/// Whether EventBridge would take an event for a pattern, as far as these patterns go.
+fn takes(pattern: &Value, event: &Value) -> bool {
+    pattern.as_object().unwrap().iter().all(|(name, wanted)| match wanted {
+        Value::Array(all) => all.iter().any(|one| match one {
+            Value::Object(test) if test.contains_key("exists") => test["exists"] == json!(!event[name].is_null()),
+            Value::Object(reference) if reference.contains_key("!Ref") => event[name].is_string(),
+            literal => *literal == event[name],
+        }),
+        inner => takes(inner, &event[name]),
+    })
+}
+
+#[test]
+fn the_rules_take_the_events_that_start_something_and_are_alike_on_both_sides() {
+    let pattern = |template: &str, rule: &str| {
+        let mut pattern = resources_of(template, "AWS::Events::Rule")[rule]["Properties"]["EventPattern"].clone();
+        let account = pattern.as_object_mut().unwrap().remove("account");
+        (pattern, account)
+    };
+    let (clusters, anybody) = pattern("template", "ClusterEvents");
+    let (accounts, only) = pattern("template", "AccountEvents");
+    assert_eq!((clusters.clone(), None), pattern("source-account", "ClusterEvents"));
+    assert_eq!((accounts.clone(), None), pattern("management-account", "AccountEvents"));
+    assert_eq!(
+        (anybody, only),
+        (None, Some(json!([{ "!Ref": "ManagementAccountId" }])))
+    );
+    let (_, aft) = pattern("template", "AftEvents");
+    assert_eq!(aft, Some(json!([{ "!Ref": "AftAccountId" }])));
+    for (name, rule, taken) in [
+        ("eks-CreateCluster", &clusters, true),
+        ("eks-CreateCluster-clusterName", &clusters, true),
+        ("eks-DeleteCluster", &clusters, true),
+        ("eks-CreateCluster-failed", &clusters, false),
+        ("controltower-CreateManagedAccount", &clusters, false),
+        ("eks-CreateCluster", &accounts, false),
+        ("controltower-CreateManagedAccount", &accounts, true),
+        ("organizations-CreateAccountResult", &accounts, true),
+    ] {
+        let event: Value = serde_json::from_str(&read(&format!("tests/golden/events/{name}.json"))).unwrap();
+        assert_eq!(takes(rule, &event), taken, "{name}");
+        let ours = matches!(Reading::try_from(event), Ok(Reading::Ours(_)));
+        assert!(ours || !taken, "{name} is taken and starts nothing");
+    }
+}
+
+#[test]
+fn whatever_cannot_be_delivered_lies_where_an_alarm_looks() {
+    let queue = json!({ "!GetAtt": "FailedEvents.Arn" });
+    let rules = resources_of("template", "AWS::Events::Rule");
+    let targets = rules.values().flat_map(|rule| list(&rule["Properties"]["Targets"]));
+    let schedules = resources_of("template", "AWS::Scheduler::Schedule");
+    let targets: Vec<Value> = targets
+        .chain(schedules.values().map(|one| one["Properties"]["Target"].clone()))
+        .collect();
+    assert_eq!(targets.len(), 6);
+    for target in targets {
+        assert_eq!(target["DeadLetterConfig"]["Arn"], queue, "{target}");
+    }
+    let alarms = resources_of("template", "AWS::CloudWatch::Alarm");
+    for name in ["FailedEventsAlarm", "FailedExecutionsAlarm"] {
+        let properties = &alarms[name]["Properties"];
+        assert!(
+            list(&properties["AlarmActions"]).contains(&json!({ "!Ref": "Alerts" })),
+            "{name} reaches people"
+        );
+        let said = properties["AlarmDescription"]["!Sub"].as_str().unwrap();
+        assert!(said.contains("Mend that"), "{name} says what to do");
+        assert_eq!(
+            (&properties["Threshold"], &properties["TreatMissingData"]),
+            (&json!(1), &json!("notBreaching"))
+        );
+    }
+    let depth = &alarms["FailedEventsAlarm"]["Properties"]["Dimensions"];
+    assert_eq!(depth[0]["Value"], json!({ "!GetAtt": "FailedEvents.QueueName" }));
+    let metrics = list(&alarms["FailedExecutionsAlarm"]["Properties"]["Metrics"]);
+    let counted: BTreeSet<String> = metrics
+        .iter()
+        .filter(|metric| metric["MetricStat"].is_object())
+        .map(|metric| {
+            let its = &metric["MetricStat"]["Metric"];
+            let machine = its["Dimensions"][0]["Value"]["!Ref"].as_str().unwrap();
+            format!("{machine} {}", its["MetricName"].as_str().unwrap())
+        })
+        .collect();
+    let ends = ["ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"];
+    let all = ["Onboard", "Offboard", "Sweep"].into_iter();
+    let right = all.flat_map(|machine| ends.map(|end| format!("{machine} {end}")));
+    assert_eq!(counted, right.collect());
+}
+
+#[test]
+fn a_machine_that_starts_others_may_start_those_and_watch_their_executions() {
+    let resources = template("template")["Resources"].clone();
+    let mut given = Vec::new();
+    statements(&resources["Sweep"]["Properties"]["Policies"], &mut given);
+    let start = given
+        .iter()
+        .find(|one| one["Action"] == "states:StartExecution")
+        .unwrap();
+    let itself = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:${AWS::StackName}-sweep";
+    let mut others: Vec<Value> = nested().values().map(|task| json!({ "!Ref": started(task) })).collect();
+    others.sort_by_key(|one| std::cmp::Reverse(one.to_string()));
+    others.push(json!({ "!Sub": itself }));
+    assert_eq!(list(&start["Resource"]), others);
+    assert_eq!(
+        resources["Sweep"]["Properties"]["Name"]["!Sub"],
+        "${AWS::StackName}-sweep"
+    );
+}
+
+#[test]
+fn a_forwarder_may_put_events_on_the_hubs_bus_and_nothing_else() {
+    for name in ["source-account", "management-account"] {
+        let forwarder = &template(name)["Resources"]["EventForwarder"]["Properties"];
+        let mut given = Vec::new();
+        statements(&forwarder["Policies"], &mut given);
+        let only = json!({ "Effect": "Allow", "Action": "events:PutEvents", "Resource": { "!Ref": "EventBusArn" } });
+        assert_eq!(given, [only], "{name}");
+    }
+    let aft: Value = serde_json::from_str(&read("infra/aft/policy.json")).unwrap();
+    let only = json!([{ "Effect": "Allow", "Action": "events:PutEvents", "Resource": "${EventBusArn}" }]);
+    assert_eq!(aft["Statement"], only);
+}
+
+#[test]
+fn afts_pipeline_goes_on_with_its_own_input_whatever_happens() {
+    let fragment: Value = serde_json::from_str(&read("infra/aft/ampxa-state.asl.json")).unwrap();
+    let [state] = &fragment.as_object().unwrap().values().collect::<Vec<_>>()[..] else {
+        panic!("one state");
+    };
+    let untouched = "{% $states.input %}";
+    assert_eq!(state["Output"], untouched);
+    let [catch] = &list(&state["Catch"])[..] else {
+        panic!("it catches once");
+    };
+    assert_eq!(
+        (&catch["ErrorEquals"], &catch["Output"]),
+        (&json!(["States.ALL"]), &json!(untouched))
+    );
+    assert_eq!(catch["Next"], state["Next"]);
+    assert!(state["TimeoutSeconds"].is_number());
+    let entry = &state["Arguments"]["Entries"][0];
+    let rule = &resources_of("template", "AWS::Events::Rule")["AftEvents"]["Properties"]["EventPattern"];
+    assert_eq!(rule["source"], json!([entry["Source"]]));
+    assert_eq!(rule["detail-type"], json!([entry["DetailType"]]));
+    for (field, path) in [
+        ("account", "account_info.account.id"),
+        ("customFields", "account_request.custom_fields"),
+    ] {
+        let path = format!("$states.input.{path}");
+        let right = format!("{{% $exists({path}) ? {path} : null %}}");
+        assert_eq!(
+            entry["Detail"][field],
+            json!(right),
+            "a field that is missing is no error"
+        );
+    }
+}
+
+#[test]
+fn a_boundary_allows_one_action_on_one_kind_of_thing() {
+    for (side, action, resource) in [
+        (
+            "source",
+            "sts:AssumeRole",
+            "arn:${AWS::Partition}:iam::*:role/ampxa-target-*",
+        ),
+        (
+            "target",
+            "aps:RemoteWrite",
+            "arn:${AWS::Partition}:aps:*:${AWS::AccountId}:workspace/*",
+        ),
+    ] {
+        let boundary = &template(&format!("{side}-account"))["Resources"]["Boundary"]["Properties"]["PolicyDocument"];
+        let only = json!([{ "Effect": "Allow", "Action": action, "Resource": { "!Sub": resource } }]);
+        assert_eq!(boundary["Statement"], only, "{side}");
+    }
+}
+
+#[test]
+fn the_boundaries_that_roles_are_made_with_are_those_of_the_templates() {
+    let task: Task<roles::Known> = json!({
+        "request": {
+            "clusterArn": "arn:aws:eks:us-west-2:222222222222:cluster/demo",
+            "workspaceArn": "arn:aws:aps:us-west-2:333333333333:workspace/ws-1",
+        },
+        "execution": "arn:aws:states:us-west-2:111111111111:execution:ampxa-onboard:1",
+    })
+    .try_into()
+    .unwrap();
+    for (role, side) in [(roles::source(&task), "source"), (roles::target(&task), "target")] {
+        let boundary =
+            &template(&format!("{side}-account"))["Resources"]["Boundary"]["Properties"]["ManagedPolicyName"];
+        assert!(
+            role.boundary
+                .ends_with(&format!(":policy/{}", boundary.as_str().unwrap())),
+            "{}",
+            role.boundary
+        );
+        assert!(role.name.starts_with(&format!("ampxa-{side}-")));
+    }
+}
+
+#[test]
+fn taking_a_turn_writes_one_table_and_looks_at_executions_of_our_machines() {
+    let template = template("template");
+    let mut given = Vec::new();
+    statements(&template["Resources"]["TakeTurn"]["Properties"]["Policies"], &mut given);
+    let executions = ["onboard", "offboard"].map(|machine| {
+        let name =
+            &template["Resources"][if machine == "onboard" { "Onboard" } else { "Offboard" }]["Properties"]["Name"];
+        assert_eq!(name["!Sub"], json!(format!("${{AWS::StackName}}-{machine}")));
+        let execution = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:${AWS::StackName}";
+        json!({ "!Sub": format!("{execution}-{machine}:*") })
+    });
+    let right = [
+        json!({ "Effect": "Allow", "Action": "dynamodb:PutItem", "Resource": { "!GetAtt": "Turns.Arn" } }),
+        json!({ "Effect": "Allow", "Action": "states:DescribeExecution", "Resource": executions }),
+    ];
+    assert_eq!(given, right);
+    let table = &template["Resources"]["Turns"]["Properties"];
+    let source = read("functions/turn.rs");
+    for name in [
+        &table["KeySchema"][0]["AttributeName"],
+        &table["TimeToLiveSpecification"]["AttributeName"],
+    ] {
+        assert!(source.contains(&format!(".item({name},")), "{name} is written");
+    }
+}
+
+#[test]
+fn the_readme_tells_every_step_and_every_name_a_run_may_end_under() {
+    let readme = read("README.md");
+    for name in MACHINES.into_iter().flat_map(tasks_of).map(|(name, _)| name) {
+        let name = name.trim_end_matches(" early").trim_end_matches(" in the way");
+        assert!(
+            readme.contains(&format!("| {name} |")),
+            "the README's table misses {name}"
+        );
+    }
+    let machines = MACHINES
+        .map(|name| read(&format!("statemachine/{name}.asl.json")))
+        .concat();
+    let ends = machine_names(&machines);
+    assert!(ends.len() >= 5, "{ends:?}");
+    for name in ends.into_iter().chain(our_errors().into_iter().map(str::to_owned)) {
+        assert!(
+            readme.contains(&format!("`{name}`")),
+            "the README does not explain {name}"
+        );
+    }
+}
+
+/// The names that the machines themselves fail under.
+fn machine_names(machines: &str) -> BTreeSet<String> {
+    let literal = ["\"failedWith\": \"", "'failedWith': '"].into_iter().flat_map(|begin| {
+        let rests = machines.split(begin).skip(1);
+        rests.filter_map(|rest| rest.split(['"', '\'']).next())
+    });
+    literal
+        .filter(|name| !name.starts_with("{%"))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The metrics that the code emits: name, and the names of its dimensions.
+fn emitted() -> BTreeSet<(String, Vec<String>)> {
+    let output = json!({
+        "outcome": "ONBOARDED", "clusterArn": "arn:aws:eks:us-west-2:222222222222:cluster/a", "made": ["scraper"],
+        "activationMinutes": 1, "looks": 1, "ingestion": { "result": "ARRIVING" }, "scrapers": { "there": 1, "quota": 10 },
+    });
+    let ends = [
+        json!({ "status": "SUCCEEDED", "output": output.to_string() }),
+        json!({ "status": "FAILED", "error": "NotReady" }),
+    ];
+    let mut all = BTreeSet::new();
+    for mut end in ends {
+        end["stateMachineArn"] = json!("arn:aws:states:us-west-2:111111111111:stateMachine:ampxa-onboard");
+        let mut ended = Ended::try_from(json!({ "detail": end })).unwrap();
+        ended.hub = "ampxa".to_owned();
+        for line in ended.lines() {
+            let directive = &line["_aws"]["CloudWatchMetrics"][0];
+            let by: Vec<String> = list(&directive["Dimensions"][0])
+                .iter()
+                .map(|name| name.as_str().unwrap().to_owned())
+                .collect();
+            all.extend(
+                list(&directive["Metrics"])
+                    .iter()
+                    .map(|metric| (metric["Name"].as_str().unwrap().to_owned(), by.clone())),
+            );
+        }
+    }
+    all
+}
+
+#[test]
+fn whatever_runs_is_traced() {
+    let template = template("template");
+    assert_eq!(template["Globals"]["Function"]["Tracing"], "Active");
+    let machines = resources_of("template", "AWS::Serverless::StateMachine");
+    assert_eq!(machines.len(), 3);
+    for (name, machine) in machines {
+        assert_eq!(machine["Properties"]["Tracing"], json!({ "Enabled": true }), "{name}");
+    }
+}
+
+#[test]
+fn every_metric_that_people_are_shown_or_told_of_is_one_that_the_code_emits() {
+    let resources = template("template")["Resources"].clone();
+    let emitted = emitted();
+    let mut used = BTreeSet::new();
+    let mut uses = |name: &str, by: Vec<String>| {
+        let metric = (name.to_owned(), by);
+        assert!(emitted.contains(&metric), "nobody emits {metric:?}: {emitted:?}");
+        used.insert(metric);
+    };
+    let mut alarms = 0;
+    for (name, resource) in resources.as_object().unwrap() {
+        if resource["Type"] != "AWS::CloudWatch::Alarm" {
+            continue;
+        }
+        alarms += 1;
+        let alarm = &resource["Properties"];
+        let said = alarm["AlarmDescription"]["!Sub"].as_str().unwrap_or_default();
+        assert!(
+            said.split(". ").count() >= 2 && said.len() > 150,
+            "{name} says what to do: {said}"
+        );
+        assert_eq!(
+            alarm["AlarmActions"],
+            json!([{ "!Ref": "Alerts" }]),
+            "{name} reaches people"
+        );
+        assert_eq!(alarm["TreatMissingData"], "notBreaching", "{name}");
+        let stats = list(&alarm["Metrics"]);
+        let mut metrics: Vec<&Value> = stats.iter().map(|one| &one["MetricStat"]["Metric"]).collect();
+        metrics.retain(|metric| !metric.is_null());
+        if metrics.is_empty() {
+            metrics.push(alarm);
+        }
+        for metric in metrics {
+            let namespace = metric["Namespace"].as_str().unwrap();
+            let of_aws = ["AWS/SQS", "AWS/States"].contains(&namespace);
+            assert!(of_aws || namespace == telemetry::NAMESPACE, "{name}: {namespace}");
+            if !of_aws {
+                let dimensions = list(&metric["Dimensions"]);
+                let by = dimensions.iter().map(|one| one["Name"].as_str().unwrap().to_owned());
+                uses(metric["MetricName"].as_str().unwrap(), by.collect());
+            }
+        }
+    }
+    assert_eq!(alarms, 5);
+    let body = resources["Dashboard"]["Properties"]["DashboardBody"]["!Sub"]
+        .as_str()
+        .unwrap();
+    let dashboard: Value = serde_json::from_str(body).unwrap();
+    for widget in list(&dashboard["widgets"]) {
+        let properties = &widget["properties"];
+        for metric in properties["metrics"].as_array().into_iter().flatten() {
+            match metric[0].as_str() {
+                Some(namespace) => {
+                    assert_eq!(namespace, telemetry::NAMESPACE);
+                    assert_eq!(metric[3], "${AWS::StackName}");
+                    uses(
+                        metric[1].as_str().unwrap(),
+                        vec![metric[2].as_str().unwrap().to_owned()],
+                    );
+                }
+                None => {
+                    let search = metric[0]["expression"].as_str().unwrap();
+                    let schema = search.split(['{', '}']).nth(1).unwrap();
+                    let by: Vec<String> = schema.split(',').skip(1).map(str::to_owned).collect();
+                    assert!(schema.starts_with(&format!("{},", telemetry::NAMESPACE)), "{search}");
+                    uses(search.split('"').nth(1).unwrap(), by);
+                }
+            }
+        }
+        for alarm in properties["alarms"].as_array().into_iter().flatten() {
+            let name = alarm
+                .as_str()
+                .unwrap()
+                .trim_start_matches("${")
+                .trim_end_matches(".Arn}");
+            assert_eq!(resources[name]["Type"], "AWS::CloudWatch::Alarm", "{name}");
+        }
+    }
+    let shown: BTreeSet<&String> = used.iter().map(|(name, _)| name).collect();
+    let all: BTreeSet<&String> = emitted.iter().map(|(name, _)| name).collect();
+    assert_eq!(shown, all, "what is counted is shown");
+}

@@ -1,0 +1,453 @@
+//! The schema and the parser accept the same requests.
+
+use ampxa::{
+    offboarding,
+    request::Request,
+    routing::{Routes, Settings},
+    sweep,
+};
+use jsonschema::Validator;
+use serde_json::{Value, json};
+use std::{fs, path::PathBuf};
+
+fn folder() -> PathBuf {
+    crate::root().join("statemachine")
+}
+
+fn schema() -> Value {
+    json_file(folder().join("request.schema.json"))
+}
+
+fn json_file(path: PathBuf) -> Value {
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn validator() -> Validator {
+    jsonschema::draft202012::new(&schema()).unwrap()
+}
+
+fn with(name: &str, value: Value) -> Value {
+    let mut request = json!({
+        "clusterArn": "arn:aws:eks:us-west-2:222222222222:cluster/payments",
+        "workspaceArn": "arn:aws:aps:us-west-2:333333333333:workspace/ws-0a1b",
+    });
+    request[name] = value;
+    request
+}
+
+fn cluster(arn: &str) -> Value {
+    let mut request = with("clusterArn", json!(arn));
+    let region = arn.split(':').nth(3).unwrap_or_default();
+    let partition = arn.split(':').nth(1).unwrap_or_default();
+    request["workspaceArn"] = json!(format!("arn:{partition}:aps:{region}:333333333333:workspace/ws-0a1b"));
+    request
+}
+
+#[test]
+fn the_schema_and_the_parser_agree() {
+    let subnet = |i: usize| format!("subnet-0123456789abcde{i:02}");
+    let subnets = |count: usize| json!((0..count).map(subnet).collect::<Vec<_>>());
+    let numbered = |count: usize| -> Value {
+        (0..count)
+            .map(|i| (format!("k{i}"), json!("v")))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
+    };
+    let good = [
+        cluster("arn:aws-cn:eks:cn-northwest-1:222222222222:cluster/a"),
+        cluster("arn:aws-us-gov:eks:us-gov-east-1:222222222222:cluster/A_b-3"),
+        cluster("arn:aws:eks:ap-southeast-5:222222222222:cluster/0"),
+        cluster(&format!(
+            "arn:aws:eks:us-west-2:222222222222:cluster/{}",
+            "x".repeat(100)
+        )),
+        with(
+            "workspaceArn",
+            json!("arn:aws:aps:us-west-2:222222222222:workspace/ws-1"),
+        ),
+        with("subnetIds", subnets(5)),
+        with("subnetIds", json!(["subnet-01234567"])),
+        with("subnetIds", Value::Null),
+        with("securityGroupIds", json!(["sg-0123456789abcdef0"])),
+        with("alias", json!("0.a-B_c")),
+        with("alias", json!("a".repeat(100))),
+        with("scrapeConfiguration", json!("scrape_configs: [{job_name: a}]")),
+        with("externalLabels", json!({ "_team": "Zahlungen £ 😀", "cluster": "" })),
+        with("externalLabels", numbered(32)),
+        with("tags", json!({ "cost center": "a_.:/=+-@ 9é", "team": "" })),
+        with("tags", json!({ "x".repeat(128): "é".repeat(256) })),
+        with("tags", json!({ "my:aws:x": "maws:" })),
+        with("tags", numbered(40)),
+        with("patchTrust", json!("EARLY")),
+        with("patchTrust", Value::Null),
+        with("clusterAccess", json!("MANUAL")),
+        with("activationTimeoutMinutes", json!(1)),
+        with("activationTimeoutMinutes", json!(240.0)),
+        with("onFailure", json!("KEEP")),
+        with("checkIngestion", json!("SKIP")),
+        with("checkIngestion", json!("REQUIRE")),
+        with("checkIngestion", Value::Null),
+    ];
+    let bad = [
+        json!(null),
+        json!("{}"),
+        json!([]),
+        json!({}),
+        json!({ "clusterArn": "arn:aws:eks:us-west-2:222222222222:cluster/payments" }),
+        with("clusterArn", Value::Null),
+        with("onFailure", json!("undo")),
+        with("checkIngestion", json!("skip")),
+        with("clusterarn", json!("a")),
+        cluster("arn:aws:eks:cn-north-1:222222222222:cluster/a"),
+        cluster("arn:aws-cn:eks:us-west-2:222222222222:cluster/a"),
+        cluster("arn:aws-iso:eks:us-iso-east-1:222222222222:cluster/a"),
+        cluster("arn:aws:eks:us-west-2:22222222222:cluster/a"),
+        cluster("arn:aws:eks:us-west-2:222222222222:cluster/-a"),
+        cluster("arn:aws:eks:us-west-2:222222222222:cluster/a\n"),
+        cluster("arn:aws:eks:uswest2:222222222222:cluster/a"),
+        cluster("arn:aws:eks:us-west-123:222222222222:cluster/a"),
+        cluster(&format!("arn:aws:eks:us-{}-2:222222222222:cluster/a", "west".repeat(8))),
+        cluster(&format!(
+            "arn:aws:eks:us-west-2:222222222222:cluster/{}",
+            "x".repeat(101)
+        )),
+        with(
+            "workspaceArn",
+            json!("arn:aws:aps:us-west-2:333333333333:workspace/ws-"),
+        ),
+        with("workspaceArn", json!("arn:aws:aps:us-west-2:333333333333:scraper/s-1")),
+        with("subnetIds", json!([])),
+        with("subnetIds", subnets(6)),
+        with("subnetIds", json!([subnet(1), subnet(1)])),
+        with("subnetIds", json!(["subnet-0123456"])),
+        with("subnetIds", json!(["subnet-0123456789ABCDEF0"])),
+        with("subnetIds", json!([null])),
+        with("securityGroupIds", json!("sg-0123456789abcdef0")),
+        with("securityGroupIds", json!(["subnet-0123456789abcdef0"])),
+        with("alias", json!("")),
+        with("alias", json!("-a")),
+        with("alias", json!("a".repeat(101))),
+        with("scrapeConfiguration", json!("")),
+        with("scrapeConfiguration", json!({})),
+        with("scrapeConfiguration", json!("A".repeat(131_073))),
+        with("externalLabels", json!({ "0a": "b" })),
+        with("externalLabels", json!({ "__a": "b" })),
+        with("externalLabels", json!({ "a": "b\u{85}" })),
+        with("externalLabels", json!({ "a": "x".repeat(1025) })),
+        with("externalLabels", json!({ "x".repeat(129): "a" })),
+        with("externalLabels", json!({ "a": null })),
+        with("externalLabels", numbered(33)),
+        with("tags", json!({ "": "a" })),
+        with("tags", json!({ "aWs:a": "b" })),
+        with("tags", json!({ "a": "aws:b" })),
+        with("tags", json!({ "AMPXA:a": "b" })),
+        with("tags", json!({ "a": "b*" })),
+        with("tags", json!({ "a\n": "b" })),
+        with("tags", json!({ "x".repeat(129): "a" })),
+        with("tags", json!({ "a": "é".repeat(257) })),
+        with("tags", numbered(41)),
+        with("patchTrust", json!("early")),
+        with("clusterAccess", json!(1)),
+        with("activationTimeoutMinutes", json!(0)),
+        with("activationTimeoutMinutes", json!(241)),
+        with("activationTimeoutMinutes", json!(1.5)),
+        with("activationTimeoutMinutes", json!("60")),
+    ];
+    let validator = validator();
+    for request in &good {
+        assert!(validator.is_valid(request), "the schema refuses {request}");
+        assert_eq!(Request::parse(request).err(), None, "{request}");
+    }
+    for request in &bad {
+        assert!(!validator.is_valid(request), "the schema accepts {request}");
+        assert!(Request::parse(request).is_err(), "the parser accepts {request}");
+    }
+}
+
+/// What the parser refuses and no schema can say: two fields compared, keys compared in another
+/// case, bytes counted, a text decoded and read.
+#[test]
+fn what_a_schema_cannot_say_the_parser_says() {
+    let validator = validator();
+    for request in [
+        with(
+            "workspaceArn",
+            json!("arn:aws:aps:eu-west-1:333333333333:workspace/ws-1"),
+        ),
+        with(
+            "workspaceArn",
+            json!("arn:aws-cn:aps:cn-north-1:333333333333:workspace/ws-1"),
+        ),
+        with("tags", json!({ "team": "a", "Team": "b" })),
+        with("externalLabels", json!({ "a": "é".repeat(513) })),
+        with("scrapeConfiguration", json!("no base64")),
+        with("scrapeConfiguration", json!(format!("a: {}", "x".repeat(65_536)))),
+    ] {
+        assert!(validator.is_valid(&request), "{request}");
+        assert!(Request::parse(&request).is_err(), "{request}");
+    }
+}
+
+/// Every field of a schema, however deep, with its path.
+fn fields(schema: &Value, path: &str, found: &mut Vec<(String, Value)>) {
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        let path = format!("{path}.{name}");
+        fields(field, &path, found);
+        found.push((path, field.clone()));
+    }
+    if schema["items"]["properties"].is_object() {
+        fields(&schema["items"], &format!("{path}[]"), found);
+    }
+}
+
+#[test]
+fn every_field_of_every_schema_is_explained_and_shown() {
+    for name in ["request", "offboarding", "sweep", "routes"] {
+        let schema = json_file(folder().join(format!("{name}.schema.json")));
+        let mut found = vec![];
+        fields(&schema, name, &mut found);
+        assert!(!found.is_empty());
+        for (path, field) in found {
+            assert!(field["title"].is_string(), "{path} has no title");
+            let said = field["description"].as_str().unwrap_or_default();
+            assert!(said.ends_with('.'), "{path}: {said}");
+            let validator = jsonschema::draft202012::new(&field).unwrap();
+            let examples = field["examples"].as_array().map_or(&[][..], Vec::as_slice);
+            assert!(!examples.is_empty(), "{path} has no examples");
+            for example in examples {
+                assert!(validator.is_valid(example), "{path}: {example}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_folder_of_examples_is_read_by_a_test() {
+    let entries = fs::read_dir(folder().join("examples")).unwrap().map(Result::unwrap);
+    let folders = entries.filter(|entry| entry.path().is_dir());
+    let mut folders: Vec<String> = folders.map(|entry| entry.file_name().into_string().unwrap()).collect();
+    folders.sort();
+    assert_eq!(folders, ["offboarding", "routes", "sweep"]);
+}
+
+#[test]
+fn every_field_has_a_title_a_description_and_a_valid_example() {
+    let schema = schema();
+    let validator = validator();
+    assert!(schema["title"].is_string() && schema["description"].is_string());
+    for (name, field) in schema["properties"].as_object().unwrap() {
+        assert!(field["title"].is_string(), "{name}");
+        assert!(
+            field["description"].as_str().is_some_and(|text| text.ends_with('.')),
+            "{name}"
+        );
+        for example in field["examples"]
+            .as_array()
+            .unwrap_or_else(|| panic!("{name} has no examples"))
+        {
+            let request = with(name, example.clone());
+            assert!(validator.is_valid(&request), "{name}: {example}");
+            assert_eq!(Request::parse(&request).err(), None);
+        }
+    }
+}
+
+#[test]
+fn every_example_file_is_accepted_by_both() {
+    let mut seen = 0;
+    for file in fs::read_dir(folder().join("examples")).unwrap() {
+        let path = file.unwrap().path();
+        if path.is_dir() {
+            continue;
+        }
+        let request: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        assert!(validator().is_valid(&request), "{}", path.display());
+        let parsed = Request::parse(&request).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+        if let Some(yaml) = &parsed.scrape_configuration {
+            let labels = ampxa::scrape_configuration::labels(&parsed.cluster_arn, &parsed.external_labels);
+            ampxa::scrape_configuration::complete(yaml, &labels).unwrap();
+        }
+        let completed = serde_json::to_value(&parsed).unwrap();
+        assert!(validator().is_valid(&completed), "{completed}");
+        seen += 1;
+    }
+    assert!(seen >= 5);
+}
+
+#[test]
+fn what_to_offboard_is_read_as_its_schema_says() {
+    let schema = json_file(folder().join("offboarding.schema.json"));
+    let validator = jsonschema::draft202012::new(&schema).unwrap();
+    let parse = |request: &Value| offboarding::Request::try_from(json!({ "request": request }));
+    let cluster = with("workspaceArn", Value::Null);
+    let mut good = vec![
+        cluster.clone(),
+        json!({ "clusterArn": cluster["clusterArn"] }),
+        with(
+            "workspaceArn",
+            json!("arn:aws:aps:us-west-2:222222222222:workspace/ws-1"),
+        ),
+    ];
+    for file in fs::read_dir(folder().join("examples/offboarding")).unwrap() {
+        good.push(json_file(file.unwrap().path()));
+    }
+    assert_eq!(good.len(), 5);
+    for request in good {
+        assert!(validator.is_valid(&request), "{request}");
+        let parsed = parse(&request).unwrap_or_else(|why| panic!("{request}: {why}"));
+        let again = serde_json::to_value(&parsed).unwrap();
+        assert!(validator.is_valid(&again), "{again}");
+        assert_eq!(parse(&again), Ok(parsed));
+    }
+    for (request, field) in [
+        (json!(null), "request: "),
+        (json!({}), "clusterArn: missing"),
+        (
+            with("alias", json!("a")),
+            "alias: unknown field; the fields are clusterArn, workspaceArn",
+        ),
+        (with("clusterArn", json!("a")), "clusterArn: "),
+        (with("workspaceArn", json!(1)), "workspaceArn: expected a string"),
+        (
+            with("workspaceArn", json!("arn:aws:aps:us-west-2:333333333333:workspace/*")),
+            "workspaceArn: ",
+        ),
+    ] {
+        assert!(!validator.is_valid(&request), "{request}");
+        let why = parse(&request).unwrap_err().to_string();
+        assert!(why.starts_with(field), "{why:?} does not begin with {field:?}");
+    }
+    // What no schema can say: two fields compared.
+    let elsewhere = with(
+        "workspaceArn",
+        json!("arn:aws:aps:eu-west-1:333333333333:workspace/ws-1"),
+    );
+    assert!(validator.is_valid(&elsewhere));
+    assert!(parse(&elsewhere).unwrap_err().to_string().starts_with("workspaceArn: "));
+}
+
+/// A schema, and the examples of a folder.
+fn schema_and_examples(schema: &str, examples: &str) -> (Validator, Vec<Value>) {
+    let validator = jsonschema::draft202012::new(&json_file(folder().join(schema))).unwrap();
+    let files = fs::read_dir(folder().join("examples").join(examples)).unwrap();
+    (validator, files.map(|file| json_file(file.unwrap().path())).collect())
+}
+
+#[test]
+fn a_routing_table_is_read_as_its_schema_says() {
+    let (validator, examples) = schema_and_examples("routes.schema.json", "routes");
+    assert_eq!(examples.len(), 3);
+    let settings = Settings {
+        parameter: "/ampxa/routes".to_owned(),
+        default_workspace: String::new(),
+        organizations: true,
+    };
+    let parse = |table: &Value| Routes::parse(Some(&table.to_string()), &settings);
+    let workspace = "arn:aws:aps:us-west-2:333333333333:workspace/ws-1";
+    let rule = |rule: Value| json!({ "rules": [rule] });
+    let matching = |matches: Value| rule(json!({ "match": matches, "workspaceArn": workspace }));
+    let good = [
+        json!({}),
+        json!({ "rules": null, "workspaces": null }),
+        json!({ "rules": [] }),
+        json!({ "workspaces": [workspace] }),
+        rule(json!({ "ignore": "x", "patchTrust": null, "workspaceArn": null })),
+        rule(json!({ "workspaceArn": workspace, "ignore": null, "patchTrust": "FINAL" })),
+        rule(json!({ "workspaceArn": workspace, "checkIngestion": "SKIP" })),
+        rule(json!({ "workspaceArn": workspace, "externalLabels": {} })),
+        matching(json!(null)),
+        matching(json!({})),
+        matching(json!({ "regions": ["us-gov-west-1", "ap-southeast-5"] })),
+        matching(json!({ "clusterNames": ["*", "a?_-B9"] })),
+        matching(json!({ "tags": { "any key": "any value *" } })),
+    ];
+    for table in good.iter().chain(&examples) {
+        assert!(validator.is_valid(table), "the schema refuses {table}");
+        assert_eq!(parse(table).err(), None, "{table}");
+    }
+    for table in [
+        json!(null),
+        json!([]),
+        json!({ "rule": [] }),
+        json!({ "rules": {} }),
+        json!({ "workspaces": [] }),
+        json!({ "workspaces": ["ws-1"] }),
+        json!({ "workspaces": [workspace, workspace] }),
+        rule(json!(null)),
+        rule(json!({})),
+        rule(json!({ "match": {} })),
+        rule(json!({ "workspaceArn": "ws-1" })),
+        rule(json!({ "ignore": "" })),
+        rule(json!({ "ignore": "  " })),
+        rule(json!({ "ignore": "x".repeat(501) })),
+        rule(json!({ "ignore": 1 })),
+        rule(json!({ "ignore": "x", "workspaceArn": workspace })),
+        rule(json!({ "ignore": "x", "patchTrust": "FINAL" })),
+        rule(json!({ "ignore": "x", "checkIngestion": "SKIP" })),
+        rule(json!({ "workspaceArn": workspace, "checkIngestion": "NO" })),
+        rule(json!({ "ignore": "x", "externalLabels": {} })),
+        rule(json!({ "ignore": "x", "scrapeConfigurationParameter": "/ampxa/x" })),
+        rule(json!({ "workspaceArn": workspace, "patchTrust": "early" })),
+        rule(json!({ "workspaceArn": workspace, "tags": {} })),
+        rule(json!({ "workspaceArn": workspace, "externalLabels": { "__a": "b" } })),
+        rule(json!({ "workspaceArn": workspace, "scrapeConfigurationParameter": "x" })),
+        rule(json!({ "workspaceArn": workspace, "scrapeConfigurationParameter": "/ampxa/a b" })),
+        matching(json!([])),
+        matching(json!({ "account": ["222222222222"] })),
+        matching(json!({ "accounts": [] })),
+        matching(json!({ "accounts": ["222222222222", "222222222222"] })),
+        matching(json!({ "accounts": ["2222"] })),
+        matching(json!({ "organizationalUnits": ["r-a1b2"] })),
+        matching(json!({ "organizationalUnits": ["ou-a1b2-c3d4e5f6-a"] })),
+        matching(json!({ "regions": ["oregon"] })),
+        matching(json!({ "regions": ["us-west-2 "] })),
+        matching(json!({ "clusterNames": [""] })),
+        matching(json!({ "clusterNames": ["a.b"] })),
+        matching(json!({ "clusterNames": "a" })),
+        matching(json!({ "tags": {} })),
+        matching(json!({ "tags": { "a": 1 } })),
+    ] {
+        assert!(!validator.is_valid(&table), "the schema accepts {table}");
+        assert!(parse(&table).is_err(), "the parser accepts {table}");
+    }
+    // What no schema can say: where the table itself is, and what the hub may ask.
+    let elsewhere = rule(json!({ "workspaceArn": workspace, "scrapeConfigurationParameter": "/other/x" }));
+    assert!(validator.is_valid(&elsewhere) && parse(&elsewhere).is_err());
+}
+
+#[test]
+fn what_to_sweep_is_read_as_its_schema_says() {
+    let (validator, examples) = schema_and_examples("sweep.schema.json", "sweep");
+    assert_eq!(examples.len(), 4);
+    let parse = |request: &Value| sweep::Request::try_from(json!({ "request": request }));
+    let good = [
+        json!({ "accounts": null, "organization": true }),
+        json!({ "accounts": ["222222222222"], "organization": false }),
+        json!({ "patienceMinutes": 240.0 }),
+        json!({ "patienceMinutes": 0 }),
+    ];
+    for request in good.iter().chain(&examples) {
+        assert!(validator.is_valid(request), "the schema refuses {request}");
+        assert_eq!(parse(request).err(), None, "{request}");
+    }
+    for request in [
+        json!(null),
+        json!("{}"),
+        json!({ "account": "222222222222" }),
+        json!({ "accounts": [] }),
+        json!({ "accounts": "222222222222" }),
+        json!({ "accounts": ["222222222222", "222222222222"] }),
+        json!({ "accounts": ["22222222222２"] }),
+        json!({ "regions": ["US-WEST-2"] }),
+        json!({ "organization": "yes" }),
+        json!({ "accounts": ["222222222222"], "organization": true }),
+        json!({ "patienceMinutes": 241 }),
+        json!({ "patienceMinutes": -1 }),
+        json!({ "patienceMinutes": 1.5 }),
+        json!({ "workspace": "" }),
+        json!({ "workspace": "x".repeat(257) }),
+    ] {
+        assert!(!validator.is_valid(&request), "the schema accepts {request}");
+        assert!(parse(&request).is_err(), "the parser accepts {request}");
+    }
+}

@@ -1,0 +1,79 @@
+//! Failures, and the alarms and messages that report them.
+
+use super::{
+    examples,
+    fixture::{Machine, SOURCE, Wired, alone, name_of},
+};
+use anyhow::{Context, Result, ensure};
+use aws_sdk_eks::types::AuthenticationMode;
+use driver::{REGION, demo::Cluster};
+use serde_json::Value;
+
+/// The name and the description in an alarm's message, as CloudWatch writes it.
+fn alarm(message: &str) -> Option<(String, String)> {
+    let alarm: Value = serde_json::from_str(message).ok()?;
+    let text = |name: &str| Some(alarm[name].as_str()?.to_owned());
+    (alarm["NewStateValue"] == "ALARM").then_some(())?;
+    Some((text("AlarmName")?, text("AlarmDescription")?))
+}
+
+/// Waits for an alarm whose name contains a text, after this many messages; returns its description.
+async fn description_of_alarm(wired: &Wired, since: usize, named: &str) -> Result<String> {
+    let (name, description) = wired
+        .until(&format!("alarm on {named}"), async || {
+            let messages = wired.alerts()?;
+            let mut alarms = messages.iter().skip(since).filter_map(|message| alarm(message));
+            Ok(alarms.find(|(name, _)| name.contains(named)))
+        })
+        .await?;
+    ensure!(!description.trim().is_empty(), "{name} does not say what to do");
+    Ok(description)
+}
+
+#[tokio::test]
+async fn a_routing_table_with_an_unknown_field_raises_the_alarm_and_fails_the_sweep() -> Result<()> {
+    let wired = alone().await?;
+    let sent = wired.alerts()?.len();
+    wired.set_routes(r#"{"rules": [{"workspace": "ws-1"}]}"#)?;
+    let id = format!("unrouted-{}", wired.number());
+    let event = examples::create_event("unrouted", &id)?;
+    wired
+        .starts_nothing(&id, async || wired.put(SOURCE, REGION, &event))
+        .await?;
+    description_of_alarm(&wired, sent, "ailed").await?;
+    let sweep = wired.run(Machine::Sweep, &serde_json::json!({})).await?;
+    ensure!(sweep.status == "FAILED", "the sweep {}: {}", sweep.status, sweep.output);
+    ensure!(
+        sweep.failure.contains("InvalidRequest") && sweep.failure.contains("routes: rules[0]"),
+        "the sweep failed with {}",
+        sweep.failure
+    );
+    wired.take_undelivered(1).await
+}
+
+#[tokio::test]
+async fn a_failed_execution_is_reported_in_a_sentence_and_raises_the_alarm() -> Result<()> {
+    let wired = alone().await?;
+    let sent = wired.alerts()?.len();
+    let mut old = Cluster::named("old-access");
+    old.mode = AuthenticationMode::ConfigMap;
+    old.make(&wired.account(SOURCE, REGION)).await?;
+    let run = wired.started(Machine::Onboard, "create-old-access-").await?;
+    ensure!(
+        run.status == "FAILED" && run.failure.starts_with("NotReady"),
+        "{} {}",
+        run.status,
+        run.failure
+    );
+    wired
+        .until("sentence about the failed execution", async || {
+            let messages = wired.alerts()?;
+            let mut sentences = messages.iter().skip(sent).filter(|one| alarm(one).is_none());
+            Ok(sentences.any(|one| one.contains(name_of(&run.arn))).then_some(()))
+        })
+        .await?;
+    description_of_alarm(&wired, sent, "")
+        .await
+        .context("failed executions")?;
+    Ok(())
+}

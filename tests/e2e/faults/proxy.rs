@@ -1,0 +1,334 @@
+//! A proxy between the functions and AWS, which makes chosen calls fail.
+//!
+//! microburst (PyPI) is such a proxy with far more protocols. It is not used: it cannot choose the calls of one run, nor
+//! hold a call until its caller has been killed.
+
+use driver::{
+    demo,
+    http::{self, Request, Server},
+};
+use serde_json::json;
+use std::{
+    collections::HashMap,
+    fs, io,
+    net::{SocketAddr, TcpStream},
+    process::Command,
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+use support::wire;
+
+/// Longer than any SDK client here waits for an answer.
+const LONGEST_HOLD: Duration = Duration::from_secs(30);
+
+/// What happens to a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// AWS throttles the call.
+    Throttled,
+    /// AWS answers with an error of its own.
+    Failed,
+    /// AWS denies access.
+    Denied,
+    /// The connection is cut before the request reaches AWS.
+    CutBefore,
+    /// The connection is cut after the effect, before the answer.
+    CutAfter,
+    /// The call has its effect and is answered after the client has given up.
+    Slow,
+    /// The call has its effect and the function's process is killed before the answer.
+    Killed,
+}
+
+/// A fault of the calls that one function makes in one account.
+#[derive(Debug, Clone, Copy)]
+pub struct Planned {
+    /// The function, as its user agent names it: `create-scraper`.
+    pub function: &'static str,
+    /// The call, as IAM names it: `aps:CreateScraper`.
+    pub call: &'static str,
+    pub fault: Fault,
+    /// How many of the calls it happens to, from the first one on.
+    pub times: u32,
+}
+
+/// The proxy of one cloud.
+#[derive(Debug)]
+pub struct Proxy {
+    server: Server,
+    shared: &'static Shared,
+}
+
+#[derive(Debug)]
+struct Shared {
+    upstream: OnceLock<String>,
+    agent: ureq::Agent,
+    /// By account: the fault, and how often it has happened.
+    faults: Mutex<HashMap<String, (Planned, u32)>>,
+    /// The account of each session's access key, as STS returned it.
+    accounts: Mutex<HashMap<String, String>>,
+}
+
+impl Proxy {
+    /// Starts the proxy on a free port. It runs as long as the process.
+    pub fn start() -> io::Result<Self> {
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .proxy(None)
+            .max_idle_connections(200)
+            .max_idle_connections_per_host(200)
+            .build();
+        let shared: &Shared = Box::leak(Box::new(Shared {
+            upstream: OnceLock::new(),
+            agent: config.into(),
+            faults: Mutex::default(),
+            accounts: Mutex::default(),
+        }));
+        let server = Server::start(move |request, connection| shared.serve(&request, connection))?;
+        Ok(Self { server, shared })
+    }
+
+    /// The endpoint for the functions.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.server.address)
+    }
+
+    /// Sets the endpoint of AWS. Only the first call counts.
+    pub fn forward_to(&self, url: &str) {
+        let _ = self.shared.upstream.set(url.to_owned());
+    }
+
+    /// Makes calls in an account fail, in place of any earlier fault there.
+    pub fn plan(&self, account: &str, planned: Planned) {
+        lock(&self.shared.faults).insert(account.to_owned(), (planned, 0));
+    }
+
+    /// Ends the fault in an account; returns how often it happened.
+    pub fn end(&self, account: &str) -> u32 {
+        lock(&self.shared.faults).remove(account).map_or(0, |(_, times)| times)
+    }
+}
+
+/// A request as [`wire`] reads it.
+struct Read<'a>(&'a Request);
+
+impl wire::Request for Read<'_> {
+    fn method(&self) -> &str {
+        self.0.line.split(' ').next().unwrap_or_default()
+    }
+    fn target(&self) -> &str {
+        self.0.line.split(' ').nth(1).unwrap_or_default()
+    }
+    fn header(&self, name: &str) -> Option<&str> {
+        self.0.header(name)
+    }
+    fn body(&self) -> &[u8] {
+        &self.0.body
+    }
+}
+
+impl Shared {
+    fn serve(&self, request: &Request, connection: &mut TcpStream) -> io::Result<()> {
+        let read = Read(request);
+        let call = wire::Scope::of(&read).map(|scope| (scope.service, wire::operation(scope.service, &read)));
+        let Some((service, operation)) = call else {
+            return self.forward(request)?.write(connection);
+        };
+        let fault = self.fault_of(&read, &format!("{service}:{operation}"));
+        let Some(fault) = fault else {
+            let answer = self.forward(request)?;
+            if operation == "AssumeRole" {
+                self.note_session(&read, &answer);
+            }
+            return answer.write(connection);
+        };
+        match fault {
+            Fault::Throttled | Fault::Failed | Fault::Denied => {
+                return refusal(service, &operation, fault).write(connection);
+            }
+            Fault::CutBefore => {}
+            Fault::CutAfter => drop(self.forward(request)?),
+            Fault::Slow => {
+                self.forward(request)?;
+                hold(connection)?;
+            }
+            Fault::Killed => {
+                self.forward(request)?;
+                kill(connection.peer_addr()?, connection.local_addr()?)?;
+            }
+        }
+        Err(io::ErrorKind::ConnectionAborted.into())
+    }
+
+    /// The fault that happens to a call, which is counted.
+    fn fault_of(&self, request: &Read, call: &str) -> Option<Fault> {
+        let key = wire::Scope::of(request)?.access_key;
+        let account = lock(&self.accounts).get(key)?.clone();
+        let mut faults = lock(&self.faults);
+        let (planned, happened) = faults.get_mut(&account)?;
+        let meant = planned.call == call && function(request.0) == Some(planned.function);
+        if !meant || *happened >= planned.times {
+            return None;
+        }
+        *happened += 1;
+        Some(planned.fault)
+    }
+
+    /// Remembers the account of a session that STS returned.
+    fn note_session(&self, request: &Read, answer: &Answer) {
+        let text = String::from_utf8_lossy(&answer.body);
+        let role = wire::parameter(request, "RoleArn");
+        let account = role.and_then(|arn| arn.split(':').nth(4).map(str::to_owned));
+        if let (Some(key), Some(account)) = (demo::element(&text, "AccessKeyId"), account) {
+            lock(&self.accounts).insert(key, account);
+        }
+    }
+
+    fn forward(&self, request: &Request) -> io::Result<Answer> {
+        self.ask(request).map_err(io::Error::other)
+    }
+
+    fn ask(&self, request: &Request) -> Result<Answer, ureq::Error> {
+        let mut words = request.line.split(' ');
+        let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let url = format!("{}{path}", self.upstream.get().map_or("", String::as_str));
+        let mut asked = ureq::http::Request::builder().method(method).uri(url);
+        for (name, value) in request.headers() {
+            if !["connection", "content-length", "expect"].contains(&name) {
+                asked = asked.header(name, value);
+            }
+        }
+        let mut answer = if request.body.is_empty() {
+            self.agent.run(asked.body(())?)?
+        } else {
+            self.agent.run(asked.body(&request.body[..])?)?
+        };
+        let kept = answer.headers().iter().filter(|(name, _)| {
+            let name = name.as_str();
+            name == "content-type" || name.starts_with("x-amz") || name == "date"
+        });
+        Ok(Answer {
+            status: answer.status().as_u16(),
+            headers: kept
+                .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or_default().to_owned()))
+                .collect(),
+            body: answer.body_mut().read_to_vec()?,
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn write(&self, to: &mut TcpStream) -> io::Result<()> {
+        let headers: Vec<(&str, &str)> = self.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
+        http::answer(to, &format!("{} AWS", self.status), &headers, &self.body)
+    }
+}
+
+/// An error of IAM or of AMP (IAM API reference, "Common errors"; AMP API reference, "Errors").
+fn refusal(service: &str, operation: &str, fault: Fault) -> Answer {
+    let iam = service == "iam";
+    let (status, code, message) = match fault {
+        Fault::Throttled if iam => (400, "Throttling", "Rate exceeded".to_owned()),
+        Fault::Throttled => (429, "ThrottlingException", "Rate exceeded".to_owned()),
+        Fault::Denied => {
+            let code = if iam { "AccessDenied" } else { "AccessDeniedException" };
+            let message = format!("User: fault is not authorized to perform: {service}:{operation}");
+            (403, code, message)
+        }
+        _ if iam => (500, "ServiceFailure", "An internal error occurred.".to_owned()),
+        _ => (500, "InternalServerException", "An internal error occurred.".to_owned()),
+    };
+    let (kind, body) = match iam {
+        true => (
+            "text/xml",
+            format!(
+                "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>\
+                 <RequestId>fault</RequestId></ErrorResponse>"
+            ),
+        ),
+        false => ("application/json", json!({ "message": message }).to_string()),
+    };
+    let headers = [
+        ("content-type", kind),
+        ("x-amzn-requestid", "fault"),
+        ("x-amzn-errortype", code),
+    ];
+    Answer {
+        status,
+        headers: headers
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec(),
+        body: body.into_bytes(),
+    }
+}
+
+/// The function that makes a call: the SDK writes the application's name, `ampxa-` and the step, as `app/…`.
+fn function(request: &Request) -> Option<&str> {
+    let agents = [request.header("user-agent"), request.header("x-amz-user-agent")];
+    let mut words = agents.into_iter().flatten().flat_map(str::split_whitespace);
+    words.find_map(|word| word.strip_prefix("app/ampxa-"))
+}
+
+/// Keeps a connection without an answer until its client closes it.
+fn hold(connection: &mut TcpStream) -> io::Result<()> {
+    let end = Instant::now() + LONGEST_HOLD;
+    connection.set_read_timeout(Some(Duration::from_secs(1)))?;
+    while Instant::now() < end {
+        match connection.peek(&mut [0]) {
+            Ok(0) => break,
+            Ok(_) => thread::sleep(Duration::from_millis(100)),
+            Err(error) if [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut].contains(&error.kind()) => {}
+            Err(_) => break,
+        }
+    }
+    Ok(())
+}
+
+/// Kills the function at the other end of a connection.
+fn kill(peer: SocketAddr, here: SocketAddr) -> io::Result<()> {
+    let pid = process_at(peer, here)?.ok_or_else(|| io::Error::other(format!("no process is at {peer}")))?;
+    let program = fs::read_link(format!("/proc/{pid}/exe"))?;
+    // Lambda's name for the program of a custom runtime: nothing else may be killed.
+    if !program.to_string_lossy().contains("bootstrap") {
+        return Err(io::Error::other(format!("{} is not a function", program.display())));
+    }
+    let killed = Command::new("kill").args(["-KILL", &pid.to_string()]).status()?;
+    match killed.success() {
+        true => Ok(()),
+        false => Err(io::Error::other(format!("{pid} could not be killed"))),
+    }
+}
+
+/// The process that holds the other end of a connection on the loopback, as Linux shows it.
+fn process_at(peer: SocketAddr, here: SocketAddr) -> io::Result<Option<u32>> {
+    let end = |at: SocketAddr| format!(":{:04X}", at.port());
+    let table = fs::read_to_string("/proc/net/tcp")?;
+    let inode = table.lines().skip(1).find_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let ours = words.get(1)?.ends_with(&end(peer)) && words.get(2)?.ends_with(&end(here));
+        ours.then(|| words.get(9).copied()).flatten()
+    });
+    let Some(inode) = inode else { return Ok(None) };
+    let socket = format!("socket:[{inode}]");
+    let holds = |pid: u32| {
+        let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        files
+            .filter_map(|file| fs::read_link(file.path()).ok())
+            .any(|file| file.as_os_str() == socket.as_str())
+    };
+    let all = fs::read_dir("/proc")?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    Ok(all.into_iter().find(|pid| holds(*pid)))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,186 @@
+//! A function's whole process, given hostile events: it answers every one, lives on, and logs one
+//! line of JSON for each.
+
+use driver::{
+    http::{self, Server},
+    project::Project,
+    runtime_api::{Answer, Function, REQUEST_ID},
+};
+use properties::{CLUSTER, WORKSPACE, hostile_texts, with};
+use serde_json::{Value, json};
+use std::{
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    process::{Command, Stdio},
+    thread,
+};
+
+/// Gives a function events, one after the other; its answers, and the lines of its log.
+fn run(step: &str, events: &[Vec<u8>]) -> (Vec<Answer>, Vec<String>) {
+    // Nothing listens there: these steps call nobody.
+    run_in(step, events, SocketAddr::from(([127, 0, 0, 1], 9)), &[])
+}
+
+/// The same with an AWS, and more in its environment.
+fn run_in(step: &str, events: &[Vec<u8>], aws: SocketAddr, environment: &[(&str, &str)]) -> (Vec<Answer>, Vec<String>) {
+    let project = Project::here().unwrap();
+    project.build().unwrap();
+    let program = Command::new(project.program(step));
+    let (mut function, _) = Function::start_with(program, "hostile", aws, environment, Stdio::piped()).unwrap();
+    let log = BufReader::new(function.log().unwrap());
+    let log = thread::spawn(move || log.lines().map(Result::unwrap).collect());
+    let answers = events.iter().map(|event| function.invoke_bytes(event.clone()).unwrap());
+    let answers = answers.collect();
+    drop(function);
+    (answers, log.join().unwrap())
+}
+
+/// An AWS that lets everybody assume every role, with credentials that are secret, and denies everything else.
+fn secretive_aws() -> Server {
+    let answer = |request: http::Request, connection: &mut std::net::TcpStream| {
+        let (status, said) = match request.body.starts_with(b"Action=AssumeRole") {
+            true => ("200 OK", SESSION),
+            false => ("403 Forbidden", r#"{"message":"secret to nobody"}"#),
+        };
+        http::answer(connection, status, &[("x-amzn-requestid", "r-1")], said.as_bytes())
+    };
+    Server::start(answer).unwrap()
+}
+
+const SESSION: &str = "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>ASIASECRET</AccessKeyId>\
+    <SecretAccessKey>secret-of-the-session</SecretAccessKey><SessionToken>token-of-the-session</SessionToken>\
+    <Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>";
+
+#[test]
+fn the_log_tells_of_calls_and_of_no_credentials() {
+    let aws = secretive_aws();
+    let environment = [
+        ("AWS_ACCESS_KEY_ID", "AKIASECRET"),
+        ("AWS_SECRET_ACCESS_KEY", "secret-of-the-function"),
+        ("AWS_SESSION_TOKEN", "token-of-the-function"),
+    ];
+    let request = json!({ "clusterArn": CLUSTER, "workspaceArn": WORKSPACE });
+    let event = json!({ "request": request, "execution": "e" }).to_string().into_bytes();
+    let (answers, lines) = run_in("check-cluster", &[event], aws.address, &environment);
+    assert_eq!(answers[0].body["errorType"], "Refused");
+    let line: Value = serde_json::from_str(&lines[0]).unwrap();
+    let account = |arn: &str| arn.split(':').nth(4).unwrap().to_owned();
+    let calls = json!([
+        { "service": "sts", "call": "AssumeRole", "account": null, "status": 200, "requestId": "r-1" },
+        { "service": "sts", "call": "AssumeRole", "account": null, "status": 200, "requestId": "r-1" },
+        { "service": "eks", "call": "GET /clusters/*", "account": account(CLUSTER), "status": 403, "requestId": "r-1" },
+    ]);
+    assert_eq!(line["calls"], calls);
+    let everything = format!("{lines:?} {}", answers[0].body);
+    for secret in ["AKIASECRET", "ASIASECRET", "secret-of-", "token-of-"] {
+        assert!(!everything.contains(secret), "{secret} is told: {everything}");
+    }
+}
+
+/// Events that are JSON, whatever else they are.
+fn events() -> Vec<Value> {
+    let mut events: Vec<Value> = ["null", "1", "\"x\"", "[]", "{}", "[[]]"]
+        .map(|text| serde_json::from_str(text).unwrap())
+        .into();
+    for text in hostile_texts() {
+        // One that is very long is read once: here it is about what is said of it.
+        if text.len() > 10_000 {
+            events.push(json!({ "request": with("alias", text), "execution": "e" }));
+            continue;
+        }
+        for request in [
+            json!(text),
+            with("alias", text.as_str()),
+            with("tags", json!({ text.as_str(): text })),
+            with("externalLabels", json!({ "a": text })),
+            with("clusterArn", text.as_str()),
+            with(&text, text.as_str()),
+        ] {
+            events.push(json!({ "request": request, "execution": text, text.as_str(): text }));
+        }
+    }
+    events
+}
+
+#[test]
+fn every_outcome_is_one_line_of_json() {
+    let events = events();
+    for step in ["check-request", "check-offboarding"] {
+        let raw: Vec<_> = events.iter().map(|event| event.to_string().into_bytes()).collect();
+        let (answers, lines) = run(step, &raw);
+        assert_eq!(lines.len(), events.len(), "{step}");
+        for ((event, answer), line) in events.iter().zip(&answers).zip(&lines) {
+            let logged: Value = serde_json::from_str(line).unwrap_or_else(|why| panic!("{why}: {line}"));
+            let (outcome, message) = match answer.error.is_some() {
+                true => (&answer.body["errorType"], answer.body["errorMessage"].clone()),
+                false => (&json!("Done"), json!("")),
+            };
+            // A step of a sweep is handed the cluster outside of any request.
+            let told = |name: &str| {
+                let mut places = [&event["request"][name], &event[name]].into_iter();
+                places.find(|value| value.is_string()).cloned()
+            };
+            let expected = json!({
+                "step": step,
+                "execution": event["execution"],
+                "clusterArn": told("clusterArn"),
+                "workspaceArn": told("workspaceArn"),
+                "calls": [],
+                "requestId": REQUEST_ID,
+                "outcome": outcome,
+                "message": message,
+            });
+            assert_eq!(logged, expected);
+            assert!(["Done", "InvalidRequest"].map(Value::from).contains(outcome), "{line}");
+        }
+    }
+}
+
+#[test]
+fn an_event_that_cannot_be_read_is_an_error_and_the_next_one_is_answered() {
+    let request = |field: &str| {
+        let text = format!(r#"{{"request": {{"clusterArn": "{CLUSTER}", "workspaceArn": "{WORKSPACE}", {field}}}}}"#);
+        text.into_bytes()
+    };
+    let deep = |open: &str, close: &str| format!("{}1{}", open.repeat(10_000), close.repeat(10_000));
+    let unreadable = [
+        request(&format!("\"tags\": {}", deep("[", "]"))),
+        request(&format!("\"tags\": {}", deep("{\"a\":", "}"))),
+        request("\"alias\": \"\\ud800\""),
+        request("\"alias\": \"\\udc00\\ud800\""),
+        request("\"activationTimeoutMinutes\": 1e400"),
+        request("\"activationTimeoutMinutes\": -1e400"),
+        request("\"alias\": \"\u{0}\""),
+        b"{\"request\": \"\xff\"}".to_vec(),
+        b"{".to_vec(),
+        Vec::new(),
+    ];
+    let mut events = Vec::new();
+    for event in unreadable {
+        events.extend([event, request("\"alias\": \"a\"")]);
+    }
+    let (answers, lines) = run("check-request", &events);
+    for (position, pair) in answers.chunks(2).enumerate() {
+        assert!(
+            pair[0].error.is_some() && pair[0].body["errorMessage"].is_string(),
+            "event {position}"
+        );
+        assert!(pair[1].error.is_none(), "after event {position}: {}", pair[1].body);
+    }
+    // What never reached the step is not its outcome.
+    assert_eq!(lines.len(), events.len() / 2);
+}
+
+#[test]
+fn of_a_key_that_stands_twice_the_last_counts() {
+    let event = |request: String| format!("{{\"request\": {request}}}").into_bytes();
+    let pair = format!(r#""clusterArn": "{CLUSTER}", "workspaceArn": "{WORKSPACE}""#);
+    let events = [
+        event(format!(r#"{{{pair}, "alias": "*", "alias": "a"}}"#)),
+        event(format!(r#"{{{pair}, "alias": "a", "alias": "*"}}"#)),
+        event(format!(r#"{{{pair}, "clusterArn": "*"}}"#)),
+    ];
+    let (answers, _) = run("check-request", &events);
+    assert_eq!(answers[0].body["request"]["alias"], "a");
+    assert!(answers[1].error.is_some() && answers[2].error.is_some());
+}

@@ -1,0 +1,279 @@
+//! The templates of `infra/`, unchanged, into the local cloud's accounts, by the ordinary AWS CLI.
+
+use crate::{
+    HUB, ORGANIZATION, REGION, SOURCE, TARGET,
+    cloud::Cloud,
+    project::{Project, Python},
+};
+use anyhow::{Context, Result, ensure};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    thread,
+};
+
+/// Where the product is to be.
+#[derive(Debug, Clone)]
+pub struct Accounts {
+    /// The account of the hub.
+    pub hub: String,
+    /// The name of the hub's stack.
+    pub stack: String,
+    /// Accounts that get `infra/source-account.yaml`.
+    pub sources: Vec<String>,
+    /// Accounts that get `infra/target-account.yaml`.
+    pub targets: Vec<String>,
+}
+
+impl Default for Accounts {
+    fn default() -> Self {
+        Self {
+            hub: HUB.to_owned(),
+            stack: "ampxa".to_owned(),
+            sources: vec![SOURCE.to_owned()],
+            targets: vec![TARGET.to_owned()],
+        }
+    }
+}
+
+/// How the product is to be started by itself; not at all by default.
+#[derive(Debug, Clone, Default)]
+pub struct Wiring {
+    /// Regions whose clusters' events every source account forwards to the hub; the first has the roles.
+    pub regions: Vec<String>,
+    /// The organization's management account, which forwards from `us-east-1`.
+    pub management: Option<String>,
+    /// Accounts outside the organization that try to forward all the same.
+    pub strangers: Vec<String>,
+    /// More parameters of `infra/template.yaml`, as `Name=value`.
+    pub parameters: Vec<String>,
+}
+
+/// The Region in which Organizations and Control Tower tell of accounts.
+pub const MANAGEMENT_REGION: &str = "us-east-1";
+
+/// The deployed hub.
+#[derive(Debug, Clone)]
+pub struct Hub {
+    /// The state machine that onboards.
+    pub onboard_arn: String,
+    /// The state machine that offboards.
+    pub offboard_arn: String,
+    /// The state machine that sweeps.
+    pub sweep_arn: String,
+}
+
+/// Deploys the hub and the account templates.
+///
+/// # Errors
+/// When the AWS CLI reports a failure; its own words are in the message.
+pub async fn deploy(project: &Project, python: &Python, cloud: &Cloud, accounts: &Accounts) -> Result<Hub> {
+    deploy_wired(project, python, cloud, accounts, &Wiring::default()).await
+}
+
+/// Deploys the hub and the account templates, and what starts the hub by itself.
+///
+/// # Errors
+/// When the AWS CLI reports a failure; its own words are in the message.
+pub async fn deploy_wired(
+    project: &Project,
+    python: &Python,
+    cloud: &Cloud,
+    accounts: &Accounts,
+    wiring: &Wiring,
+) -> Result<Hub> {
+    let stacks = stacks(accounts, wiring);
+    let deployed = thread::scope(|scope| {
+        let hub = scope.spawn(|| hub_stack(project, python, cloud, accounts, &wiring.parameters));
+        let one = |stack: Stack| scope.spawn(move || account_stack(project, python, cloud, &stack));
+        let mut deployments: Vec<_> = stacks.into_iter().map(one).collect();
+        deployments.push(hub);
+        let joined = deployments.into_iter().map(|deployment| deployment.join());
+        joined.collect::<Vec<_>>()
+    });
+    for stack in deployed {
+        stack.map_err(|_| anyhow::anyhow!("a deployment panicked"))??;
+    }
+    let machines = cloud
+        .account(&accounts.hub, REGION)
+        .sfn()
+        .list_state_machines()
+        .send()
+        .await?;
+    let arn = |machine: &str| {
+        let name = format!("{}-{machine}", accounts.stack);
+        let found = machines.state_machines().iter().find(|found| found.name() == name);
+        let found = found.with_context(|| format!("the hub's stack has no state machine {name}"))?;
+        anyhow::Ok(found.state_machine_arn().to_owned())
+    };
+    Ok(Hub {
+        onboard_arn: arn("onboard")?,
+        offboard_arn: arn("offboard")?,
+        sweep_arn: arn("sweep")?,
+    })
+}
+
+/// The hub's event bus.
+pub fn bus_arn(accounts: &Accounts) -> String {
+    format!("arn:aws:events:{REGION}:{}:event-bus/{}", accounts.hub, accounts.stack)
+}
+
+/// A template of `infra/` for one account and Region.
+#[derive(Debug)]
+struct Stack {
+    template: &'static str,
+    account: String,
+    region: String,
+    parameters: Vec<String>,
+}
+
+fn stacks(accounts: &Accounts, wiring: &Wiring) -> Vec<Stack> {
+    let hub = [
+        format!("HubAccountId={}", accounts.hub),
+        format!("OrganizationId={ORGANIZATION}"),
+    ];
+    let bus = format!("EventBusArn={}", bus_arn(accounts));
+    let stack = |template, account: &String, region: &str, more: &[String]| Stack {
+        template,
+        account: account.clone(),
+        region: region.to_owned(),
+        parameters: [&hub[..], more].concat(),
+    };
+    let mut stacks = Vec::new();
+    for account in accounts.sources.iter().chain(&wiring.strangers) {
+        match &wiring.regions[..] {
+            [] => stacks.push(stack("source-account", account, REGION, &[])),
+            regions => stacks.extend(regions.iter().map(|region| {
+                let roles = format!("IamRegion={}", regions[0]);
+                stack("source-account", account, region, &[bus.clone(), roles])
+            })),
+        }
+    }
+    let targets = accounts.targets.iter();
+    stacks.extend(targets.map(|account| stack("target-account", account, REGION, &[])));
+    let management = wiring.management.iter();
+    stacks.extend(management.map(|id| stack("management-account", id, MANAGEMENT_REGION, std::slice::from_ref(&bus))));
+    stacks
+}
+
+fn account_stack(project: &Project, python: &Python, cloud: &Cloud, stack: &Stack) -> Result<()> {
+    let template = project.root.join(format!("infra/{}.yaml", stack.template));
+    let name = format!("ampxa-{}", stack.template.trim_end_matches("-account"));
+    let mut arguments = vec![
+        "deploy",
+        "--template-file",
+        path(&template)?,
+        "--stack-name",
+        &name,
+        "--capabilities",
+        "CAPABILITY_NAMED_IAM",
+        "--parameter-overrides",
+    ];
+    arguments.extend(stack.parameters.iter().map(String::as_str));
+    aws(project, python, cloud, &stack.account, &stack.region, &arguments)
+}
+
+/// Deploys the hub as `aws cloudformation package` and `deploy` do. Packaging is done here, because the AWS CLI would zip
+/// every function again at each start.
+fn hub_stack(
+    project: &Project,
+    python: &Python,
+    cloud: &Cloud,
+    accounts: &Accounts,
+    parameters: &[String],
+) -> Result<()> {
+    let hub = accounts.hub.as_str();
+    let bucket = format!("ampxa-artifacts-{hub}");
+    let account = cloud.account(hub, REGION);
+    let place = format!(
+        "<CreateBucketConfiguration><LocationConstraint>{REGION}</LocationConstraint></CreateBucketConfiguration>"
+    );
+    account.put(&format!("/{bucket}"), place.into_bytes())?;
+    let upload = |name: &str, content: Vec<u8>| {
+        account.put(&format!("/{bucket}/{name}"), content)?;
+        anyhow::Ok(format!("s3://{bucket}/{name}"))
+    };
+    let mut template = fs::read_to_string(project.root.join("infra/template.yaml"))?;
+    for (step, package) in project.packages(python)? {
+        let code = format!("CodeUri: ../target/lambda/{step}/\n");
+        ensure!(template.contains(&code), "infra/template.yaml has no {}", code.trim());
+        let uploaded = upload(&format!("{step}.zip"), fs::read(package)?)?;
+        template = template.replace(&code, &format!("CodeUri: {uploaded}\n"));
+    }
+    for definition in ["onboard", "offboard", "sweep"].map(|machine| format!("{machine}.asl.json")) {
+        let content = fs::read(project.root.join("statemachine").join(&definition))?;
+        let uploaded = upload(&definition, content)?;
+        template = template.replace(&format!("../statemachine/{definition}"), &uploaded);
+    }
+    let packaged = cloud.folder().join(format!("hub-{hub}.yaml"));
+    fs::write(&packaged, template)?;
+    let organization = format!("OrganizationId={ORGANIZATION}");
+    let mut arguments = vec![
+        "deploy",
+        "--template-file",
+        path(&packaged)?,
+        // CloudFormation takes no more than 51,200 bytes in the request itself.
+        "--s3-bucket",
+        &bucket,
+        "--stack-name",
+        &accounts.stack,
+        "--capabilities",
+        "CAPABILITY_IAM",
+        "CAPABILITY_AUTO_EXPAND",
+        "--parameter-overrides",
+        "Architecture=x86_64",
+        &organization,
+    ];
+    arguments.extend(parameters.iter().map(String::as_str));
+    aws(project, python, cloud, hub, REGION, &arguments)?;
+    fs::remove_file(packaged)?;
+    Ok(())
+}
+
+/// One `aws cloudformation …` as the root of an account.
+fn aws(
+    project: &Project,
+    python: &Python,
+    cloud: &Cloud,
+    account: &str,
+    region: &str,
+    arguments: &[&str],
+) -> Result<()> {
+    let answer = Command::new(python.aws_cli())
+        .arg("cloudformation")
+        .args(arguments)
+        .current_dir(&project.root)
+        .envs(environment(cloud, account))
+        .envs([("AWS_REGION", region), ("AWS_DEFAULT_REGION", region)])
+        .stdin(Stdio::null())
+        .output()
+        .context("the AWS CLI could not be started")?;
+    ensure!(
+        answer.status.success(),
+        "aws cloudformation {} failed in account {account}, {region}:\n{}{}",
+        arguments.join(" "),
+        String::from_utf8_lossy(&answer.stdout),
+        String::from_utf8_lossy(&answer.stderr)
+    );
+    Ok(())
+}
+
+/// What makes the plain AWS CLI reach an account of the cloud and nothing else.
+pub fn environment(cloud: &Cloud, account: &str) -> Vec<(&'static str, String)> {
+    vec![
+        ("AWS_ENDPOINT_URL", cloud.url.clone()),
+        ("AWS_ACCESS_KEY_ID", account.to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
+        ("AWS_SESSION_TOKEN", String::new()),
+        ("AWS_DEFAULT_REGION", REGION.to_owned()),
+        ("AWS_REGION", REGION.to_owned()),
+        ("AWS_CONFIG_FILE", "/dev/null".to_owned()),
+        ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null".to_owned()),
+        ("AWS_PAGER", String::new()),
+    ]
+}
+
+fn path(path: &Path) -> Result<&str> {
+    path.to_str().context("the repository's path is not UTF-8")
+}

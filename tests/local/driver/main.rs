@@ -1,0 +1,171 @@
+//! The commands of the local cloud.
+
+use ampxa_cli::terminal::Report;
+use anyhow::{Result, bail};
+use clap::{Args, Parser, Subcommand};
+use driver::{bench, cloud::Options, graph, onboard, project::Project, up};
+use std::{path::PathBuf, process::ExitCode};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The whole of ampxa on this machine, without an AWS account.
+#[derive(Debug, Parser)]
+#[command(name = "local", bin_name = "cargo run -p local --", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Connects a demonstration cluster to a workspace in another account, and shows all of it.
+    Onboard {
+        /// Prints one JSON document on standard output, and nothing else there.
+        #[arg(long)]
+        json: bool,
+        /// Where the page of the run is written; target/onboard.html by default.
+        #[arg(long, value_name = "FILE")]
+        page: Option<PathBuf>,
+        #[command(flatten)]
+        clock: Clock,
+    },
+    /// Starts the cloud with ampxa deployed, and keeps it until Ctrl-C.
+    Up {
+        /// The port to listen on; a free one by default.
+        #[arg(long)]
+        port: Option<u16>,
+        #[command(flatten)]
+        clock: Clock,
+    },
+    /// Measures each Lambda beside one that does nothing and a Python one.
+    Bench {
+        /// Prints one JSON document on standard output, and nothing else there.
+        #[arg(long)]
+        json: bool,
+        /// How often each is started.
+        #[arg(long, default_value_t = 15)]
+        rounds: usize,
+        /// Only this step; may be given more than once. Building one as it is deployed takes a while.
+        #[arg(long, value_name = "STEP")]
+        only: Vec<String>,
+        /// A folder with a folder for each program, as `cargo lambda build --release` makes them, instead of building.
+        #[arg(long, value_name = "FOLDER")]
+        built: Option<PathBuf>,
+    },
+    /// Draws the state machines into docs/, after a change of one.
+    Graph,
+}
+
+#[derive(Debug, Args)]
+struct Clock {
+    /// Real seconds that a minute of the cloud takes.
+    #[arg(long, default_value_t = 1.0, value_parser = minute)]
+    minute: f64,
+}
+
+fn minute(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.01..=60.0).contains(&seconds) => Ok(seconds),
+        _ => Err("expected real seconds a minute takes, from 0.01 to 60".to_owned()),
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let interrupted = async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            done = tokio::signal::ctrl_c() => done,
+            _ = terminate.recv() => Ok(()),
+        }
+    };
+    // What runs is dropped when a signal comes, and with it the cloud and all its processes.
+    let outcome = tokio::select! {
+        outcome = run(Cli::parse().command) => outcome,
+        _ = interrupted => {
+            eprintln!("Stopped.");
+            return ExitCode::from(130);
+        }
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<bool> {
+    match command {
+        Command::Onboard { json, page, clock } => {
+            let options = Options {
+                minute: clock.minute,
+                prometheus: true,
+                ..Options::default()
+            };
+            let outcome = onboard::onboard(options, json, page).await?;
+            if json {
+                println!("{:#}", outcome.document);
+            }
+            Ok(outcome.good)
+        }
+        Command::Up { port, clock } => {
+            let options = Options {
+                port,
+                minute: clock.minute,
+                prometheus: true,
+                ..Options::default()
+            };
+            let _cloud = up::start(options).await?;
+            std::future::pending().await
+        }
+        Command::Graph => {
+            let project = Project::here()?;
+            for (machine, picture) in graph::PICTURES {
+                let definition = std::fs::read_to_string(project.root.join(machine))?;
+                let picture = project.root.join(picture);
+                std::fs::write(&picture, graph::draw(&definition)?)?;
+                println!("{}", picture.display());
+            }
+            Ok(true)
+        }
+        Command::Bench {
+            json,
+            rounds,
+            only,
+            built,
+        } => {
+            let (project, report) = (Project::here()?, Report::new());
+            let mut steps = project.steps()?;
+            if let Some(unknown) = only.iter().find(|name| !steps.contains(name)) {
+                bail!(
+                    "--only {unknown}: there is no such step; there are {}",
+                    steps.join(", ")
+                );
+            }
+            steps.retain(|step| only.is_empty() || only.contains(step));
+            let programs: Vec<String> = steps.iter().cloned().chain(["do-nothing".to_owned()]).collect();
+            let options = bench::Options {
+                json,
+                rounds,
+                release_dir: match built {
+                    Some(folder) => folder,
+                    None => project.build_release(&programs)?,
+                },
+                python: project.python(&report)?.interpreter(),
+                steps,
+            };
+            // A thread of its own, so that a signal is heard while it measures.
+            let (sender, receiver) = tokio::sync::oneshot::channel();
+            std::thread::spawn(move || sender.send(bench::run(&options)));
+            let measured = receiver.await??;
+            if json {
+                println!("{:#}", measured.to_json());
+            } else {
+                measured.print_table();
+            }
+            Ok(measured.within_limits())
+        }
+    }
+}

@@ -1,0 +1,385 @@
+//! `onboard`: the whole story on this machine, from an empty cloud to samples arriving.
+
+use crate::{
+    HUB, REGION, SOURCE, TARGET,
+    cloud::{Cloud, Options},
+    demo, deploy,
+    project::Project,
+};
+use ampxa_cli::{
+    account::Account,
+    document,
+    execution::{self, Entered, Execution},
+    page::{self, Point},
+    terminal::{Doing, Report, change, clock},
+};
+use anyhow::{Context, Result};
+use aws_sdk_sfn::types::ExecutionStatus;
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+/// The shortest wait of the machine's schedule while a scraper usually becomes ACTIVE, in seconds
+/// by the cloud's clock (`Give the scraper time` in statemachine/onboard.asl.json).
+const POLL_SECONDS: f64 = 15.0;
+
+/// What an onboarding came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The document of `--json`.
+    pub document: Value,
+    /// Whether it succeeded and samples arrive.
+    pub good: bool,
+}
+
+/// Builds, starts, deploys, onboards a demonstration cluster, looks at the result, and writes a page of it:
+/// to `target/onboard.html` unless said otherwise.
+///
+/// # Errors
+/// When the product could not be run at all. A run that fails is an [`Outcome`].
+pub async fn onboard(options: Options, json_only: bool, page_file: Option<PathBuf>) -> Result<Outcome> {
+    let report = Report::new();
+    let began = Instant::now();
+    let mut seconds = serde_json::Map::new();
+    let mut lap = {
+        let mut last = began;
+        move |seconds: &mut serde_json::Map<String, Value>, name: &str| {
+            seconds.insert(name.to_owned(), rounded(last.elapsed().as_secs_f64()));
+            last = Instant::now();
+        }
+    };
+
+    let project = Project::here()?;
+    let python = project.python(&report)?;
+    lap(&mut seconds, "build");
+    let doing = report.doing("Starting the local cloud and deploying infra/ into three accounts");
+    let cloud = Cloud::start(&project, &python, options)?;
+    let deployed = deploy::deploy(&project, &python, &cloud, &deploy::Accounts::default()).await?;
+    doing.done();
+    lap(&mut seconds, "deploy");
+
+    let (hub, source, target) = (
+        cloud.account(HUB, REGION),
+        cloud.account(SOURCE, REGION),
+        cloud.account(TARGET, REGION),
+    );
+    let cluster = demo::Cluster::named("demo").make(&source).await?;
+    let workspace = demo::workspace(&target, "demo").await?;
+    let input = json!({ "clusterArn": cluster, "workspaceArn": workspace });
+    let prometheus = cloud.look("data-plane")?["prometheus"].clone();
+    report.say(&match prometheus.as_str() {
+        Some(version) => format!("Its workspaces are served by Prometheus {version}."),
+        None => "Its workspaces are served by a stand-in: with prometheus on the PATH, they are real.".to_owned(),
+    });
+    report.say(&format!("\nStarting ampxa-onboard in account {HUB} with\n  {input}\n"));
+    let mut run = follow(&cloud, &hub, &source, &target, &deployed.onboard_arn, &input, &report).await?;
+    lap(&mut seconds, "execution");
+    seconds.extend(timing(&run.execution, &cloud));
+
+    let mut document = json!({
+        "status": run.execution.status.as_str(),
+        "executionArn": run.execution.arn,
+        "output": run.execution.output,
+        "error": run.execution.error,
+        "cause": run.execution.cause,
+        "workspaceArn": workspace,
+        "prometheus": prometheus,
+    });
+    let samples = match &run.execution.output {
+        Some(output) => {
+            let arn = |name: &str| output[name].as_str().unwrap_or_default().to_owned();
+            document["scraperArn"] = json!(arn("scraperArn"));
+            document["roles"] = json!({
+                "source": document::role(&source, &arn("sourceRoleArn")).await?,
+                "target": document::role(&target, &arn("targetRoleArn")).await?,
+            });
+            wait_for_samples(&cloud, &target, &workspace, &cluster).await?
+        }
+        None => Vec::new(),
+    };
+    lap(&mut seconds, "samples");
+    seconds.insert("total".to_owned(), rounded(began.elapsed().as_secs_f64()));
+    document["samples"] = json!(samples);
+    document["calls"] = calls(&cloud)?;
+    document["seconds"] = seconds.into();
+    let good = run.execution.status == ExecutionStatus::Succeeded && !samples.is_empty();
+    run.samples
+        .push(arrived(&target, &input, run.execution.seconds / cloud.options.minute)?);
+    let file = page_file.unwrap_or_else(|| project.root.join("target/onboard.html"));
+    fs::write(&file, page::page(&page_of(&run, &cloud, &document)?))
+        .with_context(|| format!("{} cannot be written", file.display()))?;
+    document["page"] = json!(file);
+    if !json_only {
+        tell(&document, &run.before, &samples);
+        println!(
+            "\nThe whole run (states, policies, calls, samples, output):\n{}",
+            file.display()
+        );
+    }
+    drop(cloud);
+    Ok(Outcome { document, good })
+}
+
+/// An execution, the trust policies before the patch, and what arrived meanwhile.
+struct Run {
+    execution: Execution,
+    before: [Option<Value>; 2],
+    samples: Vec<Point>,
+}
+
+async fn follow(
+    cloud: &Cloud,
+    hub: &Account,
+    source: &Account,
+    target: &Account,
+    machine: &str,
+    input: &Value,
+    report: &Report,
+) -> Result<Run> {
+    let arn = execution::start(hub, machine, input).await?;
+    let began = Instant::now();
+    let doing = report.doing("Check request");
+    let pace = Duration::from_millis(200).min(cloud.minutes(0.2));
+    let mut before = [None, None];
+    let mut story = Story::default();
+    let mut samples = Vec::new();
+    let execution = execution::watch(hub, &arn, pace, async |now| {
+        let minutes = began.elapsed().as_secs_f64() / cloud.options.minute;
+        samples.push(arrived(target, input, minutes)?);
+        story.tell(now, cloud.options.minute, &doing);
+        let waits = now.states.iter().any(|state| state.name == "Give the scraper time");
+        let patched = now.states.iter().any(|state| state.name == "Patch trust policies");
+        if waits && !patched && before[0].is_none() {
+            let completed = now
+                .states
+                .iter()
+                .find(|s| s.name == "Check request")
+                .and_then(|s| s.output.as_ref());
+            let arn = |name: &str| completed.and_then(|output| output[name].as_str()).unwrap_or_default();
+            before = [
+                document::trust(source, arn("sourceRoleArn")).await?,
+                document::trust(target, arn("targetRoleArn")).await?,
+            ];
+        }
+        Ok(())
+    })
+    .await?;
+    let minutes = execution.seconds / cloud.options.minute;
+    doing.end(&format!("{}  {}", clock(minutes), execution.status));
+    Ok(Run {
+        execution,
+        before,
+        samples,
+    })
+}
+
+/// What of the cluster is in the workspace now.
+fn arrived(target: &Account, input: &Value, minutes: f64) -> Result<Point> {
+    let text = |name: &str| input[name].as_str().unwrap_or_default();
+    let id = text("workspaceArn").rsplit('/').next().unwrap_or_default();
+    let found = target.query(id, &format!("up{{clusterArn=\"{}\"}}", text("clusterArn")))?;
+    let up = found.iter().filter(|sample| sample["value"][1] == "1").count();
+    Ok(Point {
+        minutes,
+        endpoints: found.len() as f64,
+        up: up as f64,
+    })
+}
+
+/// The page of the run: what the execution tells, and what only the cloud's owner sees.
+fn page_of(run: &Run, cloud: &Cloud, document: &Value) -> Result<page::Run> {
+    let mut shown = page::Run::of(&run.execution, cloud.options.minute);
+    let roles = ["source", "target"].map(|side| &document["roles"][side]);
+    let trusts = roles.into_iter().zip(&run.before).map(|(role, before)| {
+        Some(page::Trust {
+            role: role["arn"].as_str()?.to_owned(),
+            before: before.clone(),
+            after: Some(role["trustPolicy"].clone()),
+            note: None,
+        })
+    });
+    let trusts: Option<_> = trusts.collect();
+    shown.trusts = trusts.ok_or_else(|| "the run failed, and what it made is gone".to_owned());
+    let by_step = all_calls(cloud)?
+        .into_iter()
+        .map(|((step, account, action), count)| page::Calls {
+            step,
+            account,
+            action,
+            count,
+        });
+    shown.calls = Ok(by_step.collect());
+    shown.samples = Ok(run.samples.clone());
+    Ok(shown)
+}
+
+/// What has been told of an execution so far.
+#[derive(Default)]
+struct Story {
+    told: usize,
+    polls: usize,
+}
+
+impl Story {
+    /// A line for each state on its first turn; a loop's later turns only move the line.
+    fn tell(&mut self, now: &Execution, minute: f64, doing: &Doing) {
+        for (i, state) in now.states.iter().enumerate().skip(self.told) {
+            let first = !now.states[..i].iter().any(|earlier| earlier.name == state.name);
+            if first && !state.name.ends_with('?') {
+                doing.say(&format!("{}  {}", clock((state.at - now.began) / minute), state.name));
+            }
+            self.polls += usize::from(state.name == "Check scraper");
+        }
+        self.told = now.states.len();
+        let at = now.states.last().map_or("starting", |state| &state.name);
+        let polls = match self.polls {
+            0 => String::new(),
+            polls => format!(", looked {polls} times"),
+        };
+        doing.at(&format!("{}  {at}{polls}", clock(now.seconds / minute)));
+    }
+}
+
+/// Where the wall time went, in real seconds.
+///
+/// Activation is what the cloud takes to make a scraper ACTIVE, reckoned from the end of
+/// `Create scraper`; the poll lag is what passed until the machine saw it, at most one poll
+/// interval. Whatever else passed is the product's overhead.
+fn timing(execution: &Execution, cloud: &Cloud) -> serde_json::Map<String, Value> {
+    let activation = cloud.minutes(cloud.options.activation_minutes).as_secs_f64();
+    let made = last(execution, "Create scraper").and_then(|state| state.left);
+    let seen = last(execution, "Check scraper").map(|state| state.at);
+    let mut times = vec![("wall", execution.seconds)];
+    if let (Some(made), Some(seen)) = (made, seen) {
+        let interval = cloud.minutes(POLL_SECONDS / 60.0).as_secs_f64();
+        let lag = (seen - made - activation).clamp(0.0, interval);
+        times.extend([
+            ("activation", activation),
+            ("pollLag", lag),
+            ("overhead", execution.seconds - activation - lag),
+        ]);
+    }
+    times
+        .into_iter()
+        .map(|(name, time)| (name.to_owned(), rounded(time)))
+        .collect()
+}
+
+fn last<'a>(execution: &'a Execution, name: &str) -> Option<&'a Entered> {
+    execution.states.iter().rfind(|state| state.name == name)
+}
+
+fn rounded(seconds: f64) -> Value {
+    json!((seconds * 1000.0).round() / 1000.0)
+}
+
+/// Asks the workspace for this cluster's `up` until it has some, for at most five minutes by the
+/// cloud's clock (and at least two real minutes).
+///
+/// # Errors
+/// When the workspace cannot be asked.
+pub async fn wait_for_samples(cloud: &Cloud, target: &Account, workspace: &str, cluster: &str) -> Result<Vec<Value>> {
+    let id = workspace.rsplit('/').next().unwrap_or_default();
+    let question = format!("up{{clusterArn=\"{cluster}\"}}");
+    let patience = cloud.minutes(5.0).max(Duration::from_secs(120));
+    let began = Instant::now();
+    loop {
+        let samples = target.query(id, &question)?;
+        if !samples.is_empty() || began.elapsed() > patience {
+            return Ok(samples);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// How many AWS calls each step made, by action.
+fn calls(cloud: &Cloud) -> Result<Value> {
+    let mut counts = serde_json::Map::new();
+    for ((step, _, action), count) in all_calls(cloud)? {
+        let actions = counts.entry(step).or_insert_with(|| json!({}));
+        actions[&action] = json!(actions[&action].as_u64().unwrap_or(0) + count as u64);
+    }
+    Ok(counts.into())
+}
+
+/// How many AWS calls each step made in each account, by the session name it wears there.
+fn all_calls(cloud: &Cloud) -> Result<BTreeMap<(String, String, String), usize>> {
+    let log = cloud.look("calls")?;
+    let mut counts = BTreeMap::new();
+    for call in log["calls"]
+        .as_array()
+        .context("the cloud's log of calls has no calls")?
+    {
+        // A function is known by its name, and by the session name it takes in other accounts.
+        let session = call["principal"]
+            .as_str()
+            .and_then(|principal| principal.rsplit_once("/ampxa-"));
+        let (Some((_, step)), Some(action)) = (session, call["action"].as_str()) else {
+            continue;
+        };
+        let account = call["account"].as_str().unwrap_or_default().to_owned();
+        *counts.entry((step_of(step), account, action.to_owned())).or_default() += 1;
+    }
+    Ok(counts)
+}
+
+/// `check-cluster`, of a session so named or of the function `CheckCluster-1A2B3C`.
+fn step_of(session: &str) -> String {
+    if session.starts_with(|c: char| c.is_ascii_lowercase()) {
+        return session.to_owned();
+    }
+    let words = session.split('-').next().unwrap_or_default().chars();
+    let kebab = words.flat_map(|c| {
+        c.is_ascii_uppercase()
+            .then_some('-')
+            .into_iter()
+            .chain([c.to_ascii_lowercase()])
+    });
+    kebab.skip(1).collect()
+}
+
+fn tell(document: &Value, before: &[Option<Value>; 2], samples: &[Value]) {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    if document["status"] != "SUCCEEDED" {
+        println!("\n{}: {}\n", text(&document["error"]), text(&document["cause"]));
+        return;
+    }
+    for (side, before) in ["source", "target"].into_iter().zip(before) {
+        let role = &document["roles"][side];
+        let pretty = |value: &Value| format!("{value:#}\n");
+        let before = before.as_ref().map(pretty).unwrap_or_default();
+        println!(
+            "\nTrust policy of {}, before (-) and after (+) the patch:",
+            text(&role["arn"])
+        );
+        let change = change(&before, &pretty(&role["trustPolicy"]));
+        let changed = change
+            .lines()
+            .filter(|line| line.starts_with("  -") || line.starts_with("  +"));
+        println!("{}", changed.collect::<Vec<_>>().join("\n"));
+    }
+    println!("\nSamples of the cluster in {}:", text(&document["workspaceArn"]));
+    for sample in samples {
+        let metric = &sample["metric"];
+        let labels = metric
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter(|(name, _)| *name != "__name__");
+        let labels: Vec<String> = labels.map(|(name, value)| format!("{name}={value}")).collect();
+        println!("  up{{{}}} {}", labels.join(", "), text(&sample["value"][1]));
+    }
+    if samples.is_empty() {
+        println!("  none. The scraper is ACTIVE, but nothing arrives.");
+    }
+    let seconds = &document["seconds"];
+    println!(
+        "\nThe execution took {} s: {} s the scraper's activation (20 minutes by the cloud's clock), {} s the last \
+         poll's lag, and {} s overhead.",
+        seconds["wall"], seconds["activation"], seconds["pollLag"], seconds["overhead"]
+    );
+}

@@ -1,0 +1,59 @@
+//! `up`: the local cloud, deployed, until Ctrl-C.
+
+use crate::{
+    HUB, REGION, SOURCE, TARGET,
+    cloud::{Cloud, Options},
+    demo, deploy,
+    project::Project,
+};
+use ampxa_cli::terminal::Report;
+use anyhow::Result;
+
+/// Starts the cloud, deploys the product, and prints how to use it. The cloud runs until it is dropped.
+///
+/// # Errors
+/// When the product could not be run.
+pub async fn start(options: Options) -> Result<Cloud> {
+    let report = Report::new();
+    let project = Project::here()?;
+    let python = project.python(&report)?;
+    let doing = report.doing("Starting the local cloud and deploying infra/ into three accounts");
+    let cloud = Cloud::start(&project, &python, options)?;
+    let hub = deploy::deploy(&project, &python, &cloud, &deploy::Accounts::default()).await?;
+    doing.done();
+    let source = cloud.account(SOURCE, REGION);
+    let role = demo::cluster_role(&source).await?;
+    let subnets = demo::default_subnets(&source)?;
+    let subnets: Vec<String> = subnets.into_iter().map(|subnet| subnet.id).collect();
+    println!("ready");
+    for (name, value) in deploy::environment(&cloud, HUB) {
+        println!("export {name}={value}");
+    }
+    let cluster = format!("arn:aws:eks:{REGION}:{SOURCE}:cluster/demo");
+    println!(
+        "# Accounts: hub {HUB}, source {SOURCE}, target {TARGET}; the access key is the account's id. Region: {REGION}.
+# The AWS CLI is {}, if you have none.
+
+# Create a cluster and a workspace:
+AWS_ACCESS_KEY_ID={SOURCE} aws eks create-cluster --name demo --role-arn {role} \\
+  --resources-vpc-config subnetIds={},endpointPrivateAccess=true \\
+  --access-config authenticationMode=API_AND_CONFIG_MAP
+AWS_ACCESS_KEY_ID={TARGET} aws amp create-workspace --alias demo
+
+# Connect them; offboard with {} and the cluster's ARN alone:
+aws stepfunctions start-execution --state-machine-arn {} \\
+  --input '{{\"clusterArn\": \"{cluster}\", \"workspaceArn\": \"<arn of the workspace>\"}}'
+
+# List the pairs:
+{} status --local-cloud {}
+
+# Ctrl-C stops the cloud and removes all of it.",
+        python.aws_cli().display(),
+        subnets.join(","),
+        hub.offboard_arn,
+        hub.onboard_arn,
+        local::programs().join("ampxa").display(),
+        cloud.url
+    );
+    Ok(cloud)
+}

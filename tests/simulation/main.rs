@@ -1,0 +1,35 @@
+//! The real state machines and the real steps against a simulated AWS, in one process and in virtual
+//! time: races, faults at every call and killed functions, tried out by the thousand.
+//!
+//! `AMPXA_SEED=<n>` runs that seed alone and prints the conversation.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod aws;
+mod drift;
+mod every_call;
+mod every_step;
+mod faults;
+mod healthy;
+mod invariants;
+mod machine;
+mod races;
+mod scenarios;
+mod seeds;
+mod steps;
+mod world;
+
+use machine::End;
+use world::{Setup, simulate};
+
+#[test]
+fn a_pair_is_onboarded_and_offboarded() {
+    simulate(&Setup::calm("first", 0), async |world| {
+        let onboard = world.start("onboard", world.request(1));
+        world.rest().await;
+        assert!(matches!(onboard.end(), Some(End::Succeeded(_))), "{onboard:?}");
+        let offboard = world.start("offboard", world.request(1));
+        world.rest().await;
+        assert!(matches!(offboard.end(), Some(End::Succeeded(_))), "{offboard:?}");
+    });
+}

@@ -1,0 +1,132 @@
+//! JSONata as Step Functions evaluates it: `{% … %}` at any depth, `$parse`, and no undefined result.
+
+use jsonata_core::{
+    ast::AstNode,
+    evaluator::{Context, Evaluator, EvaluatorError},
+    parser,
+    value::JValue,
+};
+use serde_json::{Map, Value};
+use std::{cell::RefCell, collections::HashMap, rc::Rc};
+
+/// The variables that an expression sees, by name without `$`; `states` is one of them.
+pub type Variables = Map<String, Value>;
+
+/// Evaluates every expression in a template; what is none stays as it is.
+///
+/// # Errors
+/// The sentence of a `States.QueryEvaluationError`.
+pub fn fill(template: &Value, variables: &Variables) -> Result<Value, String> {
+    Ok(match template {
+        Value::String(text) => match text.strip_prefix("{%").and_then(|text| text.strip_suffix("%}")) {
+            Some(expression) => evaluate(expression.trim(), variables)?,
+            None => template.clone(),
+        },
+        Value::Array(items) => items
+            .iter()
+            .map(|item| fill(item, variables))
+            .collect::<Result<_, _>>()?,
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, field)| Ok((name.clone(), fill(field, variables)?)))
+            .collect::<Result<Map<_, _>, String>>()?
+            .into(),
+        other => other.clone(),
+    })
+}
+
+/// Evaluates one expression, without its brackets.
+///
+/// # Errors
+/// The sentence of a `States.QueryEvaluationError`.
+pub fn evaluate(expression: &str, variables: &Variables) -> Result<Value, String> {
+    let mut context = Context::new();
+    for (name, value) in variables {
+        // A variable that the expression does not name costs nothing.
+        if expression.contains(name.as_str()) {
+            context.bind(name.clone(), JValue::from(value.clone()));
+        }
+    }
+    let mut evaluator = Evaluator::with_context(context);
+    evaluator
+        .register_fn("parse", |arguments: &[JValue]| {
+            let text = arguments.first().and_then(JValue::as_str).unwrap_or_default();
+            JValue::from_json_str(text).map_err(|error| EvaluatorError::EvaluationError(format!("$parse: {error}")))
+        })
+        .expect("JSONata has no function of this name");
+    let result = evaluator
+        .evaluate(&parsed(expression), &JValue::Undefined)
+        .map_err(|error| format!("{expression}: {error}"))?;
+    if result.is_undefined() {
+        return Err(format!("{expression} returned nothing (undefined)"));
+    }
+    serde_json::to_value(&result).map_err(|error| format!("{expression}: {error}"))
+}
+
+/// The syntax tree of an expression.
+///
+/// # Panics
+/// When it is none.
+pub fn parsed(expression: &str) -> Rc<AstNode> {
+    thread_local! {
+        static PARSED: RefCell<HashMap<String, Rc<AstNode>>> = RefCell::default();
+    }
+    PARSED.with_borrow_mut(|all| match all.get(expression) {
+        Some(ast) => Rc::clone(ast),
+        None => {
+            let ast = parser::parse(expression).unwrap_or_else(|error| panic!("{expression}: {error:?}"));
+            let ast = Rc::new(ast);
+            all.insert(expression.to_owned(), Rc::clone(&ast));
+            ast
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn value(expression: &str, variables: Value) -> Result<Value, String> {
+        let Value::Object(variables) = variables else {
+            panic!("variables by name");
+        };
+        fill(&json!(format!("{{% {expression} %}}")), &variables)
+    }
+
+    #[test]
+    fn the_rules_that_the_machines_lean_on_hold() {
+        for (expression, variables, result) in [
+            ("$seconds + 30", json!({ "seconds": 30 }), json!(60)),
+            ("[$all]", json!({ "all": [] }), json!([])),
+            ("[$all]", json!({ "all": ["a"] }), json!(["a"])),
+            (
+                "[$all.x]",
+                json!({ "all": [{ "x": ["a"] }, { "x": ["b"] }] }),
+                json!(["a", "b"]),
+            ),
+            (
+                "[$map($all, function($x) { $x & '!' })]",
+                json!({ "all": [] }),
+                json!([]),
+            ),
+            (
+                "[$map($all, function($x) { $x & '!' })]",
+                json!({ "all": ["a"] }),
+                json!(["a!"]),
+            ),
+            (
+                "[$made ? 'a' : [], $made ? [] : 'b']",
+                json!({ "made": true }),
+                json!(["a"]),
+            ),
+            ("$exists($a.b) ? $a.b : null", json!({ "a": {} }), json!(null)),
+            ("$parse($text).x", json!({ "text": "{\"x\":1}" }), json!(1)),
+            ("$join(['a', 'b'], ', ')", json!({}), json!("a, b")),
+            ("$distinct($append($all, ['a']))", json!({ "all": [] }), json!(["a"])),
+        ] {
+            assert_eq!(value(expression, variables), Ok(result), "{expression}");
+        }
+        assert!(value("$a.b", json!({ "a": {} })).is_err(), "undefined is an error");
+    }
+}

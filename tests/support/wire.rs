@@ -1,0 +1,169 @@
+//! Which call of AWS a request is: read from what every signed request carries, in each protocol.
+
+/// A request of any HTTP library.
+pub trait Request {
+    /// `GET`, `POST`, …
+    fn method(&self) -> &str;
+    /// The path and the query, from the first slash on.
+    fn target(&self) -> &str;
+    /// The first header of a name, which is given in lower case.
+    fn header(&self, name: &str) -> Option<&str>;
+    /// The whole body.
+    fn body(&self) -> &[u8];
+}
+
+/// Who signed a request, and for what: `Credential=<access key>/<date>/<Region>/<service>/aws4_request`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scope<'a> {
+    /// The access key's id.
+    pub access_key: &'a str,
+    /// The Region.
+    pub region: &'a str,
+    /// The service's signing name: `iam`, `aps`, `states`.
+    pub service: &'a str,
+}
+
+impl<'a> Scope<'a> {
+    /// The scope of a request's signature; `None` if it has none.
+    pub fn of(request: &'a impl Request) -> Option<Self> {
+        let (_, scope) = request.header("authorization")?.split_once("Credential=")?;
+        let mut parts = scope.split([',', ' ']).next()?.split('/');
+        let (access_key, _, region, service) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        Some(Self {
+            access_key,
+            region,
+            service,
+        })
+    }
+}
+
+/// The operation that a request asks a service for, as IAM names it: `CreateScraper`. A call that the functions do not
+/// make is `<method> <path>`.
+pub fn operation(service: &str, request: &impl Request) -> String {
+    let path = request.target().split('?').next().unwrap_or_default();
+    let named = match service {
+        "dynamodb" | "organizations" | "ssm" | "states" => {
+            let target = request.header("x-amz-target");
+            target.and_then(|target| target.rsplit('.').next()).map(str::to_owned)
+        }
+        "iam" | "sts" | "ec2" => parameter(request, "Action"),
+        _ => rest_operation(request.method(), path).map(str::to_owned),
+    };
+    named.unwrap_or_else(|| format!("{} {path}", request.method()))
+}
+
+/// A parameter of a request in the query protocol.
+pub fn parameter(request: &impl Request, name: &str) -> Option<String> {
+    form_urlencoded::parse(request.body()).find_map(|(key, value)| (key == name).then(|| value.into_owned()))
+}
+
+/// Whether an operation changes something.
+pub fn writes(operation: &str) -> bool {
+    let verbs = ["Attach", "Create", "Delete", "Detach", "Put", "Tag", "Untag", "Update"];
+    verbs.iter().any(|verb| operation.starts_with(verb))
+}
+
+/// The operations of AMP and EKS that the functions use (the services' API references).
+fn rest_operation(method: &str, path: &str) -> Option<&'static str> {
+    let mut parts = path.split('/').filter(|part| !part.is_empty());
+    Some(match (method, parts.next()?, parts.next()) {
+        ("GET", "scraperconfiguration", None) => "GetDefaultScraperConfiguration",
+        ("GET", "scrapers", None) => "ListScrapers",
+        ("POST", "scrapers", None) => "CreateScraper",
+        ("GET", "scrapers", Some(_)) => "DescribeScraper",
+        ("PUT", "scrapers", Some(_)) => "UpdateScraper",
+        ("DELETE", "scrapers", Some(_)) => "DeleteScraper",
+        ("GET", "workspaces", Some(_)) => "DescribeWorkspace",
+        ("POST", "workspaces", Some(_)) => "QueryMetrics",
+        ("POST", "tags", Some(_)) => "TagResource",
+        ("DELETE", "tags", Some(_)) => "UntagResource",
+        ("GET", "clusters", None) => "ListClusters",
+        ("GET", "clusters", Some(_)) => "DescribeCluster",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Plain {
+        line: &'static str,
+        service: &'static str,
+        target: Option<&'static str>,
+        body: &'static str,
+        authorization: String,
+    }
+
+    impl Plain {
+        fn new(line: &'static str, service: &'static str, target: Option<&'static str>, body: &'static str) -> Self {
+            let authorization =
+                format!("AWS4-HMAC-SHA256 Credential=KEY/20260101/us-west-2/{service}/aws4_request, Signature=0");
+            Self {
+                line,
+                service,
+                target,
+                body,
+                authorization,
+            }
+        }
+    }
+
+    impl Request for Plain {
+        fn method(&self) -> &str {
+            self.line.split(' ').next().unwrap()
+        }
+        fn target(&self) -> &str {
+            self.line.split(' ').nth(1).unwrap()
+        }
+        fn header(&self, name: &str) -> Option<&str> {
+            match name {
+                "authorization" => Some(&self.authorization),
+                "x-amz-target" => self.target,
+                _ => None,
+            }
+        }
+        fn body(&self) -> &[u8] {
+            self.body.as_bytes()
+        }
+    }
+
+    #[test]
+    fn the_operation_is_found_in_every_protocol() {
+        let query = "Version=2010-05-08&Action=GetRole&RoleName=a";
+        for (line, service, target, body, right) in [
+            ("POST /", "iam", None, query, "GetRole"),
+            ("POST /", "dynamodb", Some("DynamoDB_20120810.PutItem"), "{}", "PutItem"),
+            ("POST /", "ssm", Some("AmazonSSM.GetParameter"), "{}", "GetParameter"),
+            ("GET /scrapers?status=ACTIVE", "aps", None, "", "ListScrapers"),
+            ("DELETE /scrapers/s-1", "aps", None, "", "DeleteScraper"),
+            ("POST /tags/arn%3Aaws", "aps", None, "{}", "TagResource"),
+            (
+                "POST /workspaces/ws-1/api/v1/query",
+                "aps",
+                None,
+                "query=up",
+                "QueryMetrics",
+            ),
+            ("GET /clusters/demo", "eks", None, "", "DescribeCluster"),
+            ("GET /nodes?x=1", "eks", None, "", "GET /nodes"),
+            ("POST /", "iam", None, "", "POST /"),
+        ] {
+            let request = Plain::new(line, service, target, body);
+            assert_eq!(operation(request.service, &request), right, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_scope_of_a_signature_is_read() {
+        let mut request = Plain::new("POST /", "iam", None, "");
+        let scope = Scope {
+            access_key: "KEY",
+            region: "us-west-2",
+            service: "iam",
+        };
+        assert_eq!(Scope::of(&request), Some(scope));
+        request.authorization = "Bearer x".to_owned();
+        assert_eq!(Scope::of(&request), None);
+    }
+}
