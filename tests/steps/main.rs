@@ -13,6 +13,7 @@ mod roles;
 mod routes;
 mod scrapers;
 mod script;
+mod sessions;
 mod standing;
 mod sums;
 mod sweeps;

@@ -238,7 +238,8 @@ async fn pairs(turns: impl IntoIterator<Item = Turn>, workspace: Option<&str>) -
     workspaces.collect()
 }
 
-fn role_names(names: &[&str]) -> String {
+/// A page of roles, and the marker of the next one, if there is one.
+fn role_names(names: &[&str], next: Option<&str>) -> String {
     let members: String = names
         .iter()
         .map(|name| {
@@ -248,10 +249,10 @@ fn role_names(names: &[&str]) -> String {
             )
         })
         .collect();
-    format!(
-        "<ListRolesResponse><ListRolesResult><IsTruncated>false</IsTruncated><Roles>{members}</Roles></ListRolesResult>\
-         </ListRolesResponse>"
-    )
+    let more = next.map_or("<IsTruncated>false</IsTruncated>".to_owned(), |marker| {
+        format!("<IsTruncated>true</IsTruncated><Marker>{marker}</Marker>")
+    });
+    format!("<ListRolesResponse><ListRolesResult>{more}<Roles>{members}</Roles></ListRolesResult></ListRolesResponse>")
 }
 
 #[tokio::test]
@@ -295,8 +296,9 @@ async fn the_pairs_of_a_cluster_are_found_by_their_scrapers_and_by_their_source_
     };
     let turns = [
         source,
-        call("ListRoles", 200, role_names(&names)),
+        call("ListRoles", 200, role_names(&names[..3], Some("page-2"))),
         shown(&first, "ws-1"),
+        call("ListRoles", 200, role_names(&names[3..], None)).saying("Marker=page-2"),
         shown(&third, "ws-3"),
         // Our tags on a role that has not the name that follows from them: not ours.
         shown("ampxa-source-demo-theirs", "ws-4"),

@@ -88,6 +88,19 @@ async fn a_role_is_made_shut_inside_its_boundary_with_its_tags_and_policies() {
 }
 
 #[tokio::test]
+async fn a_role_is_created_with_the_placeholder_trust_even_when_its_scraper_is_known() {
+    let task = with_scraper();
+    let placeholder = policy::target_trust(&task.pair, Gate::Shut).to_string();
+    let turns = [
+        absent(),
+        call("CreateRole", 200, right(&task).shown("CreateRole")).saying(placeholder),
+        call("PutRolePolicy", 200, done("PutRolePolicy")),
+        call("AttachRolePolicy", 200, done("AttachRolePolicy")),
+    ];
+    assert!(ensure(turns, &task).await.unwrap().made);
+}
+
+#[tokio::test]
 async fn the_source_role_wears_no_managed_policy() {
     let task = fresh();
     let role = roles::source(&task);

@@ -1,6 +1,6 @@
 //! An AWS that says what the script says, and nothing else.
 
-use ampxa::{aws::Account, task::Task};
+use ampxa::{Aws, aws::Account, task::Task};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_smithy_runtime_api::client::{
@@ -95,7 +95,16 @@ impl Script {
     }
 
     pub fn account_in(&self, region: &str, name: &str, retries: RetryConfig) -> Account {
-        let config = SdkConfig::builder()
+        Account::new(self.config(region, name, retries))
+    }
+
+    /// The hub's way to AWS, in a Region.
+    pub fn aws(&self, region: &str) -> Aws {
+        Aws::new(self.config(region, "hub", RetryConfig::disabled()), "step")
+    }
+
+    fn config(&self, region: &str, name: &str, retries: RetryConfig) -> SdkConfig {
+        SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(region.to_owned()))
             .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
@@ -107,8 +116,7 @@ impl Script {
                 aws_smithy_async::rt::sleep::TokioSleep::new(),
             ))
             .timeout_config(TimeoutConfig::disabled())
-            .build();
-        Account::new(config)
+            .build()
     }
 
     /// Everything was said.
