@@ -3,7 +3,7 @@
 use ampxa_cli::{
     credentials::{Credentials, Source},
     page, status,
-    terminal::Report,
+    terminal::{Report, minute},
 };
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
@@ -91,13 +91,6 @@ fn account(text: &str) -> Result<String, String> {
     match ampxa::arn::is_account(text) {
         true => Ok(text.to_owned()),
         false => Err("expected an account's id, 12 digits".to_owned()),
-    }
-}
-
-fn minute(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(seconds) if (0.01..=60.0).contains(&seconds) => Ok(seconds),
-        _ => Err("expected the real seconds that a minute takes, from 0.01 to 60".to_owned()),
     }
 }
 

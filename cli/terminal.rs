@@ -115,6 +115,17 @@ impl Drop for Doing {
     }
 }
 
+/// Reads an argument: the real seconds that a minute of a local cloud takes, from 0.01 to 60.
+///
+/// # Errors
+/// A sentence that says what was expected.
+pub fn minute(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.01..=60.0).contains(&seconds) => Ok(seconds),
+        _ => Err("expected the real seconds that a minute takes, from 0.01 to 60".to_owned()),
+    }
+}
+
 /// Minutes and seconds.
 pub fn clock(minutes: f64) -> String {
     let seconds = (minutes * 60.0).round().max(0.0) as u64;

@@ -1,6 +1,6 @@
 //! The commands of the local cloud.
 
-use ampxa_cli::terminal::Report;
+use ampxa_cli::terminal::{Report, minute};
 use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand};
 use driver::{bench, cloud::Options, graph, onboard, project::Project, up};
@@ -60,13 +60,6 @@ struct Clock {
     /// Real seconds that a minute of the cloud takes.
     #[arg(long, default_value_t = 1.0, value_parser = minute)]
     minute: f64,
-}
-
-fn minute(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(seconds) if (0.01..=60.0).contains(&seconds) => Ok(seconds),
-        _ => Err("expected real seconds a minute takes, from 0.01 to 60".to_owned()),
-    }
 }
 
 #[tokio::main]
