@@ -3,9 +3,9 @@
 //!
 //! `tests/fuzz/run <target> <seconds>` fuzzes a target, guided by coverage; it needs a C++ compiler.
 //! It keeps what reaches new code in `target/fuzz/corpus/<target>`, and what breaks a promise in
-//! `target/fuzz/artifacts/<target>`. `tests/fuzz/run <target> minimize` chooses the least corpus
-//! that reaches all that is reached, and puts it into `tests/fuzz/corpus/<target>`, where `cargo
-//! test` replays it. An input that broke a promise goes there too, under a name that says which.
+//! `target/fuzz/artifacts/<target>`. `tests/fuzz/run <target> minimize` chooses the smallest corpus that reaches the same
+//! code, and packs it into `tests/fuzz/corpus/<target>.jsonl`, which `cargo test` replays. `tests/fuzz/corpus.py` packs and
+//! unpacks it. An input that broke a promise goes there too, under a name that says which.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
