@@ -8,6 +8,9 @@ use std::{
     env,
     io::{BufReader, Read},
     process::{Command, Stdio},
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::Duration,
 };
 
 /// Builds the Lambda functions, the driver and the command `ampxa`, as tests and the local cloud run them.
@@ -64,16 +67,28 @@ fn cargo(arguments: &[&str], what: &str, progress: Progress) -> Result<(), Strin
         .map_err(|error| format!("cargo could not be started: {error}"))?;
     let mut shown = Shown::new(progress);
     let mut said = String::new();
+    let mut now = format!("Building {what}");
+    let (sender, lines) = mpsc::channel();
     if let Some(output) = child.stderr.take() {
-        each_line(output, |line| match Step::of(line) {
-            Some(Step::Counted { done, all, at }) => shown.at(&format!("Building {what}: {done} of {all} ({at})")),
-            Some(Step::Fetching(at)) => shown.at(&format!("Building {what}: {at}")),
-            Some(Step::Compiling) => {}
-            None => {
-                said.push_str(line);
-                said.push('\n');
-            }
-        });
+        // The thread ends with the output.
+        thread::spawn(move || each_line(output, |line| _ = sender.send(line.to_owned())));
+    }
+    loop {
+        match lines.recv_timeout(Duration::from_secs(1)) {
+            Ok(line) => match Step::of(&line) {
+                Some(Step::Counted { done, all, at }) => now = format!("Building {what}: {done} of {all} ({at})"),
+                Some(Step::Fetching(at)) => now = format!("Building {what}: {at}"),
+                Some(Step::Compiling) => {}
+                None => {
+                    said.push_str(&line);
+                    said.push('\n');
+                }
+            },
+            // The time goes on while one crate compiles for minutes.
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        shown.at(&now);
     }
     match child.wait() {
         Ok(status) if status.success() => {
