@@ -83,7 +83,7 @@ pub struct Point {
     /// Minutes since the start.
     pub minutes: f64,
     /// Endpoints.
-    pub endpoints: f64,
+    pub targets: f64,
     /// Endpoints that are up.
     pub up: f64,
 }
@@ -262,7 +262,7 @@ fn samples(points: &[Point]) -> Markup {
         return html! { p class="faint" { "It is too early to tell." } };
     }
     let last = points.iter().fold(0.001, |most: f64, point| most.max(point.minutes));
-    let most = points.iter().fold(1.0, |most: f64, point| most.max(point.endpoints));
+    let most = points.iter().fold(1.0, |most: f64, point| most.max(point.targets));
     let x = |minutes: f64| 30.0 + (WIDTH - 40.0) * minutes / last;
     let y = |count: f64| 10.0 + (HEIGHT - 30.0) * (1.0 - count / most);
     let line = |count: fn(&Point) -> f64| {
@@ -279,7 +279,7 @@ fn samples(points: &[Point]) -> Markup {
             text x="24" y=(y(0.0) + 4.0) text-anchor="end" { "0" }
             text x=(WIDTH - 10.0) y=(HEIGHT - 4.0) text-anchor="end" { (clock(last).trim()) }
             text x="30" y=(HEIGHT - 4.0) { "0:00" }
-            polyline class="seen" points=(line(|point| point.endpoints)) {}
+            polyline class="seen" points=(line(|point| point.targets)) {}
             polyline class="up" points=(line(|point| point.up)) {}
         }
         p class="faint" { "Endpoints of the cluster in the workspace, and, in dashes, those that are up." }
@@ -324,7 +324,7 @@ mod tests {
             minutes: 20.0,
             states: vec![
                 Bar {
-                    name: "Give the scraper time".to_owned(),
+                    name: "Wait for the scraper".to_owned(),
                     spans: vec![(5.0, 10.0), (10.0, 15.0)],
                 },
                 Bar {
@@ -347,12 +347,12 @@ mod tests {
             samples: Ok(vec![
                 Point {
                     minutes: 0.0,
-                    endpoints: 0.0,
+                    targets: 0.0,
                     up: 0.0,
                 },
                 Point {
                     minutes: 20.0,
-                    endpoints: 3.0,
+                    targets: 3.0,
                     up: 2.0,
                 },
             ]),

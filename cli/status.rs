@@ -9,7 +9,7 @@ use ampxa::{
     ingestion, names,
     pair::Pair,
     request::Request,
-    roles::{self, Known, Role},
+    roles::{self, EnsureInput, Role},
     scraper,
     task::Task,
 };
@@ -89,7 +89,7 @@ pub struct Standing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Samples {
     /// Endpoints that the scraper tells of.
-    pub endpoints: u64,
+    pub targets: u64,
     /// Those of them that answer it.
     pub up: u64,
 }
@@ -223,7 +223,9 @@ fn pairs_at(source: &Account, scrapers: &[ScraperSummary], with_roles: &[Pair]) 
     let found = pairs.into_iter().map(|pair| Found {
         source: source.clone(),
         scrapers: scrapers.to_vec(),
-        gone: ours.iter().any(|ours| ours.pair == *pair && ours.gone.is_some()),
+        gone: ours
+            .iter()
+            .any(|ours| ours.pair == *pair && ours.orphan_since.is_some()),
         pair: pair.clone(),
     });
     found.collect()
@@ -245,14 +247,16 @@ async fn standing(credentials: &Credentials, found: Found) -> Standing {
         fine: false,
     };
     if found.gone {
-        standing.drift.push("cluster: gone when a sweep looked".to_owned());
+        standing
+            .drift
+            .push("cluster: gone when a reconciliation looked".to_owned());
     }
-    let arn = match scraper::standing(scrapers, pair, None) {
+    let arn = match scraper::inventory(scrapers, pair, None) {
         Ok(stands) => {
-            let in_the_way = stands.in_the_way.iter();
+            let stale_scrapers = stands.stale_scrapers.iter();
             standing
                 .drift
-                .extend(in_the_way.map(|old| format!("scraper: {} {}", old.scraper_arn, old.why)));
+                .extend(stale_scrapers.map(|old| format!("scraper: {} {}", old.scraper_arn, old.reason)));
             stands.scraper.map(|scraper| scraper.scraper_arn)
         }
         Err(why) => {
@@ -305,14 +309,14 @@ impl Standing {
             pair: pair.clone(),
             request,
             execution: String::new(),
-            known: Known { scraper_arn },
+            input: EnsureInput { scraper_arn },
         };
         self.role("source role", source, &roles::source(&task)).await;
         let workspace = &pair.workspace;
         let target = credentials.account(workspace.account(), workspace.region()).await?;
         self.role("target role", &target, &roles::target(&task)).await;
         match ingestion::count(&target.samples(), &task).await {
-            Ok((endpoints, up)) => self.samples = Some(Samples { endpoints, up }),
+            Ok((targets, up)) => self.samples = Some(Samples { targets, up }),
             Err(why) => self.problems.push(format!("samples: {why}")),
         }
         Ok(())
@@ -324,7 +328,7 @@ impl Standing {
             Ok(drift) => self.drift.extend(
                 drift
                     .into_iter()
-                    .filter(|what| role.open.is_some() || *what != "trust policy")
+                    .filter(|what| role.scraper_trust.is_some() || *what != "trust policy")
                     .map(|what| format!("{which}: {what}")),
             ),
             Err(why) => self.problems.push(format!("{which}: {why}")),
@@ -341,7 +345,7 @@ impl Standing {
             self.scraper_status.clone(),
             self.age_hours.map_or("-".to_owned(), |hours| format!("{hours} h")),
             self.samples.map_or("?".to_owned(), |samples| {
-                format!("{} of {} up", samples.up, samples.endpoints)
+                format!("{} of {} up", samples.up, samples.targets)
             }),
             if notes.is_empty() {
                 "none".to_owned()

@@ -11,7 +11,7 @@ use crate::{
     network::{self, Network},
     pair::Pair,
     request::ClusterAccess,
-    scraper::{self, Found, InTheWay, Standing},
+    scraper::{self, Found, Inventory, StaleScraper},
     task::Task,
 };
 use aws_sdk_amp::{primitives::DateTime, types::WorkspaceStatusCode};
@@ -35,14 +35,14 @@ pub struct Clients {
     pub target_amp: aws_sdk_amp::Client,
 }
 
-/// Nothing is known before the look.
+/// Input is known before the look.
 #[derive(Debug, Deserialize)]
-pub struct Nothing {}
+pub struct Input {}
 
 /// What the look found.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Checked {
+pub struct Output {
     /// Whether the cluster can be scraped now.
     pub readiness: Readiness,
     /// Where the scraper's network interfaces go; known when the cluster is ready.
@@ -51,7 +51,7 @@ pub struct Checked {
     #[serde(flatten)]
     pub scraper: Option<Found>,
     /// Scrapers of ours that have to go first.
-    pub in_the_way: Vec<InTheWay>,
+    pub stale_scrapers: Vec<StaleScraper>,
     /// Whether a person must let the scraper into the cluster.
     pub manual_access: bool,
     /// How many scrapers the Region and account will have with this one.
@@ -107,23 +107,28 @@ impl Quotas {
 ///
 /// # Errors
 /// `NotReady` with what to mend; `InvalidRequest` when the request names a subnet or security
-/// group that cannot be used; `Refused` when the quota is full; `Conflict` when the pair's scraper
+/// group that cannot be used; `QuotaExceeded` when the quota is full; `Conflict` when the pair's scraper
 /// is not ours.
-pub async fn check(aws: &Clients, task: &Task<Nothing>, quota: usize) -> Result<Checked, Error> {
+pub async fn check(aws: &Clients, task: &Task<Input>, quota: usize) -> Result<Output, Error> {
     let cluster = describe(aws, &task.pair).await?;
     let manual_access = check_access(&cluster, task)?;
     check_workspace(aws, &task.pair).await?;
-    let (Standing { scraper, in_the_way }, scrapers) =
-        check_scrapers(aws, &task.pair, cluster.created_at(), quota).await?;
+    let (
+        Inventory {
+            scraper,
+            stale_scrapers,
+        },
+        scrapers,
+    ) = check_scrapers(aws, &task.pair, cluster.created_at(), quota).await?;
     let ready = *cluster.status().unwrap_or(&ClusterStatus::Creating) == ClusterStatus::Active;
-    Ok(Checked {
+    Ok(Output {
         readiness: if ready { Readiness::Ready } else { Readiness::Waiting },
         network: match ready {
             true => Some(network::pick(&aws.ec2, &cluster, &task.request).await?),
             false => None,
         },
         scraper,
-        in_the_way,
+        stale_scrapers,
         manual_access,
         scrapers,
         quota,
@@ -145,7 +150,7 @@ async fn describe(aws: &Clients, pair: &Pair) -> Result<Cluster, Error> {
 }
 
 /// Whether a person must let the scraper in; refuses a cluster that cannot let it in at all.
-fn check_access(cluster: &Cluster, task: &Task<Nothing>) -> Result<bool, Error> {
+fn check_access(cluster: &Cluster, task: &Task<Input>) -> Result<bool, Error> {
     let (name, region) = (task.pair.cluster.id(), task.pair.cluster.region());
     let update = format!("aws eks update-cluster-config --region {region} --name {name}");
     let mut mend = Vec::new();
@@ -204,23 +209,23 @@ async fn check_workspace(aws: &Clients, pair: &Pair) -> Result<(), Error> {
 async fn check_scrapers(
     aws: &Clients,
     pair: &Pair,
-    cluster_made_at: Option<&DateTime>,
+    cluster_created_at: Option<&DateTime>,
     quota: usize,
-) -> Result<(Standing, usize), Error> {
+) -> Result<(Inventory, usize), Error> {
     let all = scraper::list(aws.source_amp.list_scrapers()).await?;
-    let standing = scraper::standing(&all, pair, cluster_made_at)?;
-    let others = all.len() - standing.in_the_way.len();
-    if standing.scraper.is_none() && others >= quota {
+    let inventory = scraper::inventory(&all, pair, cluster_created_at)?;
+    let others = all.len() - inventory.stale_scrapers.len();
+    if inventory.scraper.is_none() && others >= quota {
         let (account, region) = (pair.cluster.account(), pair.cluster.region());
-        return Err(Error::Refused(format!(
+        return Err(Error::QuotaExceeded(format!(
             "Account {account} has {} scrapers in {region} already, and its quota is {quota}. Delete one, or have the \
              quota \"Scrapers per Region\" raised there and add {account}/{region}=<quota> to the hub's parameter \
              ScraperQuota.",
             all.len()
         )));
     }
-    let own = usize::from(standing.scraper.is_none());
-    Ok((standing, others + own))
+    let own = usize::from(inventory.scraper.is_none());
+    Ok((inventory, others + own))
 }
 
 #[cfg(test)]

@@ -23,9 +23,12 @@ pub enum Error {
     /// Something stands in our place that is not ours. It is left alone.
     #[error("{0}")]
     Conflict(String),
-    /// AWS says no: access denied, or a quota.
+    /// AWS denied access: a role or policy is missing or too narrow.
     #[error("{0}")]
-    Refused(String),
+    AccessDenied(String),
+    /// A quota of AWS is reached.
+    #[error("{0}")]
+    QuotaExceeded(String),
 }
 
 impl Error {
@@ -37,7 +40,8 @@ impl Error {
             Self::Transient(_) => "Transient",
             Self::NotVisibleYet(_) => "NotVisibleYet",
             Self::Conflict(_) => "Conflict",
-            Self::Refused(_) => "Refused",
+            Self::AccessDenied(_) => "AccessDenied",
+            Self::QuotaExceeded(_) => "QuotaExceeded",
         }
     }
 

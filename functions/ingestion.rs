@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 /// What the state machine knows when it asks for samples.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Known {
+pub struct Input {
     /// The pair's scraper.
     pub scraper_arn: ScraperArn,
     /// Whether a person has to let the scraper into the cluster.
@@ -27,49 +27,49 @@ pub struct Known {
 /// What arrives.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Ingestion {
+pub struct Output {
     /// In a word.
-    pub result: Arrival,
+    pub result: IngestionResult,
     /// Endpoints of the cluster that the scraper has found.
-    pub endpoints: u64,
+    pub targets: u64,
     /// Those of them that answer.
     pub up: u64,
-    /// What to look at when samples do not arrive, the likeliest first; of nothing at all, [`look_at`] tells it.
-    pub look_at: Vec<String>,
+    /// What to look at when samples do not arrive, the likeliest first; of nothing at all, [`hints`] tells it.
+    pub hints: Vec<String>,
 }
 
 /// Whether samples arrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Arrival {
+pub enum IngestionResult {
     /// Samples of at least one endpoint.
-    Arriving,
-    /// The scraper tells of endpoints, none of which answers it.
-    DiscoveredButDown,
+    Receiving,
+    /// The scraper tells of targets, none of which answers it.
+    TargetsDown,
     /// Not a single sample.
     None,
 }
 
-/// Asks the workspace how many endpoints of the cluster there are, and how many are up. Touches nothing.
+/// Asks the workspace how many targets of the cluster there are, and how many are up. Touches nothing.
 ///
 /// # Errors
 /// As AWS answers.
-pub async fn check(samples: &aps::Client, task: &Task<Known>) -> Result<Ingestion, Error> {
-    let (endpoints, up) = count(samples, task).await?;
-    let (result, look_at) = match (endpoints, up) {
-        (0, _) => (Arrival::None, Vec::new()),
-        (_, 0) => (Arrival::DiscoveredButDown, all_down(endpoints)),
-        _ => (Arrival::Arriving, Vec::new()),
+pub async fn check(samples: &aps::Client, task: &Task<Input>) -> Result<Output, Error> {
+    let (targets, up) = count(samples, task).await?;
+    let (result, hints) = match (targets, up) {
+        (0, _) => (IngestionResult::None, Vec::new()),
+        (_, 0) => (IngestionResult::TargetsDown, all_down(targets)),
+        _ => (IngestionResult::Receiving, Vec::new()),
     };
-    Ok(Ingestion {
+    Ok(Output {
         result,
-        endpoints,
+        targets,
         up,
-        look_at,
+        hints,
     })
 }
 
-/// How many endpoints of the cluster tell of themselves in the workspace, and how many of them are up.
+/// How many targets of the cluster tell of themselves in the workspace, and how many of them are up.
 ///
 /// # Errors
 /// As AWS answers.
@@ -77,12 +77,12 @@ pub async fn count<K>(samples: &aps::Client, task: &Task<K>) -> Result<(u64, u64
     let series = series(&task.request);
     let workspace = task.pair.workspace.id();
     let count = async |expression: String| Ok::<_, Error>(samples.number(workspace, &expression).await?.unwrap_or(0.0));
-    let endpoints = count(format!("count({series})")).await? as u64;
-    let up = match endpoints {
+    let targets = count(format!("count({series})")).await? as u64;
+    let up = match targets {
         0 => 0,
         _ => count(format!("sum({series})")).await? as u64,
     };
-    Ok((endpoints, up))
+    Ok((targets, up))
 }
 
 /// What each endpoint of the request's cluster tells of itself, in PromQL.
@@ -129,34 +129,34 @@ fn quoted(text: &str) -> String {
 /// troubleshooting names, in its order (AMP user guide, "Troubleshooting scraper configuration").
 ///
 /// An account that cannot be entered, or a role that cannot be read, is told as such: that nothing arrives stays true.
-pub async fn look_at(
+pub async fn hints(
     source_iam: Result<Client, Error>,
     target_iam: Result<Client, Error>,
-    task: &Task<Known>,
+    task: &Task<Input>,
 ) -> Vec<String> {
-    let scraper = &task.known.scraper_arn;
-    let known = roles::Known {
+    let scraper = &task.input.scraper_arn;
+    let known = roles::EnsureInput {
         scraper_arn: Some(scraper.clone()),
     };
-    let its = task.knowing(known);
-    let mut look_at = Vec::new();
+    let its = task.with_input(known);
+    let mut hints = Vec::new();
     for (iam, role, arn) in [
         (source_iam, roles::source(&its), task.pair.source_role_arn()),
         (target_iam, roles::target(&its), task.pair.target_role_arn()),
     ] {
         match is_open(iam, &role).await {
             Ok(true) => {}
-            Ok(false) => look_at.push(format!(
+            Ok(false) => hints.push(format!(
                 "The trust policy of the role {arn} does not name the scraper {scraper}: samples are scraped and not \
                  written. Onboard the pair again, which patches it, and find out who changed it."
             )),
-            Err(why) => look_at.push(format!(
+            Err(why) => hints.push(format!(
                 "The trust policy of the role {arn} must name the scraper {scraper}, and could not be read: {why}"
             )),
         }
     }
     let cluster = &task.pair.cluster;
-    look_at.push(match task.known.manual_access {
+    hints.push(match task.input.manual_access {
         true => format!(
             "The cluster {cluster} lets the scraper in by its ConfigMap aws-auth only: apply the mapping that the \
              warnings show, if nobody has."
@@ -166,18 +166,18 @@ pub async fn look_at(
              entry that AMP made for its scraper must be there."
         ),
     });
-    look_at.extend([
+    hints.extend([
         "The cluster's VPC must have DNS resolution and DNS host names on.".to_owned(),
         "The scraper's security groups must let it out, and the cluster's must let it in on port 443.".to_owned(),
-        "The scrape configuration must have a job that finds endpoints of this cluster.".to_owned(),
+        "The scrape configuration must have a job that finds targets of this cluster.".to_owned(),
     ]);
     let interval = interval(&task.request);
     if interval > LONGEST_PLAIN_SECONDS {
-        look_at.push(format!(
+        hints.push(format!(
             "The longest scrape interval is {interval} s, and so late may the first sample be: onboard again later."
         ));
     }
-    look_at
+    hints
 }
 
 /// A role that somebody replaced lets nobody in either.
@@ -188,13 +188,13 @@ async fn is_open(iam: Result<Client, Error>, role: &Role) -> Result<bool, Error>
     }
 }
 
-fn all_down(endpoints: u64) -> Vec<String> {
+fn all_down(targets: u64) -> Vec<String> {
     vec![
         format!(
-            "The scraper has found {endpoints} endpoints, and none answers: security groups and network policies must \
+            "The scraper has found {targets} targets, and none answers: security groups and network policies must \
              let it reach their ports."
         ),
-        "The scrape configuration's ports, paths and schemes must be the endpoints'.".to_owned(),
+        "The scrape configuration's ports, paths and schemes must be the targets'.".to_owned(),
     ]
 }
 

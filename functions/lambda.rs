@@ -5,7 +5,7 @@ use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// What an invocation is about, for its line in the log: of a step as its task says, of a step of a sweep as its item
+/// What an invocation is about, for its line in the log: of a step as its task says, of a step of a reconciliation as its item
 /// says, of an execution that has ended as the event says.
 struct About {
     execution: Value,
@@ -45,7 +45,7 @@ where
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| {
         let LambdaEvent { payload, context } = event;
         let about = About::of(&payload);
-        aws::calls::take();
+        aws::request_log::take();
         let outcome = match I::try_from(payload) {
             // Boxed: the compiler follows nested futures only so deep.
             Ok(input) => Box::pin(work(input)).await,
@@ -65,7 +65,7 @@ where
                 "requestId": context.request_id,
                 "outcome": outcome_name,
                 "message": message,
-                "calls": aws::calls::take(),
+                "calls": aws::request_log::take(),
             })
         );
         outcome.map_err(Diagnostic::from)

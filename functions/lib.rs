@@ -15,7 +15,7 @@
 //! - [`offboarding`]: which pairs are to be removed.
 //! - [`event`], [`routing`], [`route_event`]: what happened in the accounts, which workspace gets which
 //!   cluster, and which execution that starts.
-//! - [`sweep`]: the clusters of many accounts and Regions, found, routed, and missed when they are gone.
+//! - [`reconciliation`]: the clusters of many accounts and Regions, found, routed, and missed when they are gone.
 //! - [`telemetry`]: what executions come to, as metrics.
 //! - [`task`]: what a step is given; [`lambda`]: how it runs; [`error`]: the six names it may fail under.
 //! - [`aws`]: clients, and what an AWS error means.
@@ -24,30 +24,31 @@
 
 pub mod arn;
 pub mod aws;
+pub mod check_request;
 pub mod cluster;
-pub mod complete;
+pub mod environment;
 pub mod error;
 pub mod event;
 pub mod ingestion;
 mod input;
 pub mod lambda;
+pub mod lock;
 pub mod names;
 pub mod network;
 pub mod offboarding;
 pub mod pair;
+pub mod patch;
 pub mod policy;
+pub mod reconcile;
 pub mod request;
 pub mod roles;
 pub mod route_event;
 pub mod routing;
 pub mod scrape_configuration;
 pub mod scraper;
-pub mod sweep;
 pub mod tags;
 pub mod task;
 pub mod telemetry;
-pub mod trust;
-pub mod turn;
 
 pub use aws::Aws;
 pub use error::Error;

@@ -27,7 +27,7 @@ pub struct Request {
 
 /// The request, as every later step is given it.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-pub struct Checked {
+pub struct Output {
     /// The request.
     pub request: Request,
 }
@@ -61,8 +61,8 @@ impl TryFrom<Value> for Request {
 ///
 /// # Errors
 /// None: what is wrong was refused when it was read.
-pub fn check(request: Request) -> Result<Checked, Error> {
-    Ok(Checked { request })
+pub fn check(request: Request) -> Result<Output, Error> {
+    Ok(Output { request })
 }
 
 /// Finds the pairs of a cluster: the one that is named, or all whose scraper or source role is there.

@@ -15,16 +15,16 @@ pub const SCRAPER_SERVICE: &str = "scraper.aps.amazonaws.com";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gate<'a> {
     /// The scraper is not known or not ready: the placeholder stands in its place.
-    Shut,
+    Placeholder,
     /// This scraper, and nothing else, may wear the role.
-    Open(&'a ScraperArn),
+    Scraper(&'a ScraperArn),
 }
 
 impl Gate<'_> {
     fn scraper(self, pair: &Pair) -> String {
         match self {
-            Self::Shut => pair.placeholder(),
-            Self::Open(scraper) => scraper.to_string(),
+            Self::Placeholder => pair.placeholder(),
+            Self::Scraper(scraper) => scraper.to_string(),
         }
     }
 }
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn order_and_shape_do_not_change_the_meaning() {
-        let ours = target_trust(&pair(), Gate::Shut);
+        let ours = target_trust(&pair(), Gate::Placeholder);
         let theirs = json!({
             "Statement": {
                 "Condition": { "StringEquals": { "sts:ExternalId": [pair().placeholder()] } },
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn one_word_more_is_another_meaning() {
-        let ours = source_trust(&pair(), Gate::Shut);
+        let ours = source_trust(&pair(), Gate::Placeholder);
         let mut wider = ours.clone();
         wider["Statement"][0]["Action"] = json!(["sts:AssumeRole", "sts:TagSession"]);
         let mut bare = ours.clone();
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn the_id_of_a_deleted_principal_is_another_meaning() {
-        let ours = target_trust(&pair(), Gate::Shut);
+        let ours = target_trust(&pair(), Gate::Placeholder);
         let mut broken = ours.clone();
         broken["Statement"][0]["Principal"]["AWS"] = json!("AROAEXAMPLEID12345678");
         assert!(!same_meaning(&ours, &broken));

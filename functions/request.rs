@@ -126,13 +126,13 @@ impl CheckIngestion {
 
 /// What becomes of what a failing execution made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "UPPERCASE")]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum OnFailure {
     /// It is removed again, and nothing else.
     #[default]
-    Undo,
+    Rollback,
     /// It is left for inspection.
-    Keep,
+    DoNothing,
 }
 
 impl Request {
@@ -185,7 +185,10 @@ impl Request {
             )?,
             activation_timeout_minutes: fields.whole("activationTimeoutMinutes", 1, 240)?.unwrap_or(60),
             check_ingestion: fields.choice("checkIngestion", CheckIngestion::ALL)?,
-            on_failure: fields.choice("onFailure", [("UNDO", OnFailure::Undo), ("KEEP", OnFailure::Keep)])?,
+            on_failure: fields.choice(
+                "onFailure",
+                [("ROLLBACK", OnFailure::Rollback), ("DO_NOTHING", OnFailure::DoNothing)],
+            )?,
         })
     }
 }
@@ -337,7 +340,7 @@ mod tests {
                 "clusterAccess": "AUTOMATIC",
                 "activationTimeoutMinutes": 60,
                 "checkIngestion": "REPORT",
-                "onFailure": "UNDO",
+                "onFailure": "ROLLBACK",
             })
         );
     }
@@ -433,7 +436,7 @@ mod tests {
             (
                 with("onFailure", json!("undo")),
                 "onFailure: \"undo\"",
-                "expected \"UNDO\" or \"KEEP\"",
+                "expected \"ROLLBACK\" or \"DO_NOTHING\"",
             ),
             (with("subnetIds", json!([])), "subnetIds: 0 given", "1 to 5"),
             (

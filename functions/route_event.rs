@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use std::env;
 
 /// Minutes that a vended account is given to have its provisioner.
-const PATIENCE_MINUTES: u32 = 60;
+const PROVISIONER_TIMEOUT_MINUTES: u32 = 60;
 
 /// The clients that routing needs, all of the hub.
 #[derive(Debug)]
@@ -35,17 +35,17 @@ pub struct Machines {
     /// Disconnects a cluster.
     pub offboard: String,
     /// Connects the clusters of accounts.
-    pub sweep: String,
+    pub reconcile: String,
 }
 
 impl Machines {
-    /// `AMPXA_ONBOARD`, `AMPXA_OFFBOARD`, `AMPXA_SWEEP`.
+    /// `AMPXA_ONBOARD`, `AMPXA_OFFBOARD`, `AMPXA_RECONCILE`.
     pub fn from_environment() -> Self {
         let read = |name| env::var(name).unwrap_or_default();
         Self {
             onboard: read("AMPXA_ONBOARD"),
             offboard: read("AMPXA_OFFBOARD"),
-            sweep: read("AMPXA_SWEEP"),
+            reconcile: read("AMPXA_RECONCILE"),
         }
     }
 }
@@ -73,8 +73,8 @@ pub async fn route(
     reading: &Reading,
 ) -> Result<Routed, Error> {
     let event = match reading {
-        Reading::Ours(event) => event,
-        Reading::NotOurs(why) => return Ok(ignored(&format!("The event is not one of ours: {why}."))),
+        Reading::Recognized(event) => event,
+        Reading::Ignored(why) => return Ok(ignored(&format!("The event is not one of ours: {why}."))),
     };
     let name = event.execution_name();
     match event {
@@ -99,11 +99,12 @@ pub async fn route(
             start(&aws.sfn, &machines.offboard, &name, &json!({ "clusterArn": cluster })).await
         }
         Event::AccountVended { account, workspace, .. } => {
-            let mut request = json!({ "accounts": [account], "patienceMinutes": PATIENCE_MINUTES });
+            let mut request =
+                json!({ "accounts": [account], "provisionerTimeoutMinutes": PROVISIONER_TIMEOUT_MINUTES });
             if let Some(workspace) = workspace {
                 request["workspace"] = json!(workspace);
             }
-            start(&aws.sfn, &machines.sweep, &name, &request).await
+            start(&aws.sfn, &machines.reconcile, &name, &request).await
         }
     }
 }

@@ -8,16 +8,16 @@ pub const CLUSTER_TAG: &str = "ampxa:cluster";
 /// On roles and scrapers: the ARN of the workspace that the resource serves. On a cluster ([`CHOICE_TAG`]): the wanted one.
 pub const WORKSPACE_TAG: &str = "ampxa:workspace";
 /// On roles and scrapers: the ARN of the execution that created the resource.
-pub const MADE_BY_TAG: &str = "ampxa:made-by";
-/// On a scraper: the name of the sweep that found its cluster missing.
-pub const GONE_TAG: &str = "ampxa:gone";
+pub const CREATED_BY_TAG: &str = "ampxa:created-by";
+/// On a scraper: the name of the reconciliation that found its cluster missing.
+pub const ORPHAN_TAG: &str = "ampxa:orphan-since";
 /// On a cluster: the value `no` opts the cluster out.
 pub const ONBOARD_TAG: &str = "ampxa:onboard";
 /// On a cluster: the id or ARN of the workspace that it chooses among those that the routing table allows.
 pub const CHOICE_TAG: &str = WORKSPACE_TAG;
 
 /// The tags of a resource of the task's pair: those of the request, [`CLUSTER_TAG`] and [`WORKSPACE_TAG`].
-pub fn of_pair<K>(task: &Task<K>) -> BTreeMap<String, String> {
+pub fn of_pair<I>(task: &Task<I>) -> BTreeMap<String, String> {
     let mut tags = task.request.tags.clone();
     tags.insert(CLUSTER_TAG.to_owned(), task.pair.cluster.to_string());
     tags.insert(WORKSPACE_TAG.to_owned(), task.pair.workspace.to_string());

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// A step's input: the pair, the completed request, the execution, and what earlier steps learned.
 #[derive(Debug)]
-pub struct Task<K> {
+pub struct Task<I> {
     /// The cluster and the workspace.
     pub pair: Pair,
     /// The request, completed by `check-request`.
@@ -14,22 +14,22 @@ pub struct Task<K> {
     /// The ARN of the execution that runs the step.
     pub execution: String,
     /// What earlier steps learned.
-    pub known: K,
+    pub input: I,
 }
 
-impl<K> Task<K> {
+impl<I> Task<I> {
     /// The same task for a part of the step that asks for something else.
-    pub fn knowing<L>(&self, known: L) -> Task<L> {
+    pub fn with_input<J>(&self, input: J) -> Task<J> {
         Task {
             pair: self.pair.clone(),
             request: self.request.clone(),
             execution: self.execution.clone(),
-            known,
+            input,
         }
     }
 }
 
-impl<K: DeserializeOwned> TryFrom<Value> for Task<K> {
+impl<I: DeserializeOwned> TryFrom<Value> for Task<I> {
     type Error = Error;
 
     /// Reads `{"request": …, "execution": "…", …}`.
@@ -39,7 +39,7 @@ impl<K: DeserializeOwned> TryFrom<Value> for Task<K> {
             .as_str()
             .ok_or_else(|| Error::invalid("execution", "expected the execution's ARN, a string"))?
             .to_owned();
-        let known = serde_path_to_error::deserialize(&input)
+        let input = serde_path_to_error::deserialize(&input)
             .map_err(|error| Error::invalid(&error.path().to_string(), error.inner()))?;
         Ok(Self {
             pair: Pair {
@@ -48,7 +48,7 @@ impl<K: DeserializeOwned> TryFrom<Value> for Task<K> {
             },
             request,
             execution,
-            known,
+            input,
         })
     }
 }

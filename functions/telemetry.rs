@@ -17,14 +17,14 @@ pub const FAILURES: &str = "Failures";
 /// Minutes that a new scraper took to become ACTIVE.
 pub const ACTIVATION: &str = "ActivationMinutes";
 /// How often a new scraper was looked at until it was.
-pub const LOOKS: &str = "Looks";
+pub const POLLS: &str = "ActivationPolls";
 /// Seconds from the start of an execution that made a scraper until samples were seen to arrive.
 pub const FIRST_SAMPLE: &str = "SecondsToFirstSample";
 /// Onboardings after which no sample of an endpoint that is up arrived.
 pub const WITHOUT_SAMPLES: &str = "WithoutSamples";
 /// Onboardings after which nobody could look whether samples arrive.
-pub const NOT_CHECKED: &str = "NotChecked";
-/// Pairs that a sweep had to repair.
+pub const NOT_CHECKED: &str = "IngestionNotChecked";
+/// Pairs that a reconciliation had to repair.
 pub const DRIFT: &str = "Drift";
 /// How full a Region of an account is of scrapers, by `Account` and `Region`.
 pub const QUOTA: &str = "ScraperQuotaPercent";
@@ -83,11 +83,11 @@ impl Ended {
     }
 
     fn of_onboarding(&self, output: &Value) -> Vec<(&'static str, &'static str, Value)> {
-        let by_a_sweep = text(&self.detail["name"]).starts_with("sweep-");
-        let made = list(&output["made"]).iter().any(|made| *made == "scraper");
+        let by_reconciliation = text(&self.detail["name"]).starts_with("reconcile-");
+        let made = list(&output["created"]).iter().any(|made| *made == "scraper");
         let arrives = &output["ingestion"]["result"];
-        let without = ["NONE", "DISCOVERED_BUT_DOWN"].contains(&text(arrives));
-        let drifted = by_a_sweep && output["outcome"] == "REPAIRED";
+        let without = ["NONE", "TARGETS_DOWN"].contains(&text(arrives));
+        let drifted = by_reconciliation && output["outcome"] == "REPAIRED";
         let mut metrics = vec![
             (WITHOUT_SAMPLES, "Count", json!(u8::from(without))),
             (NOT_CHECKED, "Count", json!(u8::from(arrives == "NOT_CHECKED"))),
@@ -95,9 +95,9 @@ impl Ended {
         ];
         if made {
             metrics.push((ACTIVATION, "None", output["activationMinutes"].clone()));
-            metrics.push((LOOKS, "Count", output["looks"].clone()));
+            metrics.push((POLLS, "Count", output["polls"].clone()));
             let milliseconds = number(&self.detail["stopDate"]) - number(&self.detail["startDate"]);
-            if arrives == "ARRIVING" {
+            if arrives == "RECEIVING" {
                 metrics.push((FIRST_SAMPLE, "Seconds", json!(milliseconds / 1000.0)));
             }
         }
@@ -107,7 +107,7 @@ impl Ended {
 
     /// Of all places, for an alarm on the fullest, and of the one, for people.
     fn quota(&self, output: &Value) -> Vec<Line> {
-        let percent = 100.0 * number(&output["scrapers"]["there"]) / number(&output["scrapers"]["quota"]);
+        let percent = 100.0 * number(&output["scrapers"]["count"]) / number(&output["scrapers"]["quota"]);
         if !percent.is_finite() {
             return Vec::new();
         }

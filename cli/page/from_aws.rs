@@ -86,13 +86,13 @@ async fn trusts(credentials: &Credentials, execution: &Execution, pair: &Pair) -
             "source",
             source,
             pair.source_role_arn(),
-            policy::source_trust(pair, Gate::Shut),
+            policy::source_trust(pair, Gate::Placeholder),
         ),
         (
             "target",
             target,
             pair.target_role_arn(),
-            policy::target_trust(pair, Gate::Shut),
+            policy::target_trust(pair, Gate::Placeholder),
         ),
     ] {
         // A role is shut until the patch, unless it named this scraper already: then there was nothing to patch.
@@ -183,7 +183,7 @@ async fn samples(
         let told = samples.numbers(workspace.id(), &expression, span, every).await;
         counts.push(told.map_err(|why| Error::from(why).to_string())?);
     }
-    // Where no series matched there is no number, which is none of the endpoints.
+    // Where no series matched there is no number, which is none of the targets.
     let at = |numbers: &[(f64, f64)], when: f64| {
         let near = numbers.iter().find(|(told, _)| (told - when).abs() < every / 2.0);
         near.map_or(0.0, |(_, number)| *number)
@@ -192,7 +192,7 @@ async fn samples(
         let since = f64::from(nth) * every;
         Point {
             minutes: since / minute,
-            endpoints: at(&counts[0], execution.began + since),
+            targets: at(&counts[0], execution.began + since),
             up: at(&counts[1], execution.began + since),
         }
     });

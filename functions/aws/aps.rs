@@ -1,7 +1,7 @@
 //! What is asked of a workspace itself: its query API is Prometheus', and no generated client speaks it (AMP user
 //! guide, "Query your Prometheus metrics using the API").
 
-use super::plain::{Call, CallError, send};
+use super::sigv4::{Call, CallError, send};
 use aws_config::SdkConfig;
 use aws_smithy_runtime_api::{box_error::BoxError, client::orchestrator::HttpResponse};
 use aws_smithy_types::error::ErrorMetadata;

@@ -4,7 +4,7 @@
 //! providers (Lambda gives credentials in its environment), and parsing a machine's hundreds of
 //! certificate authorities (AWS's endpoints chain to five).
 
-use super::calls;
+use super::request_log;
 use crate::{
     arn::{ClusterArn, Partition},
     error::Error,
@@ -50,7 +50,7 @@ pub struct Account(SdkConfig);
 
 /// How long a call is waited for, and how often it is made: a configuration that lacks only whom to
 /// call and as whom.
-pub fn patience() -> SdkConfig {
+pub fn timeouts() -> SdkConfig {
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
@@ -83,7 +83,7 @@ impl Aws {
         if let Ok(context) = TlsContext::builder().with_trust_store(roots).build() {
             tls = tls.tls_context(context);
         }
-        let mut config = patience()
+        let mut config = timeouts()
             .into_builder()
             .region(Region::new(region))
             .credentials_provider(SharedCredentialsProvider::new(
@@ -102,7 +102,7 @@ impl Aws {
         let http = config.http_client();
         let mut config = config.into_builder();
         config.set_app_name(AppName::new(format!("ampxa-{step}")).ok());
-        config.set_http_client(http.clone().map(|http| calls::noting(http, None)));
+        config.set_http_client(http.clone().map(|http| request_log::noting(http, None)));
         Self {
             config: config.build(),
             http,
@@ -119,7 +119,7 @@ impl Aws {
     /// The pair's source account, as its provisioner.
     ///
     /// # Errors
-    /// `Refused` when the provisioner does not exist or does not trust this function.
+    /// `AccessDenied` when the provisioner does not exist or does not trust this function.
     pub async fn source<K>(&self, task: &Task<K>) -> Result<Account, Error> {
         self.source_of(&task.pair.cluster).await
     }
@@ -127,7 +127,7 @@ impl Aws {
     /// A cluster's account, as its provisioner.
     ///
     /// # Errors
-    /// `Refused` when the provisioner does not exist or does not trust this function.
+    /// `AccessDenied` when the provisioner does not exist or does not trust this function.
     pub async fn source_of(&self, cluster: &ClusterArn) -> Result<Account, Error> {
         self.source_at(cluster.account(), cluster.region()).await
     }
@@ -135,7 +135,7 @@ impl Aws {
     /// A source account in a Region, as its provisioner.
     ///
     /// # Errors
-    /// `Refused` when the provisioner does not exist or does not trust this function.
+    /// `AccessDenied` when the provisioner does not exist or does not trust this function.
     pub async fn source_at(&self, account: &str, region: &str) -> Result<Account, Error> {
         let partition = Partition::of_region(region);
         let provisioner = format!("arn:{partition}:iam::{account}:role/{SOURCE_PROVISIONER}");
@@ -145,7 +145,7 @@ impl Aws {
     /// The pair's target account, as its provisioner.
     ///
     /// # Errors
-    /// `Refused` when the provisioner does not exist or does not trust this function.
+    /// `AccessDenied` when the provisioner does not exist or does not trust this function.
     pub async fn target<K>(&self, task: &Task<K>) -> Result<Account, Error> {
         let provisioner = task.pair.target_arn("role", TARGET_PROVISIONER);
         let region = task.pair.workspace.region();
@@ -155,7 +155,7 @@ impl Aws {
     /// The pair's workspace, to be queried by a session of the target provisioner that may do nothing else.
     ///
     /// # Errors
-    /// `Refused` when the provisioner does not exist or does not trust this function.
+    /// `AccessDenied` when the provisioner does not exist or does not trust this function.
     pub async fn samples<K>(&self, task: &Task<K>) -> Result<super::aps::Client, Error> {
         let provisioner = task.pair.target_arn("role", TARGET_PROVISIONER);
         let region = task.pair.workspace.region();
@@ -181,7 +181,7 @@ impl Aws {
             Some(credentials) => credentials,
             None => {
                 let fresh = self.fresh(provisioner, policy).await.map_err(|error| match error {
-                    Error::Refused(why) => Error::Refused(format!(
+                    Error::AccessDenied(why) => Error::AccessDenied(format!(
                         "The provisioner {provisioner} cannot be assumed. Deploy {template} in its account, \
                          with this hub's account id. {why}"
                     )),
@@ -197,7 +197,7 @@ impl Aws {
             .region(Region::new(region.to_owned()))
             .credentials_provider(SharedCredentialsProvider::new(credentials));
         let account = provisioner.split(':').nth(4);
-        config.set_http_client(self.http.clone().map(|http| calls::noting(http, account)));
+        config.set_http_client(self.http.clone().map(|http| request_log::noting(http, account)));
         Ok(Account(config.build()))
     }
 

@@ -4,7 +4,7 @@
 //! clients together (ARCHITECTURE.md has the figures). This module gives [`super::plain`] three requests to
 //! send, and reads the answers with the SDK's own XML reader (EC2 API reference, version 2016-11-15).
 
-use super::plain::{Call, CallError, Form, send};
+use super::sigv4::{Call, CallError, Form, send};
 use aws_config::SdkConfig;
 use aws_smithy_runtime_api::{box_error::BoxError, client::orchestrator::HttpResponse};
 use aws_smithy_types::error::ErrorMetadata;

@@ -61,12 +61,27 @@ fn classify(code: &str, status: u16, said: &str) -> fn(String) -> Error {
         _ if status == 429 || status >= 500 => Error::Transient,
         "ConflictException" | "EntityAlreadyExists" => Error::Conflict,
         "ResourceNotFoundException" => Error::NotReady,
-        _ => Error::Refused,
+        _ if is_quota(code) => Error::QuotaExceeded,
+        _ if status == 401 || status == 403 || is_denial(code) => Error::AccessDenied,
+        // AWS rejected what the call says. A code that did not exist when this was written belongs here too: it is
+        // not retried.
+        _ => Error::InvalidRequest,
     }
 }
 
+/// `LimitExceeded` (IAM), `ServiceQuotaExceededException` (AMP), `ExecutionLimitExceeded` (Step Functions) and their like.
+fn is_quota(code: &str) -> bool {
+    code.contains("LimitExceeded") || code.contains("QuotaExceeded")
+}
+
+/// Denials that do not come with status 403: EC2 answers `UnauthorizedOperation` and JSON protocols
+/// `AccessDeniedException` with status 400.
+fn is_denial(code: &str) -> bool {
+    code.contains("AccessDenied") || code.contains("Unauthorized") || code.contains("NotAuthorized")
+}
+
 /// `iam:CreateRole`, from `aws_sdk_iam::operation::create_role::CreateRoleError`; `ec2:DescribeSubnets`, from
-/// `ampxa::aws::plain::Failure<ampxa::aws::ec2::DescribeSubnets>`.
+/// `ampxa::aws::sigv4::Failure<ampxa::aws::ec2::DescribeSubnets>`.
 ///
 /// The name is for people to read: nothing is decided by it.
 fn call_name(error_type: &str) -> String {

@@ -2,7 +2,7 @@
 
 use ampxa::{
     Aws,
-    ingestion::{self, Arrival},
+    ingestion::{self, IngestionResult},
     lambda,
 };
 
@@ -11,9 +11,9 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let aws = Aws::from_environment("check-ingestion");
     lambda::run("check-ingestion", async |task| {
         let mut seen = ingestion::check(&aws.samples(&task).await?, &task).await?;
-        if seen.result == Arrival::None {
+        if seen.result == IngestionResult::None {
             let (source, target) = (aws.source(&task).await, aws.target(&task).await);
-            seen.look_at = ingestion::look_at(source.map(|a| a.iam()), target.map(|a| a.iam()), &task).await;
+            seen.hints = ingestion::hints(source.map(|a| a.iam()), target.map(|a| a.iam()), &task).await;
         }
         Ok(seen)
     })

@@ -1,8 +1,8 @@
 //! Check request: parses, completes and refuses; touches nothing.
 
-use ampxa::{complete, lambda};
+use ampxa::{check_request, lambda};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    lambda::run("check-request", async |raw| complete::check(&raw)).await
+    lambda::run("check-request", async |input| check_request::check(&input)).await
 }

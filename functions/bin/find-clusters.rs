@@ -1,14 +1,14 @@
 //! Find clusters: those of one account and Region, and those that are gone; touches nothing.
 
-use ampxa::{Aws, lambda, routing, sweep};
+use ampxa::{Aws, lambda, reconcile, routing};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let aws = Aws::from_environment("find-clusters");
     let settings = routing::Settings::from_environment();
-    lambda::run("find-clusters", async |place: sweep::Place| {
-        let source = aws.source_at(&place.account, &place.region).await;
-        sweep::find(&aws.hub(), source, &settings, &place).await
+    lambda::run("find-clusters", async |input: reconcile::clusters::Location| {
+        let source = aws.source_at(&input.account, &input.region).await;
+        reconcile::clusters::find(&aws.hub(), source, &settings, &input).await
     })
     .await
 }

@@ -51,9 +51,9 @@ pub enum Event {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reading {
     /// It starts something.
-    Ours(Event),
+    Recognized(Event),
     /// It starts nothing, for this reason.
-    NotOurs(String),
+    Ignored(String),
 }
 
 impl TryFrom<Value> for Reading {
@@ -81,7 +81,7 @@ impl TryFrom<Value> for Reading {
                 "CreateAccountResult",
             ] => account_event(&envelope, "createAccountStatus", "/accountId"),
             ["ampxa.aft", ..] => aft_event(&envelope),
-            _ => Ok(Self::NotOurs(format!(
+            _ => Ok(Self::Ignored(format!(
                 "it tells of {} of {}, which starts nothing",
                 shown(told[2]),
                 shown(source)
@@ -94,7 +94,7 @@ fn cluster_event(envelope: &Value) -> Result<Reading, Error> {
     let detail = &envelope["detail"];
     if !detail["errorCode"].is_null() {
         let why = format!("the call failed with {}", shown(text(&detail["errorCode"])));
-        return Ok(Reading::NotOurs(why));
+        return Ok(Reading::Ignored(why));
     }
     let (account, region) = (text(&envelope["account"]), text(&envelope["region"]));
     let said = &detail["responseElements"]["cluster"];
@@ -124,7 +124,7 @@ fn cluster_event(envelope: &Value) -> Result<Reading, Error> {
         ));
     }
     let id = id(envelope)?;
-    Ok(Reading::Ours(match text(&detail["eventName"]) {
+    Ok(Reading::Recognized(match text(&detail["eventName"]) {
         "CreateCluster" => Event::ClusterCreated {
             cluster,
             tags: tags(&asked["tags"]).or(tags(&said["tags"])).unwrap_or_default(),
@@ -141,7 +141,7 @@ fn account_event(envelope: &Value, status: &str, account: &str) -> Result<Readin
     match text(&status["state"]) {
         "SUCCEEDED" => {}
         "" => return Err(Error::invalid(&status_path, "expected an object with a state")),
-        state => return Ok(Reading::NotOurs(format!("the account's vending is {}", shown(state)))),
+        state => return Ok(Reading::Ignored(format!("the account's vending is {}", shown(state)))),
     }
     let path = format!("{status_path}{}", account.replace('/', "."));
     let account = status.pointer(account).map_or("", text);
@@ -176,7 +176,7 @@ fn vended(path: &str, account: &str, workspace: Option<String>, id: String) -> R
         let why = format!("{} is no account; expected 12 digits", shown(account));
         return Err(Error::invalid(path, why));
     }
-    Ok(Reading::Ours(Event::AccountVended {
+    Ok(Reading::Recognized(Event::AccountVended {
         account: account.to_owned(),
         workspace,
         id,

@@ -16,15 +16,15 @@ fn with(name: &str, pointer: &str, value: Value) -> Value {
 
 fn ours(event: Value) -> Event {
     match Reading::try_from(event).unwrap() {
-        Reading::Ours(event) => event,
-        Reading::NotOurs(why) => panic!("{why}"),
+        Reading::Recognized(event) => event,
+        Reading::Ignored(why) => panic!("{why}"),
     }
 }
 
 fn not_ours(event: Value) -> String {
     match Reading::try_from(event).unwrap() {
-        Reading::NotOurs(why) => why,
-        Reading::Ours(event) => panic!("{event:?}"),
+        Reading::Ignored(why) => why,
+        Reading::Recognized(event) => panic!("{event:?}"),
     }
 }
 
@@ -292,7 +292,7 @@ proptest! {
     ) {
         let mut event = with("eks-CreateCluster", "/account", json!(account));
         event["detail"]["responseElements"]["cluster"]["arn"] = json!(told);
-        if let Ok(Reading::Ours(Event::ClusterCreated { cluster, .. })) = Reading::try_from(event) {
+        if let Ok(Reading::Recognized(Event::ClusterCreated { cluster, .. })) = Reading::try_from(event) {
             prop_assert_eq!((cluster.account(), cluster.region()), (account.as_str(), "us-west-2"));
         }
     }

@@ -2,7 +2,7 @@
 
 mod removal;
 
-pub use removal::{Outcome, Removal, Removed, pairs_of, remove};
+pub use removal::{Outcome, RemoveInput, RemoveOutput, pairs_of, remove};
 
 use crate::{
     arn::ScraperArn,
@@ -11,7 +11,7 @@ use crate::{
     names,
     pair::Pair,
     policy::{self, Gate},
-    tags::{self, CLUSTER_TAG, MADE_BY_TAG, WORKSPACE_TAG},
+    tags::{self, CLUSTER_TAG, CREATED_BY_TAG, WORKSPACE_TAG},
     task::Task,
 };
 use aws_sdk_iam::{Client, types};
@@ -28,76 +28,79 @@ pub struct Role {
     /// For people who find it in the console.
     pub description: String,
     /// The trust policy it has until the patch.
-    pub shut: Value,
+    pub placeholder_trust: Value,
     /// The trust policy it may have already: that of the pair's own scraper.
-    pub open: Option<Value>,
+    pub scraper_trust: Option<Value>,
     /// Its one inline policy, named `ampxa`.
     pub permissions: Value,
     /// The one managed policy it wears, if any.
     pub managed_policy: Option<String>,
     /// The ARN of its permissions boundary.
     pub boundary: String,
-    /// Its tags, without [`MADE_BY_TAG`].
+    /// Its tags, without [`CREATED_BY_TAG`].
     pub tags: BTreeMap<String, String>,
     /// The execution that makes it, if it is not there.
-    pub made_by: String,
+    pub created_by: String,
 }
 
 /// What the state machine knows when it asks for a role.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Known {
+pub struct EnsureInput {
     /// The scraper that the pair has already.
     pub scraper_arn: Option<ScraperArn>,
 }
 
 /// What became of a role.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-pub struct Ensured {
+pub struct EnsureOutput {
     /// Whether this execution made it.
-    pub made: bool,
+    pub created: bool,
     /// What this call put right in a role it found.
     pub repaired: Vec<&'static str>,
 }
 
 /// The source role of a pair: worn by the scraper, may assume the target role.
-pub fn source(task: &Task<Known>) -> Role {
+pub fn source(task: &Task<EnsureInput>) -> Role {
     let pair = &task.pair;
     Role {
         name: pair.source_role_name(),
-        description: format!("Worn by the scraper of {} to reach {}.", pair.cluster, pair.workspace),
-        shut: policy::source_trust(pair, Gate::Shut),
-        open: open(task, policy::source_trust),
+        description: format!(
+            "Assumed by the scraper of {} to write to {}.",
+            pair.cluster, pair.workspace
+        ),
+        placeholder_trust: policy::source_trust(pair, Gate::Placeholder),
+        scraper_trust: scraper_trust(task, policy::source_trust),
         permissions: policy::source_permissions(pair),
         managed_policy: None,
         boundary: pair.source_arn("policy", names::SOURCE_BOUNDARY),
         tags: tags::of_pair(task),
-        made_by: task.execution.clone(),
+        created_by: task.execution.clone(),
     }
 }
 
 /// The target role of a pair: worn by the source role, may write to the workspace.
-pub fn target(task: &Task<Known>) -> Role {
+pub fn target(task: &Task<EnsureInput>) -> Role {
     let pair = &task.pair;
     let partition = pair.workspace.partition();
     Role {
         name: pair.target_role_name(),
-        description: format!("Worn for {} to write to {}.", pair.cluster, pair.workspace),
-        shut: policy::target_trust(pair, Gate::Shut),
-        open: open(task, policy::target_trust),
+        description: format!("Assumed for {} to write to {}.", pair.cluster, pair.workspace),
+        placeholder_trust: policy::target_trust(pair, Gate::Placeholder),
+        scraper_trust: scraper_trust(task, policy::target_trust),
         permissions: policy::target_permissions(pair),
         managed_policy: Some(format!(
             "arn:{partition}:iam::aws:policy/AmazonPrometheusRemoteWriteAccess"
         )),
         boundary: pair.target_arn("policy", names::TARGET_BOUNDARY),
         tags: tags::of_pair(task),
-        made_by: task.execution.clone(),
+        created_by: task.execution.clone(),
     }
 }
 
-fn open(task: &Task<Known>, trust: fn(&Pair, Gate<'_>) -> Value) -> Option<Value> {
-    let scraper = task.known.scraper_arn.as_ref()?;
-    Some(trust(&task.pair, Gate::Open(scraper)))
+fn scraper_trust(task: &Task<EnsureInput>, trust: fn(&Pair, Gate<'_>) -> Value) -> Option<Value> {
+    let scraper = task.input.scraper_arn.as_ref()?;
+    Some(trust(&task.pair, Gate::Scraper(scraper)))
 }
 
 /// Makes IAM hold a role.
@@ -108,14 +111,14 @@ fn open(task: &Task<Known>, trust: fn(&Pair, Gate<'_>) -> Value) -> Option<Value
 /// # Errors
 /// `Conflict` when a role of this name is not ours; `NotVisibleYet` when IAM does not see yet
 /// what was just made; and as AWS answers.
-pub async fn ensure(iam: &Client, role: &Role) -> Result<Ensured, Error> {
+pub async fn ensure(iam: &Client, role: &Role) -> Result<EnsureOutput, Error> {
     let found = match find(iam, role).await? {
         Some(found) => found,
         None if create(iam, role).await? => {
             put_permissions(iam, role).await?;
             attach_managed_policy(iam, role).await?;
-            return Ok(Ensured {
-                made: true,
+            return Ok(EnsureOutput {
+                created: true,
                 repaired: Vec::new(),
             });
         }
@@ -123,10 +126,12 @@ pub async fn ensure(iam: &Client, role: &Role) -> Result<Ensured, Error> {
         None => find(iam, role).await?.ok_or_else(|| not_visible(role))?,
     };
     // A step that died after it made the role finds it, and goes on.
-    let made = tag(&found, MADE_BY_TAG) == Some(&role.made_by);
+    let created = tag(&found, CREATED_BY_TAG) == Some(&role.created_by);
     let mut repaired = Vec::new();
-    if !trusts(&found, &role.shut) && !role.open.as_ref().is_some_and(|open| trusts(&found, open)) {
-        write_trust(iam, &role.name, &role.shut).await?;
+    if !trusts(&found, &role.placeholder_trust)
+        && !role.scraper_trust.as_ref().is_some_and(|trust| trusts(&found, trust))
+    {
+        write_trust(iam, &role.name, &role.placeholder_trust).await?;
         repaired.push("trust policy");
     }
     if boundary(&found) != Some(&role.boundary) {
@@ -150,14 +155,14 @@ pub async fn ensure(iam: &Client, role: &Role) -> Result<Ensured, Error> {
         put_permissions(iam, role).await?;
         repaired.push("permissions");
     }
-    if !wears_managed_policy(iam, role).await? {
+    if !has_managed_policy(iam, role).await? {
         attach_managed_policy(iam, role).await?;
         repaired.push("managed policy");
     }
-    if made {
+    if created {
         repaired.clear();
     }
-    Ok(Ensured { made, repaired })
+    Ok(EnsureOutput { created, repaired })
 }
 
 /// Writes a trust policy, unless the role has it, and reads it back.
@@ -204,12 +209,12 @@ async fn find(iam: &Client, role: &Role) -> Result<Option<types::Role>, Error> {
 /// Makes the role; `false` when there is one of its name.
 async fn create(iam: &Client, role: &Role) -> Result<bool, Error> {
     let mut all = role.tags.clone();
-    all.insert(MADE_BY_TAG.to_owned(), role.made_by.clone());
+    all.insert(CREATED_BY_TAG.to_owned(), role.created_by.clone());
     let call = iam
         .create_role()
         .role_name(&role.name)
         .description(&role.description)
-        .assume_role_policy_document(role.shut.to_string())
+        .assume_role_policy_document(role.placeholder_trust.to_string())
         .permissions_boundary(&role.boundary)
         .set_tags(Some(iam_tags(&all)?));
     let made = unless(call.send().await, |e| e.is_entity_already_exists_exception())?;
@@ -258,7 +263,7 @@ async fn attach_managed_policy(iam: &Client, role: &Role) -> Result<(), Error> {
     Ok(())
 }
 
-async fn wears_managed_policy(iam: &Client, role: &Role) -> Result<bool, Error> {
+async fn has_managed_policy(iam: &Client, role: &Role) -> Result<bool, Error> {
     let Some(managed_policy) = &role.managed_policy else {
         return Ok(true);
     };
@@ -267,7 +272,7 @@ async fn wears_managed_policy(iam: &Client, role: &Role) -> Result<bool, Error> 
     Ok(arns.any(|arn| arn == managed_policy))
 }
 
-/// What of an onboarded pair's role is not as it should be, in the words of [`Ensured::repaired`]; `missing` where it
+/// What of an onboarded pair's role is not as it should be, in the words of [`EnsureOutput::repaired`]; `missing` where it
 /// is not there. Touches nothing.
 ///
 /// # Errors
@@ -278,13 +283,13 @@ pub async fn drift(iam: &Client, role: &Role) -> Result<Vec<&'static str>, Error
     };
     let right = [
         (
-            role.open.as_ref().is_some_and(|open| trusts(&found, open)),
+            role.scraper_trust.as_ref().is_some_and(|trust| trusts(&found, trust)),
             "trust policy",
         ),
         (boundary(&found) == Some(&role.boundary), "permissions boundary"),
         (missing_tags(&found, &role.tags)?.is_empty(), "tags"),
         (has_permissions(iam, role).await?, "permissions"),
-        (wears_managed_policy(iam, role).await?, "managed policy"),
+        (has_managed_policy(iam, role).await?, "managed policy"),
     ];
     Ok(right
         .into_iter()
@@ -305,7 +310,7 @@ fn boundary(found: &types::Role) -> Option<&str> {
 /// `Conflict` when the role is not ours; and as AWS answers.
 pub async fn is_open(iam: &Client, role: &Role) -> Result<bool, Error> {
     let found = find(iam, role).await?;
-    Ok(found.is_some_and(|found| role.open.as_ref().is_some_and(|open| trusts(&found, open))))
+    Ok(found.is_some_and(|found| role.scraper_trust.as_ref().is_some_and(|trust| trusts(&found, trust))))
 }
 
 fn trusts(found: &types::Role, trust: &Value) -> bool {

@@ -7,7 +7,7 @@ use crate::{
     error::Error,
     names,
     pair::Pair,
-    tags::{CLUSTER_TAG, MADE_BY_TAG, WORKSPACE_TAG},
+    tags::{CLUSTER_TAG, CREATED_BY_TAG, WORKSPACE_TAG},
     task::Task,
 };
 use aws_sdk_iam::{Client, types};
@@ -17,15 +17,15 @@ use serde::{Deserialize, Serialize};
 /// Which role is to go. Only one that carries the pair's tags ever does.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Removal {
+pub struct RemoveInput {
     /// Only if this execution made it.
-    pub made_by: Option<String>,
+    pub created_by: Option<String>,
 }
 
 /// What became of a role.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Removed {
+pub struct RemoveOutput {
     /// Its ARN.
     pub role_arn: String,
     /// What became of it.
@@ -39,11 +39,11 @@ pub enum Outcome {
     /// It was there, and is gone.
     Removed,
     /// There was none.
-    NotThere,
+    NotFound,
     /// It does not carry the pair's tags, so it is somebody else's.
-    NotOurs,
+    NotOwned,
     /// It is the pair's, and another execution made it.
-    NotMadeByThis,
+    CreatedByOther,
 }
 
 /// Removes a role with all its policies.
@@ -53,28 +53,28 @@ pub enum Outcome {
 ///
 /// # Errors
 /// As AWS answers.
-pub async fn remove(iam: &Client, arn: String, name: &str, task: &Task<Removal>) -> Result<Removed, Error> {
+pub async fn remove(iam: &Client, arn: String, name: &str, task: &Task<RemoveInput>) -> Result<RemoveOutput, Error> {
     let outcome = match iam.get_role().role_name(name).send().await {
         Ok(answer) => match answer.role {
             Some(role) => match reason_to_leave(&role, task) {
                 Some(outcome) => outcome,
                 None => remove_all(iam, name).await?,
             },
-            None => Outcome::NotThere,
+            None => Outcome::NotFound,
         },
-        Err(error) if is_gone(&error) => Outcome::NotThere,
+        Err(error) if is_gone(&error) => Outcome::NotFound,
         Err(error) => return Err(error.into()),
     };
-    Ok(Removed { role_arn: arn, outcome })
+    Ok(RemoveOutput { role_arn: arn, outcome })
 }
 
-fn reason_to_leave(role: &types::Role, task: &Task<Removal>) -> Option<Outcome> {
+fn reason_to_leave(role: &types::Role, task: &Task<RemoveInput>) -> Option<Outcome> {
     let (cluster, workspace) = (task.pair.cluster.to_string(), task.pair.workspace.to_string());
     if tag(role, CLUSTER_TAG) != Some(&cluster) || tag(role, WORKSPACE_TAG) != Some(&workspace) {
-        return Some(Outcome::NotOurs);
+        return Some(Outcome::NotOwned);
     }
-    let made_by = task.known.made_by.as_deref();
-    (made_by.is_some() && tag(role, MADE_BY_TAG) != made_by).then_some(Outcome::NotMadeByThis)
+    let created_by = task.input.created_by.as_deref();
+    (created_by.is_some() && tag(role, CREATED_BY_TAG) != created_by).then_some(Outcome::CreatedByOther)
 }
 
 /// Removes a role that is ours, or finds it gone.
@@ -83,7 +83,7 @@ fn reason_to_leave(role: &types::Role, task: &Task<Removal>) -> Option<Outcome> 
 /// it. A try whose answer was lost, and which is made again, meets just that.
 async fn remove_all(iam: &Client, name: &str) -> Result<Outcome, Error> {
     let refused = match remove_policies_and_role(iam, name).await {
-        Err(Error::Refused(why)) => Error::Refused(why),
+        Err(Error::AccessDenied(why)) => Error::AccessDenied(why),
         ended => return ended,
     };
     match unless(iam.get_role().role_name(name).send().await, is_gone) {

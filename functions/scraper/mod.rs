@@ -1,13 +1,13 @@
-//! The scraper: making it and watching it; `standing` says which there are, `update` puts right what
+//! The scraper: making it and watching it; `inventory` says which there are, `update` puts right what
 //! an adopted one differs in, `removal` takes it away.
 
+mod inventory;
 mod removal;
-mod standing;
 mod update;
 
-pub use removal::{Removal, Removed, remove};
-pub use standing::{Found, InTheWay, Ours, Standing, list, ours, ours_of_cluster, standing};
-pub use update::{Adopted, Updated, Works, update, works};
+pub use inventory::{Found, Inventory, Ours, StaleScraper, inventory, list, ours, ours_of_cluster};
+pub use removal::{RemoveInput, RemoveOutput, remove};
+pub use update::{UpdateInput, UpdateOutput, Works, update, works};
 
 use crate::{
     arn::ScraperArn,
@@ -17,7 +17,7 @@ use crate::{
     network::Network,
     pair::Pair,
     scrape_configuration,
-    tags::{self, MADE_BY_TAG},
+    tags::{self, CREATED_BY_TAG},
     task::Task,
 };
 use aws_sdk_amp::{
@@ -34,7 +34,7 @@ use serde::{Deserialize, Serialize};
 /// What the state machine knows when it asks for a scraper.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Plan {
+pub struct CreateInput {
     /// Where its network interfaces go.
     pub network: Network,
     /// Whether a person must let it into the cluster.
@@ -44,7 +44,7 @@ pub struct Plan {
 /// What the state machine knows when it watches a scraper.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Made {
+pub struct CheckInput {
     /// Its ARN.
     pub scraper_arn: ScraperArn,
     /// Whether a person must let it into the cluster.
@@ -62,7 +62,7 @@ pub struct Scraper {
     /// AMP's reason, where it gives one.
     pub status_reason: Option<String>,
     /// Whether this execution made it.
-    pub made: bool,
+    pub created: bool,
     /// What a person has yet to do.
     pub warnings: Vec<String>,
 }
@@ -72,29 +72,29 @@ pub struct Scraper {
 /// Safe to repeat: a call that was made before is answered as before, by its client token.
 ///
 /// # Errors
-/// As [`standing()`], and as AWS answers; `NotVisibleYet` while an old scraper is still there.
-pub async fn create(amp: &Client, task: &Task<Plan>) -> Result<Scraper, Error> {
-    let (pair, request, plan) = (&task.pair, &task.request, &task.known);
-    let standing = standing(&list(of_pair(amp, pair)).await?, pair, None)?;
-    if let Some(found) = standing.scraper {
+/// As [`inventory()`], and as AWS answers; `NotVisibleYet` while an old scraper is still there.
+pub async fn create(amp: &Client, task: &Task<CreateInput>) -> Result<Scraper, Error> {
+    let (pair, request, plan) = (&task.pair, &task.request, &task.input);
+    let inventory = inventory(&list(of_pair(amp, pair)).await?, pair, None)?;
+    if let Some(found) = inventory.scraper {
         return Ok(Scraper {
             warnings: warnings(plan.manual_access, &found.role_arn),
             scraper_arn: found.scraper_arn,
             status: found.status,
             status_reason: None,
             // A step that died after it made the scraper finds it, and goes on.
-            made: found.made_by.as_ref() == Some(&task.execution),
+            created: found.created_by.as_ref() == Some(&task.execution),
         });
     }
-    if let Some(old) = standing.in_the_way.first() {
+    if let Some(old) = inventory.stale_scrapers.first() {
         return Err(Error::NotVisibleYet(format!(
             "The scraper {} {} and is still there.",
-            old.scraper_arn, old.why
+            old.scraper_arn, old.reason
         )));
     }
     let yaml = configuration(amp, task).await?;
     let mut tags = tags::of_pair(task);
-    tags.insert(MADE_BY_TAG.to_owned(), task.execution.clone());
+    tags.insert(CREATED_BY_TAG.to_owned(), task.execution.clone());
     let answer = amp
         .create_scraper()
         .client_token(names::hash(&[&task.execution, &pair.source_role_arn()], 32))
@@ -118,7 +118,7 @@ pub async fn create(amp: &Client, task: &Task<Plan>) -> Result<Scraper, Error> {
             .status
             .map_or_else(String::new, |status| status.status_code.to_string()),
         status_reason: None,
-        made: true,
+        created: true,
         warnings: Vec::new(),
     })
 }
@@ -158,15 +158,15 @@ async fn configuration<K>(amp: &Client, task: &Task<K>) -> Result<String, Error>
 async fn default_configuration(amp: &Client) -> Result<String, Error> {
     let answer = amp.get_default_scraper_configuration().send().await?;
     String::from_utf8(answer.configuration.into_inner())
-        .map_err(|error| Error::Refused(format!("AMP's default scrape configuration is no text: {error}.")))
+        .map_err(|error| Error::Transient(format!("AMP's default scrape configuration is not UTF-8: {error}.")))
 }
 
 /// Looks at a scraper once. The state machine does the waiting.
 ///
 /// # Errors
 /// `NotVisibleYet` when AMP does not show the scraper; and as AWS answers.
-pub async fn check(amp: &Client, task: &Task<Made>) -> Result<Scraper, Error> {
-    let scraper = describe(amp, &task.known.scraper_arn).await?;
+pub async fn check(amp: &Client, task: &Task<CheckInput>) -> Result<Scraper, Error> {
+    let scraper = describe(amp, &task.input.scraper_arn).await?;
     Ok(Scraper {
         scraper_arn: scraper.arn,
         status: scraper
@@ -176,8 +176,8 @@ pub async fn check(amp: &Client, task: &Task<Made>) -> Result<Scraper, Error> {
         status_reason: scraper
             .status_reason
             .map(|reason| reason.trim_end_matches('.').to_owned()),
-        made: false,
-        warnings: warnings(task.known.manual_access, &scraper.role_arn),
+        created: false,
+        warnings: warnings(task.input.manual_access, &scraper.role_arn),
     })
 }
 

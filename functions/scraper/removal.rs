@@ -1,19 +1,19 @@
 //! Taking scrapers of a pair away.
 
 use super::{
+    inventory::{is_ours, status, tag},
     list, of_pair,
-    standing::{is_ours, status, tag},
 };
-use crate::{aws::unless, error::Error, tags::MADE_BY_TAG, task::Task};
+use crate::{aws::unless, error::Error, tags::CREATED_BY_TAG, task::Task};
 use aws_sdk_amp::Client;
 use serde::{Deserialize, Serialize};
 
 /// Which of a pair's scrapers are to go. Only such as carry the pair's tags ever do.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Removal {
+pub struct RemoveInput {
     /// Only what this execution made.
-    pub made_by: Option<String>,
+    pub created_by: Option<String>,
     /// Only these.
     pub scraper_arns: Option<Vec<String>>,
 }
@@ -21,9 +21,9 @@ pub struct Removal {
 /// How far the removal is.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Removed {
+pub struct RemoveOutput {
     /// Whether none of them is left.
-    pub gone: bool,
+    pub deleted: bool,
     /// Those that are still there.
     pub scraper_arns: Vec<String>,
 }
@@ -35,12 +35,17 @@ pub struct Removed {
 ///
 /// # Errors
 /// As AWS answers.
-pub async fn remove(amp: &Client, task: &Task<Removal>) -> Result<Removed, Error> {
-    let Removal { made_by, scraper_arns } = &task.known;
+pub async fn remove(amp: &Client, task: &Task<RemoveInput>) -> Result<RemoveOutput, Error> {
+    let RemoveInput {
+        created_by,
+        scraper_arns,
+    } = &task.input;
     let mut there = list(of_pair(amp, &task.pair)).await?;
     there.retain(|scraper| {
         is_ours(scraper, &task.pair)
-            && made_by.as_ref().is_none_or(|by| tag(scraper, MADE_BY_TAG) == Some(by))
+            && created_by
+                .as_ref()
+                .is_none_or(|by| tag(scraper, CREATED_BY_TAG) == Some(by))
             && scraper_arns
                 .as_ref()
                 .is_none_or(|arns| arns.iter().any(|arn| arn == scraper.arn()))
@@ -55,8 +60,8 @@ pub async fn remove(amp: &Client, task: &Task<Removal>) -> Result<Removed, Error
             e.is_conflict_exception() || e.is_resource_not_found_exception()
         })?;
     }
-    Ok(Removed {
-        gone: there.is_empty(),
+    Ok(RemoveOutput {
+        deleted: there.is_empty(),
         scraper_arns: there.iter().map(|scraper| scraper.arn().to_owned()).collect(),
     })
 }

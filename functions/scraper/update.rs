@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 /// What the state machine knows of a scraper that an earlier execution made.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Adopted {
+pub struct UpdateInput {
     /// Its ARN.
     pub scraper_arn: ScraperArn,
     /// Where the request wants its network interfaces.
@@ -26,7 +26,7 @@ pub struct Adopted {
 /// What became of an adopted scraper.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Updated {
+pub struct UpdateOutput {
     /// The scraper as it stands now.
     #[serde(flatten)]
     pub scraper: Scraper,
@@ -44,18 +44,18 @@ pub struct Updated {
 ///
 /// # Errors
 /// `NotVisibleYet` when AMP does not show the scraper; and as AWS answers.
-pub async fn update(amp: &Client, task: &Task<Adopted>) -> Result<Updated, Error> {
+pub async fn update(amp: &Client, task: &Task<UpdateInput>) -> Result<UpdateOutput, Error> {
     use ScraperStatusCode::{Active, UpdateFailed};
-    let arn = &task.known.scraper_arn;
+    let arn = &task.input.scraper_arn;
     let found = describe(amp, arn).await?;
     let code = found.status.as_ref().map(|status| status.status_code.clone());
-    let mut now = Updated {
+    let mut now = UpdateOutput {
         scraper: Scraper {
             scraper_arn: found.arn.clone(),
             status: code.as_ref().map_or_else(String::new, ToString::to_string),
             status_reason: found.status_reason.clone(),
-            made: false,
-            warnings: warnings(task.known.manual_access, &found.role_arn),
+            created: false,
+            warnings: warnings(task.input.manual_access, &found.role_arn),
         },
         repaired: Vec::new(),
         up_to_date: false,
@@ -121,7 +121,7 @@ fn there(found: &ScraperDescription) -> &str {
 }
 
 /// What an update would change.
-fn differences(found: &ScraperDescription, task: &Task<Adopted>, yaml: &str) -> Vec<&'static str> {
+fn differences(found: &ScraperDescription, task: &Task<UpdateInput>, yaml: &str) -> Vec<&'static str> {
     let other_alias = task.request.alias.is_some() && task.request.alias != found.alias;
     let other_configuration = !scrape_configuration::same_meaning(there(found), yaml);
     let asked = [(other_alias, "alias"), (other_configuration, "scrape configuration")];
@@ -139,18 +139,18 @@ fn only_true(all: impl IntoIterator<Item = (bool, &'static str)>) -> Vec<&'stati
     all.into_iter().filter_map(|(so, what)| so.then_some(what)).collect()
 }
 
-fn missing_tags(found: &ScraperDescription, task: &Task<Adopted>) -> std::collections::HashMap<String, String> {
+fn missing_tags(found: &ScraperDescription, task: &Task<UpdateInput>) -> std::collections::HashMap<String, String> {
     let there = |key: &String| found.tags.as_ref().and_then(|tags| tags.get(key));
     let wanted = tags::of_pair(task).into_iter();
     wanted.filter(|(key, value)| there(key) != Some(value)).collect()
 }
 
 /// What the request asks for and no update can give.
-fn unchangeable(found: &ScraperDescription, task: &Task<Adopted>) -> Option<String> {
+fn unchangeable(found: &ScraperDescription, task: &Task<UpdateInput>) -> Option<String> {
     let Some(Source::EksConfiguration(eks)) = &found.source else {
         return None;
     };
-    let (request, network) = (&task.request, &task.known.network);
+    let (request, network) = (&task.request, &task.input.network);
     let differs = (request.subnet_ids.is_some() && !same_set(eks.subnet_ids(), &network.subnet_ids))
         || (request.security_group_ids.is_some() && !same_set(groups(eks), &network.security_group_ids));
     differs.then(|| {

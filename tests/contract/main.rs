@@ -5,20 +5,19 @@
 mod request_schema;
 
 use ampxa::{
-    cluster::{Checked, Nothing, Readiness},
-    complete::Raw,
+    check_request,
+    cluster::{self, Readiness},
     error::Error,
     event::Reading,
-    ingestion::{self, Arrival, Ingestion},
-    offboarding,
+    ingestion::{self, IngestionResult},
+    lock::{self, LockState},
+    offboarding, patch,
     policy::SCRAPER_SERVICE,
-    roles::{self, Ensured, Known, Outcome},
-    scraper::{self, Adopted, InTheWay, Made, Plan, Scraper, Updated},
-    sweep,
+    reconcile,
+    roles::{self, Outcome},
+    scraper::{self, Scraper, StaleScraper},
     task::Task,
     telemetry::{self, Ended},
-    trust::Patched,
-    turn::{self, Taken, Turn},
 };
 use serde_json::{Value, json};
 use std::{
@@ -36,10 +35,10 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-const MACHINES: [&str; 3] = ["onboard", "offboard", "sweep"];
+const MACHINES: [&str; 3] = ["onboard", "offboard", "reconcile"];
 
 fn machine(name: &str) -> Value {
-    serde_json::from_str(&read(&format!("statemachine/{name}.asl.json"))).unwrap()
+    support::machine(name)
 }
 
 /// All states of a machine, those within a Map too.
@@ -97,8 +96,8 @@ fn tasks() -> BTreeMap<String, Value> {
 }
 
 /// Whether a task undoes: it goes on, whatever happens, for long.
-fn undoes(task: &Value) -> bool {
-    task["Arguments"]["Payload"]["madeBy"].is_string()
+fn rolls_back(task: &Value) -> bool {
+    task["Arguments"]["Payload"]["createdBy"].is_string()
 }
 
 /// A template as JSON, with `!Sub x` as `{"!Sub": x}`.
@@ -189,7 +188,8 @@ fn our_errors() -> Vec<&'static str> {
         Error::Transient(String::new()),
         Error::NotVisibleYet(String::new()),
         Error::Conflict(String::new()),
-        Error::Refused(String::new()),
+        Error::AccessDenied(String::new()),
+        Error::QuotaExceeded(String::new()),
     ];
     all.iter().map(Error::name).collect()
 }
@@ -220,13 +220,14 @@ fn every_error_name_that_is_matched_is_raised_by_somebody() {
 
 #[test]
 fn what_is_not_worth_a_retry_is_not_retried() {
-    for (name, task) in tasks().into_iter().filter(|(_, task)| !undoes(task)) {
+    for (name, task) in tasks().into_iter().filter(|(_, task)| !rolls_back(task)) {
         let retried = task["Retry"].to_string();
         for never in [
             "InvalidRequest",
             "NotReady",
             "Conflict",
-            "Refused",
+            "AccessDenied",
+            "QuotaExceeded",
             "States.ALL",
             "States.TaskFailed",
         ] {
@@ -238,9 +239,9 @@ fn what_is_not_worth_a_retry_is_not_retried() {
 #[test]
 fn every_task_retries_alike_and_every_undo_goes_on_for_long() {
     let tasks = tasks();
-    let (undoing, doing): (Vec<_>, Vec<_>) = tasks.iter().partition(|(_, task)| undoes(task));
-    assert_eq!(undoing.len(), 3, "scraper, target role, source role");
-    for tasks in [&doing, &undoing] {
+    let (rolling_back, doing): (Vec<_>, Vec<_>) = tasks.iter().partition(|(_, task)| rolls_back(task));
+    assert_eq!(rolling_back.len(), 3, "scraper, target role, source role");
+    for tasks in [&doing, &rolling_back] {
         for (name, task) in tasks {
             assert_eq!(task["Retry"], tasks[0].1["Retry"], "{name}");
             for rule in list(&task["Retry"]) {
@@ -256,9 +257,14 @@ fn every_task_retries_alike_and_every_undo_goes_on_for_long() {
         .iter()
         .flat_map(|rule| list(&rule["ErrorEquals"]))
         .collect();
-    let right: Vec<&str> = ["NotVisibleYet", "Transient"].into_iter().chain(LAMBDAS).collect();
-    assert_eq!(names, right, "ours come first, then AWS's");
-    assert_eq!(undoing[0].1["Retry"][0]["ErrorEquals"], json!(["States.ALL"]));
+    let right: BTreeSet<&str> = ["NotVisibleYet", "Transient"].into_iter().chain(LAMBDAS).collect();
+    assert_eq!(names.iter().filter_map(Value::as_str).collect::<BTreeSet<_>>(), right);
+    assert_eq!(
+        list(&doing[0].1["Retry"]).len(),
+        2,
+        "one retrier for what is not visible yet, one for the rest"
+    );
+    assert_eq!(rolling_back[0].1["Retry"][0]["ErrorEquals"], json!(["States.ALL"]));
     // Without jitter; with it, half of that on average.
     let longest = |rule: &Value| {
         let number = |key: &str| rule[key].as_f64().unwrap();
@@ -266,7 +272,7 @@ fn every_task_retries_alike_and_every_undo_goes_on_for_long() {
             .map(|n| (number("IntervalSeconds") * number("BackoffRate").powi(n as i32)).min(number("MaxDelaySeconds")));
         gaps.sum::<f64>()
     };
-    assert!(longest(&undoing[0].1["Retry"][0]) > 3600.0);
+    assert!(longest(&rolling_back[0].1["Retry"][0]) > 3600.0);
     assert!(
         longest(&doing[0].1["Retry"][0]) > 4.0 * 30.0,
         "IAM may take half a minute, and jitter is half"
@@ -283,9 +289,7 @@ fn every_task_ends_in_time_and_after_its_function() {
         assert_eq!(task["Resource"], "arn:aws:states:::lambda:invoke", "{name}");
     }
     for name in ["onboard", "offboard"] {
-        let look_again = states(name)["Wait for the other execution"]["Seconds"]
-            .as_u64()
-            .unwrap();
+        let look_again = states(name)["Wait for the lock holder"]["Seconds"].as_u64().unwrap();
         assert!(
             look_again >= globals["Timeout"].as_u64().unwrap(),
             "a stopped execution's function has ended"
@@ -294,35 +298,37 @@ fn every_task_ends_in_time_and_after_its_function() {
     for (name, task) in nested() {
         let other = started(&task).to_lowercase();
         let most = machine(&other)["TimeoutSeconds"].as_u64().unwrap();
-        let (its, whole) = (&task["TimeoutSeconds"], &machine("sweep")["TimeoutSeconds"]);
+        let (its, whole) = (&task["TimeoutSeconds"], &machine("reconcile")["TimeoutSeconds"]);
         assert!(its.as_u64().unwrap() > most && its.as_u64() < whole.as_u64(), "{name}");
     }
 }
 
-/// The name and the sentence of an error: the sentence is taken out of Lambda's JSON only where our own code wrote it.
+/// Steps whose failure fails the batch as a whole; the reconciliation then ends as `ReconcileIncomplete`.
+const BATCH_SUMS: [&str; 2] = ["reconcile: Summarize location", "reconcile: Summarize batch"];
+
+/// Every Catch hands on the error as it is; the states that end a run word it (`properties` evaluates their expressions).
 #[test]
-fn whatever_fails_ends_the_run_under_its_own_name() {
-    let ours = our_errors().join("', '");
-    let because = format!(
-        "$states.errorOutput.Error in ['{ours}'] ? $parse($states.errorOutput.Cause).errorMessage : \
-         $states.errorOutput.Error & ': ' & ($exists($states.errorOutput.Cause) ? $states.errorOutput.Cause : 'AWS gave \
-         no reason.')"
-    );
+fn every_error_reaches_the_end_of_its_run_unchanged() {
     for (name, task) in tasks() {
+        if BATCH_SUMS.contains(&name.as_str()) {
+            assert!(task["Catch"].is_null(), "{name}");
+            continue;
+        }
         let [catch] = &list(&task["Catch"])[..] else {
             panic!("{name} catches once");
         };
         assert_eq!(catch["ErrorEquals"], json!(["States.ALL"]), "{name}");
-        assert!(catch.to_string().contains(&because), "{name}");
         let (assign, output) = (&catch["Assign"], catch["Output"].as_str().unwrap_or_default());
-        if undoes(&task) {
-            assert!(assign["failedWith"].is_null(), "{name}: the first error stays");
-            assert!(assign["aftermath"].as_str().unwrap().contains("Left"), "{name}");
+        let whole = json!("{% $states.errorOutput %}");
+        if rolls_back(&task) {
+            assert!(assign["failure"].is_null(), "{name}: the first error stays");
+            assert_eq!(assign["rollbackFailure"], whole, "{name}");
+            assert!(assign["remaining"].is_string(), "{name}");
         } else if output.is_empty() {
-            assert_eq!(assign["failedWith"], "{% $states.errorOutput.Error %}", "{name}");
-            assert_eq!(assign["because"], json!(format!("{{% {because} %}}")), "{name}");
+            assert_eq!(assign["failure"], whole, "{name}");
         } else {
-            assert!(output.contains("'failedWith': $states.errorOutput.Error"), "{name}");
+            let merged = "{% $merge([$states.input, {'failure': $states.errorOutput}]) %}";
+            assert_eq!(output, merged, "{name}");
         }
     }
     for name in MACHINES {
@@ -334,25 +340,12 @@ fn whatever_fails_ends_the_run_under_its_own_name() {
         else {
             panic!("{name} fails in one place");
         };
-        // A sweep makes nothing itself.
-        let cause = match name {
-            "sweep" => "{% $because %}",
-            _ => "{% $because & ' ' & $aftermath %}",
-        };
-        assert_eq!(
-            (&end["Error"], &end["Cause"]),
-            (&json!("{% $failedWith %}"), &json!(cause))
-        );
+        assert_eq!(end["Error"], "{% $failure.Error %}", "{name}");
     }
 }
 
 /// The tasks that come before the first that makes something for the pair.
-const BEFORE_ANYTHING: [&str; 4] = [
-    "Check request",
-    "Take turn",
-    "Check cluster",
-    "Remove scraper in the way",
-];
+const BEFORE_ANYTHING: [&str; 4] = ["Check request", "Acquire lock", "Check cluster", "Remove stale scraper"];
 
 #[test]
 fn what_was_made_is_undone_in_reverse_whatever_fails() {
@@ -360,28 +353,28 @@ fn what_was_made_is_undone_in_reverse_whatever_fails() {
     for (name, task) in tasks_of("onboard") {
         let end = match name.as_str() {
             // What cannot be looked at is told, and undone only where the request requires samples.
-            "Check ingestion" => "Must samples arrive?",
-            name if BEFORE_ANYTHING.contains(&name) || undoes(&task) => "Onboarding failed",
-            _ => "Undo what was made?",
+            "Check ingestion" => "Are samples required?",
+            name if BEFORE_ANYTHING.contains(&name) || rolls_back(&task) => "Onboarding failed",
+            _ => "Is rollback requested?",
         };
         assert_eq!(task["Catch"][0]["Next"], end, "{name}");
     }
-    let required = &states["Must samples arrive?"];
+    let required = &states["Are samples required?"];
     assert_eq!(
         (&required["Choices"][0]["Next"], &required["Default"]),
-        (&json!("Undo what was made?"), &json!("Onboarded"))
+        (&json!("Is rollback requested?"), &json!("Onboarded"))
     );
-    let mut undo = vec!["Let AWS settle"];
+    let mut undo = vec!["Wait for IAM propagation before rollback"];
     while let Some(next) = states[*undo.last().unwrap()]["Next"].as_str() {
         undo.push(match next {
-            "Is the scraper gone?" => states[next]["Choices"][0]["Next"].as_str().unwrap(),
+            "Is the scraper deleted?" => states[next]["Choices"][0]["Next"].as_str().unwrap(),
             _ => next,
         });
     }
     assert_eq!(
         undo,
         [
-            "Let AWS settle",
+            "Wait for IAM propagation before rollback",
             "Remove scraper",
             "Remove target role",
             "Remove source role",
@@ -438,16 +431,19 @@ fn handed(task: &Value) -> Value {
         "network" => json!({ "subnetIds": ["subnet-a"], "securityGroupIds": ["sg-a"] }),
         "manualAccess" => json!(true),
         "stopped" => json!(null),
-        "madeBy" => json!("arn:aws:states:us-west-2:111111111111:execution:ampxa-onboard:1"),
+        "createdBy" => json!("arn:aws:states:us-west-2:111111111111:execution:ampxa-onboard:1"),
         "scraperArns" => json!(["arn:aws:aps:us-west-2:222222222222:scraper/s-1"]),
         "clusterArn" => json!("arn:aws:eks:us-west-2:222222222222:cluster/demo"),
         "account" => json!("222222222222"),
         "region" => json!("us-west-2"),
         "organizationalUnits" => json!(["ou-a1b2-c3d4e5f6"]),
         "workspace" => json!("ws-1"),
-        "sweep" => json!("arn:aws:states:us-west-2:111111111111:execution:ampxa-sweep:1"),
-        "absent" => json!(true),
-        "seenBy" => json!("arn:aws:states:us-west-2:111111111111:execution:ampxa-sweep:0"),
+        "reconciliation" => json!("arn:aws:states:us-west-2:111111111111:execution:ampxa-reconcile:1"),
+        "missing" => json!(true),
+        "results" => json!([]),
+        "expected" => json!(1),
+        "maxListed" => json!(50),
+        "orphanSince" => json!("arn:aws:states:us-west-2:111111111111:execution:ampxa-reconcile:0"),
         other => panic!("no step reads {other:?}"),
     };
     payload
@@ -461,39 +457,42 @@ fn handed(task: &Value) -> Value {
 fn every_step_is_handed_what_it_reads() {
     for (name, task) in tasks() {
         let mut input = handed(&task);
-        if name == "sweep: Check sweep" {
+        if name == "reconcile: Check reconciliation" {
             input["request"] = json!({ "accounts": ["222222222222"] });
         }
         let read = match invoked(&task).as_str() {
-            "CheckRequest" => Raw::try_from(input)
-                .and_then(|raw| ampxa::complete::check(&raw))
+            "CheckRequest" => check_request::Input::try_from(input)
+                .and_then(|raw| check_request::check(&raw))
                 .map(drop),
-            "CheckCluster" => Task::<Nothing>::try_from(input).map(drop),
-            "CreateScraper" => Task::<Plan>::try_from(input).map(drop),
-            "CheckIngestion" => Task::<ingestion::Known>::try_from(input).map(drop),
-            "CheckScraper" => Task::<Made>::try_from(input).map(drop),
-            "UpdateScraper" => Task::<Adopted>::try_from(input).map(drop),
-            "TakeTurn" => turn::Asked::try_from(input).map(drop),
-            "CheckSweep" => sweep::Request::try_from(input).map(drop),
-            "FindClusters" => sweep::Place::try_from(input).map(drop),
-            "RouteCluster" => sweep::Asked::try_from(input)
+            "CheckCluster" => Task::<cluster::Input>::try_from(input).map(drop),
+            "CreateScraper" => Task::<scraper::CreateInput>::try_from(input).map(drop),
+            "CheckIngestion" => Task::<ingestion::Input>::try_from(input).map(drop),
+            "CheckScraper" => Task::<scraper::CheckInput>::try_from(input).map(drop),
+            "UpdateScraper" => Task::<scraper::UpdateInput>::try_from(input).map(drop),
+            "AcquireLock" => lock::Input::try_from(input).map(drop),
+            "CheckReconciliation" => reconcile::Request::try_from(input).map(drop),
+            "FindClusters" => reconcile::clusters::Location::try_from(input).map(drop),
+            "RouteCluster" => reconcile::route::Input::try_from(input)
                 .map(|asked| assert_eq!((asked.organizational_units.len(), asked.workspace.is_some()), (1, true))),
-            "RememberGone" => sweep::Missed::try_from(input)
-                .map(|missed| assert_eq!((missed.scrapers.len(), missed.seen_by.is_some()), (1, true))),
+            "MarkOrphans" => reconcile::orphans::Input::try_from(input)
+                .map(|missed| assert_eq!((missed.scrapers.len(), missed.orphan_since.is_some()), (1, true))),
+            "Summarize" => reconcile::summary::Input::try_from(input).map(drop),
             "CheckOffboarding" | "FindPairs" => offboarding::Request::try_from(input).map(drop),
-            "RemoveScraper" => Task::<scraper::Removal>::try_from(input).map(|task| {
-                let told = (task.known.made_by.is_some(), task.known.scraper_arns.is_some());
+            "RemoveScraper" => Task::<scraper::RemoveInput>::try_from(input).map(|task| {
+                let told = (task.input.created_by.is_some(), task.input.scraper_arns.is_some());
                 let right = match name.as_str() {
                     "onboard: Remove scraper" => (true, false),
-                    "onboard: Remove scraper in the way" => (false, true),
+                    "onboard: Remove stale scraper" => (false, true),
                     _ => (false, false),
                 };
                 assert_eq!(told, right, "{name}");
             }),
-            "RemoveTargetRole" | "RemoveSourceRole" => Task::<roles::Removal>::try_from(input)
-                .map(|task| assert_eq!(task.known.made_by.is_some(), name.starts_with("onboard"), "{name}")),
-            "EnsureSourceRole" | "EnsureTargetRole" | "PatchTrustPolicies" => Task::<Known>::try_from(input)
-                .map(|task| assert!(task.known.scraper_arn.is_some(), "{name} is not told of the scraper")),
+            "RemoveTargetRole" | "RemoveSourceRole" => Task::<roles::RemoveInput>::try_from(input)
+                .map(|task| assert_eq!(task.input.created_by.is_some(), name.starts_with("onboard"), "{name}")),
+            "EnsureSourceRole" | "EnsureTargetRole" | "PatchTrustPolicies" => {
+                Task::<roles::EnsureInput>::try_from(input)
+                    .map(|task| assert!(task.input.scraper_arn.is_some(), "{name} is not told of the scraper"))
+            }
             other => panic!("what does {other} read?"),
         };
         assert_eq!(read, Ok(()), "{name}");
@@ -503,13 +502,13 @@ fn every_step_is_handed_what_it_reads() {
 #[test]
 fn the_machines_read_what_the_steps_say() {
     let arn = String::new;
-    let checked = Checked {
+    let checked = cluster::Output {
         readiness: Readiness::Ready,
         network: None,
         scraper: None,
-        in_the_way: vec![InTheWay {
+        stale_scrapers: vec![StaleScraper {
             scraper_arn: arn(),
-            why: String::new(),
+            reason: String::new(),
         }],
         manual_access: false,
         scrapers: 1,
@@ -519,44 +518,46 @@ fn the_machines_read_what_the_steps_say() {
         scraper_arn: arn(),
         status: String::new(),
         status_reason: None,
-        made: true,
+        created: true,
         warnings: vec![],
     };
-    let ingestion = json!(Ingestion {
-        result: Arrival::None,
-        endpoints: 0,
+    let ingestion = json!(ingestion::Output {
+        result: IngestionResult::None,
+        targets: 0,
         up: 0,
-        look_at: vec![],
+        hints: vec![],
     });
-    let updated = json!(Updated {
+    let updated = json!(scraper::UpdateOutput {
         scraper: scraper.clone(),
         repaired: vec![],
         up_to_date: true,
     });
-    let role = json!(Ensured {
-        made: true,
+    let role = json!(roles::EnsureOutput {
+        created: true,
         repaired: vec![]
     });
-    let removed = json!(scraper::Removed {
-        gone: true,
+    let removed = json!(scraper::RemoveOutput {
+        deleted: true,
         scraper_arns: vec![],
     });
-    let removed_role = json!(roles::Removed {
+    let removed_role = json!(roles::RemoveOutput {
         role_arn: arn(),
         outcome: Outcome::Removed,
     });
-    let taken = json!(Taken {
-        turn: Turn::Ours,
+    let acquired = json!(lock::Output {
+        state: LockState::Acquired,
         holder: None,
         stopped: None,
-        settle_seconds: 0,
+        propagation_seconds: 0,
     });
-    let patched = json!(Patched {
+    let patched = json!(patch::Output {
         source: true,
         target: true,
     });
-    let complete =
-        json!(ampxa::complete::check(&Raw::try_from(handed(&tasks()["onboard: Check request"])).unwrap()).unwrap());
+    let complete = json!(
+        check_request::check(&check_request::Input::try_from(handed(&tasks()["onboard: Check request"])).unwrap())
+            .unwrap()
+    );
     let mut check = json!(checked);
     check["scraperArn"] = json!("of the scraper that was found");
     let pairs = json!(offboarding::Pairs { pairs: vec![] });
@@ -568,17 +569,17 @@ fn the_machines_read_what_the_steps_say() {
         }
         !rests.is_empty()
     };
-    let onboard = read("statemachine/onboard.asl.json");
+    let onboard = read("statemachine/onboard.asl.yaml");
     for (variable, said) in [
         ("$check", &check),
         ("$scraper", &json!(scraper)),
         ("$sourceRole", &role),
         ("$targetRole", &role),
         ("$request", &complete["request"]),
-        ("$turn", &taken),
+        ("$lock", &acquired),
         ("$patched", &patched),
         ("$ingestion", &ingestion),
-        ("$theWay", &removed),
+        ("$staleScraper", &removed),
         ("$removal", &removed),
     ] {
         assert!(says(&onboard, variable, said), "{variable} is read");
@@ -587,7 +588,7 @@ fn the_machines_read_what_the_steps_say() {
         for (name, task) in tasks_of(machine) {
             let said = match invoked(&task).as_str() {
                 "CheckRequest" | "CheckOffboarding" => &complete,
-                "TakeTurn" => &taken,
+                "AcquireLock" => &acquired,
                 "CheckCluster" => &check,
                 "EnsureSourceRole" | "EnsureTargetRole" => &role,
                 "CreateScraper" | "CheckScraper" => &json!(scraper),
@@ -597,7 +598,7 @@ fn the_machines_read_what_the_steps_say() {
                 "RemoveScraper" => &removed,
                 "RemoveTargetRole" | "RemoveSourceRole" => &removed_role,
                 "FindPairs" => &pairs,
-                "CheckSweep" | "FindClusters" | "RouteCluster" | "RememberGone" => &json!({}),
+                "CheckReconciliation" | "FindClusters" | "RouteCluster" | "MarkOrphans" | "Summarize" => &json!({}),
                 other => panic!("what does {other} say?"),
             };
             says(&task.to_string(), "$states.result.Payload", said);
@@ -611,18 +612,30 @@ fn one_search_finds_a_step_in_machine_template_and_rust() {
     let functions = functions();
     let resources = template("template")["Resources"].clone();
     let mut all_used = BTreeSet::new();
-    for (name, logical_id) in [("onboard", "Onboard"), ("offboard", "Offboard"), ("sweep", "Sweep")] {
+    for (name, logical_id) in [
+        ("onboard", "Onboard"),
+        ("offboard", "Offboard"),
+        ("reconcile", "Reconcile"),
+    ] {
         let machine = &resources[logical_id]["Properties"];
         assert_eq!(
             machine["DefinitionUri"],
-            json!(format!("../statemachine/{name}.asl.json"))
+            json!(format!("../statemachine/{name}.asl.yaml"))
         );
         let mut used = BTreeSet::new();
         for (name, task) in tasks_of(name) {
             let function = invoked(&task);
-            let words = name.trim_end_matches(" early").trim_end_matches(" in the way");
-            let words = words.to_lowercase().replace(' ', "-");
-            assert_eq!(words, kebab(&function), "the state {name:?} invokes {function}");
+            // The states of one function: a scraper that is stale, a patch that is early, sums at three levels.
+            let words = name
+                .trim_end_matches(" early")
+                .replace("stale ", "")
+                .to_lowercase()
+                .replace(' ', "-");
+            let sums = kebab(&function) == "summarize" && words.starts_with("summarize-");
+            assert!(
+                words == kebab(&function) || sums,
+                "the state {name:?} invokes {function}"
+            );
             used.insert(function);
         }
         let allowed: BTreeSet<String> = list(&machine["Policies"])
@@ -689,33 +702,31 @@ fn one_search_finds_a_step_in_machine_template_and_rust() {
 fn every_choice_has_a_default_and_every_end_a_name_and_a_sentence() {
     let ends = [
         "Onboarding failed",
-        "Undo what was made?",
-        "Must samples arrive?",
+        "Is rollback requested?",
+        "Are samples required?",
         "Offboarding failed",
-        "Pair left",
-        "Sweep failed",
+        "Pair failed",
+        "Reconciliation failed",
     ];
     for (name, state) in MACHINES.into_iter().flat_map(states) {
         match state["Type"].as_str().unwrap() {
             "Choice" => {
                 assert!(name.ends_with('?') && state["Default"].is_string(), "{name}");
-                // What was made is undone, kept or left: the first error has its name already.
-                let aftermath = ["Undo what was made?", "Is the scraper gone?"].contains(&name.as_str());
-                if name == "Must samples arrive?" {
+                // Before a rollback the first error has its name already.
+                let rolls_back = ["Is rollback requested?", "Is the scraper deleted?"].contains(&name.as_str());
+                if name == "Are samples required?" {
                     continue;
                 }
                 for rule in list(&state["Choices"]) {
                     let fails = ends.contains(&rule["Next"].as_str().unwrap());
-                    let said = rule.to_string();
-                    match aftermath && said.contains("aftermath") {
-                        true => assert!(fails, "{name}"),
-                        false => assert_eq!(
-                            fails,
-                            said.contains("failedWith\":") && said.contains("because\":")
-                                || said.contains("'failedWith': '") && said.contains("'because': '"),
-                            "{name}"
-                        ),
-                    }
+                    let named = |failure: &Value| failure["Error"].is_string() && failure["Cause"].is_string();
+                    let assign = &rule["Assign"];
+                    let says = match rule["Output"].as_str() {
+                        Some(output) => output.contains("'Error': '") && output.contains("'Cause': '"),
+                        None if rolls_back => assign["rollback"].is_string() || named(&assign["rollbackFailure"]),
+                        None => named(&assign["failure"]) || assign["failure"]["Sentence"].is_string(),
+                    };
+                    assert_eq!(fails, says, "{name}");
                 }
             }
             "Fail" => assert!(state["Error"].is_string() && state["Cause"].is_string(), "{name}"),
@@ -724,13 +735,48 @@ fn every_choice_has_a_default_and_every_end_a_name_and_a_sentence() {
     }
 }
 
+/// The rules that a definition in YAML keeps: no aliases (Step Functions developer guide, "Amazon States Language" in
+/// YAML), every string with `{%` is one expression without a line break, and no expression has a bare `$` as the context
+/// of a path, which some implementations of JSONata refuse.
+#[test]
+fn definitions_are_plain_yaml_with_short_lines() {
+    for name in MACHINES {
+        let text = read(&format!("statemachine/{name}.asl.yaml"));
+        for (number, line) in text.lines().enumerate() {
+            let place = format!("{name}, line {}", number + 1);
+            assert!(
+                line.len() <= 120 || line.contains("ErrorEquals"),
+                "{place} has {}",
+                line.len()
+            );
+            let anchor = |mark: char| line.split(": ").nth(1).is_some_and(|value| value.starts_with(mark));
+            assert!(!anchor('&') && !anchor('*'), "{place} has an anchor or an alias");
+            for bare in ["($)", "$.", "($,", ", $)", "[$]"] {
+                assert!(!line.contains(bare), "{place} has a bare $");
+            }
+        }
+        fn strings(value: &Value, visit: &mut impl FnMut(&str)) {
+            match value {
+                Value::String(text) => visit(text),
+                Value::Array(items) => items.iter().for_each(|item| strings(item, visit)),
+                Value::Object(fields) => fields.values().for_each(|field| strings(field, visit)),
+                _ => {}
+            }
+        }
+        strings(&machine(name), &mut |text| {
+            let whole = text.starts_with("{% ") && text.ends_with(" %}") && !text.contains('\n');
+            assert!(!text.contains("{%") || whole, "{name}: {text}");
+        });
+    }
+}
+
 #[test]
 fn jsonata_is_the_language_of_all_machines() {
     for name in MACHINES {
         assert_eq!(machine(name)["QueryLanguage"], "JSONata");
-        let text = read(&format!("statemachine/{name}.asl.json"));
+        let text = read(&format!("statemachine/{name}.asl.yaml"));
         assert_eq!(text.matches("QueryLanguage").count(), 1);
-        for jsonpath in ["\"InputPath\"", "\"ResultPath\"", "\"Parameters\"", ".$\""] {
+        for jsonpath in ["InputPath:", "ResultPath:", "Parameters:", ".$:"] {
             assert!(!text.contains(jsonpath), "{jsonpath}");
         }
         assert!(
@@ -740,9 +786,9 @@ fn jsonata_is_the_language_of_all_machines() {
     }
 }
 
-/// The seconds that `Give the scraper time` waits, by its own expression's numbers.
+/// The seconds that `Wait for the scraper` waits, by its own expression's numbers.
 fn wait(waited: u64) -> u64 {
-    let state = &states("onboard")["Give the scraper time"];
+    let state = &states("onboard")["Wait for the scraper"];
     assert_eq!(
         state["Seconds"], "{% $secondsForScraper < 600 or $secondsForScraper >= 1800 ? 60 : 15 %}",
         "the schedule that this test walks"
@@ -770,16 +816,16 @@ fn healthy_run(seconds: u64) -> Vec<String> {
             rule.unwrap_or_else(|| panic!("{name} asks whether {condition}"))["Next"].clone()
         };
         let next = match name {
-            "Is it our turn?" => taken("{% $turn.turn = 'OURS' and $turn.settleSeconds = 0 %}"),
+            "Is the lock acquired?" => taken("{% $lock.state = 'ACQUIRED' and $lock.propagationSeconds = 0 %}"),
             "Is the cluster ready?" => taken("{% $check.readiness = 'READY' %}"),
-            "Is a scraper in the way?" | "Patch the trust early?" | "Are samples to be looked for?" => {
+            "Is there a stale scraper?" | "Is an early patch requested?" | "Is the ingestion check requested?" => {
                 state["Default"].clone()
             }
-            "Do samples arrive?" => taken("{% $ingestion.result = 'ARRIVING' %}"),
+            "Are samples received?" => taken("{% $ingestion.result = 'RECEIVING' %}"),
             "Is the scraper active?" if waited < seconds => state["Default"].clone(),
             "Is the scraper active?" => taken("{% $scraper.status = 'ACTIVE' %}"),
             _ => {
-                waited += if name == "Give the scraper time" {
+                waited += if name == "Wait for the scraper" {
                     wait(waited)
                 } else {
                     0
@@ -822,22 +868,22 @@ fn every_loop_has_an_end_and_the_machine_outlasts_them_all() {
         (
             "onboard",
             &[
-                ("seconds", "Is it our turn?", 7200),
+                ("seconds", "Is the lock acquired?", 7200),
                 ("seconds", "Is the cluster ready?", 3600),
-                ("seconds", "Is the way free?", 3600),
+                ("seconds", "Is the stale scraper deleted?", 3600),
                 ("seconds", "Is the scraper active?", 240 * 60),
-                ("seconds", "Do samples arrive?", 600),
-                ("seconds", "Is the scraper gone?", 7200),
+                ("seconds", "Are samples received?", 600),
+                ("seconds", "Is the scraper deleted?", 7200),
             ][..],
         ),
         (
             "offboard",
             &[
-                ("seconds", "Is it our turn?", 7200),
-                ("seconds", "Is the scraper gone?", 7200),
+                ("seconds", "Is the lock acquired?", 7200),
+                ("seconds", "Is the scraper deleted?", 7200),
             ][..],
         ),
-        ("sweep", &[("seconds", "Is the account reachable?", 240 * 60)][..]),
+        ("reconcile", &[("seconds", "Is the account reachable?", 240 * 60)][..]),
     ] {
         let states = states(name);
         let mut longest = 0;
@@ -847,7 +893,7 @@ fn every_loop_has_an_end_and_the_machine_outlasts_them_all() {
                 let condition = rule["Condition"].as_str().unwrap();
                 let limit = match *choice {
                     "Is the scraper active?" => "$request.activationTimeoutMinutes * 60".to_owned(),
-                    "Is the account reachable?" => "$states.input.patienceMinutes * 60".to_owned(),
+                    "Is the account reachable?" => "$states.input.provisionerTimeoutMinutes * 60".to_owned(),
                     _ => seconds.to_string(),
                 };
                 condition.contains(counter) && condition.contains(&format!(">= {limit}"))
@@ -1045,9 +1091,9 @@ fn a_function_may_assume_the_provisioners_that_it_asks_for_and_no_others() {
             .filter(|action| *action != "sts:AssumeRole")
             .collect();
         let right: &[&str] = match name.as_str() {
-            "TakeTurn" => &["dynamodb:PutItem", "states:DescribeExecution"],
+            "AcquireLock" => &["dynamodb:PutItem", "states:DescribeExecution"],
             "RouteEvent" => &["states:StartExecution", "ssm:GetParameter", "organizations:ListParents"],
-            "CheckSweep" => &["ssm:GetParameter", "organizations:ListAccounts"],
+            "CheckReconciliation" => &["ssm:GetParameter", "organizations:ListAccounts"],
             "FindClusters" => &["ssm:GetParameter", "organizations:ListParents"],
             "RouteCluster" => &["ssm:GetParameter"],
             _ => &[],
@@ -1074,7 +1120,9 @@ fn who_routes_may_read_the_hubs_parameters_and_start_its_machines_and_nothing_mo
                 "ssm:GetParameter" => json!({
                     "!Sub": "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter/${AWS::StackName}/*"
                 }),
-                "states:StartExecution" => json!([{ "!Ref": "Onboard" }, { "!Ref": "Offboard" }, { "!Ref": "Sweep" }]),
+                "states:StartExecution" => {
+                    json!([{ "!Ref": "Onboard" }, { "!Ref": "Offboard" }, { "!Ref": "Reconcile" }])
+                }
                 // Neither can be narrowed, and both are given only where a person asks for them.
                 "organizations:ListParents" | "organizations:ListAccounts" => {
                     let conditional = json!({ "!If": ["AsksOrganizations", statement, { "!Ref": "AWS::NoValue" }] });
@@ -1093,7 +1141,7 @@ fn who_routes_may_read_the_hubs_parameters_and_start_its_machines_and_nothing_mo
     for (variable, machine) in [
         ("AMPXA_ONBOARD", "Onboard"),
         ("AMPXA_OFFBOARD", "Offboard"),
-        ("AMPXA_SWEEP", "Sweep"),
+        ("AMPXA_RECONCILE", "Reconcile"),
     ] {
         assert_eq!(router["Environment"]["Variables"][variable], json!({ "!Ref": machine }));
     }
@@ -1119,11 +1167,11 @@ fn every_program_finds_its_environment_in_the_template() {
     let mut read_by_code = BTreeSet::new();
     for file in [
         "aws/clients",
+        "bin/acquire-lock",
         "cluster",
-        "turn",
         "route_event",
         "routing/mod",
-        "sweep/mod",
+        "reconcile/mod",
         "telemetry",
     ] {
         let source = read(&format!("functions/{file}.rs"));
@@ -1207,7 +1255,7 @@ fn the_rules_take_the_events_that_start_something_and_are_alike_on_both_sides() 
     ] {
         let event: Value = serde_json::from_str(&read(&format!("tests/golden/events/{name}.json"))).unwrap();
         assert_eq!(takes(rule, &event), taken, "{name}");
-        let ours = matches!(Reading::try_from(event), Ok(Reading::Ours(_)));
+        let ours = matches!(Reading::try_from(event), Ok(Reading::Recognized(_)));
         assert!(ours || !taken, "{name} is taken and starts nothing");
     }
 }
@@ -1252,7 +1300,7 @@ fn whatever_cannot_be_delivered_lies_where_an_alarm_looks() {
         })
         .collect();
     let ends = ["ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"];
-    let all = ["Onboard", "Offboard", "Sweep"].into_iter();
+    let all = ["Onboard", "Offboard", "Reconcile"].into_iter();
     let right = all.flat_map(|machine| ends.map(|end| format!("{machine} {end}")));
     assert_eq!(counted, right.collect());
 }
@@ -1261,19 +1309,20 @@ fn whatever_cannot_be_delivered_lies_where_an_alarm_looks() {
 fn a_machine_that_starts_others_may_start_those_and_watch_their_executions() {
     let resources = template("template")["Resources"].clone();
     let mut given = Vec::new();
-    statements(&resources["Sweep"]["Properties"]["Policies"], &mut given);
+    statements(&resources["Reconcile"]["Properties"]["Policies"], &mut given);
     let start = given
         .iter()
         .find(|one| one["Action"] == "states:StartExecution")
         .unwrap();
-    let itself = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:${AWS::StackName}-sweep";
+    let itself =
+        "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:${AWS::StackName}-reconcile";
     let mut others: Vec<Value> = nested().values().map(|task| json!({ "!Ref": started(task) })).collect();
     others.sort_by_key(|one| std::cmp::Reverse(one.to_string()));
     others.push(json!({ "!Sub": itself }));
     assert_eq!(list(&start["Resource"]), others);
     assert_eq!(
-        resources["Sweep"]["Properties"]["Name"]["!Sub"],
-        "${AWS::StackName}-sweep"
+        resources["Reconcile"]["Properties"]["Name"]["!Sub"],
+        "${AWS::StackName}-reconcile"
     );
 }
 
@@ -1348,7 +1397,7 @@ fn a_boundary_allows_one_action_on_one_kind_of_thing() {
 
 #[test]
 fn the_boundaries_that_roles_are_made_with_are_those_of_the_templates() {
-    let task: Task<roles::Known> = json!({
+    let task: Task<roles::EnsureInput> = json!({
         "request": {
             "clusterArn": "arn:aws:eks:us-west-2:222222222222:cluster/demo",
             "workspaceArn": "arn:aws:aps:us-west-2:333333333333:workspace/ws-1",
@@ -1371,10 +1420,13 @@ fn the_boundaries_that_roles_are_made_with_are_those_of_the_templates() {
 }
 
 #[test]
-fn taking_a_turn_writes_one_table_and_looks_at_executions_of_our_machines() {
+fn acquiring_the_lock_writes_one_table_and_describes_executions_of_our_machines() {
     let template = template("template");
     let mut given = Vec::new();
-    statements(&template["Resources"]["TakeTurn"]["Properties"]["Policies"], &mut given);
+    statements(
+        &template["Resources"]["AcquireLock"]["Properties"]["Policies"],
+        &mut given,
+    );
     let executions = ["onboard", "offboard"].map(|machine| {
         let name =
             &template["Resources"][if machine == "onboard" { "Onboard" } else { "Offboard" }]["Properties"]["Name"];
@@ -1383,12 +1435,13 @@ fn taking_a_turn_writes_one_table_and_looks_at_executions_of_our_machines() {
         json!({ "!Sub": format!("{execution}-{machine}:*") })
     });
     let right = [
-        json!({ "Effect": "Allow", "Action": "dynamodb:PutItem", "Resource": { "!GetAtt": "Turns.Arn" } }),
+        json!({ "Effect": "Allow", "Action": "dynamodb:PutItem", "Resource": { "!GetAtt": "Locks.Arn" } }),
         json!({ "Effect": "Allow", "Action": "states:DescribeExecution", "Resource": executions }),
     ];
     assert_eq!(given, right);
-    let table = &template["Resources"]["Turns"]["Properties"];
-    let source = read("functions/turn.rs");
+    let table = &template["Resources"]["Locks"]["Properties"];
+    let source = read("functions/lock.rs");
+    let source: String = source.split_whitespace().collect();
     for name in [
         &table["KeySchema"][0]["AttributeName"],
         &table["TimeToLiveSpecification"]["AttributeName"],
@@ -1398,36 +1451,37 @@ fn taking_a_turn_writes_one_table_and_looks_at_executions_of_our_machines() {
 }
 
 #[test]
-fn the_readme_tells_every_step_and_every_name_a_run_may_end_under() {
+fn the_documents_list_every_step_and_every_error() {
     let readme = read("README.md");
     for name in MACHINES.into_iter().flat_map(tasks_of).map(|(name, _)| name) {
-        let name = name.trim_end_matches(" early").trim_end_matches(" in the way");
+        let name = name.trim_end_matches(" early").replace("stale ", "");
         assert!(
             readme.contains(&format!("| {name} |")),
             "the README's table misses {name}"
         );
     }
     let machines = MACHINES
-        .map(|name| read(&format!("statemachine/{name}.asl.json")))
+        .map(|name| read(&format!("statemachine/{name}.asl.yaml")))
         .concat();
     let ends = machine_names(&machines);
     assert!(ends.len() >= 5, "{ends:?}");
+    let errors = read("docs/errors.md");
     for name in ends.into_iter().chain(our_errors().into_iter().map(str::to_owned)) {
         assert!(
-            readme.contains(&format!("`{name}`")),
-            "the README does not explain {name}"
+            errors.contains(&format!("`{name}`")),
+            "docs/errors.md does not explain {name}"
         );
     }
 }
 
 /// The names that the machines themselves fail under.
 fn machine_names(machines: &str) -> BTreeSet<String> {
-    let literal = ["\"failedWith\": \"", "'failedWith': '"].into_iter().flat_map(|begin| {
+    let literal = ["Error: ", "'Error': '"].into_iter().flat_map(|begin| {
         let rests = machines.split(begin).skip(1);
-        rests.filter_map(|rest| rest.split(['"', '\'']).next())
+        rests.filter_map(|rest| rest.split(['\n', ',', '\'']).next())
     });
     literal
-        .filter(|name| !name.starts_with("{%"))
+        .filter(|name| name.chars().all(char::is_alphabetic))
         .map(str::to_owned)
         .collect()
 }
@@ -1435,8 +1489,8 @@ fn machine_names(machines: &str) -> BTreeSet<String> {
 /// The metrics that the code emits: name, and the names of its dimensions.
 fn emitted() -> BTreeSet<(String, Vec<String>)> {
     let output = json!({
-        "outcome": "ONBOARDED", "clusterArn": "arn:aws:eks:us-west-2:222222222222:cluster/a", "made": ["scraper"],
-        "activationMinutes": 1, "looks": 1, "ingestion": { "result": "ARRIVING" }, "scrapers": { "there": 1, "quota": 10 },
+        "outcome": "ONBOARDED", "clusterArn": "arn:aws:eks:us-west-2:222222222222:cluster/a", "created": ["scraper"],
+        "activationMinutes": 1, "polls": 1, "ingestion": { "result": "RECEIVING" }, "scrapers": { "count": 1, "quota": 10 },
     });
     let ends = [
         json!({ "status": "SUCCEEDED", "output": output.to_string() }),

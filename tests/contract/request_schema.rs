@@ -1,10 +1,9 @@
 //! The schema and the parser accept the same requests.
 
 use ampxa::{
-    offboarding,
+    offboarding, reconcile,
     request::Request,
     routing::{Routes, Settings},
-    sweep,
 };
 use jsonschema::Validator;
 use serde_json::{Value, json};
@@ -83,7 +82,7 @@ fn the_schema_and_the_parser_agree() {
         with("clusterAccess", json!("MANUAL")),
         with("activationTimeoutMinutes", json!(1)),
         with("activationTimeoutMinutes", json!(240.0)),
-        with("onFailure", json!("KEEP")),
+        with("onFailure", json!("DO_NOTHING")),
         with("checkIngestion", json!("SKIP")),
         with("checkIngestion", json!("REQUIRE")),
         with("checkIngestion", Value::Null),
@@ -202,7 +201,7 @@ fn fields(schema: &Value, path: &str, found: &mut Vec<(String, Value)>) {
 
 #[test]
 fn every_field_of_every_schema_is_explained_and_shown() {
-    for name in ["request", "offboarding", "sweep", "routes"] {
+    for name in ["request", "offboarding", "reconcile", "routes"] {
         let schema = json_file(folder().join(format!("{name}.schema.json")));
         let mut found = vec![];
         fields(&schema, name, &mut found);
@@ -227,7 +226,7 @@ fn every_folder_of_examples_is_read_by_a_test() {
     let folders = entries.filter(|entry| entry.path().is_dir());
     let mut folders: Vec<String> = folders.map(|entry| entry.file_name().into_string().unwrap()).collect();
     folders.sort();
-    assert_eq!(folders, ["offboarding", "routes", "sweep"]);
+    assert_eq!(folders, ["offboarding", "reconcile", "routes"]);
 }
 
 #[test]
@@ -416,15 +415,15 @@ fn a_routing_table_is_read_as_its_schema_says() {
 }
 
 #[test]
-fn what_to_sweep_is_read_as_its_schema_says() {
-    let (validator, examples) = schema_and_examples("sweep.schema.json", "sweep");
+fn what_to_reconciliation_is_read_as_its_schema_says() {
+    let (validator, examples) = schema_and_examples("reconcile.schema.json", "reconcile");
     assert_eq!(examples.len(), 4);
-    let parse = |request: &Value| sweep::Request::try_from(json!({ "request": request }));
+    let parse = |request: &Value| reconcile::Request::try_from(json!({ "request": request }));
     let good = [
         json!({ "accounts": null, "organization": true }),
         json!({ "accounts": ["222222222222"], "organization": false }),
-        json!({ "patienceMinutes": 240.0 }),
-        json!({ "patienceMinutes": 0 }),
+        json!({ "provisionerTimeoutMinutes": 240.0 }),
+        json!({ "provisionerTimeoutMinutes": 0 }),
     ];
     for request in good.iter().chain(&examples) {
         assert!(validator.is_valid(request), "the schema refuses {request}");
@@ -441,9 +440,9 @@ fn what_to_sweep_is_read_as_its_schema_says() {
         json!({ "regions": ["US-WEST-2"] }),
         json!({ "organization": "yes" }),
         json!({ "accounts": ["222222222222"], "organization": true }),
-        json!({ "patienceMinutes": 241 }),
-        json!({ "patienceMinutes": -1 }),
-        json!({ "patienceMinutes": 1.5 }),
+        json!({ "provisionerTimeoutMinutes": 241 }),
+        json!({ "provisionerTimeoutMinutes": -1 }),
+        json!({ "provisionerTimeoutMinutes": 1.5 }),
         json!({ "workspace": "" }),
         json!({ "workspace": "x".repeat(257) }),
     ] {

@@ -154,7 +154,7 @@ fn onboard_prints_one_document_and_nothing_else() {
         );
         assert_eq!(labels["region"], "us-west-2");
     }
-    assert_eq!(document["output"]["ingestion"]["result"], "ARRIVING");
+    assert_eq!(document["output"]["ingestion"]["result"], "RECEIVING");
     let installed = Command::new("prometheus").arg("--version").output().is_ok();
     assert_eq!(
         document["prometheus"].is_string(),
@@ -232,7 +232,7 @@ async fn operators_see_pairs_and_executions() {
     for (pair, run) in fleet["pairs"].as_array().unwrap().iter().zip(&runs) {
         assert_eq!(pair["scraperArn"], run.output.as_ref().unwrap()["scraperArn"]);
         assert_eq!((&pair["fine"], &pair["drift"]), (&json!(true), &json!([])));
-        assert_eq!(pair["samples"], json!({ "endpoints": 3, "up": 3 }));
+        assert_eq!(pair["samples"], json!({ "targets": 3, "up": 3 }));
         let of_it = series
             .iter()
             .filter(|one| one["metric"]["clusterArn"] == pair["clusterArn"]);
@@ -299,7 +299,7 @@ async fn operators_see_pairs_and_executions() {
     let ((good, told), shown) = page(&running, "of-one-that-runs");
     assert!(good && shown.contains("RUNNING</span> for"), "{told}{shown}");
 
-    let ((good, told), _) = page(&running.replace("ampxa-onboard", "ampxa-sweep"), "none");
+    let ((good, told), _) = page(&running.replace("ampxa-onboard", "ampxa-reconcile"), "none");
     assert!(!good && told.contains("a page shows one of ampxa-onboard"), "{told}");
     let (good, told) = said(&["status", "--local-cloud", url, "--accounts", "12345"]);
     assert!(!good && told.contains("12 digits"), "{told}");

@@ -7,7 +7,7 @@ mod alarms;
 mod clusters;
 mod examples;
 pub mod fixture;
+mod reconciliations;
 mod router_permissions;
 mod routes;
-mod sweeps;
 mod untrusted_senders;

@@ -170,13 +170,13 @@ async fn a_scraper_whose_creation_was_not_answered_is_not_created_twice() {
 #[tokio::test]
 async fn an_access_that_is_denied_once_is_not_repeated() {
     let (function, call) = ("ensure-target-role", "iam:PutRolePolicy");
-    fails_and_leaves_nothing(function, call, Fault::Denied, 1, "Refused").await;
+    fails_and_leaves_nothing(function, call, Fault::Denied, 1, "AccessDenied").await;
 }
 
 #[tokio::test]
 async fn a_patch_that_is_always_denied_fails_the_run_which_is_rolled_back() {
     let (function, call) = ("patch-trust-policies", "iam:UpdateAssumeRolePolicy");
-    fails_and_leaves_nothing(function, call, Fault::Denied, ALWAYS, "Refused").await;
+    fails_and_leaves_nothing(function, call, Fault::Denied, ALWAYS, "AccessDenied").await;
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 async fn arriving(place: &Place, request: &Value) -> Value {
     for _ in 0..60 {
         let ingestion = place.onboarded(request).await["ingestion"].clone();
-        if ingestion["result"] == "ARRIVING" {
+        if ingestion["result"] == "RECEIVING" {
             return ingestion;
         }
     }
@@ -22,8 +22,8 @@ async fn samples_that_arrive_are_counted() {
     let place = world().place(SOURCE, TARGET);
     let ingestion = arriving(&place, &place.pair("counted").await).await;
     assert_eq!(
-        (&ingestion["lookAt"], &ingestion["up"]),
-        (&json!([]), &ingestion["endpoints"])
+        (&ingestion["hints"], &ingestion["up"]),
+        (&json!([]), &ingestion["targets"])
     );
     assert!(ingestion["up"].as_u64().unwrap() > 0);
 }
@@ -90,7 +90,7 @@ async fn without_the_patch_nothing_arrives_and_the_trust_is_named() {
     let output = run.output.expect("it reports, and succeeds");
     assert_eq!(output["ingestion"]["result"], "NONE");
     for (index, role) in ["sourceRoleArn", "targetRoleArn"].into_iter().enumerate() {
-        let sentence = text(&output["ingestion"]["lookAt"][index]);
+        let sentence = text(&output["ingestion"]["hints"][index]);
         assert!(sentence.starts_with("The trust policy of the role "), "{sentence}");
         assert!(sentence.contains(text(&output[role])), "{sentence}");
         assert!(sentence.contains(text(&output["scraperArn"])), "{sentence}");
@@ -105,7 +105,8 @@ async fn samples_that_are_required_and_do_not_arrive_fail_the_run_and_undo_it() 
     let cause = run.cause.unwrap();
     assert_eq!(run.error.as_deref(), Some("NoSamples"), "{cause}");
     assert!(
-        cause.contains("The trust policy of the role ") && cause.contains("Nothing that this execution made is left"),
+        cause.contains("The trust policy of the role ")
+            && cause.contains("Nothing that this execution created is left"),
         "{cause}"
     );
     place.nothing_was_made().await;
@@ -120,7 +121,7 @@ async fn a_cluster_that_waits_for_its_mapping_is_named() {
     let output = place.onboarded(&request).await;
     let ingestion = &output["ingestion"];
     assert_eq!(ingestion["result"], "NONE");
-    let first = text(&ingestion["lookAt"][0]);
+    let first = text(&ingestion["hints"][0]);
     assert!(
         first.contains(text(&request["clusterArn"])) && first.contains("ConfigMap aws-auth"),
         "{first}"

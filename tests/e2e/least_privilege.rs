@@ -150,7 +150,7 @@ async fn policies_of_the_functions(iam: &Client) -> Vec<Policy> {
     policies
 }
 
-/// A cluster is connected by its event, drifts, is repaired, missed by a sweep, found by the next one, and deleted. No
+/// A cluster is connected by its event, drifts, is repaired, missed by a reconciliation, found by the next one, and deleted. No
 /// action is left over that no call of these runs needs.
 #[tokio::test]
 async fn every_granted_action_is_needed_by_a_call() {
@@ -208,10 +208,22 @@ async fn every_granted_action_is_needed_by_a_call() {
 
     let scraper = &wired.scrapers(account, REGION).await.unwrap()[cluster.as_str()].0;
     let tag = place.source.amp().tag_resource().resource_arn(scraper);
-    tag.tags("ampxa:gone", "an earlier sweep").send().await.unwrap();
+    tag.tags("ampxa:orphan-since", "an earlier reconciliation")
+        .send()
+        .await
+        .unwrap();
     let input = json!({ "organization": true, "regions": [REGION] });
-    let sweep = wired.run(Machine::Sweep, &input).await.unwrap().succeeded().unwrap();
-    assert_eq!(sweep.output["counts"]["CAME_BACK"], 1, "{}", sweep.output);
+    let reconciliation = wired
+        .run(Machine::Reconcile, &input)
+        .await
+        .unwrap()
+        .succeeded()
+        .unwrap();
+    assert_eq!(
+        reconciliation.output["counts"]["ORPHAN_RECOVERED"], 1,
+        "{}",
+        reconciliation.output
+    );
 
     let attach = place
         .source
@@ -284,7 +296,7 @@ fn refused(run: &Execution, action: &str) {
     let cause = run.cause.as_deref().unwrap_or_default();
     assert_eq!(
         run.error.as_deref(),
-        Some("Refused"),
+        Some("AccessDenied"),
         "it works without {action}: {cause}"
     );
     assert!(cause.contains(action), "the cause does not name {action}: {cause}");
@@ -341,7 +353,7 @@ async fn samples_that_may_not_be_queried_are_reported_with_the_missing_permissio
     policy.write(&policy.without("aps:QueryMetrics")).await;
     let output = place.onboarded(&request).await;
     assert_eq!(output["ingestion"]["result"], "NOT_CHECKED");
-    let hint = text(&output["ingestion"]["lookAt"][0]);
+    let hint = text(&output["ingestion"]["hints"][0]);
     assert!(hint.contains("aps:QueryMetrics"), "{hint}");
 }
 

@@ -7,10 +7,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod access;
+mod boundaries;
 mod command;
 mod events;
 mod faults;
-mod fence;
 mod ingestion;
 mod least_privilege;
 mod offboarding;
@@ -19,8 +19,8 @@ mod process;
 mod races;
 mod refusals;
 mod rerun;
+mod rollback;
 mod scraper_drift;
 mod status;
 mod telemetry;
-mod undo;
 mod world;

@@ -16,19 +16,19 @@ async fn a_pair_goes_whole_and_can_come_back() {
     let gone = place.offboarded(&request).await;
     let removed = json!([output["scraperArn"], output["targetRoleArn"], output["sourceRoleArn"]]);
     assert_eq!(gone["removed"], removed);
-    assert_eq!(gone["left"], json!([]));
-    let pair = json!({ "clusterArn": request["clusterArn"], "workspaceArn": request["workspaceArn"], "removed": removed, "left": [] });
+    assert_eq!(gone["skipped"], json!([]));
+    let pair = json!({ "clusterArn": request["clusterArn"], "workspaceArn": request["workspaceArn"], "removed": removed, "skipped": [] });
     assert_eq!(gone["pairs"], json!([pair]));
     place.nothing_was_made().await;
 
     let again = place.offboarded(&request).await;
     assert_eq!(
-        (&again["removed"], &again["left"]),
+        (&again["removed"], &again["skipped"]),
         (&json!([]), &json!([])),
         "what is gone is gone"
     );
     let back = place.onboarded(&request).await;
-    assert_eq!(back["made"], json!(["source role", "target role", "scraper"]));
+    assert_eq!(back["created"], json!(["source role", "target role", "scraper"]));
     assert_ne!(back["scraperArn"], output["scraperArn"]);
 }
 
@@ -123,7 +123,7 @@ async fn resources_without_our_tags_stay_and_are_reported() {
     untag.send().await.unwrap();
     let gone = place.offboarded(&request).await;
     assert_eq!(gone["removed"], json!([output["scraperArn"], output["sourceRoleArn"]]));
-    let left = gone["left"].as_array().unwrap();
+    let left = gone["skipped"].as_array().unwrap();
     assert_eq!(left.len(), 1);
     assert!(text(&left[0]).starts_with(text(&output["targetRoleArn"])), "{left:?}");
     assert!(place.target.iam().get_role().role_name(name).send().await.is_ok());
@@ -161,7 +161,7 @@ async fn an_account_that_cannot_be_reached_is_named_and_the_other_pairs_go() {
     let tag = amp.tag_resource().resource_arn(text(&output["scraperArn"]));
     tag.set_tags(Some(tags.into())).send().await.unwrap();
     let run = place.offboard(&json!({ "clusterArn": request["clusterArn"] })).await;
-    assert_eq!(run.error.as_deref(), Some("Refused"));
+    assert_eq!(run.error.as_deref(), Some("AccessDenied"));
     let cause = run.cause.unwrap();
     assert!(cause.contains(&format!("Offboarding from {far} stopped: ")), "{cause}");
     assert!(cause.contains("infra/target-account.yaml"), "{cause}");

@@ -19,8 +19,14 @@ pub async fn is_onboarded(place: &Place, request: &Value, output: &Value) {
     assert_eq!(output["targetRoleArn"], json!(pair.target_role_arn()));
 
     let (source, target) = place.roles(output).await;
-    assert_eq!(source["trustPolicy"], policy::source_trust(&pair, Gate::Open(&scraper)));
-    assert_eq!(target["trustPolicy"], policy::target_trust(&pair, Gate::Open(&scraper)));
+    assert_eq!(
+        source["trustPolicy"],
+        policy::source_trust(&pair, Gate::Scraper(&scraper))
+    );
+    assert_eq!(
+        target["trustPolicy"],
+        policy::target_trust(&pair, Gate::Scraper(&scraper))
+    );
     assert_eq!(
         source["policies"],
         json!([{ "name": "ampxa", "document": policy::source_permissions(&pair) }])
@@ -39,7 +45,7 @@ pub async fn is_onboarded(place: &Place, request: &Value, output: &Value) {
         );
         assert_eq!(role["tags"]["ampxa:cluster"], request["clusterArn"]);
         assert_eq!(role["tags"]["ampxa:workspace"], request["workspaceArn"]);
-        assert!(text(&role["tags"]["ampxa:made-by"]).contains(":execution:ampxa-onboard:"));
+        assert!(text(&role["tags"]["ampxa:created-by"]).contains(":execution:ampxa-onboard:"));
     }
 
     let samples = onboard::wait_for_samples(
@@ -64,12 +70,12 @@ async fn one_execution_connects_a_cluster_to_a_workspace_in_another_account() {
     let run = place.onboard(&request).await;
     let output = run.output.expect("an onboarding that succeeds");
     is_onboarded(&place, &request, &output).await;
-    assert_eq!(output["made"], json!(["source role", "target role", "scraper"]));
-    assert_eq!(output["found"], json!([]));
+    assert_eq!(output["created"], json!(["source role", "target role", "scraper"]));
+    assert_eq!(output["existing"], json!([]));
     assert_eq!(output["repaired"], json!([]));
     assert_eq!(output["warnings"], json!([]));
     // How often it looked depends on how fast this machine answers; what it says of that does not.
-    let waits = run.states.iter().filter(|state| state.name == "Give the scraper time");
+    let waits = run.states.iter().filter(|state| state.name == "Wait for the scraper");
     let seconds: u32 = waits.enumerate().map(|(n, _)| if n < 10 { 60 } else { 15 }).sum();
     assert!(seconds > 0, "it never waited");
     assert_eq!(output["activationMinutes"].as_f64(), Some(f64::from(seconds) / 60.0));
@@ -111,9 +117,9 @@ async fn a_cluster_that_never_starts_ends_the_run_by_name() {
     let place = world().place(SOURCE, TARGET);
     let cluster = demo::Cluster::named("unborn").tag("local:creating-minutes", "100000");
     let run = place.onboard(&place.pair_of(&cluster).await).await;
-    assert_eq!(run.error.as_deref(), Some("ClusterDidNotStart"));
+    assert_eq!(run.error.as_deref(), Some("ClusterNotActive"));
     let cause = run.cause.unwrap();
-    assert!(cause.contains("still not ACTIVE after 60 minutes"), "{cause}");
+    assert!(cause.contains("was not ACTIVE after 60 minutes"), "{cause}");
     place.nothing_was_made().await;
 }
 
@@ -232,7 +238,7 @@ async fn the_trust_can_be_patched_before_the_scraper_is_active() {
     let output = run.output.unwrap();
     is_onboarded(&place, &request, &output).await;
     let at = |name: &str| run.states.iter().position(|state| state.name == name).unwrap();
-    assert!(at("Patch trust policies early") < at("Give the scraper time"));
+    assert!(at("Patch trust policies early") < at("Wait for the scraper"));
     let last = &run.states[at("Patch trust policies")];
     assert_eq!(
         last.output,
@@ -251,7 +257,7 @@ async fn a_scraper_that_never_starts_ends_the_run_by_name() {
         json!({ "activationTimeoutMinutes": 25 }),
     );
     let run = place.onboard(&request).await;
-    assert_eq!(run.error.as_deref(), Some("ScraperDidNotStart"));
+    assert_eq!(run.error.as_deref(), Some("ScraperNotActive"));
     let cause = run.cause.unwrap();
-    assert!(cause.contains("still CREATING after 25 minutes"), "{cause}");
+    assert!(cause.contains("was CREATING after 25 minutes"), "{cause}");
 }

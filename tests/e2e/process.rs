@@ -62,7 +62,7 @@ fn the_log_tells_of_calls_and_of_no_credentials() {
     let request = json!({ "clusterArn": CLUSTER, "workspaceArn": WORKSPACE });
     let event = json!({ "request": request, "execution": "e" }).to_string().into_bytes();
     let (answers, lines) = run_in("check-cluster", &[event], aws.address, &environment);
-    assert_eq!(answers[0].body["errorType"], "Refused");
+    assert_eq!(answers[0].body["errorType"], "AccessDenied");
     let line: Value = serde_json::from_str(&lines[0]).unwrap();
     let account = |arn: &str| arn.split(':').nth(4).unwrap().to_owned();
     let calls = json!([
@@ -115,7 +115,7 @@ fn every_outcome_is_one_line_of_json() {
                 true => (&answer.body["errorType"], answer.body["errorMessage"].clone()),
                 false => (&json!("Done"), json!("")),
             };
-            // A step of a sweep is handed the cluster outside of any request.
+            // A step of a reconciliation is handed the cluster outside of any request.
             let told = |name: &str| {
                 let mut places = [&event["request"][name], &event[name]].into_iter();
                 places.find(|value| value.is_string()).cloned()

@@ -13,7 +13,7 @@ async fn two_onboardings_at_once_are_one() {
     let request = place.pair("twins").await;
     let (first, second) = tokio::join!(place.onboarded(&request), place.onboarded(&request));
     assert_eq!(first["scraperArn"], second["scraperArn"]);
-    let made = [&first["made"], &second["made"]].map(|made| made.as_array().unwrap().len());
+    let made = [&first["created"], &second["created"]].map(|made| made.as_array().unwrap().len());
     assert_eq!(
         made.iter().sum::<usize>(),
         3,
@@ -61,7 +61,7 @@ async fn a_run_that_waits_too_long_for_the_lock_names_its_holder() {
     let cause = second.cause.unwrap();
     assert!(cause.contains(&first), "{cause}");
     assert_eq!(third.error.as_deref(), Some("ClusterBusy"));
-    assert!(third.cause.unwrap().ends_with(" Nothing was made."));
+    assert!(third.cause.unwrap().ends_with(" Nothing was created."));
     place
         .hub
         .sfn()
@@ -82,14 +82,14 @@ async fn a_run_that_a_person_stopped_is_finished_by_the_next() {
         .await
         .unwrap();
     let watched = execution::watch(&place.hub, &first, Duration::from_millis(20), async |now| {
-        if now.states.iter().any(|state| state.name == "Give the scraper time") {
+        if now.states.iter().any(|state| state.name == "Wait for the scraper") {
             place.hub.sfn().stop_execution().execution_arn(&first).send().await?;
         }
         Ok(())
     });
     assert_eq!(watched.await.unwrap().status.as_str(), "ABORTED");
     let output = place.onboarded(&request).await;
-    assert_eq!(output["made"], json!([]), "the stopped run had made everything");
+    assert_eq!(output["created"], json!([]), "the stopped run had made everything");
     let attempt = crate::world::attempt(&output, text(&output["scraperArn"]));
     assert_eq!(attempt["written"], true, "{attempt}");
 }

@@ -26,7 +26,7 @@ fn now() -> u64 {
 
 async fn repaired(place: &Place, request: &Value) -> Value {
     let output = place.onboarded(request).await;
-    assert_eq!(output["made"], json!([]), "{output}");
+    assert_eq!(output["created"], json!([]), "{output}");
     assert_eq!(output["activationMinutes"], 0);
     output["repaired"].clone()
 }
@@ -40,8 +40,8 @@ async fn a_second_run_finds_everything_and_changes_nothing() {
     let point = now();
     let second = place.onboarded(&request).await;
     assert_eq!(second["scraperArn"], first["scraperArn"]);
-    assert_eq!(second["found"], json!(["source role", "target role", "scraper"]));
-    assert_eq!(second["made"], json!([]));
+    assert_eq!(second["existing"], json!(["source role", "target role", "scraper"]));
+    assert_eq!(second["created"], json!([]));
     assert_eq!(second["repaired"], json!([]));
     assert_eq!(second["trustPatched"], json!({ "source": false, "target": false }));
     assert_eq!(place.roles(&second).await, before);
@@ -163,7 +163,7 @@ async fn a_target_role_that_trusts_a_deleted_source_role_is_repaired() {
     );
 
     let again = place.onboarded(&request).await;
-    assert_eq!(again["made"], json!(["source role"]));
+    assert_eq!(again["created"], json!(["source role"]));
     assert_eq!(again["scraperArn"], output["scraperArn"]);
     let trust = ampxa_cli::document::trust(&place.target, text(&output["targetRoleArn"]))
         .await

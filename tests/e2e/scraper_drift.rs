@@ -37,7 +37,7 @@ async fn a_deleted_scraper_is_made_anew_and_the_old_one_trusted_no_more() {
         .unwrap();
     // It is still being deleted: the run waits until it is gone.
     let second = place.onboarded(&request).await;
-    assert_eq!(second["made"], json!(["scraper"]));
+    assert_eq!(second["created"], json!(["scraper"]));
     assert_eq!(
         second["repaired"],
         json!(["source role: trust policy", "target role: trust policy"]),
@@ -57,7 +57,9 @@ async fn a_failed_scraper_is_replaced() {
     let place = world().place(SOURCE, TARGET);
     let cluster = demo::Cluster::named("failed").tag("local:activation-fails", "no route");
     let request = place.pair_of(&cluster).await;
-    let run = place.onboard(&with(&request, json!({ "onFailure": "KEEP" }))).await;
+    let run = place
+        .onboard(&with(&request, json!({ "onFailure": "DO_NOTHING" })))
+        .await;
     assert_eq!(run.error.as_deref(), Some("ScraperFailed"));
     let eks = place.source.eks();
     let untag = eks
@@ -66,7 +68,7 @@ async fn a_failed_scraper_is_replaced() {
         .tag_keys("local:activation-fails");
     untag.send().await.unwrap();
     let output = place.onboarded(&request).await;
-    assert_eq!(output["made"], json!(["scraper"]));
+    assert_eq!(output["created"], json!(["scraper"]));
     assert!(
         text(&output["replaced"][0]).ends_with(" is CREATION_FAILED"),
         "{output}"
@@ -104,7 +106,7 @@ async fn a_scraper_that_differs_from_the_request_is_updated() {
     );
     let second = place.onboarded(&wanted).await;
     assert_eq!(second["scraperArn"], first["scraperArn"]);
-    assert_eq!(second["made"], json!([]));
+    assert_eq!(second["created"], json!([]));
     let repaired = json!([
         "source role: tags",
         "target role: tags",

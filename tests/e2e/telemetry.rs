@@ -45,7 +45,7 @@ async fn the_log_tells_of_calls_and_outcomes() {
     };
     assert_eq!(of("Executions"), Some(&json!(1)), "{all:#?}");
     assert_eq!(of("ActivationMinutes"), Some(&output["activationMinutes"]));
-    assert_eq!(of("Looks"), Some(&output["looks"]));
+    assert_eq!(of("ActivationPolls"), Some(&output["polls"]));
     assert!(of("ScraperQuotaPercent").is_some_and(Value::is_number));
 
     let steps: Vec<&Value> = all.iter().filter(|line| line["step"].is_string()).collect();

@@ -12,7 +12,12 @@ fn replay(target: &str, holds: fn(&[u8])) {
     let (mut seen, mut broken) = (0, Vec::new());
     for line in fs::read_to_string(&file).unwrap().lines() {
         let entry: Value = serde_json::from_str(line).unwrap();
-        let bytes: Vec<u8> = entry["bytes"].as_str().unwrap().chars().map(|byte| u8::try_from(byte).unwrap()).collect();
+        let bytes: Vec<u8> = entry["bytes"]
+            .as_str()
+            .unwrap()
+            .chars()
+            .map(|byte| u8::try_from(byte).unwrap())
+            .collect();
         if panic::catch_unwind(|| holds(&bytes)).is_err() {
             broken.push(entry["name"].clone());
         }

@@ -37,10 +37,10 @@ static OURS: LazyLock<Vec<Value>> = LazyLock::new(|| {
     };
     let scraper = "arn:aws:aps:us-west-2:222222222222:scraper/s-1".parse().unwrap();
     vec![
-        policy::source_trust(&pair, Gate::Shut),
-        policy::source_trust(&pair, Gate::Open(&scraper)),
-        policy::target_trust(&pair, Gate::Shut),
-        policy::target_trust(&pair, Gate::Open(&scraper)),
+        policy::source_trust(&pair, Gate::Placeholder),
+        policy::source_trust(&pair, Gate::Scraper(&scraper)),
+        policy::target_trust(&pair, Gate::Placeholder),
+        policy::target_trust(&pair, Gate::Scraper(&scraper)),
         policy::source_permissions(&pair),
         policy::target_permissions(&pair),
     ]

@@ -2,7 +2,7 @@
 
 use ampxa::{
     Error,
-    complete::{self, Raw},
+    check_request::{self, Input},
     offboarding,
     request::Request,
 };
@@ -15,8 +15,8 @@ pub fn holds(bytes: &[u8]) {
     let Ok(given) = serde_json::from_slice::<Value>(bytes) else {
         return;
     };
-    let raw = || Raw::try_from(json!({ "request": given.clone() })).expect("any JSON is a raw request");
-    match (Request::parse(&given), complete::check(&raw())) {
+    let raw = || Input::try_from(json!({ "request": given.clone() })).expect("any JSON is a raw request");
+    match (Request::parse(&given), check_request::check(&raw())) {
         (Ok(request), Ok(complete)) => {
             assert_eq!(complete.request, request);
             let text = serde_json::to_string(&request).unwrap();

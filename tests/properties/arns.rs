@@ -6,7 +6,7 @@ use ampxa::{
     arn::{ClusterArn, ScraperArn, WorkspaceArn},
     offboarding,
     request::Request,
-    roles::Known,
+    roles::EnsureInput,
     task::Task,
 };
 use serde_json::json;
@@ -84,7 +84,7 @@ fn a_request_with_a_wild_arn_is_refused_by_its_field() {
 #[test]
 fn a_step_that_is_told_of_a_wild_scraper_refuses_it() {
     let told = |scraper: &str| {
-        Task::<Known>::try_from(json!({
+        Task::<EnsureInput>::try_from(json!({
             "request": { "clusterArn": CLUSTER, "workspaceArn": WORKSPACE },
             "execution": "e",
             "scraperArn": scraper,

@@ -5,7 +5,7 @@ use ampxa::{
     pair::Pair,
     policy::{self, Gate},
     request::Request,
-    roles::Known,
+    roles::EnsureInput,
     scrape_configuration::{complete, complete_default, labels},
     tags,
     task::Task,
@@ -120,7 +120,7 @@ fn harmless(given: &Value, request: Request) {
     assert_eq!(request.tags, texts("tags"));
     assert_eq!(request.external_labels, texts("externalLabels"));
 
-    let task = Task::<Known>::try_from(json!({ "request": json, "execution": "e" })).unwrap();
+    let task = Task::<EnsureInput>::try_from(json!({ "request": json, "execution": "e" })).unwrap();
     let worn = tags::of_pair(&task);
     assert!(request.tags.iter().all(|(key, value)| worn.get(key) == Some(value)));
     assert_eq!(worn.get(tags::CLUSTER_TAG), Some(&task.pair.cluster.to_string()));
@@ -150,10 +150,10 @@ fn labels_arrive(request: &Request) {
 fn policies_are_ours(pair: &Pair) {
     let scraper = format!("arn:aws:aps:us-west-2:{}:scraper/s-1", pair.cluster.account());
     let scraper = scraper.parse().unwrap();
-    for gate in [Gate::Shut, Gate::Open(&scraper)] {
+    for gate in [Gate::Placeholder, Gate::Scraper(&scraper)] {
         let gates = match gate {
-            Gate::Shut => pair.placeholder(),
-            Gate::Open(scraper) => scraper.to_string(),
+            Gate::Placeholder => pair.placeholder(),
+            Gate::Scraper(scraper) => scraper.to_string(),
         };
         let expected = json!({ "Version": "2012-10-17", "Statement": [{
             "Effect": "Allow",

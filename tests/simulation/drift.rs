@@ -152,7 +152,7 @@ fn whatever_was_done_by_hand_is_repaired_and_then_left_alone() {
             let Some(End::Succeeded(output)) = repair.end() else {
                 panic!("{what}: {:?}", repair.end());
             };
-            let told = ["made", "repaired", "replaced"].map(|field| output[field].as_array().unwrap().len());
+            let told = ["created", "repaired", "replaced"].map(|field| output[field].as_array().unwrap().len());
             assert!(
                 told.iter().sum::<usize>() > 0 || output["trustPatched"] == true,
                 "{what}: {output}"
@@ -166,7 +166,7 @@ fn whatever_was_done_by_hand_is_repaired_and_then_left_alone() {
                 panic!("{what}: {:?}", again.end());
             };
             assert_eq!(world.state().writes.len(), writes, "{what}: {output}");
-            for field in ["made", "repaired", "replaced"] {
+            for field in ["created", "repaired", "replaced"] {
                 assert_eq!(output[field], json!([]), "{what}: {output}");
             }
         });

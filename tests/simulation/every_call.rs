@@ -63,7 +63,7 @@ impl Case {
     fn may(&self) -> (&'static [&'static str], bool) {
         let invokes = self.call.action == INVOKE;
         match (self.kind, invokes) {
-            (Kind::Denied, false) => return (&["Refused"], false),
+            (Kind::Denied, false) => return (&["AccessDenied"], false),
             (Kind::Denied, true) => return (&["Lambda.AccessDeniedException"], false),
             _ if !self.lasts => return (&[], true),
             _ => {}

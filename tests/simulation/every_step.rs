@@ -137,7 +137,7 @@ fn a_look_for_samples_that_fails_is_told_and_fails_nothing() {
     let End::Succeeded(output) = end else { panic!("{end:?}") };
     assert_eq!(output["ingestion"]["result"], "NOT_CHECKED");
     assert!(
-        output["ingestion"]["lookAt"][0]
+        output["ingestion"]["hints"][0]
             .as_str()
             .unwrap()
             .contains("Lambda.ServiceException")

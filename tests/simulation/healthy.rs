@@ -6,7 +6,7 @@ use crate::{
         amp::{DEFAULT_CONFIGURATION, Scraper},
         iam::Role,
     },
-    invariants::{CLUSTER_TAG, MADE_BY_TAG, WORKSPACE_TAG},
+    invariants::{CLUSTER_TAG, CREATED_BY_TAG, WORKSPACE_TAG},
     world::{CLUSTER_MADE, World},
 };
 use ampxa::{
@@ -21,7 +21,7 @@ use std::{
 };
 
 /// The execution that made it, long ago.
-const MADE_BY: &str = "arn:aws:states:us-west-2:111111111111:execution:ampxa-onboard:long-ago";
+const CREATED_BY: &str = "arn:aws:states:us-west-2:111111111111:execution:ampxa-onboard:long-ago";
 
 /// Connects a pair; answers the scraper's id.
 pub fn connect(world: &World, pair: &Pair) -> String {
@@ -34,8 +34,8 @@ pub fn connect(world: &World, pair: &Pair) -> String {
         .replace(":eks:", ":aps:")
         .replace("cluster/demo", "scraper/");
     let gate = format!("{arn}{id}").parse().expect("a scraper's ARN");
-    add_source_role(cloud, pair, &policy::source_trust(pair, Gate::Open(&gate)));
-    add_target_role(cloud, pair, &policy::target_trust(pair, Gate::Open(&gate)));
+    add_source_role(cloud, pair, &policy::source_trust(pair, Gate::Scraper(&gate)));
+    add_target_role(cloud, pair, &policy::target_trust(pair, Gate::Scraper(&gate)));
     id
 }
 
@@ -121,7 +121,7 @@ fn tags(pair: &Pair) -> BTreeMap<String, String> {
     [
         (CLUSTER_TAG, cluster.as_str()),
         (WORKSPACE_TAG, workspace.as_str()),
-        (MADE_BY_TAG, MADE_BY),
+        (CREATED_BY_TAG, CREATED_BY),
     ]
     .map(|(key, value)| (key.to_owned(), value.to_owned()))
     .into()

@@ -22,7 +22,7 @@ use std::{
 
 pub const CLUSTER_TAG: &str = "ampxa:cluster";
 pub const WORKSPACE_TAG: &str = "ampxa:workspace";
-pub const MADE_BY_TAG: &str = "ampxa:made-by";
+pub const CREATED_BY_TAG: &str = "ampxa:created-by";
 
 /// All roles and scrapers as they are, by ARN.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -161,13 +161,13 @@ fn wrong_trust(cloud: &Cloud, pair: &Pair, name: &str, role: &Role, early: bool,
             false => policy::target_trust(pair, gate),
         }
     }
-    if policy::same_meaning(&trust, &wanted(pair, name, Gate::Shut)) {
+    if policy::same_meaning(&trust, &wanted(pair, name, Gate::Placeholder)) {
         return None;
     }
     let cluster = pair.cluster.to_string();
     let own = cloud.amp.there(now).find(|(scraper, _)| {
         let gate = scraper.arn.parse().expect("a scraper's ARN");
-        policy::same_meaning(&trust, &wanted(pair, name, Gate::Open(&gate)))
+        policy::same_meaning(&trust, &wanted(pair, name, Gate::Scraper(&gate)))
             && scraper.cluster() == cluster
             && scraper.workspace == pair.workspace.to_string()
             && scraper.tags.get(CLUSTER_TAG) == Some(&cluster)
@@ -233,14 +233,14 @@ pub fn connected(snapshot: &Snapshot, pair: &Pair, request: &Value) -> Result<St
     for (arn, trust, permissions, boundary, attached) in [
         (
             pair.source_role_arn(),
-            policy::source_trust(pair, Gate::Open(&gate)),
+            policy::source_trust(pair, Gate::Scraper(&gate)),
             policy::source_permissions(pair),
             pair.source_arn("policy", "ampxa-source-boundary"),
             json!([]),
         ),
         (
             pair.target_role_arn(),
-            policy::target_trust(pair, Gate::Open(&gate)),
+            policy::target_trust(pair, Gate::Scraper(&gate)),
             policy::target_permissions(pair),
             pair.target_arn("policy", "ampxa-target-boundary"),
             json!(["arn:aws:iam::aws:policy/AmazonPrometheusRemoteWriteAccess"]),
@@ -406,9 +406,9 @@ fn not_onboarded(
         ("scraper", scraper),
     ] {
         let field = if id(before, &arn) == id(after, &arn) {
-            "found"
+            "existing"
         } else {
-            "made"
+            "created"
         };
         let told = output[field].as_array().is_some_and(|list| list.contains(&json!(what)));
         if !told {
@@ -437,20 +437,20 @@ fn not_undone(
 ) -> Vec<String> {
     let cause = failure.cause.clone().unwrap_or_default();
     let mut found = Vec::new();
-    if execution.input["onFailure"] == "KEEP" {
+    if execution.input["onFailure"] == "DO_NOTHING" {
         let made = after.0.iter().filter(|(arn, _)| !before.0.contains_key(*arn)).count();
-        if made > 0 && !cause.contains("is kept") {
+        if made > 0 && !cause.contains("are kept") {
             found.push("it kept what it made and does not say so".to_owned());
         }
         return found;
     }
-    let unfinished = cause.contains("The undo could not finish");
+    let unfinished = cause.contains("The rollback did not finish");
     let clean = *before == Snapshot::default() || connected(before, pair, &execution.input).is_ok();
     if clean && !unfinished && before != after {
         found.push(format!("it is not as before: {}", difference(before, after)));
     }
     for (arn, thing) in &after.0 {
-        let made = thing["tags"][MADE_BY_TAG] == json!(execution.arn);
+        let made = thing["tags"][CREATED_BY_TAG] == json!(execution.arn);
         let named = cause.contains(arn.as_str())
             || (arn.contains(":scraper/") && cause.contains(&format!("the scraper of {}", pair.cluster)));
         if made && !(unfinished && named) {
@@ -461,9 +461,9 @@ fn not_undone(
         }
     }
     for (arn, thing) in &before.0 {
-        let was_in_the_way = arn.contains(":scraper/")
+        let was_stale_scrapers = arn.contains(":scraper/")
             && (thing["state"] != "ACTIVE" || thing["madeAt"].as_f64() < Some(CLUSTER_MADE) || before.0.len() > 3);
-        if !was_in_the_way && !after.0.contains_key(arn) {
+        if !was_stale_scrapers && !after.0.contains_key(arn) {
             found.push(format!("it took away {arn}, which it had not made"));
         }
     }
@@ -471,19 +471,20 @@ fn not_undone(
 }
 
 /// The names an execution may fail under.
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 13] = [
     "InvalidRequest",
     "NotReady",
     "Transient",
     "NotVisibleYet",
     "Conflict",
-    "Refused",
+    "AccessDenied",
+    "QuotaExceeded",
     "ClusterBusy",
-    "ClusterDidNotStart",
-    "ScraperDidNotStart",
+    "ClusterNotActive",
+    "ScraperNotActive",
     "ScraperFailed",
-    "OldScraperStayed",
-    "ScraperStayed",
+    "StaleScraperNotDeleted",
+    "ScraperNotDeleted",
 ];
 
 /// A name that nobody knows, or a cause that is no sentence.

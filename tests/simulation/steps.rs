@@ -1,9 +1,9 @@
 //! The functions, wired as the programs in `functions/bin` wire them.
 
 use ampxa::{
-    Aws, Error, cluster, complete,
-    ingestion::{self, Arrival},
-    offboarding, roles, scraper, trust, turn,
+    Aws, Error, check_request, cluster,
+    ingestion::{self, IngestionResult},
+    lock, offboarding, patch, roles, scraper,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -13,7 +13,7 @@ use std::time::SystemTime;
 pub fn step(function: &str) -> &'static str {
     match function {
         "CheckRequest" => "check-request",
-        "TakeTurn" => "take-turn",
+        "AcquireLock" => "acquire-lock",
         "CheckCluster" => "check-cluster",
         "EnsureSourceRole" => "ensure-source-role",
         "EnsureTargetRole" => "ensure-target-role",
@@ -34,15 +34,18 @@ pub fn step(function: &str) -> &'static str {
 /// Runs a step once.
 pub async fn run(step: &'static str, aws: &Aws, payload: Value, now: SystemTime) -> Result<Value, Error> {
     match step {
-        "check-request" => work(payload, async |raw| complete::check(&raw)).await,
+        "check-request" => work(payload, async |raw| check_request::check(&raw)).await,
         "check-offboarding" => work(payload, async |request| offboarding::check(request)).await,
-        "take-turn" => {
+        "acquire-lock" => {
             let hub = aws.hub();
-            let clients = turn::Clients {
+            let clients = lock::Clients {
                 dynamodb: hub.dynamodb(),
                 sfn: hub.sfn(),
             };
-            work(payload, async |asked| turn::take(&clients, "turns", &asked, now).await).await
+            work(payload, async |asked| {
+                lock::acquire(&clients, "locks", &asked, now).await
+            })
+            .await
         }
         "check-cluster" => {
             work(payload, async |task| {
@@ -90,16 +93,16 @@ pub async fn run(step: &'static str, aws: &Aws, payload: Value, now: SystemTime)
         "patch-trust-policies" => {
             work(payload, async |task| {
                 let (source, target) = (aws.source(&task).await?, aws.target(&task).await?);
-                trust::patch(&source.iam(), &target.iam(), &task).await
+                patch::patch(&source.iam(), &target.iam(), &task).await
             })
             .await
         }
         "check-ingestion" => {
             work(payload, async |task| {
                 let mut seen = ingestion::check(&aws.samples(&task).await?, &task).await?;
-                if seen.result == Arrival::None {
+                if seen.result == IngestionResult::None {
                     let (source, target) = (aws.source(&task).await, aws.target(&task).await);
-                    seen.look_at = ingestion::look_at(source.map(|a| a.iam()), target.map(|a| a.iam()), &task).await;
+                    seen.hints = ingestion::hints(source.map(|a| a.iam()), target.map(|a| a.iam()), &task).await;
                 }
                 Ok(seen)
             })

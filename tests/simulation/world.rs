@@ -2,13 +2,13 @@
 //! from the set-up and its seed.
 
 use crate::{
-    aws::{Answer, Call, Cloud, Connection, amp::Amp, hub_credentials, iam::Iam, turns::Turns},
+    aws::{Answer, Call, Cloud, Connection, amp::Amp, hub_credentials, iam::Iam, locks::Turns},
     faults::{Fault, INVOKE, Kind},
     invariants::{self, Snapshot},
     machine::{self, End, Failure},
     steps,
 };
-use ampxa::{Aws, aws::patience, pair::Pair};
+use ampxa::{Aws, aws::timeouts, pair::Pair};
 use aws_config::Region;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use serde_json::{Value, json};
@@ -457,7 +457,7 @@ impl World {
             world: Arc::downgrade(self),
             serves: Arc::clone(&serves),
         };
-        let config = patience()
+        let config = timeouts()
             .into_builder()
             .region(Region::new(self.setup.region()))
             .credentials_provider(SharedCredentialsProvider::new(hub_credentials()))
@@ -567,11 +567,9 @@ impl World {
 pub fn machine_of(name: &str) -> Arc<Value> {
     static MACHINES: OnceLock<BTreeMap<&'static str, Arc<Value>>> = OnceLock::new();
     let machines = MACHINES.get_or_init(|| {
-        let read = |text| Arc::new(serde_json::from_str(text).expect("JSON"));
-        BTreeMap::from([
-            ("onboard", read(include_str!("../../statemachine/onboard.asl.json"))),
-            ("offboard", read(include_str!("../../statemachine/offboard.asl.json"))),
-        ])
+        ["onboard", "offboard"]
+            .map(|name| (name, Arc::new(support::machine(name))))
+            .into()
     });
     Arc::clone(&machines[name])
 }

@@ -8,13 +8,13 @@ use crate::{
     script::{SCRAPER, Script, Turn, call, lost, task},
 };
 use ampxa::{
-    cluster::{self, Checked, Clients, Nothing, Readiness},
+    cluster::{self, Clients, Readiness},
     error::Error,
     network::Network,
 };
 use serde_json::{Value, json};
 
-async fn check(turns: impl IntoIterator<Item = Turn>, request: Value) -> Result<Checked, Error> {
+async fn check(turns: impl IntoIterator<Item = Turn>, request: Value) -> Result<cluster::Output, Error> {
     let script = Script::new(turns);
     let (source, target) = (script.account_of("source"), script.account_of("target"));
     let clients = Clients {
@@ -23,7 +23,7 @@ async fn check(turns: impl IntoIterator<Item = Turn>, request: Value) -> Result<
         source_amp: source.amp(),
         target_amp: target.amp(),
     };
-    let checked = cluster::check(&clients, &task::<Nothing>(request, json!({})), 10).await;
+    let checked = cluster::check(&clients, &task::<cluster::Input>(request, json!({})), 10).await;
     script.is_over();
     checked
 }
@@ -266,7 +266,7 @@ async fn a_full_quota_stops_a_new_scraper_and_not_the_pairs_own() {
     fails(
         up_to(2, call("GET /scrapers", 200, scrapers(&others))),
         json!({}),
-        "Refused",
+        "QuotaExceeded",
         "10 scrapers",
     )
     .await;
@@ -306,7 +306,7 @@ async fn ec2s_refusals_have_names() {
     fails(
         up_to(3, denied),
         json!({}),
-        "Refused",
+        "AccessDenied",
         "ec2:DescribeVpcAttribute answered UnauthorizedOperation",
     )
     .await;
@@ -366,6 +366,6 @@ async fn what_ec2_answers_for_good_is_asked_once() {
         .subnets(&[])
         .await
         .unwrap_err();
-    assert_eq!(Error::from(why).name(), "Refused");
+    assert_eq!(Error::from(why).name(), "AccessDenied");
     script.is_over();
 }

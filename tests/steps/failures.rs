@@ -28,10 +28,10 @@ async fn an_error_is_told_by_what_should_happen_next() {
         (409, "DeleteConflict", "Transient"),
         (404, "NoSuchEntity", "NotVisibleYet"),
         (409, "EntityAlreadyExists", "Conflict"),
-        (403, "AccessDenied", "Refused"),
-        (409, "LimitExceeded", "Refused"),
-        (400, "InvalidInput", "Refused"),
-        (400, "SomethingNew", "Refused"),
+        (403, "AccessDenied", "AccessDenied"),
+        (409, "LimitExceeded", "QuotaExceeded"),
+        (400, "InvalidInput", "InvalidRequest"),
+        (400, "SomethingNew", "InvalidRequest"),
     ] {
         let why = failed(call("DeleteRole", status, iam_error(code, "because"))).await;
         assert_eq!(why.name(), name, "{status} {code}");
@@ -76,7 +76,7 @@ async fn a_call_is_named_as_iam_names_its_right() {
         .iter()
         .zip(["eks:DescribeCluster", "aps:ListScrapers", "aps:DescribeWorkspace"])
     {
-        assert_eq!(error.name(), "Refused");
+        assert_eq!(error.name(), "AccessDenied");
         let sentence = format!("{right} answered AccessDeniedException: no (HTTP 403, request id request-1).");
         assert_eq!(error.to_string(), sentence);
     }

@@ -6,7 +6,7 @@ use crate::{
 };
 use ampxa::{
     error::Error,
-    ingestion::{self, Arrival, Ingestion, Known},
+    ingestion::{self, IngestionResult},
     roles,
     task::Task,
 };
@@ -17,7 +17,7 @@ use std::time::Duration;
 const QUERY: &str = "POST /workspaces/ws-1/api/v1/query";
 
 /// A task that knows its scraper.
-fn asked(request: Value, manual: bool) -> Task<Known> {
+fn asked(request: Value, manual: bool) -> Task<ingestion::Input> {
     task(request, json!({ "scraperArn": SCRAPER, "manualAccess": manual }))
 }
 
@@ -28,7 +28,10 @@ fn number(number: Option<&str>) -> String {
     json!({ "status": "success", "data": data }).to_string()
 }
 
-async fn check(turns: impl IntoIterator<Item = Turn>, task: &Task<Known>) -> Result<Ingestion, Error> {
+async fn check(
+    turns: impl IntoIterator<Item = Turn>,
+    task: &Task<ingestion::Input>,
+) -> Result<ingestion::Output, Error> {
     let script = Script::new(turns);
     let seen = ingestion::check(&script.account().samples(), task).await;
     script.is_over();
@@ -41,12 +44,12 @@ async fn endpoints_are_counted_and_those_that_are_up() {
     let series = format!("up{{clusterArn=\"{CLUSTER}\"}}");
     let (count, sum) = (format!("query=count({series})"), format!("query=sum({series})"));
     for (endpoints, up, result, seen) in [
-        (Some("12"), Some("9"), Arrival::Arriving, (12, 9)),
-        (Some("1"), Some("1"), Arrival::Arriving, (1, 1)),
-        (Some("12"), Some("0"), Arrival::DiscoveredButDown, (12, 0)),
-        (Some("12"), None, Arrival::DiscoveredButDown, (12, 0)),
-        (Some("0"), None, Arrival::None, (0, 0)),
-        (None, None, Arrival::None, (0, 0)),
+        (Some("12"), Some("9"), IngestionResult::Receiving, (12, 9)),
+        (Some("1"), Some("1"), IngestionResult::Receiving, (1, 1)),
+        (Some("12"), Some("0"), IngestionResult::TargetsDown, (12, 0)),
+        (Some("12"), None, IngestionResult::TargetsDown, (12, 0)),
+        (Some("0"), None, IngestionResult::None, (0, 0)),
+        (None, None, IngestionResult::None, (0, 0)),
     ] {
         let mut turns = vec![call(QUERY, 200, number(endpoints)).saying(&count)];
         if seen.0 > 0 {
@@ -54,10 +57,10 @@ async fn endpoints_are_counted_and_those_that_are_up() {
         }
         let ingestion = check(turns, &task).await.unwrap();
         assert_eq!(
-            (ingestion.result, ingestion.endpoints, ingestion.up),
+            (ingestion.result, ingestion.targets, ingestion.up),
             (result, seen.0, seen.1)
         );
-        assert_eq!(ingestion.look_at.is_empty(), result != Arrival::DiscoveredButDown);
+        assert_eq!(ingestion.hints.is_empty(), result != IngestionResult::TargetsDown);
     }
 }
 
@@ -65,17 +68,21 @@ async fn endpoints_are_counted_and_those_that_are_up() {
 async fn the_label_that_the_request_gives_is_asked_for() {
     let task = asked(json!({ "externalLabels": { "clusterArn": "a\"b" } }), false);
     let turn = call(QUERY, 200, number(None)).saying(r#"query=count(up{clusterArn="a\"b"})"#);
-    assert_eq!(check([turn], &task).await.unwrap().result, Arrival::None);
+    assert_eq!(check([turn], &task).await.unwrap().result, IngestionResult::None);
 }
 
 /// What the step looks at when nothing arrives; each role's trust is right or not.
 async fn looks_at(source_is_right: bool, target: Option<bool>, manual: bool) -> Vec<String> {
     let task = asked(json!({}), manual);
-    let known = task.knowing(roles::Known {
-        scraper_arn: Some(task.known.scraper_arn.clone()),
+    let known = task.with_input(roles::EnsureInput {
+        scraper_arn: Some(task.input.scraper_arn.clone()),
     });
     let shown = |role: roles::Role, right: bool| {
-        let trust = if right { role.open.unwrap() } else { role.shut };
+        let trust = if right {
+            role.scraper_trust.unwrap()
+        } else {
+            role.placeholder_trust
+        };
         call("GetRole", 200, Role::ours(trust, &role.boundary).shown("GetRole")).saying(role.name)
     };
     let target_role = match target {
@@ -87,7 +94,7 @@ async fn looks_at(source_is_right: bool, target: Option<bool>, manual: bool) -> 
         target_role.of("target"),
     ]);
     let (source, target) = (script.account_of("source"), script.account_of("target"));
-    let looked = ingestion::look_at(Ok(source.iam()), Ok(target.iam()), &task).await;
+    let looked = ingestion::hints(Ok(source.iam()), Ok(target.iam()), &task).await;
     script.is_over();
     looked
 }
@@ -130,8 +137,8 @@ async fn nothing_arrives_even_where_nobody_may_look_why() {
     let denied = call("GetRole", 403, iam_error("AccessDenied", "not allowed"));
     let script = Script::new([denied.of("target")]);
     let target = script.account_of("target").iam();
-    let source = Err(Error::Refused("The provisioner cannot be assumed.".to_owned()));
-    let looked = ingestion::look_at(source, Ok(target), &task).await;
+    let source = Err(Error::AccessDenied("The provisioner cannot be assumed.".to_owned()));
+    let looked = ingestion::hints(source, Ok(target), &task).await;
     script.is_over();
     assert_eq!(looked.len(), 6);
     for (sentence, role, why) in [
@@ -152,19 +159,19 @@ async fn a_refusal_is_named_whoever_says_it() {
         (
             403,
             capital.as_str(),
-            "Refused",
+            "AccessDenied",
             "not authorized to perform: aps:QueryMetrics",
         ),
         (
             403,
             denied.as_str(),
-            "Refused",
+            "AccessDenied",
             "not authorized to perform: aps:QueryMetrics",
         ),
         (
             400,
             r#"{"status":"error","errorType":"bad_data","error":"unclosed left parenthesis"}"#,
-            "Refused",
+            "InvalidRequest",
             "bad_data: unclosed left parenthesis",
         ),
         (503, "<html>Bad gateway</html>", "Transient", "HTTP 503"),
@@ -212,6 +219,6 @@ async fn a_question_that_got_lost_is_asked_again() {
     let retries = RetryConfig::standard().with_initial_backoff(Duration::from_millis(1));
     let samples = script.account_in("us-west-2", "somebody", retries).samples();
     let seen = ingestion::check(&samples, &task).await.unwrap();
-    assert_eq!(seen.result, Arrival::None);
+    assert_eq!(seen.result, IngestionResult::None);
     script.is_over();
 }

@@ -4,9 +4,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod checks;
+mod expressions;
 mod failures;
 mod ingestion;
+mod inventory;
+mod locks;
 mod policies;
+mod reconciliations;
 mod removals;
 mod replies;
 mod roles;
@@ -14,10 +18,6 @@ mod routes;
 mod scrapers;
 mod script;
 mod sessions;
-mod standing;
-mod sums;
-mod sweeps;
 mod tasks;
 mod telemetry;
-mod turns;
 mod updates;

@@ -24,11 +24,23 @@ fn the_documents_are_the_golden_ones() {
         };
         let scraper = arn("aps", "222222222222", "scraper/s-1").parse().unwrap();
         for (name, document) in [
-            ("source-trust-shut", policy::source_trust(&pair, Gate::Shut)),
-            ("source-trust-open", policy::source_trust(&pair, Gate::Open(&scraper))),
+            (
+                "source-trust-placeholder",
+                policy::source_trust(&pair, Gate::Placeholder),
+            ),
+            (
+                "source-trust-scraper",
+                policy::source_trust(&pair, Gate::Scraper(&scraper)),
+            ),
             ("source-permissions", policy::source_permissions(&pair)),
-            ("target-trust-shut", policy::target_trust(&pair, Gate::Shut)),
-            ("target-trust-open", policy::target_trust(&pair, Gate::Open(&scraper))),
+            (
+                "target-trust-placeholder",
+                policy::target_trust(&pair, Gate::Placeholder),
+            ),
+            (
+                "target-trust-scraper",
+                policy::target_trust(&pair, Gate::Scraper(&scraper)),
+            ),
             ("target-permissions", policy::target_permissions(&pair)),
         ] {
             let path = format!("../golden/policies/{partition}-{name}.json");

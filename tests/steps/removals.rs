@@ -29,16 +29,16 @@ fn deleting() -> Turn {
     )
 }
 
-async fn remove_scraper(turns: impl IntoIterator<Item = Turn>, known: Value) -> Result<scraper::Removed, Error> {
+async fn remove_scraper(turns: impl IntoIterator<Item = Turn>, known: Value) -> Result<scraper::RemoveOutput, Error> {
     let script = Script::new(turns);
     let removed = scraper::remove(&script.account().amp(), &task(json!({}), known)).await;
     script.is_over();
     removed
 }
 
-fn left(arns: &[&str]) -> scraper::Removed {
-    scraper::Removed {
-        gone: arns.is_empty(),
+fn left(arns: &[&str]) -> scraper::RemoveOutput {
+    scraper::RemoveOutput {
+        deleted: arns.is_empty(),
         scraper_arns: arns.iter().map(ToString::to_string).collect(),
     }
 }
@@ -73,7 +73,7 @@ async fn a_scraper_that_changed_or_went_meanwhile_is_looked_at_again() {
     let why = remove_scraper([listed(&[scraper("ACTIVE", true)]), denied], json!({}))
         .await
         .unwrap_err();
-    assert_eq!(why.name(), "Refused");
+    assert_eq!(why.name(), "AccessDenied");
 }
 
 #[tokio::test]
@@ -83,7 +83,7 @@ async fn a_scraper_that_is_not_ours_not_named_or_not_made_by_the_execution_stays
     for (shown, known) in [
         (scraper("ACTIVE", false), json!({})),
         (half, json!({})),
-        (scraper("ACTIVE", true), json!({ "madeBy": EXECUTION })),
+        (scraper("ACTIVE", true), json!({ "createdBy": EXECUTION })),
         (
             scraper("ACTIVE", true),
             json!({ "scraperArns": [SCRAPER.replace("s-1", "s-2")] }),
@@ -93,8 +93,8 @@ async fn a_scraper_that_is_not_ours_not_named_or_not_made_by_the_execution_stays
         assert_eq!(remove_scraper([listed(&[shown])], known).await, Ok(left(&[])));
     }
     for known in [
-        json!({ "madeBy": EXECUTION }),
-        json!({ "scraperArns": [SCRAPER], "madeBy": null }),
+        json!({ "createdBy": EXECUTION }),
+        json!({ "scraperArns": [SCRAPER], "createdBy": null }),
     ] {
         let turns = [listed(&[scraper_of_this_execution("ACTIVE")]), deleting()];
         assert_eq!(remove_scraper(turns, known).await, Ok(left(&[SCRAPER])));
@@ -150,7 +150,7 @@ async fn a_role_goes_with_all_its_policies_the_one_that_allows_first() {
 #[tokio::test]
 async fn a_role_that_is_gone_or_goes_meanwhile_is_gone() {
     let gone = |action: &str| call(action, 404, iam_error("NoSuchEntity", "no"));
-    assert_eq!(remove_role([gone("GetRole")], json!({})).await, Ok(Outcome::NotThere));
+    assert_eq!(remove_role([gone("GetRole")], json!({})).await, Ok(Outcome::NotFound));
     let turns = [
         shown(&role()),
         gone("ListAttachedRolePolicies"),
@@ -176,12 +176,12 @@ async fn a_role_of_somebody_elses_or_of_another_execution_stays() {
     let mut other = role();
     other.tags[1].1 = "arn:aws:aps:us-west-2:333333333333:workspace/ws-2".to_owned();
     for theirs in [half, other] {
-        for known in [json!({}), json!({ "madeBy": "somebody" })] {
-            assert_eq!(remove_role([shown(&theirs)], known).await, Ok(Outcome::NotOurs));
+        for known in [json!({}), json!({ "createdBy": "somebody" })] {
+            assert_eq!(remove_role([shown(&theirs)], known).await, Ok(Outcome::NotOwned));
         }
     }
-    let known = json!({ "madeBy": EXECUTION });
-    assert_eq!(remove_role([shown(&role())], known).await, Ok(Outcome::NotMadeByThis));
+    let known = json!({ "createdBy": EXECUTION });
+    assert_eq!(remove_role([shown(&role())], known).await, Ok(Outcome::CreatedByOther));
 }
 
 #[tokio::test]
@@ -217,7 +217,7 @@ async fn what_iam_refuses_is_told() {
         let why = remove_role(until(n).chain([denied(action)]).chain(look), json!({}))
             .await
             .unwrap_err();
-        assert_eq!(why.name(), "Refused");
+        assert_eq!(why.name(), "AccessDenied");
         assert!(why.to_string().starts_with(&format!("iam:{action} answered ")), "{why}");
     }
 }

@@ -31,7 +31,7 @@ impl Role {
         let tags = [
             ("ampxa:cluster", CLUSTER),
             ("ampxa:workspace", WORKSPACE),
-            ("ampxa:made-by", "somebody"),
+            ("ampxa:created-by", "somebody"),
         ];
         Self {
             trust,
@@ -87,7 +87,7 @@ pub fn attached(arns: &[&str]) -> String {
 /// A scraper of the demonstration pair, as lists and descriptions show it.
 pub fn scraper(status: &str, ours: bool) -> Value {
     let tags = match ours {
-        true => json!({ "ampxa:cluster": CLUSTER, "ampxa:workspace": WORKSPACE, "ampxa:made-by": "somebody" }),
+        true => json!({ "ampxa:cluster": CLUSTER, "ampxa:workspace": WORKSPACE, "ampxa:created-by": "somebody" }),
         false => json!({}),
     };
     json!({
@@ -107,7 +107,7 @@ pub fn scraper(status: &str, ours: bool) -> Value {
 /// The same, made by the execution of the tests.
 pub fn scraper_of_this_execution(status: &str) -> Value {
     let mut scraper = scraper(status, true);
-    scraper["tags"]["ampxa:made-by"] = json!(EXECUTION);
+    scraper["tags"]["ampxa:created-by"] = json!(EXECUTION);
     scraper
 }
 

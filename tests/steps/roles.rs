@@ -6,20 +6,20 @@ use crate::{
 };
 use ampxa::{
     error::Error,
+    patch::{self, Output},
     policy::{self, Gate},
-    roles::{self, Ensured, Known},
+    roles::{self, EnsureInput, EnsureOutput},
     task::Task,
-    trust::{self, Patched},
 };
 use serde_json::{Value, json};
 
 const REMOTE_WRITE: &str = "arn:aws:iam::aws:policy/AmazonPrometheusRemoteWriteAccess";
 
-fn fresh() -> Task<Known> {
+fn fresh() -> Task<EnsureInput> {
     task(json!({}), json!({ "scraperArn": null }))
 }
 
-fn with_scraper() -> Task<Known> {
+fn with_scraper() -> Task<EnsureInput> {
     task(json!({}), json!({ "scraperArn": SCRAPER }))
 }
 
@@ -31,12 +31,12 @@ fn found(role: &Role) -> Turn {
     call("GetRole", 200, role.shown("GetRole"))
 }
 
-fn right(task: &Task<Known>) -> Role {
+fn right(task: &Task<EnsureInput>) -> Role {
     let role = roles::target(task);
-    Role::ours(role.shut, &role.boundary)
+    Role::ours(role.placeholder_trust, &role.boundary)
 }
 
-fn reads(task: &Task<Known>) -> [Turn; 2] {
+fn reads(task: &Task<EnsureInput>) -> [Turn; 2] {
     [
         call(
             "GetRolePolicy",
@@ -47,16 +47,16 @@ fn reads(task: &Task<Known>) -> [Turn; 2] {
     ]
 }
 
-async fn ensure(turns: impl IntoIterator<Item = Turn>, task: &Task<Known>) -> Result<Ensured, Error> {
+async fn ensure(turns: impl IntoIterator<Item = Turn>, task: &Task<EnsureInput>) -> Result<EnsureOutput, Error> {
     let script = Script::new(turns);
     let ensured = roles::ensure(&script.account().iam(), &roles::target(task)).await;
     script.is_over();
     ensured
 }
 
-fn repaired(what: &'static str) -> Result<Ensured, Error> {
-    Ok(Ensured {
-        made: false,
+fn repaired(what: &'static str) -> Result<EnsureOutput, Error> {
+    Ok(EnsureOutput {
+        created: false,
         repaired: vec![what],
     })
 }
@@ -72,16 +72,16 @@ async fn a_role_is_made_shut_inside_its_boundary_with_its_tags_and_policies() {
             .saying("PermissionsBoundary=arn:aws:iam::333333333333:policy/ampxa-target-boundary")
             .saying("ampxa:cluster")
             .saying("ampxa:workspace")
-            .saying(format!("Key=ampxa:made-by&Tags.member.2.Value={EXECUTION}"))
-            .saying(policy::target_trust(&task.pair, Gate::Shut).to_string())
+            .saying(format!("Key=ampxa:created-by&Tags.member.2.Value={EXECUTION}"))
+            .saying(policy::target_trust(&task.pair, Gate::Placeholder).to_string())
             .saying("scraper/*"),
         call("PutRolePolicy", 200, done("PutRolePolicy")).saying(role.permissions.to_string()),
         call("AttachRolePolicy", 200, done("AttachRolePolicy")).saying(REMOTE_WRITE),
     ];
     assert_eq!(
         ensure(turns, &task).await,
-        Ok(Ensured {
-            made: true,
+        Ok(EnsureOutput {
+            created: true,
             repaired: vec![]
         })
     );
@@ -90,14 +90,14 @@ async fn a_role_is_made_shut_inside_its_boundary_with_its_tags_and_policies() {
 #[tokio::test]
 async fn a_role_is_created_with_the_placeholder_trust_even_when_its_scraper_is_known() {
     let task = with_scraper();
-    let placeholder = policy::target_trust(&task.pair, Gate::Shut).to_string();
+    let placeholder = policy::target_trust(&task.pair, Gate::Placeholder).to_string();
     let turns = [
         absent(),
         call("CreateRole", 200, right(&task).shown("CreateRole")).saying(placeholder),
         call("PutRolePolicy", 200, done("PutRolePolicy")),
         call("AttachRolePolicy", 200, done("AttachRolePolicy")),
     ];
-    assert!(ensure(turns, &task).await.unwrap().made);
+    assert!(ensure(turns, &task).await.unwrap().created);
 }
 
 #[tokio::test]
@@ -120,8 +120,8 @@ async fn a_role_that_is_right_is_only_read() {
     let ensured = ensure([found(&right(&task)), policy, attached], &task).await;
     assert_eq!(
         ensured,
-        Ok(Ensured {
-            made: false,
+        Ok(EnsureOutput {
+            created: false,
             repaired: vec![]
         })
     );
@@ -131,13 +131,13 @@ async fn a_role_that_is_right_is_only_read() {
 async fn the_open_trust_of_the_pairs_own_scraper_stays_open() {
     let task = with_scraper();
     let mut role = right(&task);
-    role.trust = policy::target_trust(&task.pair, Gate::Open(&SCRAPER.parse().unwrap()));
+    role.trust = policy::target_trust(&task.pair, Gate::Scraper(&SCRAPER.parse().unwrap()));
     let [policy, attached] = reads(&task);
     let ensured = ensure([found(&role), policy, attached], &task).await;
     assert_eq!(
         ensured,
-        Ok(Ensured {
-            made: false,
+        Ok(EnsureOutput {
+            created: false,
             repaired: vec![]
         })
     );
@@ -147,7 +147,7 @@ async fn the_open_trust_of_the_pairs_own_scraper_stays_open() {
 #[tokio::test]
 async fn any_other_trust_is_shut() {
     let task = with_scraper();
-    let shut = policy::target_trust(&task.pair, Gate::Shut);
+    let shut = policy::target_trust(&task.pair, Gate::Placeholder);
     let other = SCRAPER.replace("s-1", "s-2").parse().unwrap();
     let mut deleted_principal = shut.clone();
     deleted_principal["Statement"][0]["Principal"]["AWS"] = json!("AROAEXAMPLEID12345678");
@@ -158,7 +158,7 @@ async fn any_other_trust_is_shut() {
         .remove("Condition");
     let garbage = json!("not a document");
     for trust in [
-        policy::target_trust(&task.pair, Gate::Open(&other)),
+        policy::target_trust(&task.pair, Gate::Scraper(&other)),
         deleted_principal,
         unconditional,
         garbage,
@@ -235,8 +235,8 @@ async fn a_role_that_another_execution_made_in_between_is_joined() {
     let ensured = ensure([absent(), taken, found(&right(&task)), policy, attached], &task).await;
     assert_eq!(
         ensured,
-        Ok(Ensured {
-            made: false,
+        Ok(EnsureOutput {
+            created: false,
             repaired: vec![]
         })
     );
@@ -258,10 +258,10 @@ async fn a_role_that_appears_in_between_is_joined_only_when_it_is_ours_and_shown
 async fn the_source_role_is_read_repaired_and_shut_as_the_target_role_is() {
     let other = SCRAPER.replace("s-1", "s-2").parse().unwrap();
     let (task, with_scraper) = (fresh(), with_scraper());
-    let open = |scraper| policy::source_trust(&task.pair, Gate::Open(scraper));
+    let open = |scraper| policy::source_trust(&task.pair, Gate::Scraper(scraper));
     let own = SCRAPER.parse().unwrap();
     for (task, trust, shut) in [
-        (&task, policy::source_trust(&task.pair, Gate::Shut), false),
+        (&task, policy::source_trust(&task.pair, Gate::Placeholder), false),
         (&task, open(&own), true),
         (&with_scraper, open(&own), false),
         (&with_scraper, open(&other), true),
@@ -271,7 +271,8 @@ async fn the_source_role_is_read_repaired_and_shut_as_the_target_role_is() {
         let mut turns = vec![found(&seen).saying(&role.name)];
         if shut {
             turns.push(
-                call("UpdateAssumeRolePolicy", 200, done("UpdateAssumeRolePolicy")).saying(role.shut.to_string()),
+                call("UpdateAssumeRolePolicy", 200, done("UpdateAssumeRolePolicy"))
+                    .saying(role.placeholder_trust.to_string()),
             );
         }
         turns.push(call("GetRolePolicy", 200, inline_policy(&role.permissions)));
@@ -310,8 +311,8 @@ async fn a_step_that_died_after_it_made_the_role_goes_on() {
     ];
     assert_eq!(
         ensure(turns, &task).await,
-        Ok(Ensured {
-            made: true,
+        Ok(EnsureOutput {
+            created: true,
             repaired: vec![]
         })
     );
@@ -340,16 +341,21 @@ async fn what_iam_does_not_see_yet_is_said_by_name() {
         400,
         iam_error("MalformedPolicyDocument", "Syntax errors in policy."),
     );
-    assert_eq!(ensure([absent(), wrong], &task).await.unwrap_err().name(), "Refused");
+    assert_eq!(
+        ensure([absent(), wrong], &task).await.unwrap_err().name(),
+        "InvalidRequest"
+    );
 }
 
 fn patching(role: &ampxa::roles::Role) -> [Turn; 3] {
-    let shut = Role::ours(role.shut.clone(), &role.boundary);
-    let open = Role::ours(role.open.clone().unwrap(), &role.boundary);
+    let shut = Role::ours(role.placeholder_trust.clone(), &role.boundary);
+    let open = Role::ours(role.scraper_trust.clone().unwrap(), &role.boundary);
     let write = call("UpdateAssumeRolePolicy", 200, done("UpdateAssumeRolePolicy"));
     [
         found(&shut),
-        write.saying(role.open.clone().unwrap().to_string()).saying(SCRAPER),
+        write
+            .saying(role.scraper_trust.clone().unwrap().to_string())
+            .saying(SCRAPER),
         found(&open),
     ]
 }
@@ -362,10 +368,10 @@ async fn the_patch_writes_both_the_gate_last_and_reads_them_back() {
     let target = target.map(|turn| turn.saying(task.pair.target_role_name()).of("target"));
     let script = Script::new(source.into_iter().chain(target));
     let (source, target) = (script.account_of("source"), script.account_of("target"));
-    let patched = trust::patch(&source.iam(), &target.iam(), &task).await;
+    let patched = patch::patch(&source.iam(), &target.iam(), &task).await;
     assert_eq!(
         patched,
-        Ok(Patched {
+        Ok(Output {
             source: true,
             target: true
         })
@@ -376,13 +382,13 @@ async fn the_patch_writes_both_the_gate_last_and_reads_them_back() {
 #[tokio::test]
 async fn a_patch_of_what_is_right_only_reads() {
     let task = with_scraper();
-    let open =
-        [roles::source(&task), roles::target(&task)].map(|role| found(&Role::ours(role.open.unwrap(), &role.boundary)));
+    let open = [roles::source(&task), roles::target(&task)]
+        .map(|role| found(&Role::ours(role.scraper_trust.unwrap(), &role.boundary)));
     let script = Script::new(open);
     let iam = script.account().iam();
     assert_eq!(
-        trust::patch(&iam, &iam, &task).await,
-        Ok(Patched {
+        patch::patch(&iam, &iam, &task).await,
+        Ok(Output {
             source: false,
             target: false
         })
@@ -394,13 +400,13 @@ async fn a_patch_of_what_is_right_only_reads() {
 async fn a_patch_that_died_between_the_two_is_finished() {
     let task = with_scraper();
     let source = roles::source(&task);
-    let done = found(&Role::ours(source.open.unwrap(), &source.boundary));
+    let done = found(&Role::ours(source.scraper_trust.unwrap(), &source.boundary));
     let script = Script::new([done].into_iter().chain(patching(&roles::target(&task))));
     let iam = script.account().iam();
-    let patched = trust::patch(&iam, &iam, &task).await;
+    let patched = patch::patch(&iam, &iam, &task).await;
     assert_eq!(
         patched,
-        Ok(Patched {
+        Ok(Output {
             source: false,
             target: true
         })
@@ -414,17 +420,17 @@ async fn a_patch_that_died_between_the_two_is_finished() {
 async fn a_principal_that_became_an_id_is_patched() {
     let task = with_scraper();
     let (source, target) = (roles::source(&task), roles::target(&task));
-    let mut broken = target.open.clone().unwrap();
+    let mut broken = target.scraper_trust.clone().unwrap();
     broken["Statement"][0]["Principal"]["AWS"] = json!("AROAEXAMPLEID12345678");
     let [_, write, after] = patching(&target);
     let script = Script::new([
-        found(&Role::ours(source.open.unwrap(), &source.boundary)),
+        found(&Role::ours(source.scraper_trust.unwrap(), &source.boundary)),
         found(&Role::ours(broken, &target.boundary)),
         write,
         after,
     ]);
     let iam = script.account().iam();
-    assert!(trust::patch(&iam, &iam, &task).await.unwrap().target);
+    assert!(patch::patch(&iam, &iam, &task).await.unwrap().target);
     script.is_over();
 }
 
@@ -436,7 +442,7 @@ async fn the_gate_too_is_read_back() {
     for seen in [before.clone(), absent()] {
         let script = Script::new([after.clone(), before.clone(), write.clone(), seen]);
         let iam = script.account().iam();
-        let why = trust::patch(&iam, &iam, &task).await.unwrap_err();
+        let why = patch::patch(&iam, &iam, &task).await.unwrap_err();
         assert_eq!(why.name(), "NotVisibleYet");
         script.is_over();
     }
@@ -448,7 +454,7 @@ async fn a_patch_that_iam_does_not_show_is_not_believed() {
     let [before, write, _] = patching(&roles::source(&task));
     let script = Script::new([before.clone(), write, before]);
     let iam = script.account().iam();
-    let why = trust::patch(&iam, &iam, &task).await.unwrap_err();
+    let why = patch::patch(&iam, &iam, &task).await.unwrap_err();
     assert_eq!(why.name(), "NotVisibleYet");
     script.is_over();
 }
@@ -466,7 +472,7 @@ async fn nothing_is_patched_without_a_scraper_of_this_account_and_region() {
     ] {
         let script = Script::new([]);
         let iam = script.account().iam();
-        let why = trust::patch(&iam, &iam, &task(json!({}), known)).await.unwrap_err();
+        let why = patch::patch(&iam, &iam, &task(json!({}), known)).await.unwrap_err();
         assert!(why.to_string().starts_with("scraperArn: "), "{why}");
     }
 }
@@ -474,10 +480,10 @@ async fn nothing_is_patched_without_a_scraper_of_this_account_and_region() {
 #[tokio::test]
 async fn a_patch_leaves_alone_what_is_not_ours() {
     let task = with_scraper();
-    let mut role = Role::ours(roles::source(&task).shut, "boundary");
+    let mut role = Role::ours(roles::source(&task).placeholder_trust, "boundary");
     role.tags.clear();
     let script = Script::new([found(&role)]);
     let iam = script.account().iam();
-    assert_eq!(trust::patch(&iam, &iam, &task).await.unwrap_err().name(), "Conflict");
+    assert_eq!(patch::patch(&iam, &iam, &task).await.unwrap_err().name(), "Conflict");
     script.is_over();
 }

@@ -41,7 +41,7 @@ async fn route(event: Value, turns: impl IntoIterator<Item = Turn>) -> Result<Ro
     let machines = Machines {
         onboard: machine("onboard"),
         offboard: machine("offboard"),
-        sweep: machine("sweep"),
+        reconcile: machine("reconcile"),
     };
     let reading = Reading::try_from(event).unwrap();
     let routed = route_event::route(&clients, &settings(), &machines, &reading).await;
@@ -136,7 +136,7 @@ async fn a_deleted_cluster_is_offboarded_whatever_the_table_says() {
 }
 
 #[tokio::test]
-async fn a_vended_account_is_swept_with_patience() {
+async fn a_vended_account_is_reconciled_with_patience() {
     for (event, name) in [
         (
             "controltower-CreateManagedAccount",
@@ -147,9 +147,11 @@ async fn a_vended_account_is_swept_with_patience() {
             "account-111122223333-e5e20ada-7d1c-434d-bac2-32e156df4d93",
         ),
     ] {
-        let request = json!({ "accounts": ["111122223333"], "patienceMinutes": 60 });
-        route(example(event), [started("sweep", name, &request)]).await.unwrap();
-        ampxa::sweep::Request::try_from(json!({ "request": request })).unwrap();
+        let request = json!({ "accounts": ["111122223333"], "provisionerTimeoutMinutes": 60 });
+        route(example(event), [started("reconcile", name, &request)])
+            .await
+            .unwrap();
+        ampxa::reconcile::Request::try_from(json!({ "request": request })).unwrap();
     }
 }
 
@@ -164,12 +166,12 @@ async fn an_account_that_aft_vends_brings_its_workspace() {
         },
     });
     let request = json!({
-        "accounts": ["111122223333"], "patienceMinutes": 60, "workspace": "ws-0a1b2c3d-0000-0000-0000-000000000000",
+        "accounts": ["111122223333"], "provisionerTimeoutMinutes": 60, "workspace": "ws-0a1b2c3d-0000-0000-0000-000000000000",
     });
-    route(event, [started("sweep", "account-111122223333-1", &request)])
+    route(event, [started("reconcile", "account-111122223333-1", &request)])
         .await
         .unwrap();
-    ampxa::sweep::Request::try_from(json!({ "request": request })).unwrap();
+    ampxa::reconcile::Request::try_from(json!({ "request": request })).unwrap();
 }
 
 #[tokio::test]
@@ -244,7 +246,7 @@ async fn organizational_units_are_asked_for_up_to_the_root_and_only_where_a_rule
     )
     .await
     .unwrap_err();
-    assert_eq!(why.name(), "Refused");
+    assert_eq!(why.name(), "AccessDenied");
     assert!(
         why.to_string().starts_with("organizations:ListParents answered "),
         "{why}"
@@ -254,9 +256,9 @@ async fn organizational_units_are_asked_for_up_to_the_root_and_only_where_a_rule
 #[tokio::test]
 async fn what_aws_refuses_is_told() {
     for (code, name) in [
-        ("AccessDeniedException", "Refused"),
+        ("AccessDeniedException", "AccessDenied"),
         ("ThrottlingException", "Transient"),
-        ("ExecutionLimitExceeded", "Refused"),
+        ("ExecutionLimitExceeded", "QuotaExceeded"),
     ] {
         let why = route(example("eks-CreateCluster"), [one_rule(), refused(code)])
             .await

@@ -7,7 +7,7 @@ use crate::{
 use ampxa::{
     error::Error,
     scrape_configuration,
-    scraper::{self, Made, Plan, Scraper},
+    scraper::{self, CheckInput, CreateInput, Scraper},
     task::Task,
 };
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ fn labelled() -> String {
     scrape_configuration::complete(YAML, &labels).unwrap()
 }
 
-fn plan(request: Value) -> Task<Plan> {
+fn plan(request: Value) -> Task<CreateInput> {
     let network = json!({ "subnetIds": ["subnet-a", "subnet-b"], "securityGroupIds": ["sg-1"] });
     task(request, json!({ "network": network, "manualAccess": false }))
 }
@@ -37,7 +37,7 @@ fn made() -> Turn {
     call("POST /scrapers", 202, answer.to_string())
 }
 
-async fn create(turns: impl IntoIterator<Item = Turn>, task: &Task<Plan>) -> Result<Scraper, Error> {
+async fn create(turns: impl IntoIterator<Item = Turn>, task: &Task<CreateInput>) -> Result<Scraper, Error> {
     let script = Script::new(turns);
     let scraper = scraper::create(&script.account().amp(), task).await;
     script.is_over();
@@ -59,12 +59,12 @@ async fn a_scraper_is_made_with_both_roles_tags_and_a_configuration_encoded_once
         },
         "scrapeConfiguration": { "configurationBlob": aws_smithy_types::base64::encode(labelled()) },
         "tags": {
-            "ampxa:cluster": CLUSTER, "ampxa:workspace": WORKSPACE, "ampxa:made-by": EXECUTION, "team": "a",
+            "ampxa:cluster": CLUSTER, "ampxa:workspace": WORKSPACE, "ampxa:created-by": EXECUTION, "team": "a",
         },
     }));
     let scraper = create([listed(&[]), expected], &task).await.unwrap();
     assert_eq!(
-        (scraper.scraper_arn.as_str(), scraper.status.as_str(), scraper.made),
+        (scraper.scraper_arn.as_str(), scraper.status.as_str(), scraper.created),
         (SCRAPER, "CREATING", true)
     );
 }
@@ -102,7 +102,7 @@ fn token(execution: &str) -> String {
 #[tokio::test]
 async fn what_nobody_asked_for_is_not_sent() {
     let mut task = plan(json!({ "scrapeConfiguration": YAML }));
-    task.known.network.security_group_ids.clear();
+    task.input.network.security_group_ids.clear();
     let expected = made().saying_only(json!({
         "clientToken": token(EXECUTION),
         "source": { "eksConfiguration": { "clusterArn": CLUSTER, "subnetIds": ["subnet-a", "subnet-b"] } },
@@ -111,7 +111,7 @@ async fn what_nobody_asked_for_is_not_sent() {
             "sourceRoleArn": task.pair.source_role_arn(), "targetRoleArn": task.pair.target_role_arn(),
         },
         "scrapeConfiguration": { "configurationBlob": aws_smithy_types::base64::encode(labelled()) },
-        "tags": { "ampxa:cluster": CLUSTER, "ampxa:workspace": WORKSPACE, "ampxa:made-by": EXECUTION },
+        "tags": { "ampxa:cluster": CLUSTER, "ampxa:workspace": WORKSPACE, "ampxa:created-by": EXECUTION },
     }));
     create([listed(&[]), expected], &task).await.unwrap();
 }
@@ -119,7 +119,7 @@ async fn what_nobody_asked_for_is_not_sent() {
 #[tokio::test]
 async fn an_adopted_scraper_that_a_person_must_let_in_says_so() {
     let mut task = plan(json!({}));
-    task.known.manual_access = true;
+    task.input.manual_access = true;
     let adopted = create([listed(&[scraper("ACTIVE", true)])], &task).await.unwrap();
     assert!(adopted.warnings[0].contains("role/AWSServiceRoleForAmazonPrometheusScraper_1a2b\n"));
 }
@@ -140,12 +140,15 @@ async fn the_pairs_own_scraper_is_adopted() {
         let scraper = create([listed(&[scraper(status, true)])], &plan(json!({})))
             .await
             .unwrap();
-        assert_eq!((scraper.status.as_str(), scraper.made), (status, false));
+        assert_eq!((scraper.status.as_str(), scraper.created), (status, false));
     }
     let scraper = create([listed(&[scraper_of_this_execution("CREATING")])], &plan(json!({})))
         .await
         .unwrap();
-    assert!(scraper.made, "this execution made it, and died before it could say so");
+    assert!(
+        scraper.created,
+        "this execution made it, and died before it could say so"
+    );
 }
 
 #[tokio::test]
@@ -155,7 +158,7 @@ async fn all_pages_of_a_list_are_read() {
         call("GET /scrapers", 200, first),
         call("GET /scrapers", 200, scrapers(&[scraper("ACTIVE", true)])).saying("nextToken=two"),
     ];
-    assert!(!create(turns, &plan(json!({}))).await.unwrap().made);
+    assert!(!create(turns, &plan(json!({}))).await.unwrap().created);
 }
 
 #[tokio::test]
@@ -186,9 +189,9 @@ async fn a_scraper_that_cannot_be_adopted_is_named() {
 #[tokio::test]
 async fn what_amp_refuses_is_told_apart() {
     for (status, code, name) in [
-        (402, "ServiceQuotaExceededException", "Refused"),
-        (403, "AccessDeniedException", "Refused"),
-        (400, "ValidationException", "Refused"),
+        (402, "ServiceQuotaExceededException", "QuotaExceeded"),
+        (403, "AccessDeniedException", "AccessDenied"),
+        (400, "ValidationException", "InvalidRequest"),
         (409, "ConflictException", "Conflict"),
         (429, "ThrottlingException", "Transient"),
         (500, "InternalServerException", "Transient"),
@@ -214,7 +217,7 @@ async fn what_amp_refuses_is_told_apart() {
 }
 
 async fn check(turn: Turn, manual_access: bool) -> Result<Scraper, Error> {
-    let task: Task<Made> = task(
+    let task: Task<CheckInput> = task(
         json!({}),
         json!({ "scraperArn": SCRAPER, "manualAccess": manual_access }),
     );
@@ -262,7 +265,7 @@ async fn every_status_is_handed_on_in_amps_own_words() {
     ] {
         let shown = json!({ "scraper": scraper(status, true) }).to_string();
         let seen = check(call("GET /scrapers/s-1", 200, shown), false).await.unwrap();
-        assert_eq!((seen.status.as_str(), seen.made), (status, false));
+        assert_eq!((seen.status.as_str(), seen.created), (status, false));
         assert_eq!((seen.scraper_arn.as_str(), seen.warnings.len()), (SCRAPER, 0));
     }
 }

@@ -2,10 +2,10 @@
 
 use crate::script::{CLUSTER, EXECUTION, WORKSPACE};
 use ampxa::{
-    complete::{self, Raw},
+    check_request::{self, Input},
     error::Error,
-    roles::Known,
-    scraper::Plan,
+    roles::EnsureInput,
+    scraper::CreateInput,
     task::Task,
 };
 use lambda_runtime::Diagnostic;
@@ -35,13 +35,13 @@ fn input_that_is_no_task_is_an_invalid_request_and_never_a_panic() {
         json!({ "request": good, "execution": EXECUTION, "scraperArn": "x" }),
         json!({ "request": good, "execution": EXECUTION, "scraperArn": { "a": [] } }),
     ] {
-        let why = Task::<Known>::try_from(input.clone()).unwrap_err();
+        let why = Task::<EnsureInput>::try_from(input.clone()).unwrap_err();
         assert_eq!(why.name(), "InvalidRequest", "{input}");
-        let raw = Raw::try_from(input).and_then(|raw| complete::check(&raw));
+        let raw = Input::try_from(input).and_then(|raw| check_request::check(&raw));
         assert!(raw.is_ok() || raw.is_err_and(|why| why.name() == "InvalidRequest"));
     }
-    let why =
-        Task::<Plan>::try_from(json!({ "request": good, "execution": EXECUTION, "manualAccess": true })).unwrap_err();
+    let why = Task::<CreateInput>::try_from(json!({ "request": good, "execution": EXECUTION, "manualAccess": true }))
+        .unwrap_err();
     assert!(why.to_string().contains("network"), "{why}");
 }
 
@@ -53,7 +53,7 @@ fn the_state_machine_sees_an_errors_name() {
         (Error::Transient("why".to_owned()), "Transient"),
         (Error::NotVisibleYet("why".to_owned()), "NotVisibleYet"),
         (Error::Conflict("why".to_owned()), "Conflict"),
-        (Error::Refused("why".to_owned()), "Refused"),
+        (Error::AccessDenied("why".to_owned()), "AccessDenied"),
     ] {
         assert_eq!(error.name(), name);
         let diagnostic = Diagnostic::from(error);
@@ -70,7 +70,7 @@ fn a_completed_request_travels_to_every_step_unchanged() {
         "clusterArn": CLUSTER, "workspaceArn": WORKSPACE, "tags": { "team": "{% $x %} ${y}".replace(['{', '}', '%', '$'], "") },
         "externalLabels": { "note": "{% $states.input %} \" ' ${jndi}" },
     } });
-    let complete = complete::check(&Raw::try_from(input).unwrap()).unwrap();
+    let complete = check_request::check(&Input::try_from(input).unwrap()).unwrap();
     let travelled = serde_json::to_value(&complete).unwrap();
     assert!(
         travelled["sourceRoleArn"]
@@ -79,7 +79,7 @@ fn a_completed_request_travels_to_every_step_unchanged() {
             .starts_with("arn:aws:iam::222222222222:role/ampxa-source-demo-")
     );
     let again = json!({ "request": travelled["request"], "execution": EXECUTION });
-    let task = Task::<Known>::try_from(again).unwrap();
+    let task = Task::<EnsureInput>::try_from(again).unwrap();
     assert_eq!(task.request, complete.request);
     assert_eq!(Value::from(task.pair.target_role_arn()), travelled["targetRoleArn"]);
 }

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 /// The event of an end, as Step Functions puts it.
 fn event(machine: &str, status: &str, more: Value) -> Value {
     let mut detail = json!({
-        "executionArn": format!("arn:aws:states:us-west-2:111111111111:execution:{machine}:sweep-one"),
+        "executionArn": format!("arn:aws:states:us-west-2:111111111111:execution:{machine}:reconcile-one"),
         "stateMachineArn": format!("arn:aws:states:us-west-2:111111111111:stateMachine:{machine}"),
-        "name": "sweep-one",
+        "name": "reconcile-one",
         "status": status,
         "startDate": 1_790_000_000_000_u64,
         "stopDate": 1_790_001_230_500_u64,
@@ -55,11 +55,11 @@ fn onboarded(outcome: &str, made: Value, ingestion: &str, there: u32) -> Value {
     let output = json!({
         "outcome": outcome,
         "clusterArn": "arn:aws:eks:eu-west-1:222222222222:cluster/payments",
-        "made": made,
+        "created": made,
         "activationMinutes": 20.25,
-        "looks": 50,
+        "polls": 50,
         "ingestion": { "result": ingestion },
-        "scrapers": { "there": there, "quota": 10 },
+        "scrapers": { "count": there, "quota": 10 },
     });
     event("ampxa-onboard", "SUCCEEDED", json!({ "output": output.to_string() }))
 }
@@ -71,14 +71,19 @@ fn expected(all: &[(&str, f64)]) -> BTreeMap<String, f64> {
 #[test]
 fn a_new_pair_tells_how_long_it_took() {
     assert_eq!(
-        values(onboarded("ONBOARDED", json!(["source role", "scraper"]), "ARRIVING", 8)),
+        values(onboarded(
+            "ONBOARDED",
+            json!(["source role", "scraper"]),
+            "RECEIVING",
+            8
+        )),
         expected(&[
             ("Executions ampxa/onboard/ONBOARDED", 1.0),
             ("WithoutSamples ampxa", 0.0),
-            ("NotChecked ampxa", 0.0),
+            ("IngestionNotChecked ampxa", 0.0),
             ("Drift ampxa", 0.0),
             ("ActivationMinutes ampxa", 20.25),
-            ("Looks ampxa", 50.0),
+            ("ActivationPolls ampxa", 50.0),
             ("SecondsToFirstSample ampxa", 1230.5),
             ("ScraperQuotaPercent ampxa", 80.0),
             ("ScraperQuotaPercent ampxa/222222222222/eu-west-1", 80.0),
@@ -87,19 +92,19 @@ fn a_new_pair_tells_how_long_it_took() {
 }
 
 #[test]
-fn a_sweep_that_repairs_has_found_drift_and_nothing_arriving_is_told() {
-    for ingestion in ["NONE", "DISCOVERED_BUT_DOWN"] {
+fn a_reconciliation_that_repairs_has_found_drift_and_nothing_arriving_is_told() {
+    for ingestion in ["NONE", "TARGETS_DOWN"] {
         let all = values(onboarded("REPAIRED", json!([]), ingestion, 1));
         assert_eq!((all["WithoutSamples ampxa"], all["Drift ampxa"]), (1.0, 1.0));
-        assert_eq!(all["NotChecked ampxa"], 0.0);
+        assert_eq!(all["IngestionNotChecked ampxa"], 0.0);
         assert!(!all.contains_key("ActivationMinutes ampxa") && !all.contains_key("SecondsToFirstSample ampxa"));
     }
     for (ingestion, not_checked) in [("SKIPPED", 0.0), ("NOT_CHECKED", 1.0)] {
-        let all = values(onboarded("ALREADY_FINE", json!([]), ingestion, 1));
+        let all = values(onboarded("UNCHANGED", json!([]), ingestion, 1));
         assert_eq!((all["WithoutSamples ampxa"], all["Drift ampxa"]), (0.0, 0.0));
-        assert_eq!(all["NotChecked ampxa"], not_checked);
+        assert_eq!(all["IngestionNotChecked ampxa"], not_checked);
     }
-    let mut by_hand = onboarded("REPAIRED", json!([]), "ARRIVING", 1);
+    let mut by_hand = onboarded("REPAIRED", json!([]), "RECEIVING", 1);
     by_hand["detail"]["name"] = json!("by-hand");
     assert_eq!(values(by_hand)["Drift ampxa"], 0.0);
 }
@@ -108,7 +113,13 @@ fn a_sweep_that_repairs_has_found_drift_and_nothing_arriving_is_told() {
 fn what_did_not_succeed_is_told_by_its_name() {
     for (machine, status, error, outcome, name) in [
         ("onboard", "FAILED", json!("NotReady"), "FAILED", "NotReady"),
-        ("sweep", "FAILED", json!("InvalidRequest"), "FAILED", "InvalidRequest"),
+        (
+            "reconcile",
+            "FAILED",
+            json!("InvalidRequest"),
+            "FAILED",
+            "InvalidRequest",
+        ),
         (
             "onboard",
             "TIMED_OUT",

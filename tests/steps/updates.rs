@@ -7,7 +7,7 @@ use crate::{
 use ampxa::{
     error::Error,
     scrape_configuration,
-    scraper::{self, Adopted, Updated},
+    scraper::{self, UpdateInput, UpdateOutput},
     task::Task,
 };
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 const YAML: &str = "scrape_configs:\n- job_name: a\n";
 
-fn adopted(request: Value) -> Task<Adopted> {
+fn adopted(request: Value) -> Task<UpdateInput> {
     let network = json!({ "subnetIds": ["subnet-01234567"], "securityGroupIds": ["sg-01234567"] });
     let known = json!({ "scraperArn": SCRAPER, "network": network, "manualAccess": false });
     task(request, known)
@@ -45,7 +45,7 @@ fn updated() -> Turn {
     call("PUT /scrapers/s-1", 202, answer.to_string())
 }
 
-async fn update(turns: impl IntoIterator<Item = Turn>, request: Value) -> Result<Updated, Error> {
+async fn update(turns: impl IntoIterator<Item = Turn>, request: Value) -> Result<UpdateOutput, Error> {
     let script = Script::new(turns);
     let updated = scraper::update(&script.account().amp(), &adopted(request)).await;
     script.is_over();
@@ -213,7 +213,7 @@ async fn what_amp_refuses_is_told() {
     let why = update([gone], json!({})).await.unwrap_err();
     assert_eq!(why.name(), "NotVisibleYet");
     for (status, code, name) in [
-        (403, "AccessDeniedException", "Refused"),
+        (403, "AccessDeniedException", "AccessDenied"),
         (409, "ConflictException", "Conflict"),
         (429, "ThrottlingException", "Transient"),
     ] {

@@ -7,7 +7,14 @@ use jsonata_core::{
     value::JValue,
 };
 use serde_json::{Map, Value};
-use std::{cell::RefCell, collections::HashMap, rc::Rc};
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    fs::File,
+    io::Write,
+    rc::Rc,
+    sync::{Mutex, OnceLock},
+};
 
 /// The variables that an expression sees, by name without `$`; `states` is one of them.
 pub type Variables = Map<String, Value>;
@@ -60,7 +67,37 @@ pub fn evaluate(expression: &str, variables: &Variables) -> Result<Value, String
     if result.is_undefined() {
         return Err(format!("{expression} returned nothing (undefined)"));
     }
-    serde_json::to_value(&result).map_err(|error| format!("{expression}: {error}"))
+    let result = serde_json::to_value(&result).map_err(|error| format!("{expression}: {error}"))?;
+    record(expression, variables, &result);
+    Ok(result)
+}
+
+/// The most evaluations of an expression that a process records.
+const RECORDED: usize = 25;
+
+/// Appends an evaluation to the file that `AMPXA_EXPRESSIONS` names, for another implementation to compare
+/// (`.ci/jsonata.mjs`).
+fn record(expression: &str, variables: &Variables, result: &Value) {
+    static FILE: OnceLock<Option<Mutex<(File, HashMap<String, usize>)>>> = OnceLock::new();
+    let open = || {
+        let path = std::env::var_os("AMPXA_EXPRESSIONS")?;
+        let file = File::options().create(true).append(true).open(path);
+        Some(Mutex::new((
+            file.expect("AMPXA_EXPRESSIONS names a file"),
+            HashMap::new(),
+        )))
+    };
+    let Some(recorder) = FILE.get_or_init(open) else { return };
+    let mut recorder = recorder.lock().expect("no test fails while it records");
+    let (file, counts) = &mut *recorder;
+    let count = counts.entry(expression.to_owned()).or_default();
+    *count += 1;
+    if *count <= RECORDED {
+        let named = variables.iter().filter(|(name, _)| expression.contains(name.as_str()));
+        let named: Variables = named.map(|(name, value)| (name.clone(), value.clone())).collect();
+        let line = serde_json::json!({ "expression": expression, "variables": named, "result": result });
+        writeln!(file, "{line}").expect("the evaluation is written");
+    }
 }
 
 /// The syntax tree of an expression.

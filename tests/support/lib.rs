@@ -7,3 +7,16 @@
 
 pub mod jsonata;
 pub mod wire;
+
+use serde_json::Value;
+use std::{fs, path::Path};
+
+/// The definition of a state machine: `onboard`, `offboard` or `reconcile`.
+///
+/// # Panics
+/// If `statemachine/<name>.asl.yaml` is not a definition.
+pub fn machine(name: &str) -> Value {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../statemachine/{name}.asl.yaml"));
+    let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    serde_yaml_ng::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}

@@ -108,7 +108,7 @@ async fn machine(account: &Account, name: &str, definition: &Value, policy: &str
 }
 
 #[tokio::test]
-async fn the_pipeline_starts_a_sweep_and_continues_with_its_input() -> Result<()> {
+async fn the_pipeline_starts_a_reconciliation_and_continues_with_its_input() -> Result<()> {
     let wired = alone().await?;
     let chosen = wired.workspace_in(REGION).await?;
     wired.set_routes(&json!({ "workspaces": [chosen] }).to_string())?;
@@ -118,21 +118,25 @@ async fn the_pipeline_starts_a_sweep_and_continues_with_its_input() -> Result<()
     input["account_request"]["custom_fields"] = json!(json!({ "amp_workspace": id }).to_string());
     // AFT runs the pipeline again whenever an account's request changes.
     for _ in 0..2 {
-        let before = wired.executions(Machine::Sweep).await?;
+        let before = wired.executions(Machine::Reconcile).await?;
         ensure!(pipeline.run(&input).await? == input, "the state changed its input");
         let arn = wired
-            .until("sweep of the new account", async || {
-                let now = wired.executions(Machine::Sweep).await?;
+            .until("reconciliation of the new account", async || {
+                let now = wired.executions(Machine::Reconcile).await?;
                 Ok(now.difference(&before).next().cloned())
             })
             .await?;
-        let sweep = wired.ended(&arn).await?.succeeded()?;
+        let reconciliation = wired.ended(&arn).await?.succeeded()?;
         ensure!(
-            sweep.input["accounts"] == json!([SOURCE]),
+            reconciliation.input["accounts"] == json!([SOURCE]),
             "the input is {}",
-            sweep.input
+            reconciliation.input
         );
-        ensure!(sweep.input["workspace"] == id, "the input is {}", sweep.input);
+        ensure!(
+            reconciliation.input["workspace"] == id,
+            "the input is {}",
+            reconciliation.input
+        );
     }
     Ok(())
 }

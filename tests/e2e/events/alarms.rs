@@ -31,7 +31,7 @@ async fn description_of_alarm(wired: &Wired, since: usize, named: &str) -> Resul
 }
 
 #[tokio::test]
-async fn a_routing_table_with_an_unknown_field_raises_the_alarm_and_fails_the_sweep() -> Result<()> {
+async fn a_routing_table_with_an_unknown_field_raises_the_alarm_and_fails_the_reconciliation() -> Result<()> {
     let wired = alone().await?;
     let sent = wired.alerts()?.len();
     wired.set_routes(r#"{"rules": [{"workspace": "ws-1"}]}"#)?;
@@ -41,12 +41,17 @@ async fn a_routing_table_with_an_unknown_field_raises_the_alarm_and_fails_the_sw
         .starts_nothing(&id, async || wired.put(SOURCE, REGION, &event))
         .await?;
     description_of_alarm(&wired, sent, "ailed").await?;
-    let sweep = wired.run(Machine::Sweep, &serde_json::json!({})).await?;
-    ensure!(sweep.status == "FAILED", "the sweep {}: {}", sweep.status, sweep.output);
+    let reconciliation = wired.run(Machine::Reconcile, &serde_json::json!({})).await?;
     ensure!(
-        sweep.failure.contains("InvalidRequest") && sweep.failure.contains("routes: rules[0]"),
-        "the sweep failed with {}",
-        sweep.failure
+        reconciliation.status == "FAILED",
+        "the reconciliation {}: {}",
+        reconciliation.status,
+        reconciliation.output
+    );
+    ensure!(
+        reconciliation.failure.contains("InvalidRequest") && reconciliation.failure.contains("routes: rules[0]"),
+        "the reconciliation failed with {}",
+        reconciliation.failure
     );
     wired.take_undelivered(1).await
 }

@@ -91,30 +91,30 @@ async fn a_delete_cluster_event_offboards_its_cluster() -> Result<()> {
     Ok(())
 }
 
-async fn sweeps(example: &str, name: &str) -> Result<()> {
+async fn reconciliations(example: &str, name: &str) -> Result<()> {
     let wired = shared().await;
     let id = format!("example-{name}-{}", wired.number());
     wired.put(MANAGEMENT, EVENTS_REGION, &about(example, CLUSTER, &id)?)?;
-    let run = wired.started(Machine::Sweep, &id).await?.succeeded()?;
+    let run = wired.started(Machine::Reconcile, &id).await?.succeeded()?;
     ensure!(run.input["accounts"] == json!([SOURCE]), "the input is {}", run.input);
     counts(&run)?;
     Ok(())
 }
 
-/// The counts in the output of a sweep.
+/// The counts in the output of a reconciliation.
 pub fn counts(run: &Ended) -> Result<&Value> {
     let counts = run.output.get("counts");
-    counts.with_context(|| format!("the sweep's output has no counts: {}", run.output))
+    counts.with_context(|| format!("the reconciliation's output has no counts: {}", run.output))
 }
 
 #[tokio::test]
-async fn an_account_that_control_tower_creates_is_swept() -> Result<()> {
-    sweeps(CONTROL_TOWER, "controltower").await
+async fn an_account_that_control_tower_creates_is_reconciled() -> Result<()> {
+    reconciliations(CONTROL_TOWER, "controltower").await
 }
 
 #[tokio::test]
-async fn an_account_that_organizations_creates_is_swept() -> Result<()> {
-    sweeps(ORGANIZATIONS, "organizations").await
+async fn an_account_that_organizations_creates_is_reconciled() -> Result<()> {
+    reconciliations(ORGANIZATIONS, "organizations").await
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub const SOURCE: &str = "111122223333";
 /// More source accounts.
 pub const FLEET: [&str; 3] = ["222222222221", "222222222222", "222222222223"];
-/// The account that the scheduled sweep reads.
+/// The account that the scheduled reconciliation reads.
 pub const SCHEDULED: &str = "222222222224";
 /// The management account: Control Tower and Organizations send their events in it.
 pub const MANAGEMENT: &str = "444455556666";
@@ -51,17 +51,17 @@ const PACE: Duration = Duration::from_millis(100);
 /// A machine of the product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Machine {
-    /// `onboard.asl.json`.
+    /// `onboard.asl.yaml`.
     Onboard,
-    /// `offboard.asl.json`.
+    /// `offboard.asl.yaml`.
     Offboard,
-    /// `sweep.asl.json`.
-    Sweep,
+    /// `reconcile.asl.yaml`.
+    Reconcile,
 }
 
 impl Machine {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Onboard, Self::Offboard, Self::Sweep];
+    pub const ALL: [Self; 3] = [Self::Onboard, Self::Offboard, Self::Reconcile];
 }
 
 /// An execution that has ended.
@@ -180,8 +180,8 @@ impl Wired {
             parameters: vec![
                 format!("DefaultWorkspaceArn={workspace}"),
                 "OrganizationsAccess=yes".to_owned(),
-                format!("SweepAccounts={SCHEDULED}"),
-                format!("SweepRegions={}", REGIONS.join(",")),
+                format!("ReconcileAccounts={SCHEDULED}"),
+                format!("ReconcileRegions={}", REGIONS.join(",")),
                 format!("ManagementAccountId={MANAGEMENT}"),
                 format!("AftAccountId={AFT}"),
             ],
@@ -253,7 +253,7 @@ impl Wired {
         match machine {
             Machine::Onboard => &self.machines.onboard_arn,
             Machine::Offboard => &self.machines.offboard_arn,
-            Machine::Sweep => &self.machines.sweep_arn,
+            Machine::Reconcile => &self.machines.reconcile_arn,
         }
     }
 

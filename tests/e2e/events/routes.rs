@@ -9,7 +9,7 @@ use serde_json::json;
 enum Goes<'a> {
     To(&'a str),
     Nowhere,
-    Refused,
+    Failed,
 }
 
 /// A cluster and its expected route.
@@ -92,7 +92,7 @@ async fn each_cluster_goes_to_the_workspace_that_the_table_gives() -> Result<()>
             here,
             "route-closed",
             vec![("ampxa:workspace", &closed_id)],
-            Goes::Refused,
+            Goes::Failed,
         ),
     ];
     for row in &rows {

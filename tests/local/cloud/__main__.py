@@ -1,7 +1,7 @@
-"""The local cloud: one emulated AWS of many accounts on this machine, with IAM enforced.
+"""Runs the local cloud: an AWS emulator on this machine with many accounts and with IAM enforced.
 
-It runs ministack in this process, corrects it where it differs from AWS, and adds the AMP service. Each
-module says which rule of AWS it restores, and the source of the rule.
+It runs ministack in this process, patches the places where ministack differs from AWS, and adds the AMP
+service. The docstring of each module names the AWS rule that the module implements and the source of the rule.
 """
 
 import sys
@@ -19,7 +19,7 @@ from core.settings import MINISTACK_VERSION, Settings
 
 
 def main() -> None:
-    """Reads the command line and serves until it is stopped."""
+    """Parses the command line, then serves requests until the process is stopped."""
     arguments = _arguments()
     _check_ministack()
     listener = _listen(arguments.port)
@@ -33,10 +33,10 @@ def main() -> None:
         iam_delay_seconds=arguments.iam_delay_seconds,
         organization=arguments.organization,
         functions_endpoint=arguments.functions_endpoint,
-        collects=not arguments.no_collection,
+        collection_enabled=not arguments.no_collection,
         prometheus=arguments.prometheus,
     )
-    # ministack reads the environment while it is imported, so the environment is set first.
+    # ministack reads the environment at import time, so the environment is set first.
     from core import environment
 
     environment.isolate(cloud)
@@ -47,45 +47,51 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="cloud", description=__doc__.splitlines()[0])
-    parser.add_argument("--port", type=int, default=4566, help="port on 127.0.0.1; 0 takes a free one (4566)")
+    parser.add_argument("--port", type=int, default=4566, help="port on 127.0.0.1; 0 selects a free port (4566)")
     parser.add_argument(
-        "--minute", type=_positive, default=1.0, metavar="SECONDS", help="real seconds that a minute of the cloud takes (1)"
+        "--minute", type=_positive, default=1.0, metavar="SECONDS", help="real seconds per emulated minute (1)"
     )
-    parser.add_argument("--activation-minutes", type=_not_negative, default=20.0, help="until a scraper is ACTIVE (20)")
-    parser.add_argument("--iam-delay-seconds", type=_not_negative, default=0.0, help="until a new role can be a principal (0)")
     parser.add_argument(
-        "--organization", default="o-ampxalocal01", help="id of the organization of all accounts but 9…"
+        "--activation-minutes", type=_non_negative, default=20.0, help="minutes until a scraper is ACTIVE (20)"
     )
-    parser.add_argument("--functions-endpoint", metavar="URL", help="the endpoint of AWS for functions (default: this cloud)")
-    parser.add_argument("--no-collection", action="store_true", help="scrapers do not collect by themselves")
-    parser.add_argument("--prometheus", action="store_true", help="real workspaces, if prometheus is on the PATH")
-    parser.add_argument("--dir", help="the directory for all files; kept at the end (default: a temporary directory, removed)")
+    parser.add_argument(
+        "--iam-delay-seconds", type=_non_negative, default=0.0, help="seconds until a new role can be a principal (0)"
+    )
+    parser.add_argument(
+        "--organization", default="o-ampxalocal01", help="organization id of all accounts except those that start with 9"
+    )
+    parser.add_argument("--functions-endpoint", metavar="URL", help="AWS endpoint for functions (default: this cloud)")
+    parser.add_argument("--no-collection", action="store_true", help="disable the periodic collection of all scrapers")
+    parser.add_argument(
+        "--prometheus", action="store_true", help="use Prometheus servers as workspaces, if prometheus is on the PATH"
+    )
+    parser.add_argument("--dir", help="directory for all files; it is not deleted (default: a temporary directory)")
     parser.add_argument("--watch-stdin", action="store_true", help="stop when standard input ends")
     return parser.parse_args()
 
 
 def _positive(text: str) -> float:
-    value = _not_negative(text)
+    value = _non_negative(text)
     if value == 0:
-        raise argparse.ArgumentTypeError("must be more than 0")
+        raise argparse.ArgumentTypeError("must be greater than 0")
     return value
 
 
-def _not_negative(text: str) -> float:
+def _non_negative(text: str) -> float:
     value = float(text)
     if not math.isfinite(value) or value < 0:
-        raise argparse.ArgumentTypeError("must be a number, 0 or more")
+        raise argparse.ArgumentTypeError("must be a number greater than or equal to 0")
     return value
 
 
 def _check_ministack() -> None:
     try:
-        found = importlib.metadata.version("ministack")
+        installed = importlib.metadata.version("ministack")
     except importlib.metadata.PackageNotFoundError:
-        found = "none"
-    if found != MINISTACK_VERSION:
+        installed = "no version"
+    if installed != MINISTACK_VERSION:
         sys.exit(
-            f"cloud: ministack {MINISTACK_VERSION} is needed and {found} is installed: "
+            f"cloud: ministack {MINISTACK_VERSION} is required, but {installed} is installed. Run: "
             f"pip install --require-hashes -r {Path(__file__).with_name('requirements.txt')}"
         )
 

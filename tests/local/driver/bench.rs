@@ -52,7 +52,7 @@ pub struct Options {
 ///
 /// A start is one cold invocation and ten warm ones. Each must behave: a step that only reads its
 /// request succeeds without a call to AWS, every other step makes exactly one signed call and fails as
-/// `Refused`. No process outlives it.
+/// `AccessDenied`. No process outlives it.
 ///
 /// # Errors
 /// When a binary is missing, Python lacks boto3, or a function does not behave as it must.
@@ -88,7 +88,7 @@ pub fn run(options: &Options) -> Result<Report> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Behaviour {
     Succeeds,
-    IsRefused,
+    IsDenied,
     TellsOfARefusal,
 }
 
@@ -126,7 +126,7 @@ fn subjects(options: &Options) -> Vec<Subject> {
         let behaviour = match step.as_str() {
             step if CALL_NOBODY.contains(&step) => Behaviour::Succeeds,
             TOLERANT => Behaviour::TellsOfARefusal,
-            _ => Behaviour::IsRefused,
+            _ => Behaviour::IsDenied,
         };
         binary(step, report::Kind::Step, behaviour)
     }));
@@ -136,7 +136,7 @@ fn subjects(options: &Options) -> Vec<Subject> {
         program: options.python.clone(),
         // Isolated: no module of this folder or of the user's is found instead of the real one.
         arguments: vec!["-I", "-c", EQUIVALENT],
-        behaviour: Behaviour::IsRefused,
+        behaviour: Behaviour::IsDenied,
     });
     subjects
 }
@@ -176,13 +176,13 @@ impl Subject {
         let (error, calls) = (answer.error.as_deref(), aws.take_calls());
         match self.behaviour {
             Behaviour::Succeeds if error.is_none() && calls.is_empty() => Ok(answer.took),
-            Behaviour::IsRefused if error == Some("Refused") && calls == [FIRST_CALL] => Ok(answer.took),
+            Behaviour::IsDenied if error == Some("AccessDenied") && calls == [FIRST_CALL] => Ok(answer.took),
             Behaviour::TellsOfARefusal if error.is_none() && calls == [FIRST_CALL] => Ok(answer.took),
             behaviour => bail!(
                 "expected was one that {}, but it {} and made {} calls to AWS: {calls:?}",
                 match behaviour {
                     Behaviour::Succeeds => "succeeds without a call to AWS",
-                    Behaviour::IsRefused => "makes one signed call to AWS and fails as Refused",
+                    Behaviour::IsDenied => "makes one signed call to AWS and fails as AccessDenied",
                     Behaviour::TellsOfARefusal => "makes one signed call to AWS, is refused, and succeeds",
                 },
                 error.map_or_else(|| "succeeded".to_owned(), |error| format!("failed as {error}")),
@@ -199,11 +199,13 @@ fn event(step: &str) -> Value {
     let scraper = format!("arn:aws:aps:{region}:{account}:scraper/s-01234567-89ab-cdef-0123-456789abcdef");
     let execution = "arn:aws:states:us-west-2:111111111111:execution:ampxa-onboard:bench";
     match step {
-        "check-sweep" => json!({ "request": { "accounts": [account], "regions": [region] }, "execution": execution }),
+        "check-reconciliation" => {
+            json!({ "request": { "accounts": [account], "regions": [region] }, "execution": execution })
+        }
         "find-clusters" => json!({ "account": account, "region": region }),
-        "route-cluster" => json!({ "clusterArn": cluster, "sweep": execution }),
-        "remember-gone" => {
-            json!({ "clusterArn": cluster, "scraperArns": [scraper], "absent": true, "sweep": execution })
+        "route-cluster" => json!({ "clusterArn": cluster, "reconciliation": execution }),
+        "mark-orphans" => {
+            json!({ "clusterArn": cluster, "scraperArns": [scraper], "missing": true, "reconciliation": execution })
         }
         "record-outcome" => json!({
             "detail": {
@@ -449,15 +451,11 @@ while True:
                 Behaviour::Succeeds,
                 "it failed as an error without a name",
             ),
+            ("('response', {})", Behaviour::IsDenied, "it succeeded and made 0 calls"),
             (
-                "('response', {})",
-                Behaviour::IsRefused,
-                "it succeeded and made 0 calls",
-            ),
-            (
-                "('error', {'errorType': 'Refused'})",
-                Behaviour::IsRefused,
-                "it failed as Refused and made 0 calls",
+                "('error', {'errorType': 'AccessDenied'})",
+                Behaviour::IsDenied,
+                "it failed as AccessDenied and made 0 calls",
             ),
             ("sys.exit('no words')", Behaviour::Succeeds, "no words"),
             ("('else', {})", Behaviour::Succeeds, "it sent POST"),

@@ -60,8 +60,8 @@ pub struct Hub {
     pub onboard_arn: String,
     /// The state machine that offboards.
     pub offboard_arn: String,
-    /// The state machine that sweeps.
-    pub sweep_arn: String,
+    /// The state machine that reconciliations.
+    pub reconcile_arn: String,
 }
 
 /// Deploys the hub and the account templates.
@@ -110,7 +110,7 @@ pub async fn deploy_wired(
     Ok(Hub {
         onboard_arn: arn("onboard")?,
         offboard_arn: arn("offboard")?,
-        sweep_arn: arn("sweep")?,
+        reconcile_arn: arn("reconcile")?,
     })
 }
 
@@ -201,7 +201,7 @@ fn hub_stack(
         let uploaded = upload(&format!("{step}.zip"), fs::read(package)?)?;
         template = template.replace(&code, &format!("CodeUri: {uploaded}\n"));
     }
-    for definition in ["onboard", "offboard", "sweep"].map(|machine| format!("{machine}.asl.json")) {
+    for definition in ["onboard", "offboard", "reconcile"].map(|machine| format!("{machine}.asl.yaml")) {
         let content = fs::read(project.root.join("statemachine").join(&definition))?;
         let uploaded = upload(&definition, content)?;
         template = template.replace(&format!("../statemachine/{definition}"), &uploaded);

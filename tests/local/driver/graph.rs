@@ -14,8 +14,8 @@ use std::{
 
 /// Where the pictures are, for each machine that has one.
 pub const PICTURES: [(&str, &str); 2] = [
-    ("statemachine/onboard.asl.json", "docs/onboard.svg"),
-    ("statemachine/offboard.asl.json", "docs/offboard.svg"),
+    ("statemachine/onboard.asl.yaml", "docs/onboard.svg"),
+    ("statemachine/offboard.asl.yaml", "docs/offboard.svg"),
 ];
 
 const WIDTH: i32 = 208;
@@ -104,7 +104,7 @@ struct Story {
 /// # Errors
 /// When it is no state machine.
 pub fn draw(machine: &str) -> Result<String> {
-    let machine: Machine = serde_json::from_str(machine)?;
+    let machine: Machine = serde_yaml_ng::from_str(machine)?;
     let mut stories = Vec::new();
     tell("what happens", &machine, &mut stories);
     let mut body = String::new();

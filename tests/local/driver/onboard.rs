@@ -24,7 +24,7 @@ use std::{
 };
 
 /// The shortest wait of the machine's schedule while a scraper usually becomes ACTIVE, in seconds
-/// by the cloud's clock (`Give the scraper time` in statemachine/onboard.asl.json).
+/// by the cloud's clock (`Wait for the scraper` in statemachine/onboard.asl.yaml).
 const POLL_SECONDS: f64 = 15.0;
 
 /// What an onboarding came to.
@@ -151,7 +151,7 @@ async fn follow(
         let minutes = began.elapsed().as_secs_f64() / cloud.options.minute;
         samples.push(arrived(target, input, minutes)?);
         story.tell(now, cloud.options.minute, &doing);
-        let waits = now.states.iter().any(|state| state.name == "Give the scraper time");
+        let waits = now.states.iter().any(|state| state.name == "Wait for the scraper");
         let patched = now.states.iter().any(|state| state.name == "Patch trust policies");
         if waits && !patched && before[0].is_none() {
             let completed = now
@@ -185,7 +185,7 @@ fn arrived(target: &Account, input: &Value, minutes: f64) -> Result<Point> {
     let up = found.iter().filter(|sample| sample["value"][1] == "1").count();
     Ok(Point {
         minutes,
-        endpoints: found.len() as f64,
+        targets: found.len() as f64,
         up: up as f64,
     })
 }

@@ -225,7 +225,7 @@ fn environment(name: &str, runtime_api: SocketAddr, aws: SocketAddr) -> Vec<(&'s
         ("AWS_EC2_METADATA_DISABLED", "true"),
         ("LANG", "en_US.UTF-8"),
         // Of the hub's template: without them these calls are not even made.
-        ("AMPXA_TURNS", "turns"),
+        ("AMPXA_LOCKS", "turns"),
         ("AMPXA_ROUTES", "/ampxa/routes"),
         ("TZ", ":UTC"),
     ];

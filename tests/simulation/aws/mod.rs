@@ -4,7 +4,7 @@
 pub mod amp;
 mod eks_ec2;
 pub mod iam;
-pub mod turns;
+pub mod locks;
 
 use crate::world::{Invocation, World};
 use ampxa::pair::Pair;
@@ -76,7 +76,7 @@ pub struct Cloud {
     pub amp: amp::Amp,
     /// The cluster's birth, in seconds since the epoch, by ARN.
     pub clusters: BTreeMap<String, f64>,
-    pub turns: turns::Turns,
+    pub turns: locks::Turns,
 }
 
 /// A request of the SDK.
@@ -238,7 +238,7 @@ impl Cloud {
             "eks" => eks_ec2::cluster(&self.clusters, &self.region, call),
             "ec2" => Ok(eks_ec2::ec2(call)),
             "dynamodb" => self.turns.put_item(call, now),
-            "states" => turns::describe_execution(call, world, random, now),
+            "states" => locks::describe_execution(call, world, random, now),
             other => panic!("nobody knows the service {other}"),
         }
     }

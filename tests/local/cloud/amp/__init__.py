@@ -1,1 +1,1 @@
-"""Amazon Managed Service for Prometheus, which ministack does not have, and its collectors."""
+"""Amazon Managed Service for Prometheus and its collectors. ministack lacks this service."""

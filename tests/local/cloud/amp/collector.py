@@ -1,4 +1,4 @@
-"""The collector: ACTIVE scrapers discover targets and write samples. One thread serves all of them.
+"""The collector: ACTIVE scrapers discover targets and write samples. One thread runs all scrapers.
 
 Source: AMP user guide, "Using AWS managed collectors".
 """
@@ -16,18 +16,18 @@ from amp import exporter, store, write_path
 from core.settings import Settings
 
 log = logging.getLogger("collector")
-# The shortest interval AMP allows.
+# The minimum scrape interval of AMP.
 _INTERVAL_SECONDS = 30.0
-_LEAST_REAL_SECONDS = 0.2
-_KEPT = 20
+_MIN_REAL_SECONDS = 0.2
+_MAX_RESULTS = 20
 
 
 class Collector:
-    """Collects for every ACTIVE scraper of every account, and keeps the latest results of each."""
+    """Runs each ACTIVE scraper of all accounts, and stores its latest results."""
 
     def __init__(self, cloud: Settings):
         self._cloud = cloud
-        self._results: dict[str, collections.deque] = collections.defaultdict(lambda: collections.deque(maxlen=_KEPT))
+        self._results: dict[str, collections.deque] = collections.defaultdict(lambda: collections.deque(maxlen=_MAX_RESULTS))
 
     def start(self) -> None:
         threading.Thread(target=self._run, daemon=True, name="collector").start()
@@ -37,29 +37,29 @@ class Collector:
         return list(self._results.get(scraper_id, ()))
 
     def _run(self) -> None:
-        pause = max(self._cloud.real_seconds(seconds=_INTERVAL_SECONDS), _LEAST_REAL_SECONDS)
+        interval = max(self._cloud.real_seconds(seconds=_INTERVAL_SECONDS), _MIN_REAL_SECONDS)
         while True:
-            began = time.monotonic()
+            started = time.monotonic()
             for (account, region, scraper_id), scraper in store.scrapers.all_items():
                 try:
-                    if store.settle(scraper)["_status"] != "ACTIVE":
+                    if store.refresh(scraper)["_status"] != "ACTIVE":
                         continue
                     result = self.collect(account, region, scraper)
-                except Exception as error:  # One broken scraper must not stop the others.
-                    log.warning("collecting for %s failed: %r", scraper_id, error)
+                except Exception as error:  # An error of one scraper must not stop the others.
+                    log.warning("the collection of scraper %s failed: %r", scraper_id, error)
                     continue
                 self._results[scraper_id].append({"time": time.time(), **result})
-            time.sleep(max(pause - (time.monotonic() - began), pause / 10))
+            time.sleep(max(interval - (time.monotonic() - started), interval / 10))
 
     def collect(self, account: str, region: str, scraper: dict) -> dict:
         """One collection: discovers targets, then writes their samples."""
-        unseen = _why_nothing_is_discovered(account, region, scraper)
-        if unseen:
+        error = _discovery_error(account, region, scraper)
+        if error:
             steps = write_path.Steps()
-            steps.note("discover endpoints", unseen)
-            return steps.shown()
-        down = _tag(account, region, scraper, "local:endpoints") == "down"
-        rows = [row for endpoint in exporter.ENDPOINTS for row in self._scrape(scraper, endpoint, down)]
+            steps.record("discover targets", error)
+            return steps.result()
+        down = _tag(account, region, scraper, "local:targets") == "down"
+        rows = [row for target in exporter.TARGETS for row in self._scrape(scraper, target, down)]
         workspace = scraper["destination"]["ampConfiguration"]["workspaceArn"]
         roles = scraper.get("roleConfiguration")
         if not roles:
@@ -68,37 +68,40 @@ class Collector:
             self._cloud, roles.get("sourceRoleArn"), roles.get("targetRoleArn"), workspace, scraper["arn"], rows
         )
 
-    def _scrape(self, scraper: dict, endpoint: tuple[str, str], down: bool) -> list[dict]:
-        """The samples of a target and its `up`, with the labels that a collector adds.
+    def _scrape(self, scraper: dict, target: tuple[str, str], down: bool) -> list[dict]:
+        """The samples and the `up` metric of a target, with the labels that the collector adds.
 
-        It scrapes over HTTP only if workspaces are Prometheus servers, because hundreds of clusters are
-        scraped several times a second.
+        The collector scrapes over HTTP only if Prometheus servers serve the workspaces, because tests scrape
+        hundreds of clusters several times per second.
         """
-        job, instance = endpoint
+        job, instance = target
         samples, up = [], 0 if down else 1
         if up and self._cloud.prometheus:
             cluster = scraper["source"]["eksConfiguration"]["clusterArn"].rpartition("/")[2]
             try:
-                with urllib.request.urlopen(f"{self._cloud.url}/_cloud/exporters/{cluster}/{instance}") as answer:
-                    samples = exporter.read(answer.read().decode())
+                with urllib.request.urlopen(f"{self._cloud.url}/_cloud/exporters/{cluster}/{instance}") as response:
+                    samples = exporter.parse(response.read().decode())
             except OSError:
                 up = 0
         labels = {"job": job, "instance": instance, **scraper["_labels"]}
-        named = [("up", {}, up), *samples]
-        return [{"labels": {"__name__": name, **own, **labels}, "value": value} for name, own, value in named]
+        all_samples = [("up", {}, up), *samples]
+        return [{"labels": {"__name__": name, **own, **labels}, "value": value} for name, own, value in all_samples]
 
 
 def _tag(account: str, region: str, scraper: dict, name: str) -> str | None:
-    """A tag of a scraper's cluster."""
+    """The value of a tag of the cluster of a scraper."""
     arn = scraper["source"]["eksConfiguration"]["clusterArn"]
     with request_scope(account, region):
         cluster = eks._clusters.get(arn.rpartition("/")[2]) or {}
     return (cluster.get("tags") or {}).get(name)
 
 
-def _why_nothing_is_discovered(account: str, region: str, scraper: dict) -> str | None:
-    """A cluster in CONFIG_MAP mode lets a scraper in only when a person has mapped it in `aws-auth`
-    (user guide, "Manually configuring an Amazon EKS cluster"); the tag `local:aws-auth` says so here."""
+def _discovery_error(account: str, region: str, scraper: dict) -> str | None:
+    """The reason why a scraper cannot discover targets, or None.
+
+    In CONFIG_MAP mode, the role of the scraper must be mapped in `aws-auth` (user guide, "Manually configuring an
+    Amazon EKS cluster"). In this cloud, the tag `local:aws-auth` represents the mapping.
+    """
     arn = scraper["source"]["eksConfiguration"]["clusterArn"]
     with request_scope(account, region):
         cluster = eks._clusters.get(arn.rpartition("/")[2])
@@ -106,5 +109,5 @@ def _why_nothing_is_discovered(account: str, region: str, scraper: dict) -> str 
         return f"the cluster {arn} does not exist"
     mapped = _tag(account, region, scraper, "local:aws-auth") == "mapped"
     if cluster["accessConfig"]["authenticationMode"] == "CONFIG_MAP" and not mapped:
-        return "the scraper's role is not mapped in aws-auth"
+        return "the role of the scraper is not mapped in aws-auth"
     return None

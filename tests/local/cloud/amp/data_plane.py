@@ -1,11 +1,11 @@
-"""A workspace's data plane: remote write, and the queries that show which samples arrived.
+"""AMP data plane: remote write to workspaces, and queries of workspaces.
 
-With `--prometheus`, a Prometheus server takes the writes and answers the queries; otherwise a stand-in that
-supports a little PromQL does.
+With `--prometheus`, a Prometheus server serves the workspace. Otherwise this module stores the latest samples and
+evaluates a subset of PromQL.
 
 Source: AMP user guide, "Ingest metrics" and "Query your metrics", and service authorization reference,
-"… Amazon Managed Service for Prometheus". That a workspace of another account is answered with 403, and a
-missing one too, follows from IAM's rule for requests across accounts: both sides must allow.
+"… Amazon Managed Service for Prometheus". A request to a missing workspace or to a workspace of another account
+returns 403: across accounts, the policies of both accounts must allow a request.
 """
 
 import re
@@ -16,7 +16,7 @@ from ministack.core import iam_evaluator
 from ministack.core.responses import get_account_id, get_region
 
 from amp import promql, remote_write, store
-from amp.errors import Refusal, answer, denied, invalid
+from amp.errors import ApiError, denied, invalid, json_response
 from amp.prometheus import Prometheus
 from core.settings import Settings
 
@@ -31,23 +31,23 @@ _ACTIONS = {
     "metadata": "GetMetricMetadata",
 }
 _PATH = re.compile(r"/workspaces/([^/]+)/api/v1/([a-z_]+)(?:/.*)?")
-# A Prometheus query finds samples of the last five minutes. The minimum keeps slow tests from missing one.
-_LOOK_BACK_MINUTES = 5.0
-_LEAST_LOOK_BACK_SECONDS = 10.0
+# A Prometheus query returns samples of the last five minutes. The minimum prevents that slow tests miss a sample.
+_LOOKBACK_MINUTES = 5.0
+_MIN_LOOKBACK_SECONDS = 10.0
 
 
 def action(path: str) -> str | None:
-    """The IAM action of a data-plane request, or None for one of the control plane."""
+    """The IAM action of a data-plane request, or None for a control-plane request."""
     match = _PATH.fullmatch(path)
     name = _ACTIONS.get(match[2]) if match else None
     return f"aps:{name}" if name else None
 
 
-class PrometheusError(Refusal):
-    """An error in the shape of the Prometheus HTTP API, which differs from that of AWS APIs."""
+class PrometheusError(ApiError):
+    """An error in the format of the Prometheus HTTP API, which differs from AWS APIs."""
 
     def response(self):
-        return answer(self.status, {"status": "error", "errorType": self.name, "error": self.message})
+        return json_response(self.status, {"status": "error", "errorType": self.name, "error": self.message})
 
     def __init__(self, kind: str, message: str):
         super().__init__(400, kind, message)
@@ -57,36 +57,37 @@ class DataPlane:
     """The data plane of one cloud."""
 
     def __init__(self, cloud: Settings):
-        minutes = cloud.real_seconds(minutes=_LOOK_BACK_MINUTES)
-        self._look_back = max(minutes, _LEAST_LOOK_BACK_SECONDS)
-        self.prometheus = Prometheus(cloud, self._look_back)
+        lookback = cloud.real_seconds(minutes=_LOOKBACK_MINUTES)
+        self._lookback = max(lookback, _MIN_LOOKBACK_SECONDS)
+        self.prometheus = Prometheus(cloud, self._lookback)
 
     def remote_write(self, workspace_id: str, body: bytes):
-        _must_be_own(workspace_id, "aps:RemoteWrite")
+        _require_own_workspace(workspace_id, "aps:RemoteWrite")
         try:
             rows = remote_write.decode(body)
         except remote_write.BadWrite as error:
             raise invalid("body", str(error)) from None
-        if self.prometheus.serves():
-            status, said = self.prometheus.of(workspace_id).write(body, remote_write.HEADERS)
+        if self.prometheus.enabled():
+            status, output = self.prometheus.server(workspace_id).write(body, remote_write.HEADERS)
             if status >= 300:
-                raise PrometheusError("bad_data", said.decode("utf-8", "replace"))
-            return answer(200)
+                raise PrometheusError("bad_data", output.decode("utf-8", "replace"))
+            return json_response(200)
         rows = [(tuple(sorted(row["labels"].items())), row["value"]) for row in rows]
         series = store.samples.setdefault(workspace_id, {})
         now = time.time()
         for labels, value in rows:
             series[labels] = (now, value)
-        return answer(200)
+        return json_response(200)
 
-    def real(self, workspace_id: str, path: str, query: dict, body: bytes):
-        """The answer of the workspace's Prometheus server; None if the stand-in answers."""
-        if not self.prometheus.serves():
+    def forward(self, workspace_id: str, path: str, query: dict, body: bytes):
+        """The response of the Prometheus server of the workspace, or None if Prometheus servers are not used."""
+        if not self.prometheus.enabled():
             return None
-        _must_be_own(workspace_id, action(f"/workspaces/{workspace_id}/api/v1/{path}"))
-        given = parse_qs((body or b"").decode("utf-8", "replace")) | {name: _list(values) for name, values in query.items()}
-        parameters = [(name, value) for name, values in given.items() for value in values]
-        return answer(*self.prometheus.of(workspace_id).query(f"/api/v1/{path}", parameters))
+        _require_own_workspace(workspace_id, action(f"/workspaces/{workspace_id}/api/v1/{path}"))
+        form = parse_qs((body or b"").decode("utf-8", "replace"))
+        form |= {name: _list(values) for name, values in query.items()}
+        parameters = [(name, value) for name, values in form.items() for value in values]
+        return json_response(*self.prometheus.server(workspace_id).query(f"/api/v1/{path}", parameters))
 
     def query(self, workspace_id: str, query: dict, body: bytes):
         found = self._select(workspace_id, "aps:QueryMetrics", _parameter("query", query, body))
@@ -105,29 +106,29 @@ class DataPlane:
         found = self._select(workspace_id, "aps:GetSeries", _parameter("match[]", query, body))
         return _success([labels for labels, _ in found])
 
-    def _select(self, workspace_id: str, needed: str, query: str) -> list[tuple[dict, float]]:
+    def _select(self, workspace_id: str, iam_action: str, query: str) -> list[tuple[dict, float]]:
         try:
-            return promql.evaluate(query, self._recent(workspace_id, needed))
+            return promql.evaluate(query, self._recent(workspace_id, iam_action))
         except promql.BadQuery as error:
             raise PrometheusError("bad_data", str(error)) from None
 
-    def _recent(self, workspace_id: str, needed: str) -> list[tuple[dict, float]]:
-        _must_be_own(workspace_id, needed)
-        since = time.time() - self._look_back
+    def _recent(self, workspace_id: str, iam_action: str) -> list[tuple[dict, float]]:
+        _require_own_workspace(workspace_id, iam_action)
+        since = time.time() - self._lookback
         series = store.samples.get(workspace_id) or {}
         return [(dict(labels), value) for labels, (at, value) in list(series.items()) if at >= since]
 
 
-def _must_be_own(workspace_id: str, needed: str) -> None:
-    """Refuses a workspace that the caller's account does not hold in this Region.
+def _require_own_workspace(workspace_id: str, iam_action: str) -> None:
+    """Raises AccessDeniedException unless the workspace exists in the account of the caller in this Region.
 
-    The answer does not reveal whether another account holds it: what the caller's policies allow on a
-    workspace of that id does not count, because no resource policy of the workspace admits the caller.
+    The error is the same for a missing workspace and for a workspace of another account. The policies of the caller
+    have no effect, because no resource policy of the workspace allows the caller.
     """
     workspace = store.workspaces.get(workspace_id)
-    if workspace is None or store.settle(workspace)["_status"] == "GONE":
+    if workspace is None or store.refresh(workspace)["_status"] == "DELETED":
         resource = f"arn:aws:aps:{get_region()}:{get_account_id()}:workspace/{workspace_id}"
-        raise denied(iam_evaluator.caller_arn(), needed, resource)
+        raise denied(iam_evaluator.caller_arn(), iam_action, resource)
 
 
 def _list(values) -> list:
@@ -140,4 +141,4 @@ def _parameter(name: str, query: dict, body: bytes) -> str:
 
 
 def _success(data):
-    return answer(200, {"status": "success", "data": data})
+    return json_response(200, {"status": "success", "data": data})

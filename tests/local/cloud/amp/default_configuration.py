@@ -1,7 +1,7 @@
 """The general-purpose configuration that GetDefaultScraperConfiguration returns.
 
-It has the shape of the one in AWS's user guide ("Sample scraper configuration"): API server, nodes'
-cAdvisor, kube-proxy and annotated pods, every 30 s; it sets no external labels.
+Source: AMP user guide, "Sample scraper configuration" (API server, cAdvisor, kube-proxy and annotated pods, every
+30 s). It sets no external labels.
 """
 
 TEXT = """\

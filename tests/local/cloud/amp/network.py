@@ -1,8 +1,8 @@
-"""AMP's preconditions for the cluster and the network of a scraper.
+"""AMP: requirements for the cluster and the network of a scraper.
 
-Source: AMP user guide, "Using AWS managed collectors", sections "Create a scraper" (at least two
-Availability Zones, private access of the cluster's endpoint) and "Troubleshooting"; that two subnets
-may not share a zone, and that each needs a free address, is known from reported errors.
+Source: AMP user guide, "Using AWS managed collectors", sections "Create a scraper" (at least two Availability Zones,
+private access of the cluster endpoint) and "Troubleshooting". Two rules follow from reported errors: two subnets
+cannot be in the same Availability Zone, and each subnet requires an available IP address.
 """
 
 from ministack.services import ec2
@@ -17,19 +17,19 @@ SECURITY_GROUPS = "source.eksConfiguration.securityGroupIds"
 
 
 def cluster(arn: str, name: str) -> dict:
-    """The caller's cluster, if a scraper can be created for it."""
+    """Returns the cluster if it meets the requirements of a scraper."""
     found = ministack_eks._clusters.get(name)
     if found is None:
         raise not_found("EKS cluster", arn)
     if status_of(found) != "ACTIVE":
         raise invalid(CLUSTER, f"the cluster is {status_of(found)}, not ACTIVE")
     if not found["resourcesVpcConfig"]["endpointPrivateAccess"]:
-        raise invalid(CLUSTER, "private access must be enabled for the cluster's endpoint")
+        raise invalid(CLUSTER, "private access must be enabled for the cluster endpoint")
     return found
 
 
 def check_subnets(identifiers: list[str], vpc: str) -> None:
-    """The subnets exist, lie in the VPC and in two zones or more, one in each, and have a free address."""
+    """Checks that the subnets are in the VPC, in two or more different Availability Zones, and have an available address."""
     ec2._ensure_defaults_initialized()
     zones = {}
     for identifier in identifiers:
@@ -39,7 +39,7 @@ def check_subnets(identifiers: list[str], vpc: str) -> None:
         if subnet["VpcId"] != vpc:
             raise invalid(SUBNETS, f"the subnet {identifier} is not in the cluster's VPC {vpc}")
         if subnet["AvailableIpAddressCount"] < 1:
-            raise invalid(SUBNETS, f"the subnet {identifier} has no free IP address")
+            raise invalid(SUBNETS, f"the subnet {identifier} has no available IP address")
         other = zones.setdefault(subnet["AvailabilityZone"], identifier)
         if other != identifier or identifiers.count(identifier) > 1:
             raise invalid(SUBNETS, f"{other} and {identifier} are in the same Availability Zone")
@@ -48,7 +48,7 @@ def check_subnets(identifiers: list[str], vpc: str) -> None:
 
 
 def check_security_groups(identifiers: list[str], vpc: str) -> None:
-    """The security groups exist and belong to the VPC."""
+    """Checks that the security groups exist and belong to the VPC."""
     ec2._ensure_defaults_initialized()
     for identifier in identifiers:
         group = ec2._security_groups.get(identifier)

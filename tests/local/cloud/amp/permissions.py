@@ -1,7 +1,7 @@
-"""The checks that AMP makes with its caller's credentials (forward access sessions).
+"""AMP: authorization with the credentials of the caller (forward access sessions).
 
-Source: AMP user guide, "Using AWS managed collectors", section "Permissions and IAM policies"; a
-missing permission is 403 AccessDeniedException. The order of the checks is ours.
+Source: AMP user guide, "Using AWS managed collectors", section "Permissions and IAM policies" (a missing permission
+is a 403 AccessDeniedException). The order of the checks is not documented.
 """
 
 from ministack.core import iam_evaluator
@@ -12,18 +12,18 @@ from amp.errors import denied
 
 
 class Caller:
-    """The caller, and its permissions in services that AMP uses on its behalf."""
+    """The caller of AMP, and its permissions in services that AMP uses on its behalf."""
 
     def __init__(self, headers: dict):
         self._access_key = extract_access_key_id(headers, {})
 
     def must_be_allowed(self, action: str, resource: str, **condition_keys: str) -> None:
-        """Raises AccessDeniedException unless the caller itself is allowed the action.
+        """Raises AccessDeniedException if the caller is not allowed the action.
 
-        A condition key's colon is written as two underscores.
+        In the names of condition keys, two underscores replace the colon.
         """
         context = {name.replace("__", ":"): value for name, value in condition_keys.items()}
-        refused = iam_evaluator.enforce(
+        denial = iam_evaluator.enforce(
             self._access_key,
             action,
             action.partition(":")[0],
@@ -31,13 +31,13 @@ class Caller:
             resource_arn=resource,
             service_context=context,
         )
-        if refused is not None:
-            raise denied(getattr(refused, "principal_arn", "") or iam_evaluator.caller_arn(), action, resource)
+        if denial is not None:
+            raise denied(getattr(denial, "principal_arn", "") or iam_evaluator.caller_arn(), action, resource)
 
     def must_be_allowed_to_tag(self, resource: str, tags: dict) -> None:
-        """As must_be_allowed, for TagResource with the tags of the request as condition keys."""
+        """Checks TagResource like must_be_allowed, with the tags of the request as condition keys."""
         context = {f"aws:RequestTag/{key}": value for key, value in tags.items()}
-        refused = iam_evaluator.enforce(
+        denial = iam_evaluator.enforce(
             self._access_key,
             "aps:TagResource",
             "aps",
@@ -45,7 +45,7 @@ class Caller:
             resource_arn=resource,
             service_context={**context, "aws:TagKeys": list(tags)},
         )
-        if refused is not None:
+        if denial is not None:
             raise denied(
-                getattr(refused, "principal_arn", "") or iam_evaluator.caller_arn(), "aps:TagResource", resource
+                getattr(denial, "principal_arn", "") or iam_evaluator.caller_arn(), "aps:TagResource", resource
             )

@@ -1,4 +1,4 @@
-"""Workspaces on Prometheus servers: one server for each, started by its first request, receiving remote write.
+"""Prometheus servers for workspaces. The first request to a workspace starts its server.
 
 Source: Prometheus, "Configuration" (--web.enable-remote-write-receiver) and "HTTP API".
 """
@@ -24,36 +24,36 @@ _TIMEOUT_SECONDS = 20.0
 
 
 class Prometheus:
-    """The Prometheus servers of one cloud, one for each workspace."""
+    """The Prometheus servers of one cloud. Each workspace has its own server."""
 
-    def __init__(self, cloud: Settings, look_back_seconds: float):
+    def __init__(self, cloud: Settings, lookback_seconds: float):
         self._program = shutil.which(_PROGRAM) if cloud.prometheus else None
-        self._directory, self._look_back = Path(cloud.directory) / "prometheus", look_back_seconds
+        self._directory, self._lookback = Path(cloud.directory) / "prometheus", lookback_seconds
         self._servers: dict[str, _Server] = {}
         self._lock = threading.Lock()
 
     def version(self) -> str | None:
-        """The version of Prometheus; None if the stand-in answers."""
+        """The version of Prometheus, or None if no Prometheus server is used."""
         if self._program is None:
             return None
-        said = subprocess.run([self._program, "--version"], capture_output=True, text=True, check=False)
-        found = re.search(r"version (\S+?)[+ ]", said.stdout + said.stderr)
-        return found[1] if found else "unknown"
+        process = subprocess.run([self._program, "--version"], capture_output=True, text=True, check=False)
+        match = re.search(r"version (\S+?)[+ ]", process.stdout + process.stderr)
+        return match[1] if match else "unknown"
 
-    def serves(self) -> bool:
-        """Whether Prometheus servers back the workspaces."""
+    def enabled(self) -> bool:
+        """Whether Prometheus servers serve the workspaces."""
         return self._program is not None
 
-    def of(self, workspace: str) -> "_Server":
-        """The server of a workspace; starts it if it does not run. Blocks."""
+    def server(self, workspace: str) -> "_Server":
+        """Returns the server of a workspace and starts it if necessary. Blocks until the server is ready."""
         with self._lock:
             if workspace not in self._servers:
                 directory = self._directory / workspace
-                self._servers[workspace] = _Server(self._program, directory, self._look_back)
+                self._servers[workspace] = _Server(self._program, directory, self._lookback)
             return self._servers[workspace]
 
     def stop(self) -> None:
-        """Ends all servers."""
+        """Stops all servers."""
         with self._lock:
             for server in self._servers.values():
                 server.stop()
@@ -61,32 +61,32 @@ class Prometheus:
 
 
 class _Server:
-    def __init__(self, program: str, directory: Path, look_back_seconds: float):
+    def __init__(self, program: str, directory: Path, lookback_seconds: float):
         directory.mkdir(parents=True)
         (directory / "prometheus.yml").write_text("{}\n")
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self._address = f"127.0.0.1:{free.getsockname()[1]}"
         setpriv = shutil.which("setpriv")
-        # The kernel ends the server if the cloud is killed.
-        before = [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
+        # The kernel stops the server if the cloud is killed.
+        prefix = [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
         arguments = [
             program,
             f"--config.file={directory / 'prometheus.yml'}",
             f"--storage.tsdb.path={directory / 'data'}",
             f"--web.listen-address={self._address}",
             "--web.enable-remote-write-receiver",
-            f"--query.lookback-delta={max(1, round(look_back_seconds))}s",
+            f"--query.lookback-delta={max(1, round(lookback_seconds))}s",
             "--log.level=error",
         ]
-        self._process = subprocess.Popen([*before, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._process = subprocess.Popen([*prefix, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self._wait()
 
     def _wait(self) -> None:
         end = time.monotonic() + _TIMEOUT_SECONDS
         while time.monotonic() < end and self._process.poll() is None:
             try:
-                if self.ask("GET", "/-/ready")[0] == 200:
+                if self.send("GET", "/-/ready")[0] == 200:
                     return
             except OSError:
                 pass
@@ -95,23 +95,23 @@ class _Server:
 
     def write(self, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
         """Forwards a remote write unchanged."""
-        return self.ask("POST", "/api/v1/write", body, headers)
+        return self.send("POST", "/api/v1/write", body, headers)
 
     def query(self, path: str, parameters: list[tuple[str, str]]) -> tuple[int, dict]:
-        """Sends a query to the HTTP API; returns status and document."""
-        status, body = self.ask("GET", f"{path}?{urlencode(parameters)}")
+        """Sends a query to the HTTP API and returns the status and the JSON document."""
+        status, body = self.send("GET", f"{path}?{urlencode(parameters)}")
         return status, json.loads(body)
 
-    def ask(self, method: str, path: str, body: bytes | None = None, headers: dict | None = None) -> tuple[int, bytes]:
-        """One request."""
+    def send(self, method: str, path: str, body: bytes | None = None, headers: dict | None = None) -> tuple[int, bytes]:
+        """Sends one HTTP request and returns the status and the body."""
         request = urllib.request.Request(f"http://{self._address}{path}", body, headers or {}, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:
-                return answer.status, answer.read()
-        except urllib.error.HTTPError as refused:
-            return refused.code, refused.read()
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:
+                return response.status, response.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
 
     def stop(self) -> None:
-        """Ends it."""
+        """Stops the server."""
         self._process.kill()
         self._process.wait()

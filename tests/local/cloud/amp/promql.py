@@ -1,6 +1,6 @@
-"""A small subset of PromQL: a selector, alone or inside one aggregation (Prometheus, "Querying basics").
+"""A subset of PromQL: a selector, alone or inside one aggregation (Prometheus, "Querying basics").
 
-`up`, `up{job="a",instance=~"10.*"}`, `{__name__="up"}`, `count(up)`, `sum by (job) (up{…})`.
+Examples: `up`, `up{job="a",instance=~"10.*"}`, `{__name__="up"}`, `count(up)`, `sum by (job) (up{…})`.
 """
 
 import re
@@ -22,11 +22,11 @@ _FUNCTIONS = {
 
 
 class BadQuery(ValueError):
-    """A query that this cloud cannot answer."""
+    """The query is invalid or not supported."""
 
 
 def evaluate(query: str, samples: list[tuple[dict, float]]) -> list[tuple[dict, float]]:
-    """The instant vector of a query over samples: labels and values."""
+    """Evaluates a query over samples and returns the instant vector as (labels, value) pairs."""
     aggregation = _AGGREGATION.fullmatch(query)
     if aggregation is None:
         return _select(query, samples)
@@ -43,9 +43,9 @@ def _select(selector: str, samples: list[tuple[dict, float]]) -> list[tuple[dict
     match = _SELECTOR.fullmatch(selector)
     if match is None or (match[1] is None and not match[2]):
         raise BadQuery(f"cannot evaluate {selector!r}")
-    wanted = [("__name__", "=", match[1])] if match[1] else []
-    wanted += _matchers(match[2] or "")
-    return [(labels, value) for labels, value in samples if all(_meets(labels, *one) for one in wanted)]
+    matchers = [("__name__", "=", match[1])] if match[1] else []
+    matchers += _matchers(match[2] or "")
+    return [(labels, value) for labels, value in samples if all(_matches(labels, *matcher) for matcher in matchers)]
 
 
 def _matchers(text: str) -> list[tuple[str, str, str]]:
@@ -61,7 +61,7 @@ def _matchers(text: str) -> list[tuple[str, str, str]]:
     return found
 
 
-def _meets(labels: dict, name: str, operator: str, value: str) -> bool:
+def _matches(labels: dict, name: str, operator: str, value: str) -> bool:
     actual = labels.get(name, "")
     if operator in ("=", "!="):
         return (actual == value) == (operator == "=")

@@ -1,4 +1,4 @@
-"""Remote write as Prometheus speaks it: a protocol buffer, compressed with Snappy's block format.
+"""Prometheus remote write: a protocol buffer, compressed in the Snappy block format.
 
 Source: Prometheus, "Prometheus Remote-Write 1.0 specification" (prometheus.WriteRequest).
 """
@@ -15,22 +15,22 @@ _FIELD = descriptor_pb2.FieldDescriptorProto
 
 
 class BadWrite(ValueError):
-    """A body that is not a remote write."""
+    """The body is not a remote write request."""
 
 
 def _messages() -> type:
     file = descriptor_pb2.FileDescriptorProto(name="remote_write.proto", package="prometheus", syntax="proto3")
-    for message, fields in {
+    for message_name, fields in {
         "Label": [("name", _FIELD.TYPE_STRING, None), ("value", _FIELD.TYPE_STRING, None)],
         "Sample": [("value", _FIELD.TYPE_DOUBLE, None), ("timestamp", _FIELD.TYPE_INT64, None)],
         "TimeSeries": [("labels", _FIELD.TYPE_MESSAGE, "Label"), ("samples", _FIELD.TYPE_MESSAGE, "Sample")],
         "WriteRequest": [("timeseries", _FIELD.TYPE_MESSAGE, "TimeSeries")],
     }.items():
-        made = file.message_type.add(name=message)
-        for number, (name, kind, of) in enumerate(fields, 1):
-            label = _FIELD.LABEL_REPEATED if of else _FIELD.LABEL_OPTIONAL
-            kept = {"type_name": f".prometheus.{of}"} if of else {}
-            made.field.add(name=name, number=number, type=kind, label=label, **kept)
+        message_type = file.message_type.add(name=message_name)
+        for number, (name, kind, element) in enumerate(fields, 1):
+            label = _FIELD.LABEL_REPEATED if element else _FIELD.LABEL_OPTIONAL
+            options = {"type_name": f".prometheus.{element}"} if element else {}
+            message_type.field.add(name=name, number=number, type=kind, label=label, **options)
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("prometheus.WriteRequest"))
@@ -40,7 +40,7 @@ _WriteRequest = _messages()
 
 
 def encode(rows: list[dict]) -> bytes:
-    """Encodes rows of labels and value, with the current time."""
+    """Encodes rows of labels and value as samples with the current time."""
     request, now = _WriteRequest(), int(time.time() * 1000)
     for row in rows:
         series = request.timeseries.add()
@@ -52,12 +52,12 @@ def encode(rows: list[dict]) -> bytes:
 
 
 def decode(body: bytes) -> list[dict]:
-    """The last sample of each series, as rows of labels and value."""
+    """Decodes the last sample of each series to rows of labels and value."""
     request = _WriteRequest()
     try:
         request.ParseFromString(bytes(cramjam.snappy.decompress_raw(body)))
     except (cramjam.DecompressionError, DecodeError, ValueError) as error:
-        raise BadWrite(f"expected a remote write of Prometheus, compressed with Snappy: {error}") from None
+        raise BadWrite(f"expected a Prometheus remote write request, compressed with Snappy: {error}") from None
     rows = []
     for series in request.timeseries:
         if series.samples:

@@ -1,4 +1,4 @@
-"""Scrapers: create, describe, list, update, delete (API reference of AMP, 2020-08-01)."""
+"""AMP: the scraper operations create, describe, list, update and delete (AMP API reference, 2020-08-01)."""
 
 import json
 import re
@@ -8,17 +8,17 @@ from ministack.core.responses import get_account_id, get_region, now_epoch
 from ministack.services import eks
 
 from amp import network, scrape_rules, shapes, store
-from amp.errors import Refusal, answer, conflict, invalid
+from amp.errors import ApiError, conflict, invalid, json_response
 from amp.permissions import Caller
 from amp.service_linked_role import ServiceRole
 from core.settings import Settings
 
-# Not documented. Deleting takes eight minutes or more by people's reports; updating is an estimate.
+# Not documented. Users report eight minutes or more for a deletion. The duration of an update is an estimate.
 DELETING_MINUTES = 8.0
 UPDATING_MINUTES = 2.0
-# Service quotas of AMP: scrapers in a Region and account.
+# AMP service quotas: scrapers per Region and account.
 QUOTA = 10
-QUOTA_CODE = "L-3D4A5F04"  # A placeholder: the real code is not published.
+QUOTA_CODE = "L-3D4A5F04"  # A placeholder, because the quota code is not published.
 WORKSPACE = "destination.ampConfiguration.workspaceArn"
 
 
@@ -31,7 +31,7 @@ class Scrapers:
     # -- create ---------------------------------------------------------------------------------
 
     def create(self, request: dict, headers: dict):
-        """CreateScraper: 202 while the scraper is CREATING."""
+        """CreateScraper: returns 202, and the scraper is CREATING."""
         caller = Caller(headers)
         shapes.client_token(request.get("clientToken"))
         shapes.scraper_alias(request.get("alias"))
@@ -39,7 +39,7 @@ class Scrapers:
         for member in ("scrapeConfiguration", "source", "destination"):
             if not isinstance(request.get(member), dict):
                 raise invalid(member, "Member must not be null")
-        repeated = self._answered_before(request)
+        repeated = self._repeated_response(request)
         if repeated is not None:
             return repeated
         tree = scrape_rules.parse(request["scrapeConfiguration"].get("configurationBlob"))
@@ -48,13 +48,13 @@ class Scrapers:
         roles = _role_configuration(request.get("roleConfiguration"))
         account, region = get_account_id(), get_region()
         cluster_arn = source["clusterArn"]
-        cluster_name = _own_cluster(cluster_arn, account, region)
+        cluster_name = _cluster_name(cluster_arn, account, region)
         _check_destination(workspace, account, region, roles)
 
         scraper_id = f"s-{uuid.uuid4()}"
         arn = f"arn:aws:aps:{region}:{account}:scraper/{scraper_id}"
         service_role = ServiceRole(account, scraper_id)
-        # ministack has authorized aps:CreateScraper on the cluster already.
+        # ministack has already authorized aps:CreateScraper on the cluster.
         caller.must_be_allowed("aps:CreateScraper", workspace[0])
         if tags:
             caller.must_be_allowed_to_tag(arn, tags)
@@ -68,10 +68,10 @@ class Scrapers:
         if workspace[2] == account:
             store.get(store.workspaces, "workspace", workspace[3])
         _check_roles(caller, roles, account)
-        service_role.must_be_creatable_by(caller)
-        service_role.must_be_grantable_by(caller, cluster)
-        if len(store.live(store.scrapers)) >= QUOTA:
-            raise Refusal(
+        service_role.check_create_permission(caller)
+        service_role.check_access_entry_permissions(caller, cluster)
+        if len(store.list_all(store.scrapers)) >= QUOTA:
+            raise ApiError(
                 402,
                 "ServiceQuotaExceededException",
                 f"You have reached the limit of {QUOTA} scrapers in {region}.",
@@ -98,51 +98,51 @@ class Scrapers:
             record["alias"] = request["alias"]
         if roles:
             record["roleConfiguration"] = roles
-        self._begin_creation(record)
-        service_role.make(cluster)
+        self._start_creation(record)
+        service_role.create(cluster)
         store.scrapers[scraper_id] = record
-        made = {"scraperId": scraper_id, "arn": arn, "status": {"statusCode": "CREATING"}, "tags": tags}
-        self._remember(request, made)
-        return answer(202, made)
+        created = {"scraperId": scraper_id, "arn": arn, "status": {"statusCode": "CREATING"}, "tags": tags}
+        self._store_token(request, created)
+        return json_response(202, created)
 
-    def _begin_creation(self, record: dict) -> None:
-        """Starts the creation. Tags of the cluster control how long it takes and how it ends."""
+    def _start_creation(self, record: dict) -> None:
+        """Starts the creation. Tags of the cluster control the duration and the result."""
         tags = _cluster_tags(record)
         minutes = float(tags.get("local:activation-minutes", self._cloud.activation_minutes))
         reason = tags.get("local:activation-fails")
-        then = "CREATION_FAILED" if reason else "ACTIVE"
-        store.begin(record, "CREATING", self._cloud.real_seconds(minutes=minutes), then, reason)
+        next_status = "CREATION_FAILED" if reason else "ACTIVE"
+        store.start_transition(record, "CREATING", self._cloud.real_seconds(minutes=minutes), next_status, reason)
 
-    def _answered_before(self, request: dict):
-        """A repeated client token: the same request gets the same answer, another one a conflict.
+    def _repeated_response(self, request: dict):
+        """The response to an earlier request with the same client token, or None.
 
-        The API reference says only that the token makes the request idempotent. That a different request is
-        a ConflictException, and that a token ends with its scraper, is our reading.
+        The API reference states only that the token makes the request idempotent. Two rules are assumptions: a
+        different request with the same token is a ConflictException, and a token expires with its scraper.
         """
         token = ("CreateScraper", request.get("clientToken"))
         if token not in store.tokens:
             return None
-        fingerprint, made = store.tokens[token]
-        record = store.scrapers.get(made["scraperId"])
-        if record is None or store.settle(record)["_status"] == "GONE":
+        fingerprint, created = store.tokens[token]
+        record = store.scrapers.get(created["scraperId"])
+        if record is None or store.refresh(record)["_status"] == "DELETED":
             return None
         if fingerprint != _fingerprint(request):
-            raise conflict("scraper", made["scraperId"], "The client token was used with another request.")
-        return answer(202, made)
+            raise conflict("scraper", created["scraperId"], "The client token was used with another request.")
+        return json_response(202, created)
 
-    def _remember(self, request: dict, made: dict) -> None:
+    def _store_token(self, request: dict, created: dict) -> None:
         if request.get("clientToken"):
-            store.tokens[("CreateScraper", request["clientToken"])] = (_fingerprint(request), made)
+            store.tokens[("CreateScraper", request["clientToken"])] = (_fingerprint(request), created)
 
-    # -- look -----------------------------------------------------------------------------------
+    # -- read -----------------------------------------------------------------------------------
 
     def describe(self, scraper_id: str):
         record = store.get(store.scrapers, "scraper", scraper_id)
-        return answer(200, {"scraper": store.shown(record)})
+        return json_response(200, {"scraper": store.to_api(record)})
 
     def list(self, query: dict):
-        """ListScrapers: filters are OR within a key and AND between keys; 100 a page, at most 1000."""
-        kept = store.live(store.scrapers)
+        """ListScrapers: values of one filter key are combined with OR, filter keys with AND. maxResults is 1 to 1000 (100)."""
+        kept = store.list_all(store.scrapers)
         fields = {
             "alias": lambda record: record.get("alias"),
             "status": lambda record: record["_status"],
@@ -153,14 +153,16 @@ class Scrapers:
             if key in query:
                 kept = [record for record in kept if field(record) in _values(query[key])]
         page, more = _page(kept, query)
-        shown = [store.shown(record, leave_out=("scrapeConfiguration",)) for record in page]
-        return answer(200, {"scrapers": shown, **({"nextToken": more} if more else {})})
+        summaries = [store.to_api(record, omit=("scrapeConfiguration",)) for record in page]
+        return json_response(200, {"scrapers": summaries, **({"nextToken": more} if more else {})})
 
-    # -- change ---------------------------------------------------------------------------------
+    # -- write ----------------------------------------------------------------------------------
 
     def update(self, scraper_id: str, request: dict, headers: dict):
-        """UpdateScraper: never the source. Another destination without a role configuration falls
-        back to the service-linked role (user guide, "Cross-account setup")."""
+        """UpdateScraper: the source cannot be changed.
+
+        A new destination without a role configuration uses the service-linked role (user guide, "Cross-account setup").
+        """
         record = store.get(store.scrapers, "scraper", scraper_id)
         caller = Caller(headers)
         shapes.client_token(request.get("clientToken"))
@@ -172,42 +174,42 @@ class Scrapers:
             change["scrapeConfiguration"] = request["scrapeConfiguration"]
             change["_labels"] = scrape_rules.external_labels(tree)
         roles = _role_configuration(request.get("roleConfiguration"))
-        moved = request.get("destination")
-        if moved is not None:
-            workspace = _workspace(moved)
+        destination = request.get("destination")
+        if destination is not None:
+            workspace = _workspace(destination)
             _check_destination(workspace, account, region, roles)
             caller.must_be_allowed("aps:UpdateScraper", workspace[0])
-            change["destination"] = moved
+            change["destination"] = destination
         if roles:
             _check_roles(caller, roles, account)
             change["roleConfiguration"] = roles
         if record["_status"] in store.IN_TRANSITION:
             raise conflict("scraper", scraper_id, f"The scraper is {record['_status']}.")
-        if moved is not None and not roles and moved != record["destination"]:
+        if destination is not None and not roles and destination != record["destination"]:
             record.pop("roleConfiguration", None)
         record.update(change)
         reason = _cluster_tags(record).get("local:update-fails")
-        then = "UPDATE_FAILED" if reason else "ACTIVE"
-        store.begin(record, "UPDATING", self._cloud.real_seconds(minutes=UPDATING_MINUTES), then, reason)
-        changed = {"scraperId": scraper_id, "arn": record["arn"], "status": {"statusCode": "UPDATING"}}
-        return answer(202, {**changed, "tags": record["tags"]})
+        next_status = "UPDATE_FAILED" if reason else "ACTIVE"
+        store.start_transition(record, "UPDATING", self._cloud.real_seconds(minutes=UPDATING_MINUTES), next_status, reason)
+        updated = {"scraperId": scraper_id, "arn": record["arn"], "status": {"statusCode": "UPDATING"}}
+        return json_response(202, {**updated, "tags": record["tags"]})
 
     def delete(self, scraper_id: str, query: dict, headers: dict):
-        """DeleteScraper: refused while the scraper changes; then DELETING for minutes."""
+        """DeleteScraper: a scraper with a transitional status is a conflict. Otherwise the scraper is DELETING."""
         shapes.client_token(_values(query.get("clientToken", [None]))[0])
         record = store.get(store.scrapers, "scraper", scraper_id)
         if record["_status"] in store.IN_TRANSITION:
             raise conflict("scraper", scraper_id, f"The scraper is {record['_status']}.")
         role = ServiceRole(get_account_id(), scraper_id)
-        role.must_be_removable_by(Caller(headers), record)
+        role.check_delete_permissions(Caller(headers), record)
         minutes = float(_cluster_tags(record).get("local:deleting-minutes", DELETING_MINUTES))
-        store.begin(record, "DELETING", self._cloud.real_seconds(minutes=minutes), "GONE")
-        role.remove(record)
-        return answer(202, {"scraperId": scraper_id, "status": {"statusCode": "DELETING"}})
+        store.start_transition(record, "DELETING", self._cloud.real_seconds(minutes=minutes), "DELETED")
+        role.delete(record)
+        return json_response(202, {"scraperId": scraper_id, "status": {"statusCode": "DELETING"}})
 
 
 def _cluster_tags(record: dict) -> dict:
-    """The tags of a scraper's cluster, by which tests control durations and results."""
+    """The tags of the cluster of a scraper. Tests use them to control durations and results."""
     return eks._tags.get(record["source"]["eksConfiguration"]["clusterArn"]) or {}
 
 
@@ -232,23 +234,23 @@ def _page(records: list, query: dict) -> tuple[list, str | None]:
 
 
 def _source(source: dict) -> dict:
-    eks = source.get("eksConfiguration")
-    if set(source) != {"eksConfiguration"} or not isinstance(eks, dict):
-        raise invalid("source", "eksConfiguration is required: this cloud knows no other source")
-    shapes.arn(eks.get("clusterArn"), network.CLUSTER, shapes.CLUSTER_ARN)
-    shapes.identifiers(eks.get("subnetIds"), network.SUBNETS, r"subnet-[0-9a-z]+", required=True)
-    shapes.identifiers(eks.get("securityGroupIds"), network.SECURITY_GROUPS, r"sg-[0-9a-z]+", required=False)
-    return eks
+    cluster = source.get("eksConfiguration")
+    if set(source) != {"eksConfiguration"} or not isinstance(cluster, dict):
+        raise invalid("source", "eksConfiguration is required, because this cloud supports no other source")
+    shapes.arn(cluster.get("clusterArn"), network.CLUSTER, shapes.CLUSTER_ARN)
+    shapes.identifiers(cluster.get("subnetIds"), network.SUBNETS, r"subnet-[0-9a-z]+", required=True)
+    shapes.identifiers(cluster.get("securityGroupIds"), network.SECURITY_GROUPS, r"sg-[0-9a-z]+", required=False)
+    return cluster
 
 
 def _workspace(destination) -> tuple[str, str, str, str]:
-    """A destination's workspace: ARN, Region, account, id."""
-    amp = destination.get("ampConfiguration") if isinstance(destination, dict) else None
-    if not isinstance(amp, dict):
-        raise invalid("destination", "ampConfiguration is required: this cloud knows no other destination")
-    match = shapes.arn(amp.get("workspaceArn"), WORKSPACE, shapes.WORKSPACE_ARN)
+    """The workspace of a destination as (ARN, Region, account, id)."""
+    configuration = destination.get("ampConfiguration") if isinstance(destination, dict) else None
+    if not isinstance(configuration, dict):
+        raise invalid("destination", "ampConfiguration is required, because this cloud supports no other destination")
+    match = shapes.arn(configuration.get("workspaceArn"), WORKSPACE, shapes.WORKSPACE_ARN)
     if not re.fullmatch(r"[0-9A-Za-z][-.0-9A-Z_a-z]{0,63}", match[3]):
-        raise invalid(WORKSPACE, "is not the ARN of a workspace")
+        raise invalid(WORKSPACE, "is not a workspace ARN")
     return match[0], match[1], match[2], match[3]
 
 
@@ -263,7 +265,7 @@ def _role_configuration(roles) -> dict | None:
     return kept or None
 
 
-def _own_cluster(arn: str, account: str, region: str) -> str:
+def _cluster_name(arn: str, account: str, region: str) -> str:
     match = shapes.CLUSTER_ARN.fullmatch(arn)
     if (match[1], match[2]) != (region, account):
         raise invalid(network.CLUSTER, f"the cluster must be in {region} of account {account}")
@@ -280,7 +282,7 @@ def _check_destination(workspace: tuple, account: str, region: str, roles: dict 
 
 
 def _check_roles(caller: Caller, roles: dict | None, account: str) -> None:
-    """The caller passes the source role to the service. The target role is in another account: it is not evaluated."""
+    """Checks that the caller can pass the source role. The target role is in another account and is not checked."""
     source = (roles or {}).get("sourceRoleArn")
     if source is None:
         return

@@ -1,7 +1,7 @@
-"""Amazon Managed Service for Prometheus (signing name `aps`), which ministack does not have: routing of requests.
+"""Request routing of Amazon Managed Service for Prometheus (signing name `aps`).
 
-ministack authorizes every request before this module handles it. The further checks that AMP makes with the
-caller's permissions are in permissions.py. Source: AMP API reference (2020-08-01).
+ministack authorizes each request before this module handles it. permissions.py implements the additional
+authorization by AMP. Source: AMP API reference (2020-08-01).
 """
 
 import base64
@@ -10,7 +10,7 @@ import sys
 from urllib.parse import unquote
 
 from amp import data_plane, default_configuration, store
-from amp.errors import Refusal, answer
+from amp.errors import ApiError, json_response
 from amp.scrapers import Scrapers
 from amp.workspaces import Tags, Workspaces
 from core.registration import Service, register
@@ -25,7 +25,7 @@ def install(cloud: Settings) -> None:
     """Registers the service with ministack."""
     global _operations
     _operations = Operations(cloud)
-    condition_keys.show_tags("aps", "scraper", _tags_of_scraper)
+    condition_keys.register_tags("aps", "scraper", _tags_of_scraper)
     register(
         Service(
             signing_name="aps",
@@ -42,28 +42,28 @@ def _tags_of_scraper(account: str, region: str, scraper_id: str) -> dict[str, st
 
 
 def write(workspace_id: str, body: bytes) -> None:
-    """An unsigned remote write by AMP itself, in the account and Region of the current request."""
+    """Writes samples as AMP, without a signed request, in the account and Region of the current request."""
     _operations.write(workspace_id, body)
 
 
 def prometheus():
-    """The Prometheus servers behind the workspaces."""
+    """The Prometheus servers of the workspaces."""
     return _operations.prometheus
 
 
 async def handle_request(method: str, path: str, headers: dict, body: bytes, query: dict):
-    """Answers one request: status, headers, body."""
+    """Handles one request and returns status, headers and body."""
     try:
         return _operations.route(method, path, headers, body, query)
-    except Refusal as refusal:
-        return refusal.response()
+    except ApiError as error:
+        return error.response()
 
 
 def resource(method: str, path: str, body: bytes, region: str, account: str) -> str:
-    """The ARN that a request is authorized on (service authorization reference, AMP).
+    """The ARN on which a request is authorized (service authorization reference, AMP).
 
-    CreateScraper is authorized on the cluster and on the workspace: on the cluster here, on the workspace
-    in scrapers.py.
+    CreateScraper is authorized on the cluster and on the workspace. This function returns the cluster; scrapers.py
+    authorizes the request on the workspace.
     """
     parts = [unquote(part) for part in path.split("/") if part]
     match parts:
@@ -82,7 +82,7 @@ def resource(method: str, path: str, body: bytes, region: str, account: str) -> 
 
 
 class Operations:
-    """Routes each request to its operation."""
+    """Routes requests to operations."""
 
     def __init__(self, cloud: Settings):
         self._scrapers, self._workspaces = Scrapers(cloud), Workspaces(cloud)
@@ -97,7 +97,7 @@ class Operations:
         match (method, *parts):
             case ("GET", "scraperconfiguration"):
                 text = base64.b64encode(default_configuration.TEXT.encode()).decode()
-                return answer(200, {"configuration": text})
+                return json_response(200, {"configuration": text})
             case ("POST", "scrapers"):
                 return self._scrapers.create(request, headers)
             case ("GET", "scrapers"):
@@ -122,14 +122,14 @@ class Operations:
                 return self._tags.remove("/".join(arn), query)
             case ("GET", "tags", *arn):
                 return self._tags.list("/".join(arn))
-        raise Refusal(404, "UnknownOperationException", f"This cloud does not know {method} {path}.")
+        raise ApiError(404, "UnknownOperationException", f"Unsupported operation: {method} {path}.")
 
     def _data_plane(self, method: str, parts: list[str], body: bytes, query: dict):
         identifier, operation, more = parts[1], parts[4], parts[5:]
         if operation != "remote_write":
-            real = self._data.real(identifier, "/".join(parts[4:]), query, body)
-            if real is not None:
-                return real
+            response = self._data.forward(identifier, "/".join(parts[4:]), query, body)
+            if response is not None:
+                return response
         match (method, operation, *more):
             case ("POST", "remote_write"):
                 return self._data.remote_write(identifier, body)
@@ -141,7 +141,7 @@ class Operations:
                 return self._data.label_values(identifier, name)
             case (_, "series"):
                 return self._data.series(identifier, query, body)
-        raise Refusal(404, "UnknownOperationException", f"This cloud does not know {operation}.")
+        raise ApiError(404, "UnknownOperationException", f"Unsupported operation: {operation}.")
 
 
 def _json(body: bytes) -> dict:
@@ -150,5 +150,5 @@ def _json(body: bytes) -> dict:
     except ValueError:
         request = None
     if not isinstance(request, dict):
-        raise Refusal(400, "ValidationException", "The request is not JSON.", reason="CANNOT_PARSE", fieldList=[])
+        raise ApiError(400, "ValidationException", "The request is not JSON.", reason="CANNOT_PARSE", fieldList=[])
     return request

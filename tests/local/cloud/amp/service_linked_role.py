@@ -1,7 +1,7 @@
-"""The service-linked role that AMP creates for each scraper, and its access to the cluster.
+"""AMP: the service-linked role of each scraper, and the access of the role to the cluster.
 
 Source: AMP user guide, "Using service-linked roles for AMP" and "Configuring your EKS cluster": with
-authentication mode API or API_AND_CONFIG_MAP, AMP adds the access entry by itself, with the caller's permissions.
+authentication mode API or API_AND_CONFIG_MAP, AMP creates the access entry with the permissions of the caller.
 """
 
 import json
@@ -17,7 +17,7 @@ _ACCESS_POLICY = "arn:aws:eks::aws:cluster-access-policy/AmazonPrometheusScraper
 
 
 class ServiceRole:
-    """The role of one scraper. Its name follows from the scraper's id."""
+    """The service-linked role of one scraper. The role name contains a part of the scraper id."""
 
     def __init__(self, account: str, scraper_id: str):
         self._name = f"AWSServiceRoleForAmazonPrometheusScraper_{scraper_id[2:10]}"
@@ -25,22 +25,22 @@ class ServiceRole:
         self._account = account
         self.arn = f"arn:aws:iam::{account}:role{self._path}{self._name}"
 
-    def must_be_creatable_by(self, caller: Caller) -> None:
+    def check_create_permission(self, caller: Caller) -> None:
         caller.must_be_allowed("iam:CreateServiceLinkedRole", self.arn, iam__AWSServiceName=SERVICE)
 
-    def must_be_grantable_by(self, caller: Caller, cluster: dict) -> None:
+    def check_access_entry_permissions(self, caller: Caller, cluster: dict) -> None:
         if _has_access_entries(cluster):
             caller.must_be_allowed("eks:CreateAccessEntry", cluster["arn"])
             caller.must_be_allowed("eks:AssociateAccessPolicy", self._access_entry(cluster["name"]))
 
-    def must_be_removable_by(self, caller: Caller, scraper: dict) -> None:
+    def check_delete_permissions(self, caller: Caller, scraper: dict) -> None:
         cluster = _cluster_of(scraper)
         if cluster is not None and _has_access_entries(cluster):
             caller.must_be_allowed("eks:DeleteAccessEntry", self._access_entry(cluster["name"]))
         caller.must_be_allowed("iam:DeleteServiceLinkedRole", self.arn)
 
-    def make(self, cluster: dict) -> None:
-        """Creates the role and its access entry in the cluster."""
+    def create(self, cluster: dict) -> None:
+        """Creates the role, and its access entry if the cluster supports access entries."""
         trust = {"Effect": "Allow", "Principal": {"Service": SERVICE}, "Action": "sts:AssumeRole"}
         iam._roles[self._name] = {
             "RoleName": self._name,
@@ -66,8 +66,8 @@ class ServiceRole:
                 "modifiedAt": now,
             }
 
-    def remove(self, scraper: dict) -> None:
-        """Removes the role, and its access entry if the cluster exists."""
+    def delete(self, scraper: dict) -> None:
+        """Deletes the role and its access entry."""
         iam._roles.pop(self._name, None)
         name = scraper["source"]["eksConfiguration"]["clusterArn"].rpartition("/")[2]
         eks._access_entries.pop(eks._ae_key(name, self.arn), None)

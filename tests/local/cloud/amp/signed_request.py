@@ -1,4 +1,4 @@
-"""Requests that the collector signs with SigV4 and sends to the cloud over HTTP, as any client does."""
+"""SigV4-signed HTTP requests of the collector to the cloud."""
 
 import http.client
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from botocore.credentials import Credentials
 
 from core.settings import Settings
 
-# Marks requests of the collector, which the request log leaves out.
+# Marks requests of the collector. The request log excludes them.
 COLLECTOR_HEADER = "x-cloud-collector"
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     status: int
     body: str
 
@@ -29,7 +29,7 @@ def send(
     body: bytes,
     more: dict[str, str] | None = None,
 ):
-    """POSTs a SigV4-signed request to the cloud."""
+    """Sends a SigV4-signed POST request to the cloud."""
     request = AWSRequest("POST", cloud.url + path, data=body, headers={"Content-Type": content_type, **(more or {})})
     SigV4Auth(credentials, service, region).add_auth(request)
     connection = http.client.HTTPConnection("127.0.0.1", cloud.port, timeout=30)
@@ -37,6 +37,6 @@ def send(
         headers = {**dict(request.headers), COLLECTOR_HEADER: "yes"}
         connection.request("POST", path, body=body, headers=headers)
         response = connection.getresponse()
-        return Answer(response.status, response.read().decode("utf-8", "replace"))
+        return Response(response.status, response.read().decode("utf-8", "replace"))
     finally:
         connection.close()

@@ -1,6 +1,6 @@
-"""The resources of AMP for each account and Region, and the transitions of their status.
+"""The resources of AMP by account and Region, and their status transitions.
 
-A status changes when it is read after its time has come, so no timers are needed. Source: AMP API reference,
+A due transition is applied when the record is read, so that no timers are necessary. Source: AMP API reference,
 ScraperStatus and WorkspaceStatus.
 """
 
@@ -16,63 +16,63 @@ workspaces = AccountRegionScopedDict()  # workspace id -> record
 tokens = AccountRegionScopedDict()  # (operation, client token) -> (fingerprint of the request, answer, id)
 samples = AccountRegionScopedDict()  # workspace id -> {labels: (time, value)}
 
-# The collector reads records in a thread of its own.
-_settling = threading.Lock()
+# The collector reads records in another thread.
+_lock = threading.Lock()
 IN_TRANSITION = ("CREATING", "UPDATING", "DELETING")
 # ScraperStatusCode in AMP's API model.
 STATUSES = (*IN_TRANSITION, "ACTIVE", "CREATION_FAILED", "UPDATE_FAILED", "DELETION_FAILED")
 
 
 def reset() -> None:
-    """Empties all stores, as the services of ministack do on reset."""
+    """Deletes all records, like the reset functions of ministack services."""
     for store in (scrapers, workspaces, tokens, samples):
         store._data.clear()
 
 
-def begin(record: dict, status: str, seconds: float, then: str, reason: str | None = None) -> None:
-    """Starts a transition that ends after some real seconds."""
-    with _settling:
-        record.update(_status=status, _due=time.time() + seconds, _then=then, _reason=reason)
+def start_transition(record: dict, status: str, seconds: float, next_status: str, reason: str | None = None) -> None:
+    """Sets a transitional status. After the given real seconds, the status becomes `next_status`."""
+    with _lock:
+        record.update(_status=status, _due_at=time.time() + seconds, _next_status=next_status, _reason=reason)
         record.pop("statusReason", None)
 
 
-def settle(record: dict) -> dict:
-    """The record, after every transition whose time has come."""
-    with _settling:
-        if "_due" in record and time.time() >= record["_due"]:
-            record["_status"] = record.pop("_then")
-            record["lastModifiedAt"] = record.pop("_due")
+def refresh(record: dict) -> dict:
+    """Applies a due transition and returns the record."""
+    with _lock:
+        if "_due_at" in record and time.time() >= record["_due_at"]:
+            record["_status"] = record.pop("_next_status")
+            record["lastModifiedAt"] = record.pop("_due_at")
             if record.get("_reason"):
                 record["statusReason"] = record["_reason"]
     return record
 
 
-def live(store) -> list[dict]:
-    """The caller's records that exist, oldest first."""
+def list_all(store) -> list[dict]:
+    """The existing records of the caller, oldest first."""
     for identifier, record in store.items():
-        if settle(record)["_status"] == "GONE":
+        if refresh(record)["_status"] == "DELETED":
             store.pop(identifier, None)
     return sorted(store.values(), key=lambda record: record["createdAt"])
 
 
 def get(store, kind: str, identifier: str) -> dict:
-    """The caller's record with this id; raises ResourceNotFoundException."""
+    """The record of the caller with this id. Raises ResourceNotFoundException if it does not exist."""
     record = store.get(identifier)
-    if record is None or settle(record)["_status"] == "GONE":
+    if record is None or refresh(record)["_status"] == "DELETED":
         store.pop(identifier, None)
         raise not_found(kind, identifier)
     return record
 
 
-def put(record: dict, status: str, reason: str | None) -> None:
-    """Sets the status of a record at once and ends its transition."""
-    with _settling:
-        for name in ("_due", "_then", "_reason", "statusReason"):
+def set_status(record: dict, status: str, reason: str | None) -> None:
+    """Sets the status of a record immediately and cancels its transition."""
+    with _lock:
+        for name in ("_due_at", "_next_status", "_reason", "statusReason"):
             record.pop(name, None)
         record.update(_status=status, lastModifiedAt=time.time(), **({"statusReason": reason} if reason else {}))
 
 
-def shown(record: dict, leave_out: tuple[str, ...] = ()) -> dict:
-    """A record in the shape of the API."""
-    public = {name: value for name, value in record.items() if not name.startswith("_") and name not in leave_out}
+def to_api(record: dict, omit: tuple[str, ...] = ()) -> dict:
+    """Converts a record to the format of the API."""
+    public = {name: value for name, value in record.items() if not name.startswith("_") and name not in omit}
     return {**public, "status": {"statusCode": record["_status"]}}

@@ -1,4 +1,4 @@
-"""Workspaces: create, describe, list, delete; tags of workspaces and scrapers (AMP API reference, 2020-08-01)."""
+"""AMP: the workspace operations, and the tags of workspaces and scrapers (AMP API reference, 2020-08-01)."""
 
 import json
 import uuid
@@ -6,7 +6,7 @@ import uuid
 from ministack.core.responses import get_account_id, get_region, now_epoch
 
 from amp import shapes, store
-from amp.errors import answer, conflict, invalid, not_found
+from amp.errors import conflict, invalid, json_response, not_found
 from core.settings import Settings
 
 
@@ -17,17 +17,17 @@ class Workspaces:
         self._cloud = cloud
 
     def create(self, request: dict):
-        """CreateWorkspace: ACTIVE at once, unless the tag `local:creating-minutes` says otherwise."""
+        """CreateWorkspace: the workspace is ACTIVE after the minutes in the tag `local:creating-minutes` (default 0)."""
         shapes.client_token(request.get("clientToken"))
         shapes.workspace_alias(request.get("alias"))
         tags = shapes.tags(request.get("tags"))
         token = ("CreateWorkspace", request.get("clientToken"))
-        fingerprint = json.dumps({k: v for k, v in request.items() if k != "clientToken"}, sort_keys=True)
+        fingerprint = json.dumps({key: value for key, value in request.items() if key != "clientToken"}, sort_keys=True)
         if request.get("clientToken") and token in store.tokens:
-            before, made = store.tokens[token]
-            if before != fingerprint:
-                raise conflict("workspace", made["workspaceId"], "The client token was used with another request.")
-            return answer(202, made)
+            stored, created = store.tokens[token]
+            if stored != fingerprint:
+                raise conflict("workspace", created["workspaceId"], "The client token was used with another request.")
+            return json_response(202, created)
         workspace_id = f"ws-{uuid.uuid4()}"
         record = {
             "workspaceId": workspace_id,
@@ -41,32 +41,32 @@ class Workspaces:
             record["alias"] = request["alias"]
         if "local:creating-minutes" in tags:
             seconds = self._cloud.real_seconds(minutes=float(tags["local:creating-minutes"]))
-            store.begin(record, "CREATING", seconds, "ACTIVE")
+            store.start_transition(record, "CREATING", seconds, "ACTIVE")
         store.workspaces[workspace_id] = record
         status = {"statusCode": "CREATING"}
-        made = {"workspaceId": workspace_id, "arn": record["arn"], "status": status, "tags": tags}
+        created = {"workspaceId": workspace_id, "arn": record["arn"], "status": status, "tags": tags}
         if request.get("clientToken"):
-            store.tokens[token] = (fingerprint, made)
-        return answer(202, made)
+            store.tokens[token] = (fingerprint, created)
+        return json_response(202, created)
 
     def describe(self, workspace_id: str):
-        return answer(200, {"workspace": _shown(store.get(store.workspaces, "workspace", workspace_id))})
+        return json_response(200, {"workspace": _to_api(store.get(store.workspaces, "workspace", workspace_id))})
 
     def list(self, query: dict):
-        """ListWorkspaces: all whose alias begins with the given one, on one page."""
+        """ListWorkspaces: all workspaces with the given alias prefix, on one page."""
         alias = (query.get("alias") or [""])[0]
-        kept = [record for record in store.live(store.workspaces) if record.get("alias", "").startswith(alias)]
-        return answer(200, {"workspaces": [_shown(record, ("prometheusEndpoint",)) for record in kept]})
+        kept = [record for record in store.list_all(store.workspaces) if record.get("alias", "").startswith(alias)]
+        return json_response(200, {"workspaces": [_to_api(record, ("prometheusEndpoint",)) for record in kept]})
 
     def delete(self, workspace_id: str):
         store.get(store.workspaces, "workspace", workspace_id)
         store.workspaces.pop(workspace_id)
         store.samples.pop(workspace_id, None)
-        return answer(202)
+        return json_response(202)
 
 
-def _shown(record: dict, leave_out: tuple[str, ...] = ()) -> dict:
-    return store.shown(record, leave_out=("lastModifiedAt", *leave_out))
+def _to_api(record: dict, omit: tuple[str, ...] = ()) -> dict:
+    return store.to_api(record, omit=("lastModifiedAt", *omit))
 
 
 class Tags:
@@ -78,21 +78,21 @@ class Tags:
         if len({**tags, **more}) > 50:
             raise invalid("tags", "a resource has at most 50 tags")
         tags.update(more)
-        return answer(200, {})
+        return json_response(200, {})
 
     def remove(self, arn: str, query: dict):
         tags = _tagged(arn)["tags"]
         for key in query.get("tagKeys", []):
             tags.pop(key, None)
-        return answer(200, {})
+        return json_response(200, {})
 
     def list(self, arn: str):
-        return answer(200, {"tags": _tagged(arn)["tags"]})
+        return json_response(200, {"tags": _tagged(arn)["tags"]})
 
 
 def _tagged(arn: str) -> dict:
     for records in (store.scrapers, store.workspaces):
-        for record in store.live(records):
+        for record in store.list_all(records):
             if record["arn"] == arn:
                 return record
     raise not_found("resource", arn)

@@ -1,1 +1,1 @@
-"""CloudFormation: corrections of templates, of single resource types and of stack deletion."""
+"""CloudFormation: corrections of templates, resource types and stack deletion."""

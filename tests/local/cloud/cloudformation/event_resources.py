@@ -1,4 +1,4 @@
-"""CloudFormation: event bus policies, rules and schedules, as EventBridge itself would accept them.
+"""CloudFormation: validation of event bus policies, rules and schedules as in EventBridge.
 
 Source: CloudFormation template reference, AWS::Events::EventBusPolicy, AWS::Events::Rule and
 AWS::Scheduler::Schedule.
@@ -17,7 +17,7 @@ _SCHEDULE = "AWS::Scheduler::Schedule"
 
 
 def install(cloud: Settings) -> None:
-    """ministack does not have bus policies, and accepts any rule and schedule."""
+    """ministack lacks bus policies, and accepts any rule and schedule."""
     del cloud
     handlers = provisioners._RESOURCE_HANDLERS
     handlers[_POLICY] = {"create": _create_policy, "update": _update_policy, "delete": _delete_policy}
@@ -40,7 +40,7 @@ def _create_policy(logical_id, properties, stack):
     }
     statement = json.loads(statement) if isinstance(statement, str) else statement
     policy = eventbridge._event_bus_policies.setdefault(bus, {"Version": "2012-10-17", "Statement": []})
-    others = [one for one in policy["Statement"] if one.get("Sid") != name]
+    others = [other for other in policy["Statement"] if other.get("Sid") != name]
     policy["Statement"] = [*others, {**statement, "Sid": name}]
     return f"{bus}|{name}", {}
 
@@ -50,7 +50,7 @@ def _principal(account: str):
 
 
 def _condition(condition: dict | None) -> dict:
-    """The old form has an operator, one key and one value."""
+    """Converts the legacy Condition property, which has an operator, one key and one value."""
     return {"Condition": {condition["Type"]: {condition["Key"]: condition["Value"]}}} if condition else {}
 
 
@@ -81,20 +81,20 @@ def _check_rules(handlers: dict) -> None:
 
 
 def _check_rule(properties: dict) -> None:
-    """Raises what PutRule and PutTargets would refuse."""
+    """Raises an error if PutRule or PutTargets refuses the rule."""
     pattern = properties.get("EventPattern")
     if pattern:
-        why = eventbridge._event_pattern_error(pattern if isinstance(pattern, str) else json.dumps(pattern))
-        if why:
-            raise ValueError(f"Event pattern is not valid. Reason: {why}")
+        reason = eventbridge._event_pattern_error(pattern if isinstance(pattern, str) else json.dumps(pattern))
+        if reason:
+            raise ValueError(f"Event pattern is not valid. Reason: {reason}")
     for target in properties.get("Targets") or []:
-        refused = eventbridge._validate_target_arn(target)
-        if refused:
-            raise ValueError(json.loads(refused[2])["message"])
+        error = eventbridge._validate_target_arn(target)
+        if error:
+            raise ValueError(json.loads(error[2])["message"])
 
 
 def _check_schedules(handlers: dict) -> None:
-    """ministack adds a target if there is none, and reports a schedule as created that was refused."""
+    """ministack adds a target if the template has none, and reports a refused schedule as created."""
     create = handlers["create"]
 
     def create_schedule(logical_id, properties, stack):
@@ -104,9 +104,9 @@ def _check_schedules(handlers: dict) -> None:
         for name in ("Arn", "RoleArn"):
             if not properties["Target"].get(name):
                 raise ValueError(f"Properties validation failed: #/Target: required key [{name}] not found")
-        made, attributes = create(logical_id, properties, stack)
-        if scheduler._schedules.get(f"{properties.get('GroupName', 'default')}/{made}") is None:
-            raise ValueError(f"Schedule {made} could not be created")
-        return made, attributes
+        name, attributes = create(logical_id, properties, stack)
+        if scheduler._schedules.get(f"{properties.get('GroupName', 'default')}/{name}") is None:
+            raise ValueError(f"Schedule {name} could not be created")
+        return name, attributes
 
     handlers["create"] = create_schedule

@@ -1,8 +1,8 @@
-"""CloudFormation: AWS::IAM::Role and AWS::IAM::ManagedPolicy, as IAM itself would accept them.
+"""CloudFormation: validation of AWS::IAM::Role and AWS::IAM::ManagedPolicy as in IAM.
 
 Source: CloudFormation template reference, AWS::IAM::Role (PermissionsBoundary) and
 AWS::IAM::ManagedPolicy; IAM API reference, CreateRole (EntityAlreadyExists, MalformedPolicyDocument) and
-DeletePolicy (a policy that is attached, or is a permissions boundary, is a DeleteConflict).
+DeletePolicy (DeleteConflict for a policy that is attached or is a permissions boundary).
 """
 
 import re
@@ -17,7 +17,7 @@ _ROLE, _POLICY = "AWS::IAM::Role", "AWS::IAM::ManagedPolicy"
 
 
 def install(cloud: Settings) -> None:
-    """ministack drops a role's boundary, overwrites a role of the same name, and deletes a policy in use."""
+    """ministack drops the boundary of a role, overwrites a role with the same name, and deletes a policy in use."""
     del cloud
     _check_roles()
     _keep_policies_in_use()
@@ -33,7 +33,7 @@ def _check_roles() -> None:
         _check_role(properties)
         name, attributes = create(logical_id, properties, stack)
         iam._roles[name]["PermissionsBoundary"] = properties.get("PermissionsBoundary")
-        principals.note_creation(iam._roles[name])
+        principals.record_creation(iam._roles[name])
         return name, attributes
 
     def update_role(physical_id, old, new, stack, *more):
@@ -46,25 +46,25 @@ def _check_roles() -> None:
         role = iam._roles.get(physical_id)
         delete(physical_id, properties)
         if role is not None:
-            principals.note_deletion(role)
+            principals.record_deletion(role)
 
     handlers.update(create=create_role, update=update_role, delete=delete_role)
-    # A replacement bypasses the table and calls these functions by name.
+    # A replacement bypasses the handler table and calls these functions by name.
     provisioners._iam_role_create, provisioners._iam_role_delete = create_role, delete_role
 
 
 def _check_role(properties: dict) -> None:
-    """Raises what IAM itself would refuse."""
+    """Raises an error if IAM refuses the role."""
     missing = principals.missing_principal(properties.get("AssumeRolePolicyDocument", {}))
     if missing:
-        raise ValueError(principals.refusal(missing))
+        raise ValueError(principals.invalid_principal_message(missing))
     boundary = properties.get("PermissionsBoundary")
     if boundary and not iam._policy_exists(boundary):
         raise ValueError(f"Scope ARN: {boundary} does not exist or is not attachable.")
 
 
 def _keep_policies_in_use() -> None:
-    """A policy that is still some role's boundary, or is attached outside the template, fails its deletion."""
+    """Deletion fails if a policy is the boundary of a role or is attached outside the template."""
     handlers = provisioners._RESOURCE_HANDLERS[_POLICY]
 
     def delete_policy(physical_id, properties):

@@ -1,9 +1,9 @@
-"""CloudFormation: AWS::StepFunctions::StateMachine: where its definition may be YAML, and what it records.
+"""CloudFormation: AWS::StepFunctions::StateMachine: YAML definitions, logging and tracing.
 
 Source: CloudFormation template reference, AWS::StepFunctions::StateMachine (DefinitionString is JSON;
-LoggingConfiguration, TracingConfiguration) and its S3Location (a JSON or YAML file). AWS's own resource
-provider (aws-cloudformation-resource-providers-stepfunctions, DefinitionProcessor) substitutes in the
-file's text, then reads it as JSON and, if that fails, as YAML, whatever the file is called.
+LoggingConfiguration, TracingConfiguration) and its S3Location (a JSON or YAML file). The resource provider of AWS
+(aws-cloudformation-resource-providers-stepfunctions, DefinitionProcessor) applies the substitutions to the text of
+the file. It then parses the text as JSON or, if that fails, as YAML. The file name has no effect.
 """
 
 from ministack.core.responses import error_response_json
@@ -14,11 +14,11 @@ from core.settings import Settings
 from stepfunctions import definitions
 
 _MACHINE = "AWS::StepFunctions::StateMachine"
-_NOT_LOGGED = {"level": "OFF", "includeExecutionData": False}
+_LOGGING_OFF = {"level": "OFF", "includeExecutionData": False}
 
 
 def install(cloud: Settings) -> None:
-    """ministack stores any text as a definition, drops tracing and keeps logging in the template's capitals."""
+    """ministack stores any text as a definition, drops tracing, and stores logging with the property names of the template."""
     del cloud
     _read_definitions()
     _keep_logging_and_tracing()
@@ -33,12 +33,12 @@ def _read_definitions() -> None:
         if properties.get("DefinitionS3Location"):
             try:
                 text = definitions.to_json(_substitute(text, substitutions))
-            except definitions.NotReadable as error:
-                raise _refusal(str(error)) from None
+            except definitions.ParseError as error:
+                raise _invalid_definition(str(error)) from None
         text = _substitute(text, substitutions)
-        problems = definitions.problems(text)
-        if problems:
-            raise _refusal(definitions.message(problems))
+        diagnostics = definitions.validate(text)
+        if diagnostics:
+            raise _invalid_definition(definitions.error_message(diagnostics))
         return text
 
     provisioners._sfn_definition = definition_of
@@ -50,8 +50,8 @@ def _substitute(text: str, substitutions: dict) -> str:
     return text
 
 
-def _refusal(message: str) -> ValueError:
-    """The status reason of a resource whose definition Step Functions refuses."""
+def _invalid_definition(message: str) -> ValueError:
+    """The status reason of a resource if Step Functions refuses the definition."""
     return provisioners._sfn_service_error(error_response_json("InvalidDefinition", message, 400))
 
 
@@ -61,26 +61,26 @@ def _keep_logging_and_tracing() -> None:
 
     def create_machine(logical_id, properties, stack):
         arn, attributes = create(logical_id, properties, stack)
-        _record(arn, properties)
+        _store(arn, properties)
         return arn, attributes
 
     def update_machine(physical_id, old, new, stack, *more):
         arn, attributes = update(physical_id, old, new, stack, *more)
-        _record(arn, new)
+        _store(arn, new)
         return arn, attributes
 
     handlers.update(create=create_machine, update=update_machine)
 
 
-def _record(arn: str, properties: dict) -> None:
-    """Records a machine's logging and tracing in the shape that the API shows."""
+def _store(arn: str, properties: dict) -> None:
+    """Stores the logging and tracing of a state machine in the format of the API."""
     machine = engine._state_machines[arn]
-    machine["loggingConfiguration"] = _as_in_the_api(properties.get("LoggingConfiguration") or _NOT_LOGGED)
-    machine["tracingConfiguration"] = _as_in_the_api(properties.get("TracingConfiguration") or {"Enabled": False})
+    machine["loggingConfiguration"] = _to_api_names(properties.get("LoggingConfiguration") or _LOGGING_OFF)
+    machine["tracingConfiguration"] = _to_api_names(properties.get("TracingConfiguration") or {"Enabled": False})
 
 
-def _as_in_the_api(value):
-    """A property with the small initials that member names have in the API."""
+def _to_api_names(value):
+    """Converts property names to the member names of the API, which start with a lowercase letter."""
     if isinstance(value, dict):
-        return {name[:1].lower() + name[1:]: _as_in_the_api(item) for name, item in value.items()}
-    return [_as_in_the_api(item) for item in value] if isinstance(value, list) else value
+        return {name[:1].lower() + name[1:]: _to_api_names(item) for name, item in value.items()}
+    return [_to_api_names(item) for item in value] if isinstance(value, list) else value

@@ -1,7 +1,7 @@
-"""CloudFormation: the conditions of a template, and generated physical names.
+"""CloudFormation: conditions of templates, and generated physical names.
 
-Source: CloudFormation user guide, "Condition functions" (their arguments may be pseudo parameters and
-Fn::Join) and "Name type" (a generated name is unique, also across Regions).
+Source: CloudFormation user guide, "Condition functions" (the arguments can be pseudo parameters and Fn::Join) and
+"Name type" (a generated name is unique, also across Regions).
 """
 
 from ministack.core.responses import get_region
@@ -11,14 +11,14 @@ from core.settings import Settings
 
 
 def install(cloud: Settings) -> None:
-    """See each function for what ministack does instead."""
+    """The docstring of each function states what ministack does instead."""
     del cloud
     _evaluate_conditions()
     _name_by_region()
 
 
 def _evaluate_conditions() -> None:
-    """ministack compares the text `AWS::Region` instead of the Region, and the text of a function instead of its value."""
+    """Resolves the arguments of Fn::Equals. ministack compares the text `AWS::Region` instead of the Region."""
     original = engine._evaluate_conditions
 
     def evaluate_conditions(template, parameters):
@@ -30,7 +30,9 @@ def _evaluate_conditions() -> None:
             if not isinstance(node, dict):
                 return node
             if "Fn::Equals" in node:
-                sides = [engine._resolve_refs(side, {}, parameters, {}, mappings, "", "") for side in node["Fn::Equals"]]
+                sides = [
+                    engine._resolve_refs(side, {}, parameters, {}, mappings, "", "") for side in node["Fn::Equals"]
+                ]
                 return {"Fn::Equals": sides}
             return {name: resolved(value) for name, value in node.items()}
 
@@ -41,7 +43,7 @@ def _evaluate_conditions() -> None:
 
 
 def _name_by_region() -> None:
-    """ministack generates the same names in each Region, so that stacks of two Regions share a role."""
+    """ministack generates the same names in each Region, so that stacks in two Regions share a role."""
     original = provisioners._physical_name
 
     def physical_name(stack_name, logical_id, **options):

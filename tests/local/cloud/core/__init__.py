@@ -1,1 +1,1 @@
-"""What every other package needs: the settings, the process environment and the registration of services."""
+"""Settings, process environment and service registration. All other packages use this one."""

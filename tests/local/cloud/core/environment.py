@@ -1,6 +1,6 @@
-"""The environment variables of the process: the user's credentials and settings do not reach the cloud or its functions.
+"""Isolates the process environment, so that the user's credentials and settings do not reach the cloud or its functions.
 
-ministack takes its own settings from the environment, at import time.
+ministack reads its settings from the environment at import time.
 """
 
 import logging
@@ -14,15 +14,15 @@ _KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "SYSTEMROOT", "VIRTUAL_ENV"
 
 
 def isolate(cloud: Settings) -> None:
-    """Replaces the environment. Call it before ministack is imported.
+    """Replaces the environment variables. Call this function before ministack is imported.
 
-    Credentials, profiles and proxies of the user are removed, and all files are written below the
-    directory of the cloud.
+    It removes the user's credentials, profiles and proxies. ministack then writes all files below the directory of
+    the cloud.
     """
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     for name in ("home", "tmp", "s3", "state"):
         Path(cloud.directory, name).mkdir(parents=True, exist_ok=True)
-    inside = str(cloud.directory)
+    directory = str(cloud.directory)
     os.environ.clear()
     os.environ.update(kept)
     os.environ.update(
@@ -32,23 +32,23 @@ def isolate(cloud: Settings) -> None:
         MINISTACK_HOST="localhost",
         LOG_LEVEL="WARNING",
         SFN_WAIT_SCALE=repr(cloud.minute / 60),
-        # ministack signs its own requests with these, and hands the endpoint to its functions.
+        # ministack signs its own requests with these credentials and passes the endpoint to its functions.
         AWS_ENDPOINT_URL=cloud.url,
         AWS_ACCESS_KEY_ID="test",
         AWS_SECRET_ACCESS_KEY="test",
         AWS_CONFIG_FILE=os.devnull,
         AWS_SHARED_CREDENTIALS_FILE=os.devnull,
         AWS_EC2_METADATA_DISABLED="true",
-        # One listening port only, and no Docker.
+        # Only one listening port. No Docker.
         IOT_MTLS_ENABLED="0",
         SFTP_ENABLED="0",
         LAMBDA_EXECUTOR="local",
-        DOCKER_HOST=f"unix://{inside}/no-docker.sock",
-        HOME=f"{inside}/home",
-        TMPDIR=f"{inside}/tmp",
-        S3_DATA_DIR=f"{inside}/s3",
-        STATE_DIR=f"{inside}/state",
+        DOCKER_HOST=f"unix://{directory}/no-docker.sock",
+        HOME=f"{directory}/home",
+        TMPDIR=f"{directory}/tmp",
+        S3_DATA_DIR=f"{directory}/s3",
+        STATE_DIR=f"{directory}/state",
     )
-    tempfile.tempdir = None  # Python caches the directory from the previous environment.
-    # It warns at each start that KMS keys cannot sign, which no test needs.
+    tempfile.tempdir = None  # Python caches the directory of the previous environment.
+    # Hides a warning at each start that KMS keys cannot sign. No test uses them.
     logging.getLogger("kms").setLevel(logging.ERROR)

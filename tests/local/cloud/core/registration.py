@@ -1,4 +1,4 @@
-"""Registers a module as a service of ministack: routing, IAM actions and resources."""
+"""Registers a module as a ministack service: request routing, IAM actions and resource ARNs."""
 
 import sys
 from collections.abc import Callable
@@ -14,9 +14,9 @@ from ministack.core import iam_actions, router
 class Service:
     """A service to register.
 
-    `handler` has `async handle_request(method, path, headers, body, query)`, as each ministack service
-    has. `data_action` gives the IAM action of a request that the SDK's model does not contain.
-    `resource` gives the ARN that a request is authorized on.
+    `handler` defines `async handle_request(method, path, headers, body, query)`, like every ministack service.
+    `data_action` returns the IAM action of a request that the SDK's model does not contain. `resource` returns
+    the ARN on which a request is authorized.
     """
 
     signing_name: str
@@ -27,7 +27,7 @@ class Service:
 
 
 def register(service: Service) -> None:
-    """Registers a service, with IAM enforced on each of its actions."""
+    """Registers a service. IAM authorizes each of its actions."""
     name = service.signing_name
     sys.modules[f"ministack.services.{name}"] = service.handler
     setattr(ministack.services, name, service.handler)
@@ -35,27 +35,27 @@ def register(service: Service) -> None:
     app.SERVICE_REGISTRY[name] = {"module": name}
     app.SERVICE_HANDLERS[name] = app._lazy_handler(name)
     router.SERVICE_PATTERNS[name] = {"host_patterns": [rf"^{name}(-workspaces)?\."], "credential_scope": name}
-    # ministack allows every request to a service without a namespace.
+    # ministack does not authorize requests to a service without a namespace.
     iam_actions.SERVICE_TO_IAM_NAMESPACE[name] = name
     iam_actions._BOTOCORE_SERVICE_MAP[name] = [service.sdk_model]
-    _name_actions(service)
-    _name_resources(service)
+    _register_actions(service)
+    _register_resources(service)
 
 
-def _name_actions(service: Service) -> None:
+def _register_actions(service: Service) -> None:
     original = iam_actions.extract_iam_action
 
     def extract_iam_action(name, method, path, headers, body, query):
         if name != service.signing_name:
             return original(name, method, path, headers, body, query)
-        known = service.data_action(method, path) or original(name, method, path, headers, body, query)
-        # ministack allows a request without an action, so an unknown operation gets a name too.
-        return known or f"{name}:UnknownOperation"
+        action = service.data_action(method, path) or original(name, method, path, headers, body, query)
+        # ministack does not authorize a request without an action, so an unknown operation also has a name.
+        return action or f"{name}:UnknownOperation"
 
     iam_actions.extract_iam_action = extract_iam_action
 
 
-def _name_resources(service: Service) -> None:
+def _register_resources(service: Service) -> None:
     original = iam_actions.extract_resource_arn
 
     def extract_resource_arn(name, method, path, headers, body, query, region, account):

@@ -1,7 +1,7 @@
-"""EC2: free addresses of subnets and DNS attributes of VPCs.
+"""EC2: available IP addresses of subnets, and DNS attributes of VPCs.
 
-Source: VPC user guide, "Subnet sizing" (five addresses of every subnet are reserved) and "DNS
-attributes for your VPC" (a default VPC has DNS host names on, another one has them off).
+Source: VPC user guide, "Subnet sizing" (five addresses of each subnet are reserved) and "DNS attributes for your
+VPC" (DNS host names are enabled in the default VPC and disabled in other VPCs).
 """
 
 import ipaddress
@@ -13,31 +13,31 @@ from core.settings import Settings
 
 
 def install(cloud: Settings) -> None:
-    """ministack reports 251 free addresses for every new subnet, and no DNS host names for the default VPC."""
+    """ministack reports 251 available addresses for each new subnet, and disables DNS host names in the default VPC."""
     del cloud
-    _count_addresses()
-    _name_hosts_in_the_default_vpc()
+    _count_available_addresses()
+    _enable_dns_hostnames()
 
 
-def _count_addresses() -> None:
+def _count_available_addresses() -> None:
     original = ec2._ACTION_MAP["CreateSubnet"]
 
     def create_subnet(parameters):
         status, headers, body = original(parameters)
-        made = re.search(rb"<subnetId>(subnet-[0-9a-f]+)</subnetId>", body)
-        if status == 200 and made:
-            subnet = ec2._subnets[made[1].decode()]
-            free = ipaddress.ip_network(subnet["CidrBlock"], strict=False).num_addresses - 5
-            subnet["AvailableIpAddressCount"] = free
+        created = re.search(rb"<subnetId>(subnet-[0-9a-f]+)</subnetId>", body)
+        if status == 200 and created:
+            subnet = ec2._subnets[created[1].decode()]
+            available = ipaddress.ip_network(subnet["CidrBlock"], strict=False).num_addresses - 5
+            subnet["AvailableIpAddressCount"] = available
             body = re.sub(
-                rb"<availableIpAddressCount>\d+<", f"<availableIpAddressCount>{free}<".encode(), body, count=1
+                rb"<availableIpAddressCount>\d+<", f"<availableIpAddressCount>{available}<".encode(), body, count=1
             )
         return status, headers, body
 
     ec2._ACTION_MAP["CreateSubnet"] = create_subnet
 
 
-def _name_hosts_in_the_default_vpc() -> None:
+def _enable_dns_hostnames() -> None:
     original = ec2._init_defaults
 
     def init_defaults():

@@ -1,8 +1,8 @@
-"""EKS: the defaults of a new cluster, its status over time, and its updates.
+"""EKS: the defaults, the status transitions and the updates of clusters.
 
-Source: EKS API reference: CreateCluster (defaults of accessConfig and of the VPC configuration; the
-cluster security group), UpdateClusterConfig (the authentication mode only goes forward), ListClusters
-(paging), CreateAccessEntry (not with CONFIG_MAP).
+Source: EKS API reference: CreateCluster (defaults of accessConfig and of the VPC configuration; the cluster security
+group), UpdateClusterConfig (an authentication mode cannot be reverted), ListClusters (paging), CreateAccessEntry
+(not supported with CONFIG_MAP).
 """
 
 import contextvars
@@ -19,11 +19,11 @@ from core.settings import Settings
 
 _MODES = ("CONFIG_MAP", "API_AND_CONFIG_MAP", "API")
 _UPDATING_MINUTES = 1.0
-_creating = contextvars.ContextVar("making_a_cluster", default=False)
+_creating = contextvars.ContextVar("creating_cluster", default=False)
 
 
 def install(cloud: Settings) -> None:
-    """ministack's clusters are ACTIVE at once, have no access configuration and lose their tags."""
+    """In ministack, clusters are ACTIVE immediately, have no access configuration and lose their tags."""
     _allow_a_missing_cluster_role()
     _create_clusters(cloud)
     _describe_clusters()
@@ -34,13 +34,16 @@ def install(cloud: Settings) -> None:
 
 def status_of(cluster: dict) -> str:
     """The current status of a cluster."""
-    if time.time() < cluster.get("_due", 0):
-        return cluster["_until_due"]
+    if time.time() < cluster.get("_due_at", 0):
+        return cluster["_status_until_due"]
     return "ACTIVE" if cluster["status"] == "CREATING" else cluster["status"]
 
 
 def _allow_a_missing_cluster_role() -> None:
-    """The role of a cluster need not exist, because no emulated service assumes it. Not a rule of AWS: it shortens tests."""
+    """The role of a cluster need not exist, because no emulated service assumes it.
+
+    This is not an AWS rule. It shortens tests.
+    """
     original = iam_evaluator.validate_role_arn
     iam_evaluator.validate_role_arn = lambda arn: None if _creating.get() else original(arn)
 
@@ -50,10 +53,10 @@ def _create_clusters(cloud: Settings) -> None:
 
     def create_cluster(body, creator_arn=None):
         ec2._ensure_defaults_initialized()
-        wanted = body.get("resourcesVpcConfig", {}).get("subnetIds") or []
-        subnets = [ec2._subnets.get(identifier) for identifier in wanted]
+        requested = body.get("resourcesVpcConfig", {}).get("subnetIds") or []
+        subnets = [ec2._subnets.get(identifier) for identifier in requested]
         if None in subnets:
-            missing = wanted[subnets.index(None)]
+            missing = requested[subnets.index(None)]
             return _invalid(f"The subnet ID '{missing}' does not exist")
         if len({subnet["AvailabilityZone"] for subnet in subnets}) < 2:
             return _invalid("Subnets specified must be in at least two different AZs")
@@ -61,26 +64,26 @@ def _create_clusters(cloud: Settings) -> None:
             return _invalid("Subnets specified must belong to the same VPC")
         token = _creating.set(True)
         try:
-            answer = original(body, creator_arn)
+            response = original(body, creator_arn)
         finally:
             _creating.reset(token)
-        if answer[0] != 200:
-            return answer
+        if response[0] != 200:
+            return response
         cluster = eks._clusters[body["name"]]
         defaults = {"authenticationMode": "CONFIG_MAP", "bootstrapClusterCreatorAdminPermissions": True}
         cluster["accessConfig"] = {**defaults, **cluster["accessConfig"]}
         cluster["resourcesVpcConfig"]["vpcId"] = subnets[0]["VpcId"]
-        cluster["resourcesVpcConfig"]["clusterSecurityGroupId"] = _make_security_group(cluster)
+        cluster["resourcesVpcConfig"]["clusterSecurityGroupId"] = _create_security_group(cluster)
         minutes = float((cluster.get("tags") or {}).get("local:creating-minutes", 0))
-        # In milliseconds, as on AWS: it decides whether a scraper is older than its cluster.
+        # Milliseconds, as in AWS. The product compares this time with the creation time of scrapers.
         cluster["createdAt"] = round(time.time(), 3)
-        cluster["_due"], cluster["_until_due"] = time.time() + cloud.real_seconds(minutes=minutes), "CREATING"
+        cluster["_due_at"], cluster["_status_until_due"] = time.time() + cloud.real_seconds(minutes=minutes), "CREATING"
         return eks._json_resp(200, {"cluster": {**eks._sanitize(cluster), "status": "CREATING"}})
 
     eks._create_cluster = create_cluster
 
 
-def _make_security_group(cluster: dict) -> str:
+def _create_security_group(cluster: dict) -> str:
     identifier = f"sg-{uuid.uuid4().hex[:17]}"
     ec2._security_groups[identifier] = {
         "GroupId": identifier,
@@ -122,15 +125,15 @@ def _refuse_access_entries_with_config_map() -> None:
         cluster = eks._clusters.get(name)
         if cluster and cluster["accessConfig"]["authenticationMode"] == "CONFIG_MAP":
             modes = "[API, API_AND_CONFIG_MAP]"
-            why = f"The cluster's authentication mode must be set to one of {modes} to perform this operation."
-            return eks._error(400, "InvalidRequestException", why)
+            message = f"The cluster's authentication mode must be set to one of {modes} to perform this operation."
+            return eks._error(400, "InvalidRequestException", message)
         return original(name, body)
 
     eks._create_access_entry = create_access_entry
 
 
 def _update_clusters(cloud: Settings) -> None:
-    """UpdateClusterConfig, which ministack does not have."""
+    """Adds UpdateClusterConfig, which ministack lacks."""
     original = app.SERVICE_HANDLERS["eks"]
 
     async def handler(method, path, headers, body, query):
@@ -159,11 +162,11 @@ def _update(cloud: Settings, name: str, request: dict):
         key: value for key, value in (request.get("resourcesVpcConfig") or {}).items() if key.startswith("endpoint")
     }
     cluster["resourcesVpcConfig"].update(endpoint)
-    cluster["_due"] = time.time() + cloud.real_seconds(minutes=_UPDATING_MINUTES)
-    cluster["_until_due"] = "UPDATING"
+    cluster["_due_at"] = time.time() + cloud.real_seconds(minutes=_UPDATING_MINUTES)
+    cluster["_status_until_due"] = "UPDATING"
     update = {"id": str(uuid.uuid4()), "status": "InProgress", "type": kind, "params": [], "errors": []}
     return eks._json_resp(200, {"update": {**update, "createdAt": time.time()}})
 
 
-def _invalid(why: str):
-    return eks._error(400, "InvalidParameterException", why)
+def _invalid(message: str):
+    return eks._error(400, "InvalidParameterException", message)

@@ -1,9 +1,9 @@
-"""CloudWatch: alarms on queues and executions, evaluated by the cloud's clock.
+"""CloudWatch: alarms on queues and executions, evaluated on the cloud's clock.
 
 Source: CloudWatch user guide, "Using Amazon CloudWatch alarms" (missing data, datapoints to alarm) and
 "Using math expressions"; SQS developer guide, "Available CloudWatch metrics for Amazon SQS"; Step
-Functions developer guide, "Monitoring Step Functions metrics using CloudWatch" (nothing is reported
-while there is nothing to count).
+Functions developer guide, "Monitoring Step Functions metrics using CloudWatch" (without executions, no datapoint is
+reported).
 """
 
 import ast
@@ -23,8 +23,8 @@ from events import targets
 log = logging.getLogger("cloudwatch")
 _lock = threading.Lock()
 _SERVICE = "cloudwatch.amazonaws.com"
-_LEAST_PAUSE_SECONDS = 0.05
-_ENDS = {
+_MIN_INTERVAL_SECONDS = 0.05
+_EXECUTION_METRICS = {
     "SUCCEEDED": "ExecutionsSucceeded",
     "FAILED": "ExecutionsFailed",
     "TIMED_OUT": "ExecutionsTimedOut",
@@ -40,29 +40,29 @@ _COMPARISONS = {
 
 
 def install(cloud: Settings) -> None:
-    """ministack counts neither executions nor messages, ignores dimensions and periods without data, and
-    refuses metric math."""
+    """ministack counts neither executions nor messages, ignores dimensions and periods without data, and refuses
+    metric math."""
     _count_executions()
     _accept_metric_math()
-    _notify_admitted_topics()
+    _check_topic_policies()
     cloudwatch._evaluate_alarm = lambda alarm: _evaluate(cloud, alarm)
     threading.Thread(target=_run, args=(cloud,), daemon=True, name="alarms").start()
 
 
 def _run(cloud: Settings) -> None:
     while True:
-        time.sleep(_pause(cloud))
+        time.sleep(_interval(cloud))
         for (account, region, name), alarm in list(cloudwatch._alarms._data.items()):
             try:
                 with request_scope(account, region):
                     _evaluate(cloud, alarm)
-            except Exception as error:  # A broken alarm must not stop the others.
-                log.warning("the alarm %s cannot be evaluated: %r", name, error)
+            except Exception as error:  # An invalid alarm must not stop the evaluation of the others.
+                log.warning("alarm %s cannot be evaluated: %r", name, error)
 
 
-def _pause(cloud: Settings) -> float:
-    """Real seconds between two evaluations."""
-    return max(cloud.real_seconds(minutes=1) / 4, _LEAST_PAUSE_SECONDS)
+def _interval(cloud: Settings) -> float:
+    """The real seconds between two evaluations."""
+    return max(cloud.real_seconds(minutes=1) / 4, _MIN_INTERVAL_SECONDS)
 
 
 def _count_executions() -> None:
@@ -70,7 +70,7 @@ def _count_executions() -> None:
 
     def emit_execution_status_event(execution):
         dimensions = {"StateMachineArn": execution["stateMachineArn"]}
-        cloudwatch.record_metric("AWS/States", _ENDS[execution["status"]], 1, "Count", dimensions)
+        cloudwatch.record_metric("AWS/States", _EXECUTION_METRICS[execution["status"]], 1, "Count", dimensions)
         original(execution)
 
     engine._emit_execution_status_event = emit_execution_status_event
@@ -83,44 +83,44 @@ def _accept_metric_math() -> None:
         metrics = properties.get("Metrics")
         if not metrics:
             return original(name, properties)
-        plain = {key: value for key, value in properties.items() if key != "Metrics"}
-        alarm = original(name, {**plain, "MetricName": "math", "Namespace": "math"})
-        periods = [int(one["MetricStat"]["Period"]) for one in metrics if "MetricStat" in one]
+        without_math = {key: value for key, value in properties.items() if key != "Metrics"}
+        alarm = original(name, {**without_math, "MetricName": "math", "Namespace": "math"})
+        periods = [int(metric["MetricStat"]["Period"]) for metric in metrics if "MetricStat" in metric]
         return {**alarm, "MetricName": None, "Namespace": None, "Metrics": metrics, "Period": max(periods)}
 
     provisioners._cw_metric_alarm_record = metric_alarm_record
 
 
 def _evaluate(cloud: Settings, alarm: dict) -> None:
-    """Sets the state of an alarm from its last periods, and notifies its topics of a change."""
+    """Sets the state of an alarm from its latest periods, and runs the alarm actions if the state changes."""
     period, periods = float(alarm["Period"]), int(alarm.get("EvaluationPeriods") or 1)
-    # At least two pauses, so that no datapoint falls between two evaluations.
-    real, now = max(cloud.real_seconds(seconds=period), 2 * _pause(cloud)), time.time()
-    values = [_value(alarm, now - real * (age + 1), now - real * age) for age in range(periods)]
+    # At least two evaluation intervals, so that each datapoint is evaluated.
+    real_period, now = max(cloud.real_seconds(seconds=period), 2 * _interval(cloud)), time.time()
+    values = [_value(alarm, now - real_period * (age + 1), now - real_period * age) for age in range(periods)]
     compare, threshold = _COMPARISONS[alarm["ComparisonOperator"]], alarm["Threshold"]
     state = _state(alarm, [None if value is None else compare(value, threshold) for value in values])
-    why = f"Threshold Crossed: {values} {alarm['ComparisonOperator']} {threshold}"
+    reason = f"Threshold Crossed: {values} {alarm['ComparisonOperator']} {threshold}"
     with _lock:
         before = alarm["StateValue"]
         if state == before:
             return
-        alarm.update(StateValue=state, StateReason=why, StateUpdatedTimestamp=int(now))
-    cloudwatch._record_history(alarm["AlarmName"], before, state, why)
-    cloudwatch._dispatch_alarm_actions(alarm, before, state, why)
+        alarm.update(StateValue=state, StateReason=reason, StateUpdatedTimestamp=int(now))
+    cloudwatch._record_history(alarm["AlarmName"], before, state, reason)
+    cloudwatch._dispatch_alarm_actions(alarm, before, state, reason)
 
 
 def _state(alarm: dict, breaching: list[bool | None]) -> str:
-    """The state that follows from datapoints; None is a missing one."""
+    """The alarm state for a list of datapoints. None is a missing datapoint."""
     missing = alarm.get("TreatMissingData", "missing")
-    if all(one is None for one in breaching) and missing in ("missing", "ignore"):
+    if all(datapoint is None for datapoint in breaching) and missing in ("missing", "ignore"):
         return alarm["StateValue"] if missing == "ignore" else "INSUFFICIENT_DATA"
-    filled = [missing == "breaching" if one is None else one for one in breaching]
-    needed = int(alarm.get("DatapointsToAlarm") or len(breaching))
-    return "ALARM" if sum(filled) >= needed else "OK"
+    filled = [missing == "breaching" if datapoint is None else datapoint for datapoint in breaching]
+    required = int(alarm.get("DatapointsToAlarm") or len(breaching))
+    return "ALARM" if sum(filled) >= required else "OK"
 
 
 def _value(alarm: dict, since: float, until: float) -> float | None:
-    """The value of one period."""
+    """The value of a metric or of an expression in one period."""
     if not alarm.get("Metrics"):
         statistic = alarm.get("ExtendedStatistic") or alarm.get("Statistic") or "Average"
         return _datapoint(alarm["Namespace"], alarm["MetricName"], alarm["Dimensions"], statistic, since, until)
@@ -130,15 +130,15 @@ def _value(alarm: dict, since: float, until: float) -> float | None:
             expression = metric["Expression"]
         else:
             statistic = metric["MetricStat"]
-            named = statistic["Metric"]
+            source = statistic["Metric"]
             values[metric["Id"]] = _datapoint(
-                named["Namespace"], named["MetricName"], named.get("Dimensions") or [], statistic["Stat"], since, until
+                source["Namespace"], source["MetricName"], source.get("Dimensions") or [], statistic["Stat"], since, until
             )
     return _calculate(ast.parse(expression, mode="eval").body, values)
 
 
 def _calculate(node: ast.expr, values: dict[str, float | None]) -> float | None:
-    """The part of metric math that sums need: `a + b`, `SUM(METRICS())`, `SUM([a, b])` and `FILL(a, 0)`."""
+    """Evaluates a subset of metric math: `a + b`, `SUM(METRICS())`, `SUM([a, b])` and `FILL(a, 0)`."""
     match node:
         case ast.Name(id=name):
             return values[name]
@@ -147,27 +147,27 @@ def _calculate(node: ast.expr, values: dict[str, float | None]) -> float | None:
         case ast.BinOp(left=left, op=ast.Add(), right=right):
             terms = _calculate(left, values), _calculate(right, values)
             return None if None in terms else sum(terms)
-        case ast.Call(func=ast.Name(id="FILL"), args=[of, otherwise]):
-            value = _calculate(of, values)
-            return _calculate(otherwise, values) if value is None else value
-        case ast.Call(func=ast.Name(id="SUM"), args=[of]):
-            elements = of.elts if isinstance(of, ast.List) else [ast.Name(id=name) for name in values]
-            known = [value for one in elements if (value := _calculate(one, values)) is not None]
-            return sum(known) if known else None
-    raise ValueError(f"metric math that this cloud does not support: {ast.unparse(node)}")
+        case ast.Call(func=ast.Name(id="FILL"), args=[operand, default]):
+            value = _calculate(operand, values)
+            return _calculate(default, values) if value is None else value
+        case ast.Call(func=ast.Name(id="SUM"), args=[operand]):
+            elements = operand.elts if isinstance(operand, ast.List) else [ast.Name(id=name) for name in values]
+            present = [value for element in elements if (value := _calculate(element, values)) is not None]
+            return sum(present) if present else None
+    raise ValueError(f"unsupported metric math: {ast.unparse(node)}")
 
 
 def _datapoint(namespace, name, dimensions, statistic, since, until) -> float | None:
-    wanted = cloudwatch._dims_from_list(dimensions)
+    dimensions = cloudwatch._dims_from_list(dimensions)
     if (namespace, name) == ("AWS/SQS", "ApproximateNumberOfMessagesVisible"):
-        return _depth(wanted.get("QueueName"))
-    points = cloudwatch._metrics.get((namespace, name, cloudwatch._dims_key(wanted))) or []
+        return _queue_depth(dimensions.get("QueueName"))
+    points = cloudwatch._metrics.get((namespace, name, cloudwatch._dims_key(dimensions))) or []
     points = [point for point in points if since <= point["Timestamp"] < until]
     return cloudwatch._stat_value(cloudwatch._calc_stats(points), statistic, points) if points else None
 
 
-def _depth(queue: str | None) -> float | None:
-    """The number of messages that can be received from a queue now. SQS reports it each minute."""
+def _queue_depth(queue: str | None) -> float | None:
+    """The number of messages that are visible in a queue now. SQS reports this metric once per minute."""
     for record in sqs._queues.values():
         if record["name"] == queue:
             now = time.time()
@@ -175,19 +175,19 @@ def _depth(queue: str | None) -> float | None:
     return None
 
 
-def _notify_admitted_topics() -> None:
+def _check_topic_policies() -> None:
     original = cloudwatch._dispatch_alarm_actions
 
     def dispatch_alarm_actions(alarm, old_state, new_state, reason):
         field = {"ALARM": "AlarmActions", "OK": "OKActions"}.get(new_state, "InsufficientDataActions")
-        admitted = [arn for arn in alarm.get(field) or [] if _is_admitted(arn, alarm["AlarmArn"])]
-        original({**alarm, field: admitted}, old_state, new_state, reason)
+        topics = [arn for arn in alarm.get(field) or [] if _may_publish(arn, alarm["AlarmArn"])]
+        original({**alarm, field: topics}, old_state, new_state, reason)
 
     cloudwatch._dispatch_alarm_actions = dispatch_alarm_actions
 
 
-def _is_admitted(topic: str, alarm: str) -> bool:
+def _may_publish(topic: str, alarm: str) -> bool:
     if sns._topic_by_arn_any_scope(topic) is None:
         return False
-    # CloudWatch publishes on behalf of the alarm's owner, whom the default policy of a topic admits.
-    return targets.refused_by_resource("sns", topic, "sns:Publish", _SERVICE, alarm, for_owner=True) is None
+    # CloudWatch publishes for the owner of the alarm. The default policy of a topic allows the owner.
+    return targets.resource_policy_error("sns", topic, "sns:Publish", _SERVICE, alarm, for_owner=True) is None

@@ -1,8 +1,8 @@
-"""EventBridge: events from another account or Region.
+"""EventBridge: events across accounts and Regions.
 
-Source: EventBridge user guide, "Sending and receiving events between AWS accounts" (the sender's role
-and the receiver's policy must both allow it; account and Region of the event stay the sender's; what
-came from another account is not sent on to a third) and "… between AWS Regions"; service
+Source: EventBridge user guide, "Sending and receiving events between AWS accounts" (the role of
+the sender and the policy of the receiver must both allow the request; account and Region of the event are those of
+the sender; an event from another account is not forwarded to a third account) and "… between AWS Regions"; service
 authorization reference, "… for Amazon EventBridge" (events:source, events:detail-type,
 events:eventBusInvocation).
 """
@@ -21,33 +21,33 @@ from iam import service_roles
 
 SERVICE = "events.amazonaws.com"
 _NO_BUS = ("ResourceNotFoundException", "Event bus {} does not exist.")
-_acting = contextvars.ContextVar("principal_that_puts_events", default=None)
+_principal = contextvars.ContextVar("principal_of_put_events", default=None)
 
 
-class Refused(Exception):
-    """The policy of a bus does not admit an event; the message is worded as IAM's."""
+class AccessDenied(Exception):
+    """The policy of a bus does not allow an event. The message is that of IAM."""
 
 
 def install(cloud: Settings) -> None:
-    """ministack cannot reach a bus of another account or Region, and does not evaluate the policy of a bus."""
+    """ministack does not support buses in another account or Region, and does not evaluate the policy of a bus."""
     del cloud
     _put_across_accounts()
-    _forward()
-    _name_sources()
+    _forward_across_accounts()
+    _set_condition_keys()
 
 
 @contextlib.contextmanager
-def acting_as(principal_arn: str):
-    """Puts events as a principal that sent no request itself, such as a machine's role."""
-    token = _acting.set(principal_arn)
+def as_principal(principal_arn: str):
+    """Puts events as a principal that did not send the request, for example the role of a state machine."""
+    token = _principal.set(principal_arn)
     try:
         yield
     finally:
-        _acting.reset(token)
+        _principal.reset(token)
 
 
 def deliver(account: str, region: str, bus: str, envelope: dict) -> None:
-    """Matches an event with the rules of a bus, without changing it."""
+    """Matches an event with the rules of a bus. The event is not changed."""
     event = {
         "EventId": envelope["id"],
         "Source": envelope["source"],
@@ -65,7 +65,7 @@ def deliver(account: str, region: str, bus: str, envelope: dict) -> None:
 
 
 def check_policy(bus: str, principal: str, source: str, detail_type: str, by_rule: bool) -> None:
-    """Raises Refused unless the policy of a bus in another account admits a principal's event."""
+    """Raises AccessDenied if the policy of a bus in another account does not allow the event of a principal."""
     spec = parse_arn(bus)
     account = iam_evaluator._account_from_arn(principal)
     if account == spec.account_id:
@@ -76,16 +76,16 @@ def check_policy(bus: str, principal: str, source: str, detail_type: str, by_rul
         "events__detail-type": detail_type,
         "events__eventBusInvocation": str(by_rule).lower(),
     }
-    context = service_roles.context_of(principal, "events:PutEvents", bus, spec.region, **keys)
+    context = service_roles.evaluation_context(principal, "events:PutEvents", bus, spec.region, **keys)
     if iam_evaluator.evaluate_resource_policy(policy, context).decision != "Allow":
-        raise Refused(
+        raise AccessDenied(
             f"User: {principal} is not authorized to perform: events:PutEvents on resource: {bus} because no "
             "resource-based policy allows the events:PutEvents action"
         )
 
 
 def exists(spec) -> bool:
-    """Whether the bus of an ARN exists."""
+    """Whether the event bus of a parsed ARN exists."""
     name = _name(spec)
     return name == "default" or eventbridge._event_buses.get_scoped(spec.account_id, spec.region, name) is not None
 
@@ -99,18 +99,18 @@ def _put_across_accounts() -> None:
 
     def put_events(data, allow_aws_source=False):
         entries = data.get("Entries", [])
-        foreign = {index: spec for index, entry in enumerate(entries) if (spec := _foreign(entry))}
-        if not foreign or allow_aws_source or len(entries) > 10:
+        remote = {index: spec for index, entry in enumerate(entries) if (spec := _remote_bus(entry))}
+        if not remote or allow_aws_source or len(entries) > 10:
             return original(data, allow_aws_source)
-        principal = _acting.get() or iam_evaluator.caller_arn()
+        principal = _principal.get() or iam_evaluator.caller_arn()
         try:
-            # One refused bus fails the whole request before any event is put.
-            for index, spec in foreign.items():
+            # If one entry is denied, the request fails before any event is put.
+            for index, spec in remote.items():
                 entry = entries[index]
                 check_policy(str(spec), principal, entry.get("Source", ""), entry.get("DetailType", ""), False)
-        except Refused as why:
-            return eventbridge.error_response_json("AccessDeniedException", str(why), 400)
-        results = [_put(original, entry, foreign.get(index)) for index, entry in enumerate(entries)]
+        except AccessDenied as error:
+            return eventbridge.error_response_json("AccessDeniedException", str(error), 400)
+        results = [_put(original, entry, remote.get(index)) for index, entry in enumerate(entries)]
         failed = sum("ErrorCode" in result for result in results)
         return eventbridge.json_response({"FailedEntryCount": failed, "Entries": results})
 
@@ -141,8 +141,8 @@ def _put(original, entry: dict, spec) -> dict:
     return {"EventId": identifier}
 
 
-def _foreign(entry):
-    """The ARN of a bus of another account or Region."""
+def _remote_bus(entry):
+    """The parsed ARN of the bus if it is in another account or Region, or None."""
     bus = entry.get("EventBusName") if isinstance(entry, dict) else None
     if not isinstance(bus, str) or not bus.startswith("arn:"):
         return None
@@ -153,7 +153,7 @@ def _foreign(entry):
     return None if (spec.account_id, spec.region) == (get_account_id(), get_region()) else spec
 
 
-def _forward() -> None:
+def _forward_across_accounts() -> None:
     original = eventbridge._dispatch_to_event_bus
 
     def dispatch_to_event_bus(spec, event, rule, event_path, target_input_payload=None):
@@ -172,14 +172,14 @@ def _forward() -> None:
     eventbridge._dispatch_to_event_bus = dispatch_to_event_bus
 
 
-def _name_sources() -> None:
-    """`events:source` and `events:detail-type` in the caller's own policies, which ministack never sets."""
+def _set_condition_keys() -> None:
+    """Sets `events:source` and `events:detail-type` for the policies of the caller; ministack does not."""
     original = iam_actions.request_tag_context
 
     def request_tag_context(service, iam_action, body, parameters):
         context = original(service, iam_action, body, parameters)
         if iam_action == "events:PutEvents":
-            entries = [one for one in _json(body).get("Entries", []) if isinstance(one, dict)]
+            entries = [entry for entry in _json(body).get("Entries", []) if isinstance(entry, dict)]
             context["events:source"] = [str(entry.get("Source", "")) for entry in entries]
             context["events:detail-type"] = [str(entry.get("DetailType", "")) for entry in entries]
         return context

@@ -1,4 +1,4 @@
-"""CloudTrail: the events that EventBridge gets when EKS clusters are created and deleted.
+"""CloudTrail: the EventBridge events for the creation and deletion of EKS clusters.
 
 Source: EventBridge user guide, "AWS service events delivered via AWS CloudTrail"; CloudTrail user
 guide, "CloudTrail record contents" (a failed call has errorCode and no responseElements); EKS user
@@ -16,23 +16,23 @@ from ministack.core.responses import get_account_id, get_region
 from core.settings import Settings
 from events import buses
 
-# By HTTP method and number of parts in the path.
+# (HTTP method, number of path segments) -> name of the recorded event.
 _RECORDED = {("POST", 1): "CreateCluster", ("DELETE", 2): "DeleteCluster"}
 
 
 def install(cloud: Settings) -> None:
-    """ministack puts no event when a cluster is created or deleted, or when such a request is refused."""
+    """ministack puts no event for CreateCluster and DeleteCluster requests."""
     del cloud
     dispatch = app._dispatch_service_request
 
     async def recorded(method, path, headers, body, query, request_id):
         parts = [part for part in path.split("/") if part]
         name = _RECORDED.get((method, len(parts))) if parts[:1] == ["clusters"] else None
-        answer = await dispatch(method, path, headers, body, query, request_id)
+        response = await dispatch(method, path, headers, body, query, request_id)
         if name:
             request = _json(body) if method == "POST" else {"name": parts[1]}
-            _put(name, request, answer[0], _json(answer[2]), headers, request_id)
-        return answer
+            _put(name, request, response[0], _json(response[2]), headers, request_id)
+        return response
 
     app._dispatch_service_request = recorded
 
@@ -44,7 +44,7 @@ def _json(body) -> dict:
         return {}
 
 
-def _put(name: str, request: dict, status: int, answer: dict, headers: dict, request_id: str) -> None:
+def _put(name: str, request: dict, status: int, response: dict, headers: dict, request_id: str) -> None:
     account, region, caller = get_account_id(), get_region(), iam_evaluator.caller_arn()
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     failed = status >= 300
@@ -61,9 +61,9 @@ def _put(name: str, request: dict, status: int, answer: dict, headers: dict, req
         "awsRegion": region,
         "sourceIPAddress": "127.0.0.1",
         "userAgent": headers.get("user-agent", ""),
-        **(_error(answer) if failed else {}),
+        **(_error(response) if failed else {}),
         "requestParameters": request,
-        "responseElements": None if failed else answer,
+        "responseElements": None if failed else response,
         "requestID": request_id,
         "eventID": str(uuid.uuid4()),
         "readOnly": False,
@@ -90,10 +90,10 @@ def _put(name: str, request: dict, status: int, answer: dict, headers: dict, req
     )
 
 
-def _error(answer: dict) -> dict:
-    code = str(answer.get("__type") or answer.get("code") or "UnknownError").rpartition("#")[2]
+def _error(response: dict) -> dict:
+    code = str(response.get("__type") or response.get("code") or "UnknownError").rpartition("#")[2]
     return {
-        # CloudTrail shows a refusal by IAM without its suffix.
+        # CloudTrail reports an IAM denial without the suffix `Exception`.
         "errorCode": "AccessDenied" if code == "AccessDeniedException" else code,
-        "errorMessage": answer.get("message") or answer.get("Message") or "",
+        "errorMessage": response.get("message") or response.get("Message") or "",
     }

@@ -1,23 +1,23 @@
-"""EventBridge Scheduler: a schedule fires when a test requests it (`/_cloud/schedules`), not by the clock.
+"""EventBridge Scheduler: the control API (`/_cloud/schedules`) invokes a schedule, not the clock.
 
-Source: EventBridge Scheduler user guide, "Setting up the execution role" and "Prevent confused deputy"
-(the role is assumed for the schedule's group). The role's permissions are checked in targets.py.
+Source: EventBridge Scheduler user guide, "Setting up the execution role" and "Prevent confused deputy" (the service
+assumes the role for the schedule group). targets.py checks the permissions of the role.
 """
 
 from ministack.core.responses import request_scope
 from ministack.services import eventbridge, scheduler
 
 
-class Unknown(Exception):
+class ScheduleNotFound(Exception):
     """The schedule does not exist."""
 
 
-def fire(account: str, region: str, name: str) -> None:
-    """Fires a schedule of the default group now."""
+def invoke(account: str, region: str, name: str) -> None:
+    """Invokes the target of a schedule in the default group now."""
     with request_scope(account, region):
         schedule = scheduler._schedules.get(f"default/{name}")
         if schedule is None:
-            raise Unknown(f"no schedule {name} in {region} of {account}")
+            raise ScheduleNotFound(f"schedule {name} does not exist in {region} of account {account}")
         event = {
             "EventId": eventbridge.new_uuid(),
             "Source": "aws.scheduler",

@@ -1,7 +1,7 @@
-"""SNS: topics of templates, and a record of the messages that were published (`/_cloud/messages`).
+"""SNS: topics in templates, and a record of published messages (`/_cloud/messages`).
 
 Source: CloudFormation template reference, AWS::SNS::Topic; SNS developer guide, "Example cases for
-Amazon SNS access control" (the default policy of a topic admits only its owner).
+Amazon SNS access control" (the default policy of a topic allows only its owner).
 """
 
 import json
@@ -21,13 +21,13 @@ _messages: dict[str, list[dict]] = {}
 
 
 def install(cloud: Settings) -> None:
-    """ministack drops messages, and creates a template's topic without its key and with a policy that admits everybody."""
+    """ministack drops messages, and ignores the key of a topic in a template. Its default policy allows all principals."""
     del cloud
-    _keep_messages()
+    _record_messages()
     _correct_topics()
 
 
-def _keep_messages() -> None:
+def _record_messages() -> None:
     original = sns._fanout
 
     def fanout(topic_arn, message_id, message, subject, *more, **options):
@@ -67,6 +67,6 @@ def _keep_key(topic: dict, properties: dict) -> None:
 
 
 def messages(topic_arn: str) -> list[dict]:
-    """All messages that were published to a topic, oldest first."""
+    """All messages published to a topic, oldest first."""
     with _lock:
         return list(_messages.get(topic_arn, ()))

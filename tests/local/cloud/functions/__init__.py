@@ -1,1 +1,1 @@
-"""Lambda: corrections of the processes that functions run in and of asynchronous invocations."""
+"""Lambda: corrections of function processes and asynchronous invocations."""

@@ -1,8 +1,8 @@
 """Lambda: asynchronous invocations, their retries and their failure destination.
 
-Source: Lambda developer guide, "How Lambda handles errors and retries with asynchronous invocation"
-(two more attempts, after one minute and after two more) and "Capturing records of Lambda asynchronous
-invocations" (the function's role must allow the destination).
+Source: Lambda developer guide, "How Lambda handles errors and retries with asynchronous invocation" (two retries:
+the first after one minute, the second after two more minutes) and "Capturing records of Lambda asynchronous
+invocations" (the role of the function must allow the destination).
 """
 
 import json
@@ -20,7 +20,7 @@ _ACTIONS = {"sqs": "sqs:SendMessage", "sns": "sns:Publish", "lambda": "lambda:In
 
 
 def install(cloud: Settings) -> None:
-    """ministack invokes once for a rule, and writes to a destination without checking the function's role."""
+    """ministack invokes the target of a rule only once, and does not check the role of the function for a destination."""
     lambda_svc._LAMBDA_ASYNC_RETRY_BASE_SECONDS = cloud.real_seconds(minutes=1)
     lambda_svc._LAMBDA_ASYNC_RETRY_MAX_SECONDS = cloud.real_seconds(minutes=2)
     eventbridge._dispatch_to_lambda = _invoke
@@ -40,9 +40,9 @@ def _authorize_destinations() -> None:
         spec = parse_arn(target_arn)
         role = lambda_svc._functions[function_name]["config"]["Role"]
         action = _ACTIONS.get(spec.service, "")
-        why = service_roles.may_not_do(role, function_name, action, target_arn, spec.region)
-        if why:
-            log.warning("a failed invocation of %s is lost: %s", function_name, why)
+        error = service_roles.action_error(role, function_name, action, target_arn, spec.region)
+        if error:
+            log.warning("the failure record of function %s is lost: %s", function_name, error)
             return
         original(target_arn, function_name, event, result)
 

@@ -1,1 +1,1 @@
-"""IAM, STS and Organizations: corrections, and the evaluation of roles that services assume."""
+"""IAM, STS and Organizations: corrections, and policy evaluation for roles that services assume."""

@@ -1,4 +1,4 @@
-"""IAM: the resource that a request is authorized on, and its condition keys.
+"""IAM: the resource on which a request is authorized, and the condition keys of the request.
 
 Source: service authorization reference, "Actions, resources, and condition keys for AWS Identity and
 Access Management" and "… AWS Security Token Service".
@@ -11,8 +11,8 @@ from ministack.services import iam
 
 from core.settings import Settings
 
-# The actions for which the reference lists `iam:PermissionsBoundary`: the key holds the boundary of the
-# request, or else that of the role. Among others GetRole and TagRole do not have the key.
+# The actions for which the reference lists `iam:PermissionsBoundary`. The key contains the boundary of the request
+# or of the role. Other actions, for example GetRole and TagRole, do not have the key.
 _BOUNDARY_IN_REQUEST = {"CreateRole", "PutRolePermissionsBoundary"}
 _BOUNDARY_OF_ROLE = {
     "AttachRolePolicy",
@@ -25,18 +25,18 @@ _BOUNDARY_OF_ROLE = {
     "DeleteRole",
 }
 _POLICY_ARN = {"AttachRolePolicy", "DetachRolePolicy"}
-# (service, kind of resource) -> the tags of a resource, by account, Region and name. Services add theirs.
+# (service, resource type) -> function that returns the tags of a resource by account, Region and name.
 _TAGS: dict[tuple[str, str], Callable[[str, str, str], dict[str, str]]] = {}
 
 
 def install(cloud: Settings) -> None:
-    """ministack drops the paths of roles and sets none of these keys, so that a policy with such a condition denies everything."""
+    """ministack drops the paths of roles and does not set these keys. A policy with such a condition denies every request."""
     _keep_paths()
     _set_condition_keys()
-    _name_the_role_of_a_session()
+    _resolve_principal_arn()
     _set_organizations(cloud)
     _set_resource_tags()
-    _report_tls()
+    _set_secure_transport()
 
 
 def parameter(parameters: dict, name: str) -> str:
@@ -70,7 +70,7 @@ def _set_condition_keys() -> None:
         if service == "iam":
             context |= _iam_keys(iam_action.partition(":")[2], parameters)
         elif service == "sts" and parameter(parameters, "ExternalId"):
-            # ministack sets it for trust policies only; the reference lists it for identity policies too.
+            # ministack sets this key only for trust policies. The reference also lists it for identity policies.
             context["sts:ExternalId"] = parameter(parameters, "ExternalId")
         return context
 
@@ -94,14 +94,14 @@ def _iam_keys(action: str, parameters: dict) -> dict[str, str]:
 
 
 def role_of_session(session_arn: str) -> str:
-    """The ARN of the role behind an assumed-role session, with its path."""
+    """The ARN of the role of an assumed-role session, including the path of the role."""
     account, name = session_arn.split(":")[4], session_arn.split("/")[1]
     role = iam._roles.get_scoped(account, None, name)
     return role["Arn"] if role else f"arn:aws:iam::{account}:role/{name}"
 
 
-def _name_the_role_of_a_session() -> None:
-    """`aws:PrincipalArn` of a role session is the role's ARN, not the session's (IAM user guide,
+def _resolve_principal_arn() -> None:
+    """For a role session, `aws:PrincipalArn` is the ARN of the role, not of the session (IAM user guide,
     "AWS global condition context keys")."""
     original = iam_evaluator._resolve_condition_key
 
@@ -114,7 +114,7 @@ def _name_the_role_of_a_session() -> None:
 
 
 def _set_organizations(cloud: Settings) -> None:
-    """`aws:PrincipalOrgID` and `aws:ResourceOrgID`: ministack sets them only for an account that has called Organizations."""
+    """Sets `aws:PrincipalOrgID` and `aws:ResourceOrgID`. ministack sets them only for accounts that call Organizations."""
     iam_evaluator._principal_org_id = cloud.organization_of
     original = iam_evaluator._resolve_condition_key
 
@@ -128,8 +128,8 @@ def _set_organizations(cloud: Settings) -> None:
 
 
 def _set_resource_tags() -> None:
-    """`aws:ResourceTag/<key>`, which ministack sets neither for roles nor for AMP."""
-    show_tags("iam", "role", _tags_of_role)
+    """Sets `aws:ResourceTag/<key>`. ministack sets this key neither for roles nor for AMP."""
+    register_tags("iam", "role", _tags_of_role)
     original, prefix = iam_evaluator._resolve_condition_key, "aws:resourcetag/"
 
     def resolve_condition_key(key, context):
@@ -142,13 +142,13 @@ def _set_resource_tags() -> None:
     iam_evaluator._resolve_condition_key = resolve_condition_key
 
 
-def show_tags(service: str, kind: str, tags_of: Callable[[str, str, str], dict[str, str]]) -> None:
-    """Makes the tags of a kind of resource condition keys; `tags_of` takes account, Region and name."""
+def register_tags(service: str, kind: str, tags_of: Callable[[str, str, str], dict[str, str]]) -> None:
+    """Sets the tags of a resource type as condition keys. The arguments of `tags_of` are account, Region and name."""
     _TAGS[service, kind] = tags_of
 
 
 def _tags_of(arn: str) -> dict[str, str] | None:
-    """A resource's tags; `None` for a kind whose tags are not known here."""
+    """The tags of a resource, or `None` if no function is registered for the resource type."""
     parts = arn.split(":", 5)
     if len(parts) < 6:
         return None
@@ -164,8 +164,8 @@ def _tags_of_role(account: str, region: str, name: str) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for tag in role.get("Tags") or []}
 
 
-def _report_tls() -> None:
-    """`aws:SecureTransport` is true: plain HTTP on this machine stands for TLS."""
+def _set_secure_transport() -> None:
+    """Sets `aws:SecureTransport` to true, because plain HTTP on this machine replaces TLS."""
     original = iam_evaluator._resolve_condition_key
 
     def resolve_condition_key(key, context):

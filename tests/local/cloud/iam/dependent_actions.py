@@ -1,7 +1,7 @@
-"""IAM: further actions that the caller of an API must be allowed.
+"""IAM: additional permissions that the caller of an API requires.
 
 Source: service authorization reference, column "Dependent actions" (iam:PassRole), and IAM API
-reference, CreateRole: tags need iam:TagRole as well.
+reference, CreateRole: tags also require iam:TagRole.
 """
 
 import json
@@ -23,7 +23,7 @@ _PASSES_ROLE = {
 
 
 def install(cloud: Settings) -> None:
-    """ministack checks none of these actions."""
+    """ministack does not check these permissions."""
     del cloud
     for service, (field, principal) in _PASSES_ROLE.items():
         _check_passed_role(service, field, principal)
@@ -37,9 +37,9 @@ def _check_passed_role(service: str, field: str, principal: str) -> None:
         role = _json_field(body, field) if method in ("POST", "PUT") else None
         if role:
             context = {"iam:PassedToService": principal}
-            refused = _refusal(service, headers, query, "iam:PassRole", role, context)
-            if refused:
-                return refused
+            denied = _access_denied(service, headers, query, "iam:PassRole", role, context)
+            if denied:
+                return denied
         return await original(method, path, headers, body, query)
 
     app.SERVICE_HANDLERS[service] = handler
@@ -56,15 +56,16 @@ def _check_tags_of_new_roles() -> None:
                 role = iam_actions.extract_resource_arn(
                     "iam", method, path, headers, body, parameters, get_region(), get_account_id()
                 )
-                refused = _refusal("iam", headers, query, "iam:TagRole", role, context)
-                if refused:
-                    return refused
+                denied = _access_denied("iam", headers, query, "iam:TagRole", role, context)
+                if denied:
+                    return denied
         return await original(method, path, headers, body, query)
 
     app.SERVICE_HANDLERS["iam"] = handler
 
 
-def _refusal(service: str, headers: dict, query: dict, action: str, resource: str, context: dict):
+def _access_denied(service: str, headers: dict, query: dict, action: str, resource: str, context: dict):
+    """The error response if the caller is not allowed the action, or None."""
     denied = iam_evaluator.enforce(
         extract_access_key_id(headers, query),
         action,

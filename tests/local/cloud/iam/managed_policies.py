@@ -22,7 +22,7 @@ _POLICIES = {
 
 
 def install(cloud: Settings) -> None:
-    """Adds the policies that are missing, and refuses to attach a policy that does not exist."""
+    """Adds the missing policies, and refuses to attach a policy that does not exist."""
     del cloud
     for name, actions in _POLICIES.items():
         statement = {"Effect": "Allow", "Action": actions, "Resource": "*"}
@@ -34,7 +34,7 @@ def install(cloud: Settings) -> None:
 
 
 def _refuse_unknown_policies() -> None:
-    """AttachRolePolicy of a policy that does not exist is NoSuchEntity (IAM API reference)."""
+    """AttachRolePolicy returns NoSuchEntity if the policy does not exist (IAM API reference)."""
     original = iam._IAM_HANDLERS["AttachRolePolicy"]
 
     def handler(parameters):

@@ -1,7 +1,7 @@
-"""Organizations: one organization over many accounts, configured through the control API.
+"""Organizations: one organization with many accounts. The control API configures it.
 
-Source: Organizations API reference, ListAccounts and ListParents (for the management account and for
-delegated administrators only; at most 20 accounts a page).
+Source: Organizations API reference, ListAccounts and ListParents (only the management account and delegated
+administrators can call them; a page has at most 20 accounts).
 """
 
 import json
@@ -11,36 +11,43 @@ from ministack.services import organizations
 
 from core.settings import Settings
 
-_PAGE = 20
-_configuration = {"management": None, "administrators": [], "root": "r-root", "units": {}, "accounts": {}, "suspended": []}
+_PAGE_SIZE = 20
+_configuration = {
+    "management": None,
+    "administrators": [],
+    "root": "r-root",
+    "units": {},
+    "accounts": {},
+    "suspended": [],
+}
 
 
 def install(cloud: Settings) -> None:
-    """In ministack every account has an organization of its own."""
-    for name, answer in (("ListAccounts", _list_accounts), ("ListParents", _list_parents)):
-        organizations._DISPATCH[name] = _for_administrators(cloud, answer)
+    """In ministack, each account has its own organization."""
+    for name, operation in (("ListAccounts", _list_accounts), ("ListParents", _list_parents)):
+        organizations._DISPATCH[name] = _for_administrators(cloud, operation)
 
 
 def configure(changes: dict) -> dict:
     """Sets the management account, delegated administrators, parents of units and accounts, and suspended
-    accounts; parts that are not named stay."""
+    accounts. Fields that are not in `changes` keep their values."""
     unknown = changes.keys() - _configuration.keys()
     if unknown:
-        raise ValueError(f"no part of an organization: {', '.join(sorted(unknown))}")
+        raise ValueError(f"unknown fields of an organization: {', '.join(sorted(unknown))}")
     _configuration.update(changes)
     return _configuration
 
 
-def _for_administrators(cloud: Settings, answer):
+def _for_administrators(cloud: Settings, operation):
     def handler(payload):
         caller = get_account_id()
         if _configuration["management"] is None or cloud.organization_of(caller) is None:
-            why = "Your account is not a member of an organization."
-            return error_response_json("AWSOrganizationsNotInUseException", why, 400)
+            message = "Your account is not a member of an organization."
+            return error_response_json("AWSOrganizationsNotInUseException", message, 400)
         if caller != _configuration["management"] and caller not in _configuration["administrators"]:
-            why = "You don't have permissions to access this resource."
-            return error_response_json("AccessDeniedException", why, 400)
-        return answer(cloud, payload)
+            message = "You don't have permissions to access this resource."
+            return error_response_json("AccessDeniedException", message, 400)
+        return operation(cloud, payload)
 
     return handler
 
@@ -48,7 +55,7 @@ def _for_administrators(cloud: Settings, answer):
 def _list_accounts(cloud: Settings, payload: dict):
     identifiers = sorted(_configuration["accounts"])
     start = int(payload.get("NextToken") or 0)
-    end = start + min(int(payload.get("MaxResults") or _PAGE), _PAGE)
+    end = start + min(int(payload.get("MaxResults") or _PAGE_SIZE), _PAGE_SIZE)
     more = {"NextToken": str(end)} if end < len(identifiers) else {}
     accounts = [_account(cloud, identifier) for identifier in identifiers[start:end]]
     return organizations._json(200, {"Accounts": accounts, **more})
@@ -73,7 +80,7 @@ def _list_parents(cloud: Settings, payload: dict):
     child = payload.get("ChildId")
     parent = _configuration["accounts"].get(child) or _configuration["units"].get(child)
     if parent is None:
-        why = f"You specified a child, {json.dumps(child)}, that doesn't exist."
-        return error_response_json("ChildNotFoundException", why, 400)
+        message = f"You specified a child, {json.dumps(child)}, that doesn't exist."
+        return error_response_json("ChildNotFoundException", message, 400)
     kind = "ROOT" if parent == _configuration["root"] else "ORGANIZATIONAL_UNIT"
     return organizations._json(200, {"Parents": [{"Id": parent, "Type": kind}]})

@@ -1,7 +1,7 @@
-"""IAM: the sizes of a role's policies, and the names of roles.
+"""IAM: size quotas of the policies of a role, and the name pattern of roles.
 
-Source: IAM user guide, "IAM and AWS STS quotas": 2,048 characters of trust policy and 10,240 of inline
-policies for each role, white space not counted; IAM API reference, CreateRole, for the name.
+Source: IAM user guide, "IAM and AWS STS quotas": for each role, 2,048 characters of trust policy and 10,240
+characters of inline policies, without white space; IAM API reference, CreateRole (the name pattern).
 """
 
 import json
@@ -42,8 +42,8 @@ def _check_names() -> None:
     def handler(parameters):
         name = iam._p(parameters, "RoleName")
         if not _NAME.fullmatch(name):
-            why = f"The specified value for roleName is invalid: {name}. It must match [\\w+=,.@-]{{1,64}}"
-            return iam._error(400, "ValidationError", why, ns="iam")
+            message = f"The specified value for roleName is invalid: {name}. It must match [\\w+=,.@-]{{1,64}}"
+            return iam._error(400, "ValidationError", message, ns="iam")
         return original(parameters)
 
     iam._IAM_HANDLERS["CreateRole"] = handler
@@ -70,8 +70,8 @@ def _limit_inline_policies() -> None:
         documents = dict(role.get("InlinePolicies") or {})
         documents[iam._p(parameters, "PolicyName")] = iam._p(parameters, "PolicyDocument")
         if sum(map(_size, documents.values())) > INLINE:
-            why = f"Maximum policy size of {INLINE} bytes exceeded for role {name}"
-            return iam._error(409, "LimitExceeded", why, ns="iam")
+            message = f"Maximum policy size of {INLINE} bytes exceeded for role {name}"
+            return iam._error(409, "LimitExceeded", message, ns="iam")
         return original(parameters)
 
     iam._IAM_HANDLERS["PutRolePolicy"] = handler

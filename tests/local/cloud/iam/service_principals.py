@@ -1,4 +1,4 @@
-"""Whether a role's trust policy admits an AWS service that this cloud emulates.
+"""Evaluates whether the trust policy of a role allows an AWS service that this cloud emulates.
 
 Source: IAM user guide, "The confused deputy problem", and "AWS JSON policy elements: Principal".
 """
@@ -10,12 +10,12 @@ from ministack.core import iam_evaluator
 
 
 def may_assume(role: dict, service: str, region: str, keys: dict[str, str]) -> bool:
-    """Evaluates the role's trust policy with the condition keys that the service sends."""
+    """Whether the trust policy of the role allows the service, with the condition keys that the service sends."""
     document = role.get("AssumeRolePolicyDocument") or "{}"
     document = copy.deepcopy(document) if isinstance(document, dict) else json.loads(document)
     statements = document.get("Statement", [])
     statements = statements if isinstance(statements, list) else [statements]
-    # The evaluator does not support services: statements that name this one are evaluated with principal `*`.
+    # The evaluator does not support service principals. Statements that name the service use principal `*` here.
     named = [
         {**statement, "Principal": "*"}
         for statement in statements

@@ -1,4 +1,4 @@
-"""What a role allows an AWS service that has assumed it, for services that this cloud emulates.
+"""Policy evaluation for AWS services that this cloud emulates and that assume a role.
 
 Source: IAM user guide, "Policy evaluation logic" and "The confused deputy problem".
 """
@@ -10,12 +10,12 @@ from iam import service_principals
 
 
 def session_arn(role_arn: str, session: str) -> str:
-    """The ARN of a session of a role."""
+    """The ARN of a role session."""
     return f"arn:aws:sts::{role_arn.split(':')[4]}:assumed-role/{role_arn.rpartition('/')[2]}/{session}"
 
 
-def may_not_assume(role_arn: str, service: str, region: str, keys: dict[str, str]) -> str | None:
-    """Why a service may not assume a role; None if it may."""
+def assume_role_error(role_arn: str, service: str, region: str, keys: dict[str, str]) -> str | None:
+    """The reason why a service cannot assume a role, or None if it can."""
     parts = str(role_arn or "").split(":")
     role = iam._roles.get_scoped(parts[4], None, parts[5].rpartition("/")[2]) if len(parts) == 6 else None
     if role is None or role["Arn"] != role_arn:
@@ -25,13 +25,13 @@ def may_not_assume(role_arn: str, service: str, region: str, keys: dict[str, str
     return None
 
 
-def may_not_do(role_arn: str, session: str, action: str, resource: str, region: str, **keys: str) -> str | None:
-    """Why a role is not allowed an action, as IAM words it; None if it is allowed.
+def action_error(role_arn: str, session: str, action: str, resource: str, region: str, **keys: str) -> str | None:
+    """The IAM error message if a role is not allowed an action, or None if it is allowed.
 
-    A condition key's colon is written as two underscores.
+    In the names of condition keys, two underscores replace the colon.
     """
     account, name = role_arn.split(":")[4], role_arn.rpartition("/")[2]
-    context = context_of(session_arn(role_arn, session), action, resource, region, **keys)
+    context = evaluation_context(session_arn(role_arn, session), action, resource, region, **keys)
     policies = iam_evaluator._gather_role_policies(name, account)
     boundary = iam_evaluator._permissions_boundary(iam._roles, name, account)
     if iam_evaluator.evaluate(context, policies, *boundary).decision == "Allow":
@@ -42,8 +42,8 @@ def may_not_do(role_arn: str, session: str, action: str, resource: str, region: 
     )
 
 
-def context_of(principal_arn: str, action: str, resource: str, region: str, **keys: str) -> iam_evaluator.EvalContext:
-    """The context of a request for the evaluator."""
+def evaluation_context(principal_arn: str, action: str, resource: str, region: str, **keys: str) -> iam_evaluator.EvalContext:
+    """The evaluation context of a request."""
     kinds = {":assumed-role/": "AssumedRole", ":user/": "User"}
     return iam_evaluator.EvalContext(
         principal_arn=principal_arn,

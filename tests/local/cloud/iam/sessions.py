@@ -1,6 +1,6 @@
-"""STS: expired sessions are removed while other threads add sessions.
+"""STS: the removal of expired sessions is thread-safe.
 
-This restores no rule of AWS: ministack iterates over a dictionary that the collector changes.
+This is not an AWS rule. The collector adds sessions in another thread.
 """
 
 import time
@@ -11,7 +11,7 @@ from core.settings import Settings
 
 
 def install(cloud: Settings) -> None:
-    """ministack iterates over the sessions while another thread may add one, which raises a RuntimeError."""
+    """ministack iterates over the session dictionary and raises a RuntimeError if another thread adds a session."""
     del cloud
     sts._evict_expired_sessions = _evict
 
@@ -19,6 +19,6 @@ def install(cloud: Settings) -> None:
 def _evict() -> None:
     now = time.time()
     for key, session in sts._sessions.copy().items():
-        ends = session.get("Expiration")
-        if isinstance(ends, (int, float)) and now > ends:
+        expiration = session.get("Expiration")
+        if isinstance(expiration, (int, float)) and now > expiration:
             sts._sessions.pop(key, None)

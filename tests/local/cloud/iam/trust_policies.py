@@ -1,9 +1,9 @@
-"""IAM: which principals may assume a role.
+"""IAM: the principals that can assume a role.
 
-Source: IAM user guide, "Policy evaluation logic" (a trust policy that names the role itself needs no
-identity policy in the same account; one that names the account requires one; across accounts both must
-allow) and "Roles terms and concepts" (role chaining ends after one hour); STS API reference,
-AssumeRole (the shape of an external id).
+Source: IAM user guide, "Policy evaluation logic" (in one account, a trust policy that names the role requires no
+identity policy, and a trust policy that names the account requires one; across accounts both policies must allow
+the request) and "Roles terms and concepts" (a session by role chaining lasts at most one hour); STS API reference,
+AssumeRole (the pattern of an external id).
 """
 
 import json
@@ -18,21 +18,21 @@ from ministack.services import iam
 from core.settings import Settings
 from iam.condition_keys import parameter, role_of_session
 
-_CHAINED_AT_MOST_SECONDS = 3600
-# A policy may contain `*`, a request may not.
+_MAX_CHAINED_SECONDS = 3600
+# `*` is valid in a policy but not in a request.
 _EXTERNAL_ID = re.compile(r"[\w+=,.@:/-]{2,1224}", re.ASCII)
 
 
 def install(cloud: Settings) -> None:
-    """See each function for what ministack does instead."""
+    """The docstring of each function states what ministack does instead."""
     del cloud
-    _services_are_not_roots()
-    _named_in_the_same_account()
+    _exclude_service_principals()
+    _allow_named_principals()
     _check_assume_role()
 
 
-def _services_are_not_roots() -> None:
-    """ministack admits the root of an account where a service is trusted, for the sake of its own services."""
+def _exclude_service_principals() -> None:
+    """ministack allows the account root if a trust policy names a service, because its own services depend on that."""
     original = iam_evaluator.evaluate_trust_policy
 
     def evaluate_trust_policy(document, caller_arn, context=None):
@@ -42,8 +42,8 @@ def _services_are_not_roots() -> None:
         except (ValueError, AttributeError):
             return False
         statements = statements if isinstance(statements, list) else [statements]
-        kept = [_without_services(statement) for statement in statements if isinstance(statement, dict)]
-        return original({"Statement": [one for one in kept if one]}, caller_arn, context)
+        statements = [_without_services(statement) for statement in statements if isinstance(statement, dict)]
+        return original({"Statement": [one for one in statements if one]}, caller_arn, context)
 
     iam_evaluator.evaluate_trust_policy = evaluate_trust_policy
 
@@ -56,16 +56,16 @@ def _without_services(statement: dict) -> dict | None:
     return {**statement, "Principal": others} if others else None
 
 
-def _named_in_the_same_account() -> None:
-    """ministack requires an identity policy even of a role that the trust policy names."""
+def _allow_named_principals() -> None:
+    """ministack requires an identity policy even for a role that the trust policy names."""
     original = iam_evaluator.enforce
 
     def enforce(access_key_id, iam_action, service, region, resource_arn="*", service_context=None):
         result = original(
             access_key_id, iam_action, service, region, resource_arn=resource_arn, service_context=service_context
         )
-        undecided = isinstance(result, iam_evaluator.EvalResult) and result.decision == "ImplicitDeny"
-        if iam_action == "sts:AssumeRole" and undecided and _is_named(result.principal_arn, resource_arn):
+        implicit_deny = isinstance(result, iam_evaluator.EvalResult) and result.decision == "ImplicitDeny"
+        if iam_action == "sts:AssumeRole" and implicit_deny and _is_named(result.principal_arn, resource_arn):
             return None  # STS evaluates the trust policy itself.
         return result
 
@@ -79,8 +79,8 @@ def _is_named(principal: str, role_arn: str) -> bool:
     role = iam._roles.get_scoped(account, None, role_arn.rpartition("/")[2]) or {}
     document = role.get("AssumeRolePolicyDocument") or "{}"
     text = document if isinstance(document, str) else json.dumps(document)
-    named = role_of_session(principal) if ":assumed-role/" in principal else principal
-    return f'"{named}"' in text
+    principal_arn = role_of_session(principal) if ":assumed-role/" in principal else principal
+    return f'"{principal_arn}"' in text
 
 
 def _check_assume_role() -> None:
@@ -90,34 +90,34 @@ def _check_assume_role() -> None:
     async def handler(method, path, headers, body, query):
         parameters = {**parse_qs((body or b"").decode("utf-8", "replace")), **query}
         if parameter(parameters, "Action") == "AssumeRole":
-            refused = _refusal(parameters, extract_access_key_id(headers, query))
-            if refused:
-                return refused
+            error = _request_error(parameters, extract_access_key_id(headers, query))
+            if error:
+                return error
         return await original(method, path, headers, body, query)
 
     app.SERVICE_HANDLERS["sts"] = handler
 
 
 def is_external_id(text: str) -> bool:
-    """Whether STS accepts a text as an external id."""
+    """Whether a text matches the pattern of an external id in a request."""
     return _EXTERNAL_ID.fullmatch(text) is not None
 
 
-def _refusal(parameters: dict, access_key: str):
-    """The answer to an AssumeRole request that STS refuses before it evaluates the trust policy."""
+def _request_error(parameters: dict, access_key: str):
+    """The error response if STS refuses an AssumeRole request before it evaluates the trust policy, or None."""
     external_id = parameter(parameters, "ExternalId")
     if external_id and not is_external_id(external_id):
-        why = "Value at 'externalId' failed to satisfy constraint: Member must satisfy regular expression pattern: "
-        return iam._error(400, "ValidationError", why + r"[\w+=,.@:\/-]*", ns="sts")
+        message = "Value at 'externalId' failed to satisfy constraint: Member must satisfy regular expression pattern: "
+        return iam._error(400, "ValidationError", message + r"[\w+=,.@:\/-]*", ns="sts")
     chained = access_key.startswith("ASIA")
-    if chained and int(parameter(parameters, "DurationSeconds") or 0) > _CHAINED_AT_MOST_SECONDS:
-        why = "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining"
-        return iam._error(400, "ValidationError", why, ns="sts")
+    if chained and int(parameter(parameters, "DurationSeconds") or 0) > _MAX_CHAINED_SECONDS:
+        message = "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining"
+        return iam._error(400, "ValidationError", message, ns="sts")
     arn = parameter(parameters, "RoleArn")
     account = iam_evaluator._account_from_arn(arn)
     role = iam._roles.get_scoped(account, None, arn.rpartition("/")[2]) if account else None
     if role is not None and role["Arn"] != arn:
         caller = iam_evaluator.caller_arn()
-        why = f"User: {caller} is not authorized to perform: sts:AssumeRole on resource: {arn}"
-        return iam._error(403, "AccessDenied", why, ns="sts")
+        message = f"User: {caller} is not authorized to perform: sts:AssumeRole on resource: {arn}"
+        return iam._error(403, "AccessDenied", message, ns="sts")
     return None

@@ -1,1 +1,1 @@
-"""The running process: its start and end, the list of corrections, and the control API under `/_cloud/`."""
+"""The server process: start and stop, the list of corrections, and the control API under `/_cloud/`."""

@@ -1,4 +1,4 @@
-"""The control API under `/_cloud/`: tests and demonstrations control and inspect the cloud by it. Not a part of AWS."""
+"""The control API under `/_cloud/`. Tests and demonstrations use it to control and inspect the cloud. It is not part of AWS."""
 
 import asyncio
 import json
@@ -20,18 +20,18 @@ from server import snapshot, usage
 from server.request_log import RequestLog
 
 PREFIX = "/_cloud/"
-# How long a request for a running execution waits for its end.
+# Maximum time that a request for a running execution waits for the end of the execution.
 _WAIT_SECONDS = 2.0
 _ENTERED = "stateEnteredEventDetails"
 _ATTEMPT = [{"labels": {"__name__": "up", "job": "attempt"}, "value": 1}]
 
 
 class BadRequest(Exception):
-    """The client sent a wrong request."""
+    """The client sent an invalid request."""
 
 
 class ControlApi:
-    """An ASGI application that serves the control API and passes all other requests to ministack."""
+    """An ASGI application that serves the control API and forwards all other requests to ministack."""
 
     def __init__(self, cloud: Settings, inner, requests: RequestLog, collector: Collector):
         self._cloud, self._inner, self._requests, self._collector = cloud, inner, requests, collector
@@ -47,20 +47,20 @@ class ControlApi:
             if not message.get("more_body"):
                 break
         try:
-            status, answer = 200, await self._answer(scope, body)
+            status, response = 200, await self._handle(scope, body)
         except BadRequest as error:
-            status, answer = 400, {"error": str(error)}
+            status, response = 400, {"error": str(error)}
         except Exception:
-            # A defect of this cloud: the client gets the whole traceback.
-            status, answer = 500, {"error": traceback.format_exc()}
-        text = isinstance(answer, bytes)
-        payload = answer if text else json.dumps(answer).encode()
-        kind = exporter.CONTENT_TYPE if text else "application/json"
-        headers = [(b"content-type", kind.encode()), (b"content-length", str(len(payload)).encode())]
+            # A defect in the emulator: the response contains the full traceback.
+            status, response = 500, {"error": traceback.format_exc()}
+        is_text = isinstance(response, bytes)
+        payload = response if is_text else json.dumps(response).encode()
+        content_type = exporter.CONTENT_TYPE if is_text else "application/json"
+        headers = [(b"content-type", content_type.encode()), (b"content-length", str(len(payload)).encode())]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": payload})
 
-    async def _answer(self, scope, body: bytes) -> dict | bytes:
+    async def _handle(self, scope, body: bytes) -> dict | bytes:
         query = parse_qs(scope.get("query_string", b"").decode())
         parts = [unquote(part) for part in scope["path"][len(PREFIX) :].split("/")]
         match (scope["method"], *parts):
@@ -69,55 +69,56 @@ class ControlApi:
             case ("GET", "data-plane"):
                 return {"prometheus": await asyncio.to_thread(service.prometheus().version)}
             case ("GET", "exporters", cluster, instance):
-                exposed = exporter.expose(cluster, instance)
-                if exposed is None:
-                    raise BadRequest(f"no endpoint {instance}")
-                return exposed
+                metrics = exporter.expose(cluster, instance)
+                if metrics is None:
+                    raise BadRequest(f"target {instance} does not exist")
+                return metrics
             case ("GET", "calls"):
                 return self._requests.since(_number(query.get("since", ["0"])[0], "since"))
             case ("GET", "collections", scraper_id):
                 return {"collections": self._collector.results(scraper_id)}
             case ("GET", "accounts", account):
-                return snapshot.of(account)
-            case ("GET", "costs", account, region):
+                return snapshot.describe_account(account)
+            case ("GET", "usage", account, region):
                 return usage.since(account, region, _seconds(query.get("since", ["0"])[0]))
             case ("GET", "executions", arn):
-                return await _ended(arn)
+                return await _execution_result(arn)
             case ("GET", "messages"):
                 return {"messages": topics.messages(query.get("topicArn", [""])[0])}
             case ("GET", "trusts", *arn):
                 return {"versions": trust_history.versions("/".join(arn))}
             case ("POST", "trusts"):
                 fields = _fields(body, "roleArn", "attempts")
-                return {"versions": trust_history.judged(fields["roleArn"], fields["attempts"])}
+                return {"versions": trust_history.evaluated(fields["roleArn"], fields["attempts"])}
             case ("POST", "events"):
                 fields = _fields(body, "account", "region", "event")
                 buses.deliver(fields["account"], fields["region"], "default", fields["event"])
                 return {"id": fields["event"]["id"]}
             case ("POST", "organization"):
-                return _organization(_fields(body))
+                return _configure_organization(_fields(body))
             case ("POST", "schedules"):
-                return _fire(_fields(body, "account", "region", "name"))
+                return _invoke_schedule(_fields(body, "account", "region", "name"))
             case ("POST", "visibility"):
                 fields = _fields(body, "account", "seconds")
-                principals.delay(fields["account"], self._cloud.real_seconds(seconds=float(fields["seconds"])))
+                principals.set_delay(fields["account"], self._cloud.real_seconds(seconds=float(fields["seconds"])))
                 return fields
             case ("POST", "forget"):
                 fields = _fields(body, "account")
-                snapshot.forget(fields["account"])
+                snapshot.delete_account(fields["account"])
                 return fields
             case ("POST", "attempt"):
                 return await self._attempt(
                     _fields(body, "sourceRoleArn", "targetRoleArn", "workspaceArn", "scraperArn")
                 )
             case ("POST", "scrapers"):
-                return _put_scraper(_fields(body, "scraperArn", "status", "reason"))
+                return _set_scraper_status(_fields(body, "scraperArn", "status", "reason"))
             case ("POST", "subnets"):
-                return _set_free_addresses(_fields(body, "account", "region", "subnetId", "availableIpAddressCount"))
-        raise BadRequest(f"unknown: {scope['method']} {scope['path']}")
+                fields = _fields(body, "account", "region", "subnetId", "availableIpAddressCount")
+                return _set_available_addresses(fields)
+        raise BadRequest(f"unknown operation: {scope['method']} {scope['path']}")
 
     async def _attempt(self, fields: dict) -> dict:
-        """Writes once with the identity of this scraper, in any state, even if the scraper does not exist."""
+        """Writes samples once with the identity of a scraper. The scraper can have any status and need not exist."""
         if fields["scraperArn"].count(":") != 5:
             raise BadRequest("scraperArn is not an ARN")
         return await asyncio.to_thread(
@@ -131,87 +132,91 @@ class ControlApi:
         )
 
 
-async def _ended(arn: str) -> dict:
-    """The result of an execution, once it has ended; after some time, that it still runs."""
+async def _execution_result(arn: str) -> dict:
+    """Waits a limited time for the end of an execution, then describes the execution."""
     with request_scope(arn.split(":")[4], arn.split(":")[3]) if arn.count(":") >= 7 else nullcontext():
         execution = stepfunctions._executions.get(arn)
     if execution is None:
-        raise BadRequest(f"no execution {arn}")
+        raise BadRequest(f"execution {arn} does not exist")
     end = time.monotonic() + _WAIT_SECONDS
     while execution["status"] == "RUNNING" and time.monotonic() < end:
         await asyncio.sleep(0.01)
     entered = [event[_ENTERED]["name"] for event in execution["events"] if _ENTERED in event]
-    shown = {name: execution.get(name) for name in ("status", "error", "cause", "output")}
-    return {**shown, "states": entered, "children": _children(arn, execution)}
+    described = {name: execution.get(name) for name in ("status", "error", "cause", "output")}
+    return {**described, "states": entered, "children": _children(arn, execution)}
 
 
 def _children(arn: str, execution: dict) -> list[str]:
-    """The child executions of its distributed Map states."""
+    """The child executions of the distributed Map states of an execution."""
     machine = execution["stateMachineArn"]
     with request_scope(machine.split(":")[4], machine.split(":")[3]):
-        return [one["executionArn"] for one in stepfunctions._executions.values() if one.get("parent") == arn]
+        return [
+            child["executionArn"] for child in stepfunctions._executions.values() if child.get("parent") == arn
+        ]
 
 
-def _put_scraper(fields: dict) -> dict:
-    """Sets the status of a scraper, with a reason or null. A transitional status stays until the next request."""
+def _set_scraper_status(fields: dict) -> dict:
+    """Sets the status of a scraper and the status reason, which can be null. A transitional status does not expire."""
     parts = str(fields["scraperArn"]).split(":", 5)
     if fields["status"] not in amp_store.STATUSES:
-        raise BadRequest(f"no status of a scraper: {fields['status']}")
+        raise BadRequest(f"not a scraper status: {fields['status']}")
     identifier = parts[-1].removeprefix("scraper/")
     record = amp_store.scrapers.get_scoped(parts[4], parts[3], identifier) if len(parts) == 6 else None
     if record is None:
-        raise BadRequest(f"no scraper {fields['scraperArn']}")
-    amp_store.put(record, fields["status"], fields["reason"])
+        raise BadRequest(f"scraper {fields['scraperArn']} does not exist")
+    amp_store.set_status(record, fields["status"], fields["reason"])
     return {name: fields[name] for name in ("scraperArn", "status", "reason")}
 
 
-def _organization(fields: dict) -> dict:
+def _configure_organization(fields: dict) -> dict:
     try:
         return organizations.configure(fields)
-    except ValueError as why:
-        raise BadRequest(str(why)) from None
+    except ValueError as error:
+        raise BadRequest(str(error)) from None
 
 
-def _fire(fields: dict) -> dict:
+def _invoke_schedule(fields: dict) -> dict:
     try:
-        schedules.fire(fields["account"], fields["region"], fields["name"])
-    except schedules.Unknown as why:
-        raise BadRequest(str(why)) from None
+        schedules.invoke(fields["account"], fields["region"], fields["name"])
+    except schedules.ScheduleNotFound as error:
+        raise BadRequest(str(error)) from None
     return fields
 
 
-def _set_free_addresses(fields: dict) -> dict:
-    """Sets the number of free addresses of a subnet, for EC2 and AMP."""
+def _set_available_addresses(fields: dict) -> dict:
+    """Sets the number of available IP addresses of a subnet, for EC2 and AMP."""
     count = _number(fields["availableIpAddressCount"], "availableIpAddressCount")
     with request_scope(fields["account"], fields["region"]):
         ec2._ensure_defaults_initialized()
         subnet = ec2._subnets.get(fields["subnetId"])
         if subnet is None:
-            raise BadRequest(f"no subnet {fields['subnetId']} in {fields['region']} of {fields['account']}")
+            raise BadRequest(
+                f"subnet {fields['subnetId']} does not exist in {fields['region']} of account {fields['account']}"
+            )
         subnet["AvailableIpAddressCount"] = count
     return {"subnetId": fields["subnetId"], "availableIpAddressCount": count}
 
 
 def _fields(body: bytes, *names: str) -> dict:
-    """The named fields of a request, all of which must exist; every field if none is named."""
+    """The named fields of a request, which must all exist. Without names, all fields of the request."""
     try:
         fields = json.loads(body)
         return {name: fields[name] for name in names or fields.keys()}
     except (AttributeError, ValueError, TypeError):
         raise BadRequest("the body must be a JSON object") from None
     except KeyError as missing:
-        raise BadRequest(f"{missing.args[0]} is missing") from None
+        raise BadRequest(f"{missing.args[0]} is required") from None
 
 
 def _seconds(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise BadRequest("since must be seconds since the epoch") from None
+        raise BadRequest("since must be a number of seconds since the epoch") from None
 
 
 def _number(text, name: str) -> int:
     try:
         return int(text)
     except (ValueError, TypeError):
-        raise BadRequest(f"{name} must be a whole number") from None
+        raise BadRequest(f"{name} must be an integer") from None

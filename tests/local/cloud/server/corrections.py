@@ -1,4 +1,4 @@
-"""The corrections of ministack, in the order in which they are installed."""
+"""The corrections of ministack, in installation order."""
 
 from amp import service
 from cloudformation import deletion, event_resources, roles, templates
@@ -34,7 +34,7 @@ from stepfunctions import (
     tasks,
 )
 
-# Each restores rules of AWS that ministack does not keep. A later one wraps what an earlier one installed.
+# Each correction implements AWS rules that ministack lacks. A later correction wraps an earlier one.
 CORRECTIONS = (
     condition_keys,
     principals,

@@ -1,4 +1,4 @@
-"""Starts the corrected ministack on a listening socket, and stops it together with every process it started."""
+"""Starts ministack with its corrections on a listening socket, and stops it with all its child processes."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ from server.request_log import RequestLog
 
 
 def serve(cloud: Settings, listener: socket.socket, watch_stdin: bool, keep_directory: bool) -> None:
-    """Serves until SIGTERM, SIGINT or the end of standard input. Does not return."""
+    """Serves requests until SIGTERM, SIGINT or the end of standard input, then ends the process."""
     corrections.install(cloud)
     requests, collector = RequestLog(), Collector(cloud)
     requests.install()
@@ -57,8 +57,8 @@ async def _serve(
     ready.cancel()
     if server.done():
         server.result()
-    # Requests in progress are dropped, because their clients are about to end too. The process ends here: asyncio
-    # would wait for ever for a server that is cancelled while it starts.
+    # Requests in progress are dropped, because their clients also stop. The process exits here: asyncio waits
+    # without end for a server that is cancelled during its start.
     _stop(cloud, keep_directory)
 
 
@@ -67,7 +67,7 @@ async def _report_when_ready(cloud: Settings, collector: Collector) -> None:
     writer.write(b"GET /_cloud/health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
     await reader.readline()
     writer.close()
-    if cloud.collects:
+    if cloud.collection_enabled:
         collector.start()
     print(f"ready {cloud.url}", flush=True)
 
@@ -77,7 +77,7 @@ def _wait_for_end_of_stdin(loop: asyncio.AbstractEventLoop, stopped: asyncio.Eve
         while os.read(sys.stdin.fileno(), 4096):
             pass
     except (OSError, ValueError, AttributeError):
-        pass  # Standard input is closed, or does not exist.
+        pass  # Standard input is closed or missing.
     loop.call_soon_threadsafe(stopped.set)
 
 
@@ -89,5 +89,5 @@ def _stop(cloud: Settings, keep_directory: bool) -> None:
             shutil.rmtree(cloud.directory / name, ignore_errors=True)
     else:
         shutil.rmtree(cloud.directory, ignore_errors=True)
-    # Threads of waiting executions must not delay the end of the process.
+    # Exits without waiting for the threads of running executions.
     os._exit(0)

@@ -1,4 +1,4 @@
-"""The log of the AWS API requests that the cloud has answered (`/_cloud/calls`). Not a part of AWS."""
+"""The log of AWS API requests to the cloud (`/_cloud/calls`). It is not part of AWS."""
 
 import threading
 import time
@@ -12,41 +12,41 @@ from amp.signed_request import COLLECTOR_HEADER
 
 
 class RequestLog:
-    """Every API request, numbered from 1, except those of the collector."""
+    """All API requests except those of the collector. The first request has number 1."""
 
     def __init__(self):
         self._calls: list[dict] = []
         self._lock = threading.Lock()
 
     def install(self) -> None:
-        """Wraps the function through which all service requests of ministack pass."""
+        """Wraps the ministack function that dispatches all service requests."""
         dispatch = app._dispatch_service_request
 
         async def logged(method, path, headers, body, query, request_id):
             if COLLECTOR_HEADER in headers:
                 return await dispatch(method, path, headers, body, query, request_id)
-            # Before the request is handled: a role that it deletes still has its path.
-            described = _described(method, path, headers, body, query)
-            began = time.perf_counter()
-            answer = await dispatch(method, path, headers, body, query, request_id)
-            took = round((time.perf_counter() - began) * 1000, 1)
+            # Described before dispatch, so that the path of a role is known even if the request deletes the role.
+            description = _describe(method, path, headers, body, query)
+            started = time.perf_counter()
+            response = await dispatch(method, path, headers, body, query, request_id)
+            milliseconds = round((time.perf_counter() - started) * 1000, 1)
             caller = {"account": get_account_id(), "principal": iam_evaluator.caller_arn()}
-            self._note({"at": time.time(), **caller, **described, "status": answer[0], "milliseconds": took})
-            return answer
+            self._append({"at": time.time(), **caller, **description, "status": response[0], "milliseconds": milliseconds})
+            return response
 
         app._dispatch_service_request = logged
 
     def since(self, number: int) -> dict:
-        """The requests after a number, and the number for the next query."""
+        """The requests with a greater number, and the number to pass in the next query."""
         with self._lock:
             return {"calls": self._calls[max(number, 0) :], "next": len(self._calls)}
 
-    def _note(self, call: dict) -> None:
+    def _append(self, call: dict) -> None:
         with self._lock:
             self._calls.append({"n": len(self._calls) + 1, **call})
 
 
-def _described(method, path, headers, body, query) -> dict:
+def _describe(method, path, headers, body, query) -> dict:
     parameters = app._routing_params(method, path, headers, body, query)
     service, region = detect_service(method, path, headers, parameters), extract_region(headers)
     request = (service, method, path, headers, body, parameters)

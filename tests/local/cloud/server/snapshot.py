@@ -1,7 +1,7 @@
 """All resources of an account that an onboarding can create or change.
 
-They are read from the stores of the cloud and not through its APIs, so that paging, missing permissions and
-delays hide none. Part of the control API (`/_cloud/accounts/…`), not of AWS.
+This module reads the internal stores instead of the APIs. Paging, missing permissions and delays therefore cannot
+hide a resource. It is part of the control API (`/_cloud/accounts/…`), not of AWS.
 """
 
 import base64
@@ -15,34 +15,34 @@ from amp import store as amp_store
 from iam import trust_history
 
 _SCOPED = (AccountScopedDict, AccountRegionScopedDict)
-_PUBLIC = ("alias", "roleConfiguration", "source", "destination", "tags", "statusReason")
+_SCRAPER_FIELDS = ("alias", "roleConfiguration", "source", "destination", "tags", "statusReason")
 
 
-def of(account: str) -> dict:
-    """Roles with all their documents, scrapers, clusters' access entries, and workspaces."""
+def describe_account(account: str) -> dict:
+    """Roles with all their documents, scrapers, access entries of clusters, and workspaces."""
     return {
         "roles": {role["Arn"]: _role(role) for role in _values(iam._roles, account)},
         "scrapers": {
             scraper["arn"]: {
-                **{name: scraper[name] for name in _PUBLIC if name in scraper},
+                **{name: scraper[name] for name in _SCRAPER_FIELDS if name in scraper},
                 "configuration": base64.b64decode(scraper["scrapeConfiguration"]["configurationBlob"]).decode(),
-                "status": amp_store.settle(scraper)["_status"],
+                "status": amp_store.refresh(scraper)["_status"],
             }
             for scraper in _values(amp_store.scrapers, account)
-            if amp_store.settle(scraper)["_status"] != "GONE"
+            if amp_store.refresh(scraper)["_status"] != "DELETED"
         },
         "accessEntries": sorted(entry["principalArn"] for entry in _values(eks._access_entries, account)),
         "workspaces": sorted(workspace["arn"] for workspace in _values(amp_store.workspaces, account)),
     }
 
 
-def forget(account: str) -> None:
-    """Removes all resources of an account, because thousands of accounts would slow the cloud down."""
+def delete_account(account: str) -> None:
+    """Deletes all resources of an account, because thousands of accounts slow the cloud down."""
     for module in (amp_store, iam, eks, ec2, eventbridge, cloudformation):
         for _, store in inspect.getmembers(module, lambda value: isinstance(value, _SCOPED)):
             for key in [key for key in list(store._data) if key[0] == account]:
                 store._data.pop(key, None)
-    trust_history.forget(account)
+    trust_history.delete_account(account)
 
 
 def _values(store, account: str) -> list[dict]:
@@ -54,7 +54,7 @@ def _role(role: dict) -> dict:
     inline = role.get("InlinePolicies") or {}
     return {
         "trust": json.loads(trust) if isinstance(trust, str) else trust,
-        # CloudFormation's own tags name stacks; an onboarding does not set them.
+        # CloudFormation sets the tags that start with `aws:`. An onboarding does not set them.
         "tags": {tag["Key"]: tag["Value"] for tag in role.get("Tags") or [] if not tag["Key"].startswith("aws:")},
         "policies": {name: json.loads(text) if isinstance(text, str) else text for name, text in inline.items()},
         "attached": sorted(str(policy) for policy in role.get("AttachedPolicies") or []),

@@ -1,6 +1,6 @@
-"""The usage of an account in a Region, which AWS would bill: states entered, invocations, and functions' milliseconds.
+"""The billable usage of an account in a Region: states entered, invocations, and milliseconds of functions.
 
-ministack has no such figures. Part of the control API (`/_cloud/costs/…`), not of AWS.
+ministack does not measure usage. This module is part of the control API (`/_cloud/usage/…`), not of AWS.
 """
 
 import threading
@@ -14,11 +14,11 @@ from core.settings import Settings
 from functions import workers
 
 _lock = threading.Lock()
-_invocations: list[tuple[str, str, float]] = []  # account, Region, when
+_invocations: list[tuple[str, str, float]] = []  # (account, Region, time)
 
 
 def install(cloud: Settings) -> None:
-    """Counts each invocation: ministack counts only those that arrive through its API."""
+    """Counts each invocation. ministack counts only invocations through its API."""
     del cloud
     original = lambda_svc._execute_function
 
@@ -31,8 +31,10 @@ def install(cloud: Settings) -> None:
 
 
 def since(account: str, region: str, moment: float) -> dict:
-    """The states entered and the invocations since a moment (seconds since the epoch), and the processor
-    time of all functions so far."""
+    """The states entered and the invocations since a time, and the total processor time of all functions.
+
+    `moment` is in seconds since the epoch.
+    """
     with request_scope(account, region):
         executions = list(stepfunctions._executions.values())
     entered = [
@@ -42,9 +44,11 @@ def since(account: str, region: str, moment: float) -> dict:
         if "stateEnteredEventDetails" in event and _seconds(event["timestamp"]) >= moment
     ]
     with _lock:
-        invoked = sum(one[:2] == (account, region) and one[2] >= moment for one in _invocations)
+        invocations = sum(
+            invocation[:2] == (account, region) and invocation[2] >= moment for invocation in _invocations
+        )
     milliseconds = round(workers.processor_milliseconds(), 1)
-    return {"states": len(entered), "invocations": invoked, "lambdaMilliseconds": milliseconds}
+    return {"states": len(entered), "invocations": invocations, "lambdaMilliseconds": milliseconds}
 
 
 def _seconds(timestamp: str) -> float:

@@ -1,8 +1,8 @@
-"""Systems Manager: how large a parameter's value may be.
+"""Systems Manager: the maximum size of a parameter value.
 
-Source: Systems Manager user guide, "Managing parameter tiers" (4 KB for a standard and 8 KB for an advanced
-parameter; Intelligent-Tiering makes a parameter advanced if it needs to be; an advanced parameter never
-becomes a standard one). The message of a standard parameter is the one that people report from AWS.
+Source: Systems Manager user guide, "Managing parameter tiers" (4 KB for a standard parameter and 8 KB for an
+advanced parameter; Intelligent-Tiering uses the advanced tier if the value requires it; an advanced parameter never
+becomes a standard parameter). The message for a standard parameter follows user reports.
 """
 
 from ministack.core.responses import error_response_json
@@ -12,14 +12,14 @@ from core.settings import Settings
 
 _LIMITS = {"Standard": 4096, "Advanced": 8192}
 _GUIDE = "https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-advanced-parameters.html"
-_MORE = {
+_UPGRADE_HINT = {
     "Standard": " To create a larger parameter value, upgrade the parameter to use the advanced-parameter tier.",
     "Advanced": "",
 }
 
 
 def install(cloud: Settings) -> None:
-    """ministack stores a value of any size, and keeps Intelligent-Tiering as the tier of a parameter."""
+    """ministack stores values of any size, and returns Intelligent-Tiering as the tier of a parameter."""
     del cloud
     original = ssm._put_parameter
 
@@ -33,8 +33,8 @@ def install(cloud: Settings) -> None:
             tier = "Advanced" if was_advanced or needs_advanced else "Standard"
         if size > _LIMITS.get(tier, size):
             limit = f"{tier} tier parameters support a maximum parameter value of {_LIMITS[tier]} characters."
-            why = f"{limit}{_MORE[tier]} For more information, see {_GUIDE}"
-            return error_response_json("ValidationException", why, 400)
+            message = f"{limit}{_UPGRADE_HINT[tier]} For more information, see {_GUIDE}"
+            return error_response_json("ValidationException", message, 400)
         return original({**data, "Tier": tier})
 
     ssm._put_parameter = put_parameter

@@ -1,9 +1,9 @@
-"""Step Functions: what is wrong with a definition, and how YAML becomes JSON.
+"""Step Functions: validation of definitions, and conversion from YAML to JSON.
 
-Source: Amazon States Language specification ("States", "Transitions": each target is a state of the same
-scope; state names are unique in the whole machine); Step Functions developer guide, "Transforming data
-with JSONata in Step Functions" (which fields belong to JSONPath only and which to JSONata only); Step
-Functions API reference, ValidateStateMachineDefinitionDiagnostic (the codes). The messages are ours.
+Source: Amazon States Language specification ("States", "Transitions": the target of a transition is a state in the
+same scope; state names are unique in the state machine); Step Functions developer guide, "Transforming data with
+JSONata in Step Functions" (the fields that only JSONPath or only JSONata supports); Step Functions API reference,
+ValidateStateMachineDefinitionDiagnostic (the codes). The messages are not those of AWS.
 """
 
 import json
@@ -14,10 +14,10 @@ from ministack.services import stepfunctions as engine
 
 _TYPES = ("Task", "Pass", "Choice", "Wait", "Succeed", "Fail", "Parallel", "Map")
 _TERMINAL = ("Succeed", "Fail")
-_WITHOUT_NEXT = (*_TERMINAL, "Choice")
+_NO_NEXT = (*_TERMINAL, "Choice")
 _REQUIRED = {"Task": ("Resource",), "Choice": ("Choices",), "Parallel": ("Branches",)}
-_WAITS = ("Seconds", "Timestamp", "SecondsPath", "TimestampPath")
-# Fields of a state, of its catchers and of its choice rules.
+_WAIT_FIELDS = ("Seconds", "Timestamp", "SecondsPath", "TimestampPath")
+# Fields of a state, its catchers and its choice rules.
 _JSONPATH_ONLY = {
     "InputPath",
     "OutputPath",
@@ -43,16 +43,16 @@ _JSONPATH_ONLY = {
     "Not",
 }
 _JSONATA_ONLY = {"Arguments", "Output", "Items", "Condition"}
-# Fields whose keys are names of the author's.
+# Fields whose keys are chosen by the author of the definition.
 _TEMPLATES = ("Arguments", "Output", "Assign", "ItemSelector")
 
 
-class NotReadable(ValueError):
-    """A text that is neither JSON nor the YAML that AWS accepts."""
+class ParseError(ValueError):
+    """The text is neither JSON nor YAML that AWS accepts."""
 
 
 def to_json(text: str) -> str:
-    """A definition as JSON text: JSON stays as it is, YAML is converted. Aliases are refused, as by AWS."""
+    """Converts a YAML definition to JSON. JSON is returned unchanged. Aliases are refused, as in AWS."""
     try:
         json.loads(text)
         return text
@@ -61,12 +61,12 @@ def to_json(text: str) -> str:
     try:
         tree = yaml.load(text, _Loader)
     except yaml.YAMLError as error:
-        raise NotReadable(f"INVALID_JSON_DESCRIPTION: the definition is neither JSON nor YAML: {error}") from None
+        raise ParseError(f"INVALID_JSON_DESCRIPTION: the definition is neither JSON nor YAML: {error}") from None
     return json.dumps(tree, indent=2)
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as AWS reads it: no aliases, dates stay text, and only `true` and `false` are truth values."""
+    """Loads YAML as AWS does: without aliases, dates are strings, and only `true` and `false` are booleans."""
 
     yaml_implicit_resolvers = {
         first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":timestamp", ":merge", ":bool"))]
@@ -74,7 +74,7 @@ class _Loader(yaml.SafeLoader):
     }
 
     def compose_node(self, parent, index):
-        """As the base class, but refuses `*alias`."""
+        """Refuses `*alias`; otherwise identical to the base class."""
         if self.check_event(yaml.AliasEvent):
             raise yaml.composer.ComposerError(None, None, "aliases are not supported", self.peek_event().start_mark)
         return super().compose_node(parent, index)
@@ -85,8 +85,8 @@ _Loader.add_implicit_resolver(
 )
 
 
-def problems(text: str) -> list[dict]:
-    """The diagnostics of a definition, all of severity ERROR; none if Step Functions accepts it."""
+def validate(text: str) -> list[dict]:
+    """The diagnostics of a definition. All have severity ERROR. The list is empty if Step Functions accepts it."""
     try:
         machine = json.loads(text)
     except (TypeError, ValueError) as error:
@@ -95,18 +95,18 @@ def problems(text: str) -> list[dict]:
         return [_diagnostic("SCHEMA_VALIDATION_FAILED", "The definition must be an object", "/")]
     check = _Check(machine.get("QueryLanguage", "JSONPath"))
     check.scope(machine, "")
-    found = check.found
+    diagnostics = check.diagnostics
     malformed = engine._validate_definition_jsonata(text)
     if malformed:
         code, _, message = malformed.partition(": ")
-        what, _, location = message.partition("\n  at ")
-        found.append(_diagnostic(code, what, location))
-    return found
+        detail, _, location = message.partition("\n  at ")
+        diagnostics.append(_diagnostic(code, detail, location))
+    return diagnostics
 
 
-def message(found: list[dict]) -> str:
-    """The message of an InvalidDefinition error."""
-    listed = ", ".join(f"{one['code']}: {one['message']} at {one['location']}" for one in found)
+def error_message(diagnostics: list[dict]) -> str:
+    """The error message of InvalidDefinition."""
+    listed = ", ".join(f"{one['code']}: {one['message']} at {one['location']}" for one in diagnostics)
     return f"Invalid State Machine Definition: '{listed}'"
 
 
@@ -115,112 +115,112 @@ def _diagnostic(code: str, message: str, location: str) -> dict:
 
 
 class _Check:
-    """Collects the diagnostics of one machine."""
+    """Collects the diagnostics of one state machine."""
 
     def __init__(self, language: str):
-        self.found: list[dict] = []
+        self.diagnostics: list[dict] = []
         self._language, self._names = language, set()
 
-    def scope(self, scope, place: str) -> None:
-        """Checks a machine, a branch or an item processor: states and the transitions between them."""
+    def scope(self, scope, location: str) -> None:
+        """Checks the states and transitions of a state machine, a branch or an item processor."""
         states = scope.get("States") if isinstance(scope, dict) else None
         if not isinstance(states, dict) or not states:
-            self._schema("States is required and must not be empty", f"{place}/States")
+            self._schema_error("States is required and must not be empty", f"{location}/States")
             return
-        self._target(scope.get("StartAt"), states, f"{place}/StartAt")
+        self._check_target(scope.get("StartAt"), states, f"{location}/StartAt")
         for name, state in states.items():
-            here = f"{place}/States/{name}"
+            here = f"{location}/States/{name}"
             if name in self._names:
                 self._add("DUPLICATE_STATE_NAME", f"State name is used more than once: {name}", here)
             self._names.add(name)
             if isinstance(state, dict):
                 self._state(state, states, here)
             else:
-                self._schema("A state must be an object", here)
+                self._schema_error("A state must be an object", here)
         ends = [one for one in states.values() if isinstance(one, dict)]
         if not any(one.get("Type") in _TERMINAL or one.get("End") is True for one in ends):
-            self._add("MISSING_END_STATE", "No state ends the workflow", f"{place}/States")
+            self._add("MISSING_END_STATE", "The workflow has no end state", f"{location}/States")
 
-    def _state(self, state: dict, states: dict, place: str) -> None:
+    def _state(self, state: dict, states: dict, location: str) -> None:
         kind = state.get("Type")
         if kind not in _TYPES:
-            self._schema(f"Type must be one of {', '.join(_TYPES)}", f"{place}/Type")
+            self._schema_error(f"Type must be one of {', '.join(_TYPES)}", f"{location}/Type")
             return
         for field in _REQUIRED.get(kind, ()):
             if not state.get(field):
-                self._schema(f"{field} is required", place)
-        if kind == "Wait" and sum(field in state for field in _WAITS) != 1:
-            self._schema(f"Exactly one of {', '.join(_WAITS)} is required", place)
-        self._transitions(kind, state, states, place)
-        self._fields(state, place)
-        self._nested(kind, state, place)
+                self._schema_error(f"{field} is required", location)
+        if kind == "Wait" and sum(field in state for field in _WAIT_FIELDS) != 1:
+            self._schema_error(f"Exactly one of {', '.join(_WAIT_FIELDS)} is required", location)
+        self._transitions(kind, state, states, location)
+        self._fields(state, location)
+        self._nested(kind, state, location)
 
-    def _transitions(self, kind: str, state: dict, states: dict, place: str) -> None:
-        if kind in _WITHOUT_NEXT:
+    def _transitions(self, kind: str, state: dict, states: dict, location: str) -> None:
+        if kind in _NO_NEXT:
             for field in ("Next", "End"):
                 if field in state:
-                    self._schema(f"{field} is not supported in a {kind} state", f"{place}/{field}")
+                    self._schema_error(f"{field} is not supported in a {kind} state", f"{location}/{field}")
         elif ("Next" in state) == (state.get("End") is True):
-            self._schema("Exactly one of Next and End is required", place)
+            self._schema_error("Exactly one of Next and End is required", location)
         elif "Next" in state:
-            self._target(state["Next"], states, f"{place}/Next")
+            self._check_target(state["Next"], states, f"{location}/Next")
         if kind == "Choice":
             for index, rule in enumerate(_dicts(state.get("Choices"))):
-                self._target(rule.get("Next"), states, f"{place}/Choices[{index}]/Next")
+                self._check_target(rule.get("Next"), states, f"{location}/Choices[{index}]/Next")
             if "Default" in state:
-                self._target(state["Default"], states, f"{place}/Default")
+                self._check_target(state["Default"], states, f"{location}/Default")
         for index, catcher in enumerate(_dicts(state.get("Catch"))):
-            self._target(catcher.get("Next"), states, f"{place}/Catch[{index}]/Next")
+            self._check_target(catcher.get("Next"), states, f"{location}/Catch[{index}]/Next")
 
-    def _fields(self, state: dict, place: str) -> None:
-        """Checks that the state, its catchers and its choice rules use one query language."""
+    def _fields(self, state: dict, location: str) -> None:
+        """Checks that the state, its catchers and its choice rules use the same query language."""
         in_jsonata = state.get("QueryLanguage", self._language) == "JSONata"
-        parts = [(state, place)]
+        parts = [(state, location)]
         for field in ("Catch", "Choices"):
-            parts += [(one, f"{place}/{field}[{index}]") for index, one in enumerate(_dicts(state.get(field)))]
+            parts += [(one, f"{location}/{field}[{index}]") for index, one in enumerate(_dicts(state.get(field)))]
         for field in ("ItemReader", "ResultWriter", "ItemBatcher"):
             if isinstance(state.get(field), dict):
-                parts.append((state[field], f"{place}/{field}"))
+                parts.append((state[field], f"{location}/{field}"))
         wrong, language = (_JSONPATH_ONLY, "JSONata") if in_jsonata else (_JSONATA_ONLY, "JSONPath")
         for part, here in parts:
             for field in part:
                 if field in wrong:
-                    self._schema(f"{field} is not supported in a {language} state", f"{here}/{field}")
+                    self._schema_error(f"{field} is not supported in a {language} state", f"{here}/{field}")
             if in_jsonata:
                 for field in _TEMPLATES:
-                    self._paths(part.get(field), f"{here}/{field}")
+                    self._json_paths(part.get(field), f"{here}/{field}")
 
-    def _paths(self, value, place: str) -> None:
-        """A key that ends in `.$` is JSONPath's."""
+    def _json_paths(self, value, location: str) -> None:
+        """Reports keys that end in `.$`, which only JSONPath supports."""
         if isinstance(value, dict):
             for key, item in value.items():
                 if key.endswith(".$"):
-                    self._schema(f"{key} is not supported in a JSONata state", f"{place}/{key}")
-                self._paths(item, f"{place}/{key}")
+                    self._schema_error(f"{key} is not supported in a JSONata state", f"{location}/{key}")
+                self._json_paths(item, f"{location}/{key}")
         elif isinstance(value, list):
             for index, item in enumerate(value):
-                self._paths(item, f"{place}[{index}]")
+                self._json_paths(item, f"{location}[{index}]")
 
-    def _nested(self, kind: str, state: dict, place: str) -> None:
+    def _nested(self, kind: str, state: dict, location: str) -> None:
         if kind == "Parallel":
             branches = state.get("Branches")
             for index, branch in enumerate(branches if isinstance(branches, list) else []):
-                self.scope(branch, f"{place}/Branches[{index}]")
+                self.scope(branch, f"{location}/Branches[{index}]")
         elif kind == "Map":
             field = "Iterator" if "Iterator" in state else "ItemProcessor"
-            self.scope(state.get(field), f"{place}/{field}")
+            self.scope(state.get(field), f"{location}/{field}")
 
-    def _target(self, target, states: dict, place: str) -> None:
+    def _check_target(self, target, states: dict, location: str) -> None:
         if target is None:
-            self._schema(f"{place.rpartition('/')[2]} is required", place)
+            self._schema_error(f"{location.rpartition('/')[2]} is required", location)
         elif target not in states:
-            self._add("MISSING_TRANSITION_TARGET", f"Missing transition target: {target}", place)
+            self._add("MISSING_TRANSITION_TARGET", f"Missing transition target: {target}", location)
 
-    def _schema(self, message: str, place: str) -> None:
-        self._add("SCHEMA_VALIDATION_FAILED", message, place)
+    def _schema_error(self, message: str, location: str) -> None:
+        self._add("SCHEMA_VALIDATION_FAILED", message, location)
 
-    def _add(self, code: str, message: str, place: str) -> None:
-        self.found.append(_diagnostic(code, message, place))
+    def _add(self, code: str, message: str, location: str) -> None:
+        self.diagnostics.append(_diagnostic(code, message, location))
 
 
 def _dicts(value) -> list[dict]:

@@ -1,8 +1,8 @@
-"""Step Functions: a distributed Map, each of whose items is an execution of its own.
+"""Step Functions: the distributed Map state, which runs a child execution for each item.
 
 Source: Step Functions developer guide, "Distributed mode", "Setting failure thresholds for Distributed
-Map states" and "Passing data between states with variables" (a child sees no variables of its parent's).
-The result of a child whose failure was tolerated is not documented; here it is null.
+Map states" and "Passing data between states with variables" (a child cannot access the variables of its parent).
+The result of a child with a tolerated failure is not documented. In this cloud it is null.
 """
 
 import contextvars
@@ -17,13 +17,13 @@ from ministack.services import stepfunctions as engine
 from core.settings import Settings
 from stepfunctions import executions, machine_role, processing
 
-# AWS runs up to 10,000 children at once by default. This cloud runs as many as it can have threads.
-_AT_ONCE = 64
-_TOO_MANY = "States.ExceedToleratedFailureThreshold"
+# The AWS default is 10,000 parallel children. This cloud needs one thread for each.
+_DEFAULT_CONCURRENCY = 64
+_THRESHOLD_EXCEEDED = "States.ExceedToleratedFailureThreshold"
 
 
 def install(cloud: Settings) -> None:
-    """ministack ignores Items, ItemSelector, Output and Assign in JSONata, and shows children all variables."""
+    """ministack ignores Items, ItemSelector, Output and Assign in JSONata, and gives children access to all variables."""
     del cloud
     original = engine._run_distributed_map
 
@@ -48,7 +48,7 @@ class _Run:
         self._state, self._raw_input, self._context = state, raw_input, context
         self._iterator, self._parent = iterator, execution
         self._items = self._field("Items", "array", raw_input)
-        self._at_once = int(self._field("MaxConcurrency", "number", 0)) or _AT_ONCE
+        self._concurrency = int(self._field("MaxConcurrency", "number", 0)) or _DEFAULT_CONCURRENCY
         self._tolerated = {
             name: self._field(name, "number", 0)
             for name in ("ToleratedFailurePercentage", "ToleratedFailureCount")
@@ -61,25 +61,25 @@ class _Run:
         self._machine = f"arn:aws:states:{scope}:stateMachine:{machine}/{label}"
         self._arn = f"arn:aws:states:{scope}:mapRun:{machine}/{label}:{uuid.uuid4()}"
 
-    def _field(self, field: str, kind: str, otherwise):
-        """The value of a field that may be an expression."""
+    def _field(self, field: str, kind: str, default):
+        """The value of a field that can be an expression."""
         if field not in self._state:
-            return otherwise
+            return default
         return engine._jsonata_state_field(self._state, field, kind, self._raw_input, self._context)
 
     def results(self) -> list:
-        """The results of the children, in order; raises if more failed than are tolerated."""
-        with ThreadPoolExecutor(max_workers=min(self._at_once, len(self._items) or 1)) as pool:
+        """The results of the children in item order. Raises an error if the failure threshold is exceeded."""
+        with ThreadPoolExecutor(max_workers=min(self._concurrency, len(self._items) or 1)) as pool:
             inputs = [self._input(index, item) for index, item in enumerate(self._items)]
-            children = [pool.submit(contextvars.copy_context().run, self._child, one) for one in inputs]
+            children = [pool.submit(contextvars.copy_context().run, self._child, item) for item in inputs]
             wait(children)
         executions.check_running()
-        if self._too_many():
-            raise processing.Error(_TOO_MANY, "The specified tolerated failure threshold was exceeded")
+        if self._threshold_exceeded():
+            raise processing.Error(_THRESHOLD_EXCEEDED, "The specified tolerated failure threshold was exceeded")
         return [child.result() for child in children]
 
     def _input(self, index: int, item):
-        """The input of a child. It is selected before the child starts, while the parent's variables are visible."""
+        """The input of a child. ItemSelector is evaluated before the child starts, with the variables of the parent."""
         if "ItemSelector" not in self._state:
             return item
         context = {**self._context, "Map": {"Item": {"Index": index, "Value": item}}}
@@ -87,12 +87,12 @@ class _Run:
 
     def _child(self, data):
         executions.check_running()
-        if self._too_many():
+        if self._threshold_exceeded():
             return None
         child = self._execution(data)
         try:
             states, start = self._iterator.get("States", {}), self._iterator.get("StartAt")
-            result = engine._run_sub_machine(states, start, data, child, self._seen_by(child, data))
+            result = engine._run_sub_machine(states, start, data, child, self._child_context(child, data))
         except executions.Interrupted:
             child.update(status="ABORTED", stopDate=now_iso())
             raise
@@ -127,16 +127,16 @@ class _Run:
         engine._executions[child["executionArn"]] = child
         return child
 
-    def _seen_by(self, child: dict, data) -> dict:
-        """The context of a child, which has nothing of its parent's context."""
+    def _child_context(self, child: dict, data) -> dict:
+        """The context of a child. It contains nothing from the context of the parent."""
         execution = {"Id": child["executionArn"], "Input": data, "Name": child["name"], "StartTime": child["startDate"]}
         machine = {"Id": self._machine, "Name": self._machine.rpartition(":")[2]}
         language = self._context.get("QueryLanguage", "JSONPath")
         return {"QueryLanguage": language, "Execution": execution, "StateMachine": machine, "variables": {}}
 
-    def _too_many(self) -> bool:
-        """Whether a threshold is exceeded; without thresholds, by the first failure."""
-        share, count = (self._tolerated.get(f"ToleratedFailure{kind}") for kind in ("Percentage", "Count"))
-        over_share = share is not None and self._failed * 100 > share * len(self._items)
+    def _threshold_exceeded(self) -> bool:
+        """Whether a failure threshold is exceeded. Without thresholds, the first failure exceeds it."""
+        percentage, count = (self._tolerated.get(f"ToleratedFailure{kind}") for kind in ("Percentage", "Count"))
+        over_percentage = percentage is not None and self._failed * 100 > percentage * len(self._items)
         over_count = count is not None and self._failed > count
-        return over_share or over_count or (self._failed > 0 and not self._tolerated)
+        return over_percentage or over_count or (self._failed > 0 and not self._tolerated)

@@ -1,4 +1,4 @@
-"""Step Functions: starting an execution once, and stopping it or timing it out during a wait.
+"""Step Functions: idempotent StartExecution, StopExecution during a wait, and timeouts of executions.
 
 Source: Step Functions API reference, StartExecution and StopExecution; Amazon States Language, "Timeouts".
 """
@@ -19,60 +19,62 @@ _retry = threading.local()
 
 
 class Interrupted(BaseException):
-    """The execution was stopped or has timed out and must not continue. A state cannot catch it."""
+    """The execution was stopped or timed out and must not continue. A state cannot catch this error."""
 
 
 def install(cloud: Settings) -> None:
-    """See each function for what ministack does instead."""
+    """The docstring of each function states what ministack does instead."""
     del cloud
-    _start_once()
-    _end_once()
-    _wait_interruptibly()
-    _time_out()
+    _make_start_idempotent()
+    _keep_first_result()
+    _interrupt_waits()
+    _apply_timeouts()
 
 
 def check_running() -> None:
-    """Raises Interrupted unless the current execution is RUNNING."""
+    """Raises Interrupted if the status of the current execution is not RUNNING."""
     execution = _current.get()
     if execution is not None and execution["status"] != "RUNNING":
         raise Interrupted
 
 
 def execution() -> dict | None:
-    """The current execution; in a child of a distributed Map, the parent."""
+    """The current execution. In a child of a distributed Map, this is the parent execution."""
     return _current.get()
 
 
 def role() -> str | None:
-    """The role of the current execution's machine."""
+    """The role of the state machine of the current execution."""
     execution = _current.get()
     machine = engine._state_machines.get(execution["stateMachineArn"]) if execution else None
     return machine["roleArn"] if machine else None
 
 
-def _start_once() -> None:
-    """StartExecution with the name and input of a running execution returns that one; ministack refuses it.
-    A closed one, or another input, is ExecutionAlreadyExists."""
+def _make_start_idempotent() -> None:
+    """StartExecution with the name and input of a running execution returns that execution; ministack refuses it.
+
+    If the execution has ended or the input differs, the error is ExecutionAlreadyExists.
+    """
     original = engine._start_execution
 
     def start_execution(data):
         if len((data.get("input") or "").encode()) > processing.LIMIT:
-            why = "Input exceeds the maximum number of bytes allowed."
-            return engine.error_response_json("InvalidExecutionInput", why, 400)
+            message = "Input exceeds the maximum number of bytes allowed."
+            return engine.error_response_json("InvalidExecutionInput", message, 400)
         machine = engine._resolve_state_machine_arn((data.get("stateMachineArn") or "").split("#")[0])
         if machine and data.get("name"):
             scope = f"{get_region()}:{get_account_id()}"
             arn = f"arn:aws:states:{scope}:execution:{engine._state_machines[machine]['name']}:{data['name']}"
-            there = engine._executions.get(arn)
-            if there and there["status"] == "RUNNING" and there["input"] == data.get("input", "{}"):
-                return json_response({"executionArn": arn, "startDate": there["startDate"]})
+            existing = engine._executions.get(arn)
+            if existing and existing["status"] == "RUNNING" and existing["input"] == data.get("input", "{}"):
+                return json_response({"executionArn": arn, "startDate": existing["startDate"]})
         return original(data)
 
     engine._start_execution = start_execution
 
 
-def _end_once() -> None:
-    """A late failure does not change the result of an execution; a failed execution has no output."""
+def _keep_first_result() -> None:
+    """A failure after the end does not change the result of an execution. A failed execution has no output."""
     original = engine._fail_execution
 
     def fail_execution(execution, error, cause):
@@ -83,30 +85,30 @@ def _end_once() -> None:
     engine._fail_execution = fail_execution
 
 
-def _wait_interruptibly() -> None:
-    """Waits and retries end with the execution; ministack completes the wait, and then runs the next state."""
+def _interrupt_waits() -> None:
+    """The end of an execution interrupts its waits and retries; ministack completes the wait and runs the next state."""
     find = engine._find_matching_retrier
 
     def find_matching_retrier(retriers, error, counts):
         retrier, index = find(retriers, error, counts)
         if retrier is not None:
-            _retry.seconds = processing.delay_of(retrier, counts.get(index, 0))
+            _retry.seconds = processing.retry_delay(retrier, counts.get(index, 0))
         return retrier, index
 
     def scaled_sleep(seconds):
-        chosen, _retry.seconds = getattr(_retry, "seconds", None), None
-        seconds = seconds if chosen is None else chosen
+        retry_delay, _retry.seconds = getattr(_retry, "seconds", None), None
+        seconds = seconds if retry_delay is None else retry_delay
         end = time.monotonic() + seconds * engine._SFN_WAIT_SCALE
-        while (left := end - time.monotonic()) > 0:
+        while (remaining := end - time.monotonic()) > 0:
             check_running()
-            time.sleep(min(left, 0.05))
+            time.sleep(min(remaining, 0.05))
         check_running()
 
     engine._find_matching_retrier, engine._scaled_sleep = find_matching_retrier, scaled_sleep
 
 
-def _time_out() -> None:
-    """A machine's TimeoutSeconds, which ministack ignores: real seconds, as for a task."""
+def _apply_timeouts() -> None:
+    """Applies TimeoutSeconds of a state machine, in real seconds as for tasks; ministack ignores it."""
     original = engine._run_execution
 
     def run_execution(arn):

@@ -1,7 +1,7 @@
-"""Step Functions: how long an expression may take.
+"""Step Functions: the time limit of an expression.
 
-Source: Step Functions developer guide, "Transforming data with JSONata in Step Functions" (an expression
-that fails or takes too long is States.QueryEvaluationError). ministack allows one second.
+Source: Step Functions developer guide, "Transforming data with JSONata in Step Functions" (the error of an
+expression that fails or takes too long is States.QueryEvaluationError). The limit of ministack is one second.
 """
 
 import time
@@ -12,7 +12,6 @@ from core.settings import Settings
 
 
 def install(cloud: Settings) -> None:
-    """ministack limits elapsed time, which includes the work of other processes; this limits the processor
-    time of the expression."""
+    """Limits the processor time of an expression; ministack limits the elapsed time, which a busy machine increases."""
     del cloud
     Timebox.current_milli_time = staticmethod(lambda: round(time.thread_time() * 1000))

@@ -1,7 +1,7 @@
-"""Step Functions: the history contains the states inside Map and Parallel.
+"""Step Functions: the execution history contains the states inside Map and Parallel.
 
-Source: Step Functions developer guide, "Viewing execution details" (one history for an execution with all
-its inline iterations and branches; each child of a distributed Map has its own).
+Source: Step Functions developer guide, "Viewing execution details" (the history of an execution contains all inline
+iterations and branches; each child of a distributed Map has its own history).
 """
 
 import copy
@@ -14,12 +14,12 @@ from ministack.services import stepfunctions as engine
 from core.settings import Settings
 from stepfunctions import executions, processing
 
-_WITH_EXECUTION = {"Task": "_execute_task", "Parallel": "_execute_parallel", "Map": "_execute_map"}
-_WITHOUT = {"Pass": "_execute_pass", "Choice": "_execute_choice", "Wait": "_execute_wait"}
+_STATES_WITH_EXECUTION = {"Task": "_execute_task", "Parallel": "_execute_parallel", "Map": "_execute_map"}
+_OTHER_STATES = {"Pass": "_execute_pass", "Choice": "_execute_choice", "Wait": "_execute_wait"}
 
 
 def install(cloud: Settings) -> None:
-    """ministack's history has the outermost states only, and gives simultaneous events the same number."""
+    """ministack records only the outermost states, and gives simultaneous events the same number."""
     del cloud
     engine._run_sub_machine = _run_sub_machine
     original, lock = engine._add_event, threading.Lock()
@@ -50,12 +50,12 @@ def _run_sub_machine(states: dict, start: str, data, execution: dict, context: d
 
 
 def _run_state(kind: str, state: dict, data, execution: dict, context: dict):
-    """The output of a state, and the name of the next one; None at the end."""
-    # By name, because a later correction may replace each of them.
-    if kind in _WITH_EXECUTION:
-        return getattr(engine, _WITH_EXECUTION[kind])(state, data, execution, context)
-    if kind in _WITHOUT:
-        return getattr(engine, _WITHOUT[kind])(state, data, context)
+    """The output of a state and the name of the next state, which is None at the end."""
+    # Resolved by name, because a later correction can replace each function.
+    if kind in _STATES_WITH_EXECUTION:
+        return getattr(engine, _STATES_WITH_EXECUTION[kind])(state, data, execution, context)
+    if kind in _OTHER_STATES:
+        return getattr(engine, _OTHER_STATES[kind])(state, data, context)
     if kind == "Succeed":
         return engine._apply_output_path(state, engine._apply_input_path(state, data, context), context), None
     if kind == "Fail":

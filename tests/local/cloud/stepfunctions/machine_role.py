@@ -1,9 +1,9 @@
-"""Step Functions: a machine's role must allow what its tasks do.
+"""Step Functions: the role of a state machine must allow the actions of its tasks.
 
 Source: Step Functions developer guide, "How Step Functions generates IAM policies for integrated
-services", with "… Step Functions" for nested executions (`.sync` needs permissions on a managed
-rule: AWS checks them when a machine is created, this cloud when the task runs) and "Creating Distributed
-Map policies". ministack ignores the role.
+services", with "… Step Functions" for nested executions (`.sync` requires permissions on a managed rule; AWS checks
+them when a state machine is created, and this cloud checks them when the task runs) and "Creating Distributed Map
+policies". ministack ignores the role.
 """
 
 from ministack.core.responses import get_account_id, get_region
@@ -26,13 +26,13 @@ _ERRORS = {
 
 
 def install(cloud: Settings) -> None:
-    """Authorizes each task with the machine's role before it runs, and checks the size of its result."""
+    """Authorizes each task with the role of the state machine before it runs, and checks the size of its result."""
     del cloud
     original = engine._invoke_resource
 
     def invoke_resource(resource, data):
         executions.check_running()
-        for action, target, keys in _needed(resource, data if isinstance(data, dict) else {}):
+        for action, target, keys in _required_permissions(resource, data if isinstance(data, dict) else {}):
             check(action, target, **keys)
         result = original(resource, data)
         executions.check_running()
@@ -43,16 +43,16 @@ def install(cloud: Settings) -> None:
 
 
 def check(action: str, target: str, **keys: str) -> None:
-    """Raises the error of the service unless the current machine's role is allowed an action."""
+    """Raises the error of the service if the role of the current state machine is not allowed an action."""
     role = executions.role()
-    why = service_roles.may_not_do(role, SESSION, action, target, get_region(), **keys) if role else None
-    if why:
+    error = service_roles.action_error(role, SESSION, action, target, get_region(), **keys) if role else None
+    if error:
         service = action.partition(":")[0]
-        raise processing.Error(_ERRORS[service], f"{why} (Service: {service}; Status Code: 403)")
+        raise processing.Error(_ERRORS[service], f"{error} (Service: {service}; Status Code: 403)")
 
 
-def _needed(resource: str, data: dict) -> list[tuple[str, str, dict[str, str]]]:
-    """The actions, resources and condition keys of a task; none for integrations that nothing here uses."""
+def _required_permissions(resource: str, data: dict) -> list[tuple[str, str, dict[str, str]]]:
+    """The actions, resources and condition keys of a task. Integrations that the product does not use have none."""
     if _LAMBDA in resource:
         return [("lambda:InvokeFunction", _function(str(data.get("FunctionName", ""))), {})]
     if resource.startswith("arn:aws:lambda:"):
@@ -69,14 +69,14 @@ def _function(name: str) -> str:
     return name if name.startswith("arn:") else f"arn:aws:lambda:{get_region()}:{get_account_id()}:function:{name}"
 
 
-def _nested(machine: str, waits: bool) -> list[tuple[str, str, dict[str, str]]]:
-    needed = [("states:StartExecution", machine, {})]
-    if waits:
+def _nested(machine: str, sync: bool) -> list[tuple[str, str, dict[str, str]]]:
+    permissions = [("states:StartExecution", machine, {})]
+    if sync:
         execution = machine.replace(":stateMachine:", ":execution:") + ":any"
         rule = f"arn:aws:events:{get_region()}:{get_account_id()}:rule/{_MANAGED_RULE}"
-        needed += [(f"states:{action}", execution, {}) for action in ("DescribeExecution", "StopExecution")]
-        needed += [(f"events:{action}", rule, {}) for action in ("PutTargets", "PutRule", "DescribeRule")]
-    return needed
+        permissions += [(f"states:{action}", execution, {}) for action in ("DescribeExecution", "StopExecution")]
+        permissions += [(f"events:{action}", rule, {}) for action in ("PutTargets", "PutRule", "DescribeRule")]
+    return permissions
 
 
 def _bus(entry: dict) -> str:

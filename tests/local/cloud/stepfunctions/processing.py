@@ -1,4 +1,4 @@
-"""Step Functions: input and output processing, variables and errors of a state.
+"""Step Functions: input and output processing, variables, and errors of states.
 
 Source: Amazon States Language specification and the Step Functions developer guide ("Passing data
 between states with variables", "Handling errors", "Service quotas").
@@ -11,29 +11,29 @@ from ministack.services import stepfunctions as engine
 
 from core.settings import Settings
 
-LIMIT = 262144  # bytes of input, result or variables: developer guide, "Service quotas"
+LIMIT = 262144  # Maximum bytes of input, result or variables: developer guide, "Service quotas".
 Error = engine._ExecutionError
-# These end the execution unless a retrier or catcher names them: developer guide, "Handling errors".
-_NOT_FOR_ALL = ("States.DataLimitExceeded", "States.Runtime")
+# Only a retrier or catcher that names these errors handles them: developer guide, "Handling errors".
+_TERMINAL_ERRORS = ("States.DataLimitExceeded", "States.Runtime")
 
 
 def install(cloud: Settings) -> None:
-    """See each function for what ministack does instead."""
+    """The docstring of each function states what ministack does instead."""
     del cloud
-    _assign_at_once()
-    _honour_output()
+    _assign_simultaneously()
+    _apply_output()
     _limit_data()
-    _name_terminal_errors()
-    _name_dead_functions()
+    _exclude_terminal_errors()
+    _name_exit_errors()
 
 
 def in_jsonata(state: dict, context: dict | None) -> bool:
-    """Whether a state is written in JSONata."""
+    """Whether the query language of a state is JSONata."""
     return engine._state_query_language(state, context) == "JSONata"
 
 
-def _assign_at_once() -> None:
-    """All expressions of an `Assign` see the previous variables; ministack assigns one after the other."""
+def _assign_simultaneously() -> None:
+    """Evaluates all expressions of `Assign` with the previous variables; ministack assigns them one by one."""
 
     def apply_state_assign(state, raw_input, context, result=None, error_output=None):
         assign = state.get("Assign")
@@ -49,8 +49,8 @@ def _assign_at_once() -> None:
     engine._apply_state_assign = apply_state_assign
 
 
-def _honour_output() -> None:
-    """`Output` of a Succeed state and of a Choice's default, which ministack ignores."""
+def _apply_output() -> None:
+    """Applies `Output` of a Succeed state and of the default of a Choice state; ministack ignores it."""
     output_path, choice = engine._apply_output_path, engine._execute_choice
 
     def apply_output_path(state, data, context=None):
@@ -63,7 +63,7 @@ def _honour_output() -> None:
             return choice(state, raw_input, context)
         for rule in state.get("Choices", []):
             if engine._evaluate_jsonata_choice_rule(rule, raw_input, context):
-                # A rule without an Output of its own has that of the state.
+                # A rule without Output uses the Output of the state.
                 source = rule if "Output" in rule else state
                 output = engine._apply_jsonata_output(source, raw_input, context, default=raw_input)
                 engine._apply_state_assign(rule, raw_input, context)
@@ -78,7 +78,7 @@ def _honour_output() -> None:
 
 
 def check_size(value, what: str) -> None:
-    """Raises States.DataLimitExceeded for a value that exceeds the service quota."""
+    """Raises States.DataLimitExceeded if a value exceeds the service quota."""
     if len(json.dumps(value).encode()) > LIMIT:
         raise Error(
             "States.DataLimitExceeded", f"{what} has a size exceeding the maximum number of bytes service limit."
@@ -86,31 +86,31 @@ def check_size(value, what: str) -> None:
 
 
 def _limit_data() -> None:
-    """ministack does not limit the size of data."""
+    """Limits the size of data; ministack does not."""
     for name in ("_apply_jsonata_arguments", "_apply_jsonata_output"):
         original = getattr(engine, name)
 
-        def limited(state, *arguments, _original=original, **options):
+        def check_result(state, *arguments, _original=original, **options):
             value = _original(state, *arguments, **options)
             check_size(value, "The data of the state")
             return value
 
-        setattr(engine, name, limited)
+        setattr(engine, name, check_result)
 
 
-def _name_terminal_errors() -> None:
-    """`States.ALL` and `States.TaskFailed` do not match the terminal errors; in ministack they do."""
+def _exclude_terminal_errors() -> None:
+    """`States.ALL` and `States.TaskFailed` do not match terminal errors; in ministack they do."""
     matches = engine._error_matches
 
     def error_matches(error_equals, error):
-        return error in error_equals if error in _NOT_FOR_ALL else matches(error_equals, error)
+        return error in error_equals if error in _TERMINAL_ERRORS else matches(error_equals, error)
 
     engine._error_matches = error_matches
 
 
-def _name_dead_functions() -> None:
-    """A function that exits before its first invocation is Runtime.ExitError (Lambda developer guide,
-    "Troubleshoot execution issues"); ministack has no error name for it."""
+def _name_exit_errors() -> None:
+    """The error of a function that exits before its first invocation is Runtime.ExitError (Lambda developer guide,
+    "Troubleshoot execution issues"); ministack has no error name for this case."""
     original = engine._call_lambda
 
     def call_lambda(function, event):
@@ -124,11 +124,11 @@ def _name_dead_functions() -> None:
     engine._call_lambda = call_lambda
 
 
-def delay_of(retrier: dict, retried: int) -> float:
-    """Seconds before a retry: back-off, at most MaxDelaySeconds, with jitter if the retrier has it.
+def retry_delay(retrier: dict, retry_count: int) -> float:
+    """Seconds before a retry: exponential backoff, limited by MaxDelaySeconds, with jitter if it is configured.
 
-    ministack ignores MaxDelaySeconds and jitter, and waits for one minute at most.
+    ministack ignores MaxDelaySeconds and jitter, and waits at most one minute.
     """
-    delay = retrier.get("IntervalSeconds", 1) * retrier.get("BackoffRate", 2.0) ** retried
+    delay = retrier.get("IntervalSeconds", 1) * retrier.get("BackoffRate", 2.0) ** retry_count
     delay = min(delay, retrier.get("MaxDelaySeconds", 31622400))
     return random.uniform(0, delay) if retrier.get("JitterStrategy") == "FULL" else delay

@@ -1,7 +1,7 @@
-"""Step Functions: the task that puts events.
+"""Step Functions: the PutEvents task.
 
-Source: Step Functions developer guide, "Add EventBridge events with Step Functions" (Detail is JSON; the
-execution and its machine are added to the resources; an entry that failed fails the task).
+Source: Step Functions developer guide, "Add EventBridge events with Step Functions" (Detail is JSON; the execution
+and its state machine are added to the resources; a failed entry fails the task).
 """
 
 import json
@@ -18,26 +18,26 @@ _TASK = "arn:aws:states:::events:putEvents"
 
 
 def install(cloud: Settings) -> None:
-    """ministack puts events without a principal, does not name the execution, and ignores failed entries."""
+    """ministack puts events without a principal, does not add the execution, and ignores failed entries."""
     del cloud
     engine._SERVICE_DISPATCH[_TASK] = _put
 
 
 def _put(resource: str, data: dict) -> dict:
     del resource
-    entries = [_completed(entry) for entry in data.get("Entries") or []]
-    with buses.acting_as(service_roles.session_arn(executions.role(), machine_role.SESSION)):
+    entries = [_complete(entry) for entry in data.get("Entries") or []]
+    with buses.as_principal(service_roles.session_arn(executions.role(), machine_role.SESSION)):
         status, _, body = eventbridge._put_events({"Entries": entries})
-    answer = json.loads(body)
+    response = json.loads(body)
     if status >= 400:
-        name = str(answer.get("__type", "InternalException")).rpartition("#")[2]
-        raise processing.Error(f"EventBridge.{name}", answer.get("message", ""))
-    if answer["FailedEntryCount"]:
-        raise processing.Error("EventBridge.FailedEntry", json.dumps(answer))
-    return answer
+        name = str(response.get("__type", "InternalException")).rpartition("#")[2]
+        raise processing.Error(f"EventBridge.{name}", response.get("message", ""))
+    if response["FailedEntryCount"]:
+        raise processing.Error("EventBridge.FailedEntry", json.dumps(response))
+    return response
 
 
-def _completed(entry: dict) -> dict:
+def _complete(entry: dict) -> dict:
     detail, execution = entry.get("Detail", {}), executions.execution()
     return {
         **entry,

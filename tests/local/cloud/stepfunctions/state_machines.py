@@ -1,4 +1,4 @@
-"""Step Functions: a machine is created and updated only with a definition that can run.
+"""Step Functions: validation of the definition when a state machine is created or updated.
 
 Source: Step Functions API reference, CreateStateMachine and UpdateStateMachine (InvalidDefinition: "The
 provided Amazon States Language definition is not valid"; the definition is JSON; tracingConfiguration) and
@@ -13,36 +13,36 @@ from ministack.services import stepfunctions as engine
 from core.settings import Settings
 from stepfunctions import definitions
 
-_MOST_DIAGNOSTICS = 100
+_MAX_DIAGNOSTICS = 100
 
 
 def install(cloud: Settings) -> None:
-    """ministack checks no more than the syntax of expressions, and drops tracing."""
+    """ministack checks only the syntax of expressions, and drops the tracing configuration."""
     del cloud
-    engine._create_state_machine = _checking(engine._create_state_machine)
-    engine._update_state_machine = _checking(engine._update_state_machine)
+    engine._create_state_machine = _validating(engine._create_state_machine)
+    engine._update_state_machine = _validating(engine._update_state_machine)
     engine._validate_state_machine_definition = _validate
 
 
-def _checking(original):
+def _validating(original):
     def handler(data):
         arn = data.get("stateMachineArn")
         missing = arn is not None and arn not in engine._state_machines
         if "definition" in data and not missing:
-            found = definitions.problems(data["definition"])
+            found = definitions.validate(data["definition"])
             if found:
-                return error_response_json("InvalidDefinition", definitions.message(found), 400)
-        answer = original(data)
-        if answer[0] == 200 and "tracingConfiguration" in data:
-            machine = engine._state_machines[arn or json.loads(answer[2])["stateMachineArn"]]
+                return error_response_json("InvalidDefinition", definitions.error_message(found), 400)
+        response = original(data)
+        if response[0] == 200 and "tracingConfiguration" in data:
+            machine = engine._state_machines[arn or json.loads(response[2])["stateMachineArn"]]
             machine["tracingConfiguration"] = data["tracingConfiguration"]
-        return answer
+        return response
 
     return handler
 
 
 def _validate(data: dict):
-    found = definitions.problems(data.get("definition"))
-    most = int(data.get("maxResults") or _MOST_DIAGNOSTICS)
-    shown = {"diagnostics": found[:most], "truncated": len(found) > most}
-    return json_response({"result": "FAIL" if found else "OK", **shown})
+    found = definitions.validate(data.get("definition"))
+    limit = int(data.get("maxResults") or _MAX_DIAGNOSTICS)
+    diagnostics = {"diagnostics": found[:limit], "truncated": len(found) > limit}
+    return json_response({"result": "FAIL" if found else "OK", **diagnostics})

@@ -1,4 +1,4 @@
-"""Step Functions: a task's time limit may be an expression, and the context names the machine's role.
+"""Step Functions: TimeoutSeconds of a task can be an expression, and the context contains the role of the machine.
 
 Source: Amazon States Language specification, "Task State" (TimeoutSeconds may be a JSONata expression);
 Step Functions developer guide, "Accessing execution data from the Context object" (Execution.RoleArn).
@@ -11,15 +11,15 @@ from ministack.services import stepfunctions as engine
 from core.settings import Settings
 from stepfunctions import executions
 
-# The input and the context of the task that runs.
+# The state, the input and the context of the current task.
 _task: contextvars.ContextVar[tuple | None] = contextvars.ContextVar("task", default=None)
 
 
 def install(cloud: Settings) -> None:
-    """ministack compares an expression's text with seconds, and its context has no role."""
+    """ministack compares the text of an expression with seconds, and its context has no role."""
     del cloud
     _evaluate_timeouts()
-    _name_the_role()
+    _set_role_in_context()
 
 
 def _evaluate_timeouts() -> None:
@@ -33,7 +33,7 @@ def _evaluate_timeouts() -> None:
             _task.reset(token)
 
     def invoke_with_timeout(resource, data, timeout):
-        # Here the state's retriers and catchers see an expression that fails.
+        # Evaluated here, so that the retriers and catchers of the state handle an expression that fails.
         if isinstance(timeout, str) and _task.get():
             state, raw_input, context = _task.get()
             timeout = engine._jsonata_state_field(state, "TimeoutSeconds", "number", raw_input, context)
@@ -42,10 +42,10 @@ def _evaluate_timeouts() -> None:
     engine._execute_task, engine._invoke_resource_with_timeout = execute_task, invoke_with_timeout
 
 
-def _name_the_role() -> None:
+def _set_role_in_context() -> None:
     original = engine._state_query_language
 
-    # Every state asks for its query language first, with the context that its expressions will see.
+    # ministack calls this function before it evaluates the expressions of a state, with the same context.
     def state_query_language(state, context=None):
         if context and "Execution" in context and "RoleArn" not in context["Execution"]:
             role = executions.role()

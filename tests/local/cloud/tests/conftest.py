@@ -1,4 +1,4 @@
-"""Clouds for the tests, and clients that reach them as an account's root or as a role."""
+"""Fixtures: clouds, and clients with the credentials of an account root user or of a role."""
 
 import json
 import re
@@ -15,24 +15,24 @@ from botocore.config import Config
 
 HERE = Path(__file__).resolve().parent
 FOLDER = HERE.parent
-# Some tests import a module without starting a cloud.
+# Some tests import a module and do not start a cloud.
 sys.path.append(str(FOLDER))
 HUB, SOURCE, TARGET = "111111111111", "222222222222", "333333333333"
 REGION = "us-west-2"
 
 
 class Cloud:
-    """A started cloud."""
+    """A running cloud."""
 
-    def __init__(self, *options: str, **how):
+    def __init__(self, *options: str, **process_options):
         command = [sys.executable, str(FOLDER), "--port", "0", "--watch-stdin", *options]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **how)
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **process_options)
         line = self.process.stdout.readline()
         assert line.startswith("ready http://127.0.0.1:"), line
         self.url = line.split()[1]
 
     def client(self, service: str, account: str, region: str = REGION, session: dict | None = None):
-        """A client with an account's root key, or with a session's credentials."""
+        """A client with the root access key of an account, or with the credentials of a session."""
         keys = {"aws_access_key_id": account, "aws_secret_access_key": "any"}
         if session:
             keys = {
@@ -44,25 +44,25 @@ class Cloud:
         return boto3.client(service, region_name=region, endpoint_url=self.url, config=config, **keys)
 
     def get(self, path: str) -> dict:
-        with urllib.request.urlopen(f"{self.url}/_cloud/{path}") as answer:
-            return json.load(answer)
+        with urllib.request.urlopen(f"{self.url}/_cloud/{path}") as response:
+            return json.load(response)
 
     def post(self, path: str, body: dict) -> dict:
         request = urllib.request.Request(f"{self.url}/_cloud/{path}", data=json.dumps(body).encode(), method="POST")
-        with urllib.request.urlopen(request) as answer:
-            return json.load(answer)
+        with urllib.request.urlopen(request) as response:
+            return json.load(response)
 
     def role(
         self, account: str, name: str, *statements: dict, path: str = "/", trust: dict | None = None, **more
     ) -> dict:
-        """Creates a role that its account may assume; returns a session of it."""
+        """Creates a role that its account can assume. Returns the credentials of a session."""
         iam = self.client("iam", account)
-        trusted = trust or allow_assume({"AWS": f"arn:aws:iam::{account}:root"})
-        made = iam.create_role(RoleName=name, Path=path, AssumeRolePolicyDocument=trusted, **more)["Role"]
+        trust = trust or allow_assume({"AWS": f"arn:aws:iam::{account}:root"})
+        role = iam.create_role(RoleName=name, Path=path, AssumeRolePolicyDocument=trust, **more)["Role"]
         if statements:
             iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=policy(*statements))
         sts = self.client("sts", account)
-        return sts.assume_role(RoleArn=made["Arn"], RoleSessionName="test")["Credentials"]
+        return sts.assume_role(RoleArn=role["Arn"], RoleSessionName="test")["Credentials"]
 
     def stop(self) -> None:
         self.process.stdin.close()
@@ -85,18 +85,18 @@ def allow_assume(principal, **more) -> str:
     return policy({"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole", **more})
 
 
-def wait_for(what, seconds: float = 60.0):
-    """The first true result of `what`."""
+def wait_for(condition, seconds: float = 60.0):
+    """Polls `condition` until its result is true, and returns the result."""
     end = time.monotonic() + seconds
-    while not (answer := what()):
-        assert time.monotonic() < end, f"nothing happened within {seconds} s"
+    while not (result := condition()):
+        assert time.monotonic() < end, f"the condition is still false after {seconds} s"
         time.sleep(0.02)
-    return answer
+    return result
 
 
 @pytest.fixture(scope="session")
 def cloud():
-    """A cloud whose minute takes 50 ms."""
+    """A cloud with a minute of 50 ms."""
     started = Cloud("--minute", "0.05")
     yield started
     started.stop()
@@ -104,7 +104,7 @@ def cloud():
 
 @pytest.fixture(scope="session")
 def machines(cloud):
-    """State machines of the hub, with a function that they invoke."""
+    """State machines in the hub account, and the function that they invoke."""
     from support.machines import Machines
 
     return Machines(cloud)
@@ -112,16 +112,16 @@ def machines(cloud):
 
 @pytest.fixture
 def name(request):
-    """A name that no other test uses, valid for a role and a cluster."""
+    """A unique name for each test, valid for roles and clusters."""
     plain = re.sub(r"[^0-9A-Za-z]+", "-", request.node.name.removeprefix("test_"))
     return f"t-{plain[:36].strip('-')}-{zlib.crc32(request.node.nodeid.encode()):08x}"
 
 
 @pytest.fixture
-def refusal():
-    """The error of a call that must be refused: code and message."""
+def client_error():
+    """Calls a function that must raise a ClientError. Returns the error code and the message."""
 
-    def refused(call, **arguments) -> tuple[str, str]:
+    def call_and_catch(call, **arguments) -> tuple[str, str]:
         from botocore.exceptions import ClientError
 
         with pytest.raises(ClientError) as caught:
@@ -129,4 +129,4 @@ def refusal():
         error = caught.value.response["Error"]
         return error["Code"], error.get("Message", "")
 
-    return refused
+    return call_and_catch

@@ -5,7 +5,7 @@ import time
 
 import pytest
 from conftest import HUB, REGION, SOURCE, allow, wait_for
-from support.eventing import OUTSIDE_ACCOUNT, arrived, nothing_arrives, queue, rule, service_role, stack
+from support.eventing import OUTSIDE_ACCOUNT, receive, assert_no_message, queue, rule, service_role, stack
 
 SFN = f"arn:aws:states:{REGION}:{HUB}"
 
@@ -78,13 +78,13 @@ def test_without_data_an_alarm_has_the_state_of_its_missing_data_treatment(cloud
 
 
 def test_an_alarm_on_failed_executions_counts_its_own_machine_only(cloud, machines, name):
-    failing, other = (machines.make({"A": {"Type": "Fail", "Error": "E", "Cause": "c"}}) for _ in range(2))
+    failing, other = (machines.create({"A": {"Type": "Fail", "Error": "E", "Cause": "c"}}) for _ in range(2))
     watched = metric("AWS/States", "ExecutionsFailed", ("StateMachineArn", failing))
     stack(cloud, name, {**topic(name), **alarm(name, **watched)})
-    machines.end(machines._sfn.start_execution(stateMachineArn=other)["executionArn"])
+    machines.wait_for_end(machines._sfn.start_execution(stateMachineArn=other)["executionArn"])
     wait_for(lambda: state(cloud, name) == "OK")
     assert notifications(cloud, name) == []
-    machines.end(machines._sfn.start_execution(stateMachineArn=failing)["executionArn"])
+    machines.wait_for_end(machines._sfn.start_execution(stateMachineArn=failing)["executionArn"])
     assert wait_for(lambda: notifications(cloud, name))[0][0] == "ALARM"
 
 
@@ -106,7 +106,7 @@ def test_putting_data_of_another_dimension_does_not_change_an_alarm(cloud, name)
 )
 def test_an_alarm_may_sum_metrics(cloud, machines, name, expression):
     states = {"A": {"Type": "Fail", "Error": "E", "Cause": "c"}}
-    watched = [machines.make(states) for _ in range(2)]
+    watched = [machines.create(states) for _ in range(2)]
     metrics = [{"Id": "sum", "Expression": expression, "ReturnData": True}]
     for identifier, machine in zip("ab", watched, strict=True):
         of = {"Namespace": "AWS/States", "MetricName": "ExecutionsFailed"}
@@ -114,7 +114,7 @@ def test_an_alarm_may_sum_metrics(cloud, machines, name, expression):
         stat = {"Metric": of, "Period": 300, "Stat": "Sum"}
         metrics.append({"Id": identifier, "MetricStat": stat, "ReturnData": False})
     stack(cloud, name, {**topic(name), **alarm(name, Metrics=metrics, Threshold=2)})
-    machines.end(machines._sfn.start_execution(stateMachineArn=watched[0])["executionArn"])
+    machines.wait_for_end(machines._sfn.start_execution(stateMachineArn=watched[0])["executionArn"])
     assert notifications(cloud, name) == []
     for machine in watched:
         machines._sfn.start_execution(stateMachineArn=machine)
@@ -160,7 +160,7 @@ def test_a_topic_that_does_not_admit_events_gets_no_message(cloud, name, resourc
     dead_url, dead = queue(cloud, name)
     rule(cloud, name, {"source": [name]}, arn, DeadLetterConfig={"Arn": dead})
     cloud.client("events", HUB).put_events(Entries=[{"Source": name, "DetailType": "t", "Detail": "{}"}])
-    assert arrived(cloud, dead_url)[0]["source"] == name
+    assert receive(cloud, dead_url)[0]["source"] == name
     assert cloud.get(f"messages?topicArn={arn}")["messages"] == []
 
 
@@ -169,10 +169,10 @@ class Schedule:
 
     def __init__(self, cloud, machines, name, *rights, **trust):
         self.cloud, self.name, self.machines = cloud, name, machines
-        self.machine = machines.make({"A": {"Type": "Succeed"}})
+        self.machine = machines.create({"A": {"Type": "Succeed"}})
         rights = rights or (allow("states:StartExecution", self.machine),)
         role = service_role(cloud, name, "scheduler.amazonaws.com", *rights, account=HUB, **trust)
-        self.dead, dead = queue(cloud, name, admits=None)
+        self.dead, dead = queue(cloud, name, service=None)
         target = {"Arn": self.machine, "RoleArn": role, "Input": '{"a": 1}', "DeadLetterConfig": {"Arn": dead}}
         properties = {"Name": name, "ScheduleExpression": "rate(1 day)", "FlexibleTimeWindow": {"Mode": "OFF"}}
         resources = {"S": {"Type": "AWS::Scheduler::Schedule", "Properties": {**properties, "Target": target}}}
@@ -185,9 +185,9 @@ class Schedule:
 def test_a_schedule_fires_with_its_input(cloud, machines, name):
     group = f"arn:aws:scheduler:{REGION}:{HUB}:schedule-group/default"
     schedule = Schedule(cloud, machines, name, StringEquals={"aws:SourceArn": group, "aws:SourceAccount": HUB})
-    assert machines.of(schedule.machine) == []
+    assert machines.executions_of(schedule.machine) == []
     schedule.fire()
-    (execution,) = machines.of(schedule.machine)
+    (execution,) = machines.executions_of(schedule.machine)
     assert json.loads(machines.describe(execution["executionArn"])["input"]) == {"a": 1}
 
 
@@ -199,11 +199,11 @@ def test_a_schedules_role_must_allow_what_it_does(cloud, machines, name, barred)
     trust = {"StringEquals": {"aws:SourceAccount": SOURCE}} if barred == "trust" else {}
     schedule = Schedule(cloud, machines, name, *rights, **trust)
     schedule.fire()
-    assert machines.of(schedule.machine) == []
+    assert machines.executions_of(schedule.machine) == []
     if barred == "right":
-        assert arrived(cloud, schedule.dead)[0]["source"] == "aws.scheduler"
+        assert receive(cloud, schedule.dead)[0]["source"] == "aws.scheduler"
     else:
-        nothing_arrives(cloud, schedule.dead)
+        assert_no_message(cloud, schedule.dead)
 
 
 def test_a_schedule_without_a_target_is_refused(cloud, name):
@@ -255,29 +255,29 @@ def test_parents_are_listed_up_to_the_root(organization):
     assert organization.parents("ou-abcd-workloads") == [("r-abcd", "ROOT")]
 
 
-def test_an_organization_is_shown_to_its_administrators_only(cloud, organization, refusal):
+def test_an_organization_is_shown_to_its_administrators_only(cloud, organization, client_error):
     cloud.client("organizations", "444444444444").list_accounts()
-    assert refusal(cloud.client("organizations", SOURCE).list_accounts)[0] == "AccessDeniedException"
+    assert client_error(cloud.client("organizations", SOURCE).list_accounts)[0] == "AccessDeniedException"
     outside = cloud.client("organizations", OUTSIDE_ACCOUNT)
-    assert refusal(outside.list_accounts)[0] == "AWSOrganizationsNotInUseException"
+    assert client_error(outside.list_accounts)[0] == "AWSOrganizationsNotInUseException"
     unknown = cloud.client("organizations", HUB)
-    assert refusal(unknown.list_parents, ChildId="777777777777")[0] == "ChildNotFoundException"
+    assert client_error(unknown.list_parents, ChildId="777777777777")[0] == "ChildNotFoundException"
 
 
-def test_listing_accounts_needs_a_permission(cloud, organization, name, refusal):
+def test_listing_accounts_needs_a_permission(cloud, organization, name, client_error):
     session = cloud.role(HUB, name, allow("organizations:ListParents"))
     client = cloud.client("organizations", HUB, session=session)
     client.list_parents(ChildId=organization.accounts[3])
-    assert refusal(client.list_accounts)[0].startswith("AccessDenied")
+    assert client_error(client.list_accounts)[0].startswith("AccessDenied")
 
 
-def test_reading_a_parameter_needs_a_permission(cloud, name, refusal):
+def test_reading_a_parameter_needs_a_permission(cloud, name, client_error):
     mine, other = f"/{name}/routes", f"/{name}x/routes"
     for parameter in (mine, other):
         cloud.client("ssm", HUB).put_parameter(Name=parameter, Value="{}", Type="String")
     only = allow("ssm:GetParameter", f"arn:aws:ssm:{REGION}:{HUB}:parameter/{name}/*")
     client = cloud.client("ssm", HUB, session=cloud.role(HUB, name, only))
     assert client.get_parameter(Name=mine)["Parameter"]["Value"] == "{}"
-    assert refusal(client.get_parameter, Name=other)[0] == "AccessDeniedException"
-    assert refusal(client.get_parameters, Names=[mine])[0] == "AccessDeniedException"
-    assert refusal(client.get_parameter, Name=f"/{name}/none")[0] == "ParameterNotFound"
+    assert client_error(client.get_parameter, Name=other)[0] == "AccessDeniedException"
+    assert client_error(client.get_parameters, Names=[mine])[0] == "AccessDeniedException"
+    assert client_error(client.get_parameter, Name=f"/{name}/none")[0] == "ParameterNotFound"

@@ -137,8 +137,8 @@ def test_the_cluster_exists_in_the_account_is_active_and_has_private_access(clou
         shared.amp.create_scraper(**shared.with_source(clusterArn=shared.cluster + "x"))
     assert SOURCE in why(shared.cluster.replace(SOURCE, TARGET))
     assert shared.region in why(shared.cluster.replace(shared.region, "eu-west-9"))
-    assert "private access" in why(shared.make_cluster(private=False))
-    assert "CREATING" in why(shared.make_cluster(tags={"local:creating-minutes": "1000"}))
+    assert "private access" in why(shared.create_cluster(private=False))
+    assert "CREATING" in why(shared.create_cluster(tags={"local:creating-minutes": "1000"}))
 
 
 def test_the_workspace_is_in_the_same_region_and_has_a_valid_arn(shared):
@@ -285,7 +285,7 @@ def test_workspaces_are_created_described_tagged_and_deleted(shared):
         amp.describe_workspace(workspaceId=made["workspaceId"])
 
 
-def test_the_tags_of_a_scraper_are_condition_keys(cloud, location, name, refusal):
+def test_the_tags_of_a_scraper_are_condition_keys(cloud, location, name, client_error):
     made = [location.amp.create_scraper(**location.request(tags=tags)) for tags in ({"ours": "yes"}, {"theirs": "yes"})]
     for scraper in made:
         wait_for(lambda scraper=scraper: location.status(scraper) == "ACTIVE")
@@ -294,7 +294,7 @@ def test_the_tags_of_a_scraper_are_condition_keys(cloud, location, name, refusal
     session = cloud.role(SOURCE, name, allow(["aps:UpdateScraper", "aps:DeleteScraper"], **ours), allow(rest))
     amp = cloud.client("amp", SOURCE, region=location.region, session=session)
     for call, more in ((amp.update_scraper, {"alias": "a"}), (amp.delete_scraper, {})):
-        assert refusal(call, scraperId=made[1]["scraperId"], **more)[0] == "AccessDeniedException"
+        assert client_error(call, scraperId=made[1]["scraperId"], **more)[0] == "AccessDeniedException"
     amp.update_scraper(scraperId=made[0]["scraperId"], alias="a")
     wait_for(lambda: location.status(made[0]) == "ACTIVE")
     amp.delete_scraper(scraperId=made[0]["scraperId"])

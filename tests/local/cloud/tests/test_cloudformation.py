@@ -1,4 +1,4 @@
-"""CloudFormation: what of a template must not be lost."""
+"""CloudFormation: templates, resource types and stack deletion."""
 
 import json
 
@@ -13,8 +13,8 @@ class Stack:
         self.cfn, self.name = cloud.client("cloudformation", SOURCE), name
         self.iam, self.sfn = cloud.client("iam", SOURCE), cloud.client("stepfunctions", SOURCE)
 
-    def _wait(self, what):
-        self.cfn.get_waiter(what).wait(StackName=self.name, WaiterConfig={"Delay": 0.05, "MaxAttempts": 100})
+    def _wait(self, waiter):
+        self.cfn.get_waiter(waiter).wait(StackName=self.name, WaiterConfig={"Delay": 0.05, "MaxAttempts": 100})
 
     def create(self, resources, **more):
         body = json.dumps({"Resources": resources, **more.pop("template", {})})
@@ -56,46 +56,46 @@ def boundary(stack):
     }
 
 
-def test_a_boundary_is_set_changed_and_removed(stack):
-    with_it = role(stack, PermissionsBoundary={"Ref": "B"})
+def test_the_permissions_boundary_of_a_role_can_be_set_and_removed(stack):
+    bounded = role(stack, PermissionsBoundary={"Ref": "B"})
     stack.create({"B": boundary(stack), "R": role(stack)})
     assert "PermissionsBoundary" not in stack.role()
-    stack.update({"B": boundary(stack), "R": with_it})
+    stack.update({"B": boundary(stack), "R": bounded})
     expected = f"arn:aws:iam::{SOURCE}:policy/{stack.name}"
     assert stack.role()["PermissionsBoundary"]["PermissionsBoundaryArn"] == expected
     stack.update({"B": boundary(stack), "R": role(stack)})
     assert "PermissionsBoundary" not in stack.role()
 
 
-def test_a_boundary_is_there_from_the_start(stack):
+def test_a_role_is_created_with_its_permissions_boundary(stack):
     stack.create({"B": boundary(stack), "R": role(stack, PermissionsBoundary={"Ref": "B"})})
     assert "PermissionsBoundary" in stack.role()
 
 
-def test_a_policy_that_is_a_boundary_elsewhere_fails_the_deletion_until_it_is_free(cloud, stack, name):
-    """What the policy depends on stays, the rest is deleted; a second deletion finishes."""
+def test_a_policy_that_is_the_boundary_of_another_role_fails_the_stack_deletion(cloud, stack, name):
+    """The dependencies of the policy are retained, the other resources are deleted, and a second deletion succeeds."""
     topic = {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": name}}
     queue = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": name}}
     policy = boundary(stack)
     policy["Properties"]["Description"] = {"Fn::GetAtt": ["Named", "TopicName"]}
-    policy["DependsOn"] = "Kept"
-    stack.create({"B": policy, "Named": topic, "Kept": {**queue}, "Free": role(stack)})
+    policy["DependsOn"] = "Retained"
+    stack.create({"B": policy, "Named": topic, "Retained": {**queue}, "Independent": role(stack)})
     arn = f"arn:aws:iam::{SOURCE}:policy/{stack.name}"
     stack.iam.create_role(
         RoleName=name + "-x", AssumeRolePolicyDocument=json.dumps(TRUST), PermissionsBoundary=arn
     )
 
     def resources():
-        shown = stack.cfn.describe_stack_resources(StackName=stack.name)["StackResources"]
-        return {one["LogicalResourceId"]: one["ResourceStatus"] for one in shown}
+        described = stack.cfn.describe_stack_resources(StackName=stack.name)["StackResources"]
+        return {resource["LogicalResourceId"]: resource["ResourceStatus"] for resource in described}
 
     stack.cfn.delete_stack(StackName=stack.name)
     with pytest.raises(Exception):
         stack._wait("stack_delete_complete")
-    shown = stack.cfn.describe_stacks(StackName=stack.name)["Stacks"][0]
-    assert shown["StackStatus"] == "DELETE_FAILED" and "[B]" in shown["StackStatusReason"]
+    description = stack.cfn.describe_stacks(StackName=stack.name)["Stacks"][0]
+    assert description["StackStatus"] == "DELETE_FAILED" and "[B]" in description["StackStatusReason"]
     assert any("Cannot delete a policy attached to entities" in reason for reason in stack.reasons())
-    assert resources() == {"B": "DELETE_FAILED", "Named": "CREATE_COMPLETE", "Kept": "CREATE_COMPLETE"}
+    assert resources() == {"B": "DELETE_FAILED", "Named": "CREATE_COMPLETE", "Retained": "CREATE_COMPLETE"}
     assert stack.iam.get_policy(PolicyArn=arn) and cloud.client("sqs", SOURCE).get_queue_url(QueueName=name)
     with pytest.raises(stack.iam.exceptions.NoSuchEntityException):
         stack.role()
@@ -113,7 +113,7 @@ def test_a_role_and_its_boundary_are_deleted_with_their_stack(stack):
     stack._wait("stack_delete_complete")
 
 
-def test_a_path_is_kept(stack):
+def test_a_role_keeps_its_path(stack):
     stack.create({"R": role(stack, Path="/p/")})
     assert stack.role()["Arn"] == f"arn:aws:iam::{SOURCE}:role/p/{stack.name}"
 
@@ -128,18 +128,18 @@ def test_a_path_is_kept(stack):
         ),
     ],
 )
-def test_what_iam_refuses_fails_the_stack(stack, properties, reason):
+def test_a_role_that_iam_refuses_fails_the_stack(stack, properties, reason):
     with pytest.raises(Exception):
         stack.create({"R": role(stack, **properties)})
-    assert any(reason in one for one in stack.reasons())
+    assert any(reason in failure for failure in stack.reasons())
 
 
-def test_a_taken_role_name_fails_the_stack_and_leaves_the_role(stack):
-    stack.iam.create_role(RoleName=stack.name, AssumeRolePolicyDocument=json.dumps(TRUST), Description="theirs")
+def test_an_existing_role_name_fails_the_stack_and_the_role_is_unchanged(stack):
+    stack.iam.create_role(RoleName=stack.name, AssumeRolePolicyDocument=json.dumps(TRUST), Description="existing")
     with pytest.raises(Exception):
-        stack.create({"R": role(stack, Description="ours")})
+        stack.create({"R": role(stack, Description="new")})
     assert any("already exists" in reason for reason in stack.reasons())
-    assert stack.role()["Description"] == "theirs"
+    assert stack.role()["Description"] == "existing"
 
 
 def test_a_role_deleted_with_its_stack_is_no_longer_trusted(cloud, stack, name):
@@ -148,13 +148,13 @@ def test_a_role_deleted_with_its_stack_is_no_longer_trusted(cloud, stack, name):
     stack.iam.create_role(RoleName=name + "-t", AssumeRolePolicyDocument=trust)
     stack.cfn.delete_stack(StackName=stack.name)
     stack._wait("stack_delete_complete")
-    shown = stack.iam.get_role(RoleName=name + "-t")["Role"]["AssumeRolePolicyDocument"]
-    assert shown["Statement"][0]["Principal"]["AWS"].startswith("AROA")
+    document = stack.iam.get_role(RoleName=name + "-t")["Role"]["AssumeRolePolicyDocument"]
+    assert document["Statement"][0]["Principal"]["AWS"].startswith("AROA")
 
 
-def test_a_machines_logging_and_tracing_are_kept(stack):
+def test_a_state_machine_keeps_its_logging_and_tracing_configuration(stack):
     definition = json.dumps({"StartAt": "A", "States": {"A": {"Type": "Succeed"}}})
-    observed = {
+    configuration = {
         "LoggingConfiguration": {
             "Level": "ALL",
             "IncludeExecutionData": True,
@@ -179,19 +179,21 @@ def test_a_machines_logging_and_tracing_are_kept(stack):
         arn = f"arn:aws:states:us-west-2:{SOURCE}:stateMachine:{stack.name}"
         return stack.sfn.describe_state_machine(stateMachineArn=arn)
 
-    stack.create(resources(**observed))
-    shown = describe()
-    assert shown["tracingConfiguration"] == {"enabled": True}
-    assert shown["loggingConfiguration"]["level"] == "ALL" and shown["loggingConfiguration"]["includeExecutionData"]
-    group = shown["loggingConfiguration"]["destinations"][0]["cloudWatchLogsLogGroup"]["logGroupArn"]
+    stack.create(resources(**configuration))
+    machine = describe()
+    assert machine["tracingConfiguration"] == {"enabled": True}
+    assert machine["loggingConfiguration"]["level"] == "ALL" and machine["loggingConfiguration"]["includeExecutionData"]
+    group = machine["loggingConfiguration"]["destinations"][0]["cloudWatchLogsLogGroup"]["logGroupArn"]
     assert group == f"arn:aws:logs:us-west-2:{SOURCE}:log-group:{stack.name}:*"
     stack.update(resources())
-    assert describe()["tracingConfiguration"] == {"enabled": False} and describe()["loggingConfiguration"]["level"] == "OFF"
-    stack.update(resources(**observed))
-    assert describe()["tracingConfiguration"] == {"enabled": True} and describe()["loggingConfiguration"]["level"] == "ALL"
+    machine = describe()
+    assert machine["tracingConfiguration"] == {"enabled": False} and machine["loggingConfiguration"]["level"] == "OFF"
+    stack.update(resources(**configuration))
+    machine = describe()
+    assert machine["tracingConfiguration"] == {"enabled": True} and machine["loggingConfiguration"]["level"] == "ALL"
 
 
-def test_tracing_is_kept_for_machines_that_the_api_creates(stack):
+def test_a_state_machine_of_the_api_keeps_its_tracing_configuration(stack):
     stack.iam.create_role(RoleName=stack.name, AssumeRolePolicyDocument=json.dumps(TRUST))
     definition = json.dumps({"StartAt": "A", "States": {"A": {"Type": "Succeed"}}})
     role_arn = f"arn:aws:iam::{SOURCE}:role/{stack.name}"
@@ -202,23 +204,23 @@ def test_tracing_is_kept_for_machines_that_the_api_creates(stack):
     assert stack.sfn.describe_state_machine(stateMachineArn=arn)["tracingConfiguration"] == {"enabled": False}
 
 
-def test_parameters_and_conditions_decide(stack):
+def test_a_condition_can_compare_a_parameter(stack):
     template = {
-        "Parameters": {"Wanted": {"Type": "String", "Default": "no"}},
-        "Conditions": {"IsWanted": {"Fn::Equals": [{"Ref": "Wanted"}, "yes"]}},
+        "Parameters": {"Enabled": {"Type": "String", "Default": "no"}},
+        "Conditions": {"IsEnabled": {"Fn::Equals": [{"Ref": "Enabled"}, "yes"]}},
     }
-    description = {"Fn::If": ["IsWanted", "wanted", {"Ref": "AWS::NoValue"}]}
-    conditional = {**boundary(stack), "Condition": "IsWanted"}
+    description = {"Fn::If": ["IsEnabled", "enabled", {"Ref": "AWS::NoValue"}]}
+    conditional = {**boundary(stack), "Condition": "IsEnabled"}
     stack.create(
         {"R": role(stack, Description=description), "B": conditional},
         template=template,
-        Parameters=[{"ParameterKey": "Wanted", "ParameterValue": "yes"}],
+        Parameters=[{"ParameterKey": "Enabled", "ParameterValue": "yes"}],
     )
-    assert stack.role()["Description"] == "wanted"
+    assert stack.role()["Description"] == "enabled"
     stack.iam.get_policy(PolicyArn=f"arn:aws:iam::{SOURCE}:policy/{stack.name}")
 
 
-def test_a_condition_may_compare_the_region_and_a_joined_list(cloud, name):
+def test_a_condition_can_compare_the_region_and_a_joined_list(cloud, name):
     template = {
         "Parameters": {
             "Home": {"Type": "String", "Default": "eu-west-1"},
@@ -234,29 +236,29 @@ def test_a_condition_may_compare_the_region_and_a_joined_list(cloud, name):
         },
     }
 
-    def made(region, **parameters):
+    def create(region, **parameters):
         cfn = cloud.client("cloudformation", SOURCE, region)
-        given = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
-        stack = f"{name}-{len(given)}"
-        cfn.create_stack(StackName=stack, TemplateBody=json.dumps(template), Parameters=given)
+        values = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
+        stack = f"{name}-{len(values)}"
+        cfn.create_stack(StackName=stack, TemplateBody=json.dumps(template), Parameters=values)
         cfn.get_waiter("stack_create_complete").wait(StackName=stack, WaiterConfig={"Delay": 0.05, "MaxAttempts": 100})
-        found = cfn.describe_stack_resources(StackName=stack)["StackResources"]
-        return {resource["LogicalResourceId"] for resource in found}
+        resources = cfn.describe_stack_resources(StackName=stack)["StackResources"]
+        return {resource["LogicalResourceId"] for resource in resources}
 
-    assert made("eu-west-1") == {"Q", "Always"} and made("us-west-2") == {"Always"}
-    assert made("us-west-2", Many="a,b") == {"Q", "Always"}
+    assert create("eu-west-1") == {"Q", "Always"} and create("us-west-2") == {"Always"}
+    assert create("us-west-2", Many="a,b") == {"Q", "Always"}
 
 
-def test_stacks_of_one_name_in_two_regions_create_roles_with_two_names(cloud, name):
+def test_stacks_with_the_same_name_in_two_regions_create_different_roles(cloud, name):
     template = {"Resources": {"R": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": TRUST}}}}
 
-    def made(region):
+    def create(region):
         cfn = cloud.client("cloudformation", SOURCE, region)
         cfn.create_stack(StackName=name, TemplateBody=json.dumps(template), Capabilities=["CAPABILITY_IAM"])
         cfn.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 0.05, "MaxAttempts": 100})
         return cfn.describe_stack_resource(StackName=name, LogicalResourceId="R")["StackResourceDetail"]
 
-    names = [made(region)["PhysicalResourceId"] for region in ("eu-west-1", "us-west-2")]
+    names = [create(region)["PhysicalResourceId"] for region in ("eu-west-1", "us-west-2")]
     assert names[0] != names[1]
     for role in names:
         cloud.client("iam", SOURCE).get_role(RoleName=role)

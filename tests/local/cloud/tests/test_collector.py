@@ -1,4 +1,4 @@
-"""Samples arrive if and only if both trust policies are right: the collector, its attempts, the queries."""
+"""The collector: samples are written if and only if both trust policies are correct."""
 
 import http.client
 import json
@@ -13,8 +13,8 @@ from support.location import Location
 QUICK = {"local:activation-minutes": "0"}
 
 
-def ask(cloud, workspace, query, credentials=None, path="query"):
-    """A signed query; answers status and body."""
+def send_query(cloud, workspace, query, credentials=None, path="query"):
+    """Sends a signed query. Returns the status and the body."""
     _, _, _, region, account, name = workspace.split(":")
     url = f"{cloud.url}/workspaces/{name.partition('/')[2]}/api/v1/{path}"
     request = AWSRequest(
@@ -24,16 +24,16 @@ def ask(cloud, workspace, query, credentials=None, path="query"):
     SigV4Auth(Credentials(*(keys or (account, "any"))), "aps", region).add_auth(request)
     connection = http.client.HTTPConnection("127.0.0.1", int(cloud.url.rpartition(":")[2]))
     connection.request("POST", url.partition(cloud.url)[2], body=request.data, headers=dict(request.headers))
-    answer = connection.getresponse()
-    return answer.status, json.loads(answer.read())
+    response = connection.getresponse()
+    return response.status, json.loads(response.read())
 
 
-def found(cloud, workspace, query):
-    return ask(cloud, workspace, query)[1]["data"]["result"]
+def query_result(cloud, workspace, query):
+    return send_query(cloud, workspace, query)[1]["data"]["result"]
 
 
 class Pair:
-    """An active scraper with its two roles, whose parts can be broken."""
+    """An ACTIVE scraper with its two roles. Tests can change the policies of the roles."""
 
     def __init__(self, cloud, name, **cluster):
         self.location = location = Location(cloud, tags={**QUICK, **cluster.pop("tags", {})}, **cluster)
@@ -45,14 +45,14 @@ class Pair:
         }
         placeholder = allow_assume({"Service": "ec2.amazonaws.com"})
         self.source_iam.create_role(RoleName=self.source_role, AssumeRolePolicyDocument=placeholder)
-        self.may_assume(self.arns["targetRoleArn"])
+        self.allow_to_assume(self.arns["targetRoleArn"])
         self.target_iam.create_role(RoleName=self.target_role, AssumeRolePolicyDocument=placeholder)
         write = "arn:aws:iam::aws:policy/AmazonPrometheusRemoteWriteAccess"
         self.target_iam.attach_role_policy(RoleName=self.target_role, PolicyArn=write)
-        made = location.amp.create_scraper(**location.request(roleConfiguration=self.arns))
-        self.id, self.scraper = made["scraperId"], made["arn"]
+        scraper = location.amp.create_scraper(**location.request(roleConfiguration=self.arns))
+        self.id, self.scraper = scraper["scraperId"], scraper["arn"]
 
-    def may_assume(self, role):
+    def allow_to_assume(self, role):
         document = policy(allow("sts:AssumeRole", role))
         self.source_iam.put_role_policy(RoleName=self.source_role, PolicyName="p", PolicyDocument=document)
 
@@ -70,15 +70,15 @@ class Pair:
         self.target_iam.update_assume_role_policy(RoleName=self.target_role, PolicyDocument=trust)
 
     def attempt(self, cloud, **other):
-        asked = {**self.arns, "workspaceArn": self.location.workspace, "scraperArn": self.scraper, **other}
-        answer = cloud.post("attempt", asked)
-        failed = [step["step"] for step in answer["steps"] if not step["ok"]]
-        assert answer["written"] == (not failed) and all(
-            step.get("error") for step in answer["steps"] if not step["ok"]
+        request = {**self.arns, "workspaceArn": self.location.workspace, "scraperArn": self.scraper, **other}
+        result = cloud.post("attempt", request)
+        failed = [step["step"] for step in result["steps"] if not step["ok"]]
+        assert result["written"] == (not failed) and all(
+            step.get("error") for step in result["steps"] if not step["ok"]
         )
         return failed[0] if failed else "written"
 
-    def last(self, cloud):
+    def latest_collection(self, cloud):
         collections = cloud.get(f"collections/{self.id}")["collections"]
         return collections[-1] if collections else None
 
@@ -88,20 +88,20 @@ def pair(cloud, name):
     return Pair(cloud, name)
 
 
-def test_samples_arrive_if_both_roles_trust_and_have_the_external_labels(cloud, pair):
+def test_samples_have_the_external_labels_if_both_trust_policies_are_correct(cloud, pair):
     pair.trust_source()
     pair.trust_target()
-    wait_for(lambda: found(cloud, pair.location.workspace, "up"))
-    samples = found(cloud, pair.location.workspace, 'up{clusterArn="c1"}')
+    wait_for(lambda: query_result(cloud, pair.location.workspace, "up"))
+    samples = query_result(cloud, pair.location.workspace, 'up{clusterArn="c1"}')
     assert len(samples) == 3 and {sample["value"][1] for sample in samples} == {"1"}
     assert all({"job", "instance"} <= sample["metric"].keys() for sample in samples)
-    assert found(cloud, pair.location.workspace, "count(up)")[0]["value"][1] == "3"
-    assert {"__name__", "job", "clusterArn"} <= set(ask(cloud, pair.location.workspace, "", path="labels")[1]["data"])
-    last = pair.last(cloud)
+    assert query_result(cloud, pair.location.workspace, "count(up)")[0]["value"][1] == "3"
+    assert {"__name__", "job", "clusterArn"} <= set(send_query(cloud, pair.location.workspace, "", path="labels")[1]["data"])
+    latest = pair.latest_collection(cloud)
     assert (
-        last["written"]
-        and last["time"] > 0
-        and [step["step"] for step in last["steps"]]
+        latest["written"]
+        and latest["time"] > 0
+        and [step["step"] for step in latest["steps"]]
         == [
             "assume source role",
             "assume target role",
@@ -110,7 +110,7 @@ def test_samples_arrive_if_both_roles_trust_and_have_the_external_labels(cloud, 
     )
 
 
-def test_each_link_of_the_chain_is_needed(cloud, pair):
+def test_each_role_and_permission_is_required_to_write_samples(cloud, pair):
     assert pair.attempt(cloud) == "assume source role"
     pair.trust_source()
     assert pair.attempt(cloud) == "assume target role"
@@ -124,58 +124,58 @@ def test_each_link_of_the_chain_is_needed(cloud, pair):
     pair.trust_target(external_id=pair.scraper.rpartition("/")[0] + "/*")
     assert pair.attempt(cloud) == "assume target role"
     pair.trust_target()
-    pair.may_assume("arn:aws:iam::333333333333:role/other")
+    pair.allow_to_assume("arn:aws:iam::333333333333:role/other")
     assert pair.attempt(cloud) == "assume target role"
-    pair.may_assume(pair.arns["targetRoleArn"])
+    pair.allow_to_assume(pair.arns["targetRoleArn"])
     write = "arn:aws:iam::aws:policy/AmazonPrometheusRemoteWriteAccess"
     pair.target_iam.detach_role_policy(RoleName=pair.target_role, PolicyArn=write)
     assert pair.attempt(cloud) == "write samples"
 
 
-def test_an_attempt_has_the_identity_of_the_given_scraper(cloud, pair):
+def test_an_attempt_uses_the_identity_of_the_given_scraper(cloud, pair):
     pair.trust_source()
     pair.trust_target()
     assert pair.attempt(cloud) == "written"
     assert pair.attempt(cloud, scraperArn=pair.scraper.rpartition("/")[0] + "/s-other") == "assume source role"
     assert pair.attempt(cloud, scraperArn=pair.scraper.rpartition("/")[0] + "/*") == "assume source role"
-    [sample] = found(cloud, pair.location.workspace, 'up{job="attempt"}')
+    [sample] = query_result(cloud, pair.location.workspace, 'up{job="attempt"}')
     assert sample["metric"] == {"__name__": "up", "job": "attempt"}
     assert pair.attempt(cloud, workspaceArn=pair.location.workspace + "x") == "write samples"
 
 
-@pytest.mark.parametrize(("tags", "arrives"), [({}, False), ({"local:aws-auth": "mapped"}, True)])
-def test_targets_of_a_config_map_cluster_are_discovered_only_if_the_role_is_mapped(cloud, name, tags, arrives):
+@pytest.mark.parametrize(("tags", "written"), [({}, False), ({"local:aws-auth": "mapped"}, True)])
+def test_targets_of_a_config_map_cluster_are_discovered_only_if_the_role_is_mapped(cloud, name, tags, written):
     pair = Pair(cloud, name, mode="CONFIG_MAP", tags=tags)
     pair.trust_source()
     pair.trust_target()
-    # The one under way may have begun before the trust was right.
-    wait_for(lambda: pair.last(cloud) and len(cloud.get(f"collections/{pair.id}")["collections"]) > 2)
-    assert pair.last(cloud)["written"] == arrives
-    assert bool(found(cloud, pair.location.workspace, "up")) == arrives
+    # Waits for several collections, because the first one can start before the trust policies are correct.
+    wait_for(lambda: pair.latest_collection(cloud) and len(cloud.get(f"collections/{pair.id}")["collections"]) > 2)
+    assert pair.latest_collection(cloud)["written"] == written
+    assert bool(query_result(cloud, pair.location.workspace, "up")) == written
 
 
-def test_without_a_role_configuration_the_service_linked_role_writes_in_its_own_account(cloud):
+def test_without_a_role_configuration_the_service_linked_role_writes_in_the_same_account(cloud):
     location = Location(cloud, tags=QUICK)
     own = location.amp.create_workspace()["arn"]
     request = location.request(destination={"ampConfiguration": {"workspaceArn": own}})
     del request["roleConfiguration"]
     location.amp.create_scraper(**request)
-    wait_for(lambda: found(cloud, own, "up"))
+    wait_for(lambda: query_result(cloud, own, "up"))
 
 
-def test_the_data_plane_is_authorized(cloud, pair, name):
+def test_data_plane_requests_are_authorized(cloud, pair, name):
     session = cloud.role(TARGET, name, allow("aps:GetLabels"))
-    status, body = ask(cloud, pair.location.workspace, "up", session)
+    status, body = send_query(cloud, pair.location.workspace, "up", session)
     assert status == 403 and "aps:QueryMetrics" in json.dumps(body)
-    assert ask(cloud, pair.location.workspace, "", session, path="labels")[0] == 200
-    status, body = ask(cloud, pair.location.workspace, "up(")
+    assert send_query(cloud, pair.location.workspace, "", session, path="labels")[0] == 200
+    status, body = send_query(cloud, pair.location.workspace, "up(")
     assert (status, body["errorType"]) == (400, "bad_data")
 
 
-def test_requests_of_the_collector_are_not_in_the_log(cloud, pair):
+def test_the_request_log_excludes_requests_of_the_collector(cloud, pair):
     pair.trust_source()
     pair.trust_target()
-    wait_for(lambda: found(cloud, pair.location.workspace, "up"))
+    wait_for(lambda: query_result(cloud, pair.location.workspace, "up"))
     calls = cloud.get("calls")["calls"]
     assert not [call for call in calls if call["action"] == "aps:RemoteWrite"]
     assert not [
@@ -185,12 +185,12 @@ def test_requests_of_the_collector_are_not_in_the_log(cloud, pair):
     ]
 
 
-def test_a_workspace_outside_the_callers_account_is_denied_whether_or_not_it_exists(cloud, name):
+def test_a_workspace_in_another_account_or_a_missing_workspace_is_denied(cloud, name):
     location = Location(cloud)
     session = cloud.role(SOURCE, name, allow("aps:*"))
     missing = location.workspace.rpartition("/")[0] + "/ws-00000000-0000-0000-0000-000000000000"
     for workspace in (location.workspace, missing):
         for path in ("remote_write", "query", "labels", "series"):
-            status, answer = ask(cloud, workspace, "up", session, path)
-            assert status == 403, (workspace, path, answer)
-            assert "is not authorized to perform: aps:" in answer["message"] and TARGET not in answer["message"]
+            status, response = send_query(cloud, workspace, "up", session, path)
+            assert status == 403, (workspace, path, response)
+            assert "is not authorized to perform: aps:" in response["message"] and TARGET not in response["message"]

@@ -92,15 +92,15 @@ def test_a_definition_keeps_the_specification(definition, code, place):
     assert codes(definition) == [(code, place)]
 
 
-def test_a_machine_is_created_updated_and_validated_by_the_same_rules(cloud, name, refusal):
+def test_a_machine_is_created_updated_and_validated_by_the_same_rules(cloud, name, client_error):
     sfn, iam = cloud.client("stepfunctions", HUB), cloud.client("iam", HUB)
     role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=allow_assume({"Service": "states.amazonaws.com"}))
     good, bad = json.dumps(machine({"A": DONE})), json.dumps(machine({"A": {"Type": "Pass", "Next": "B"}, "C": DONE}))
     request = {"name": name, "roleArn": role["Role"]["Arn"]}
-    code, message = refusal(sfn.create_state_machine, **request, definition=bad)
+    code, message = client_error(sfn.create_state_machine, **request, definition=bad)
     assert code == "InvalidDefinition" and "MISSING_TRANSITION_TARGET" in message and "/States/A/Next" in message
     arn = sfn.create_state_machine(**request, definition=good)["stateMachineArn"]
-    assert refusal(sfn.update_state_machine, stateMachineArn=arn, definition=bad)[0] == "InvalidDefinition"
+    assert client_error(sfn.update_state_machine, stateMachineArn=arn, definition=bad)[0] == "InvalidDefinition"
     assert sfn.describe_state_machine(stateMachineArn=arn)["definition"] == good
     assert sfn.validate_state_machine_definition(definition=good)["result"] == "OK"
     validated = sfn.validate_state_machine_definition(definition=bad)
@@ -108,10 +108,10 @@ def test_a_machine_is_created_updated_and_validated_by_the_same_rules(cloud, nam
     assert [(one["severity"], one["code"]) for one in validated["diagnostics"]] == [("ERROR", "MISSING_TRANSITION_TARGET")]
 
 
-def test_the_api_takes_json_only(cloud, name, refusal):
+def test_the_api_takes_json_only(cloud, name, client_error):
     sfn = cloud.client("stepfunctions", HUB)
     request = {"name": name, "roleArn": f"arn:aws:iam::{HUB}:role/none", "definition": YAML}
-    assert refusal(sfn.create_state_machine, **request)[0] == "InvalidDefinition"
+    assert client_error(sfn.create_state_machine, **request)[0] == "InvalidDefinition"
     assert sfn.validate_state_machine_definition(definition=YAML)["result"] == "FAIL"
 
 

@@ -1,4 +1,4 @@
-"""DynamoDB: the rights on a table, and conditions of a PutItem."""
+"""DynamoDB: permissions on a table, and conditions of PutItem."""
 
 import pytest
 from conftest import HUB, REGION, allow
@@ -17,32 +17,32 @@ def table(cloud, name):
     return f"arn:aws:dynamodb:{REGION}:{HUB}:table/{name}"
 
 
-def test_putting_an_item_needs_a_permission_on_its_table(cloud, table, name, refusal):
+def test_put_item_requires_permission_on_the_table(cloud, table, name, client_error):
     session = cloud.role(HUB, name, allow("dynamodb:PutItem", table))
     dynamodb, item = cloud.client("dynamodb", HUB, session=session), {"k": {"S": "a"}}
     dynamodb.put_item(TableName=name, Item=item)
     dynamodb.put_item(TableName=table, Item=item)
-    assert refusal(dynamodb.put_item, TableName=name + "-other", Item=item)[0] == "AccessDeniedException"
-    assert refusal(dynamodb.get_item, TableName=name, Key=item)[0] == "AccessDeniedException"
+    assert client_error(dynamodb.put_item, TableName=name + "-other", Item=item)[0] == "AccessDeniedException"
+    assert client_error(dynamodb.get_item, TableName=name, Key=item)[0] == "AccessDeniedException"
 
 
 def test_a_failed_condition_returns_the_existing_item(cloud, table, name):
     dynamodb = cloud.client("dynamodb", HUB)
 
-    def put(who, condition, **values):
+    def put(holder, condition, **values):
         return dynamodb.put_item(
             TableName=name,
-            Item={"k": {"S": "a"}, "who": {"S": who}},
+            Item={"k": {"S": "a"}, "holder": {"S": holder}},
             ConditionExpression=condition,
             ExpressionAttributeValues={f":{key}": {"S": value} for key, value in values.items()},
             ReturnValuesOnConditionCheckFailure="ALL_OLD",
         )
 
-    put("one", "attribute_not_exists(k) OR who = :me", me="one")
-    put("one", "attribute_not_exists(k) OR who = :me", me="one")
+    put("one", "attribute_not_exists(k) OR holder = :new", new="one")
+    put("one", "attribute_not_exists(k) OR holder = :new", new="one")
     with pytest.raises(dynamodb.exceptions.ConditionalCheckFailedException) as caught:
-        put("two", "attribute_not_exists(k) OR who = :me", me="two")
-    assert caught.value.response["Item"] == {"k": {"S": "a"}, "who": {"S": "one"}}
-    put("two", "who = :holder", holder="one")
+        put("two", "attribute_not_exists(k) OR holder = :new", new="two")
+    assert caught.value.response["Item"] == {"k": {"S": "a"}, "holder": {"S": "one"}}
+    put("two", "holder = :old", old="one")
     with pytest.raises(dynamodb.exceptions.ConditionalCheckFailedException):
-        put("three", "who = :holder", holder="one")
+        put("three", "holder = :old", old="one")

@@ -47,22 +47,22 @@ def test_a_tag_sets_how_long_a_cluster_is_creating(location):
     wait_for(lambda: location.describe(made["name"])["status"] == "ACTIVE")
 
 
-def test_a_cluster_needs_subnets_in_two_zones(location, refusal):
-    assert refusal(location.make, vpc={"subnetIds": location.subnets[:1]})[0] == "InvalidParameterException"
-    assert refusal(location.make, vpc={"subnetIds": ["subnet-0", location.subnets[0]]})[0] == "InvalidParameterException"
+def test_a_cluster_needs_subnets_in_two_zones(location, client_error):
+    assert client_error(location.make, vpc={"subnetIds": location.subnets[:1]})[0] == "InvalidParameterException"
+    assert client_error(location.make, vpc={"subnetIds": ["subnet-0", location.subnets[0]]})[0] == "InvalidParameterException"
 
 
-def test_the_authentication_mode_only_goes_forward(location, refusal):
+def test_the_authentication_mode_only_goes_forward(location, client_error):
     name = location.make()["name"]
     entry = {"clusterName": name, "principalArn": "arn:aws:iam::222222222222:role/x"}
-    assert refusal(location.eks.create_access_entry, **entry)[0] == "InvalidRequestException"
+    assert client_error(location.eks.create_access_entry, **entry)[0] == "InvalidRequestException"
     update = location.eks.update_cluster_config(name=name, accessConfig={"authenticationMode": "API_AND_CONFIG_MAP"})[
         "update"
     ]
     assert update["type"] == "AccessConfigUpdate"
     wait_for(lambda: location.describe(name)["status"] == "ACTIVE")
     back = {"name": name, "accessConfig": {"authenticationMode": "CONFIG_MAP"}}
-    assert refusal(location.eks.update_cluster_config, **back)[0] == "InvalidParameterException"
+    assert client_error(location.eks.update_cluster_config, **back)[0] == "InvalidParameterException"
     location.eks.update_cluster_config(name=name, resourcesVpcConfig={"endpointPrivateAccess": True})
     assert location.describe(name)["resourcesVpcConfig"]["endpointPrivateAccess"]
     location.eks.create_access_entry(**entry)

@@ -7,17 +7,17 @@ import pytest
 from conftest import HUB, REGION, SOURCE, allow, deny, policy
 from support.eventing import (
     OUTSIDE_ACCOUNT,
-    admit,
-    arrived,
+    allow_organization,
+    receive,
     bus,
     messages,
-    nothing_arrives,
+    assert_no_message,
     queue,
     rule,
     service_role,
     stack,
 )
-from support.lambdas import make_function
+from support.lambdas import create_function
 from support.location import Location
 
 EKS = {"source": ["aws.eks"], "detail": {"eventSource": ["eks.amazonaws.com"]}}
@@ -32,12 +32,12 @@ def events_in(cloud, location, name, pattern=EKS):
     """A queue that gets the events of the location's clusters."""
     url, arn = queue(cloud, name, SOURCE, location.region)
     rule(cloud, name, pattern, arn, SOURCE, location.region)
-    return lambda how_many: arrived(cloud, url, how_many, account=SOURCE, region=location.region)
+    return lambda how_many: receive(cloud, url, how_many, account=SOURCE, region=location.region)
 
 
 def test_creating_and_deleting_a_cluster_put_cloudtrail_events(cloud, location, name):
     arriving = events_in(cloud, location, name)
-    cluster = location.make_cluster(tags={"team": "a"})
+    cluster = location.create_cluster(tags={"team": "a"})
     location.eks.delete_cluster(name=cluster.rpartition("/")[2])
     made, deleted = arriving(2)
     for event in (made, deleted):
@@ -54,13 +54,13 @@ def test_creating_and_deleting_a_cluster_put_cloudtrail_events(cloud, location, 
     assert made["detail"]["eventID"] != deleted["detail"]["eventID"]
 
 
-def test_the_event_of_a_refused_request_has_its_error(cloud, location, name, refusal):
+def test_the_event_of_a_refused_request_has_its_error(cloud, location, name, client_error):
     arriving = events_in(cloud, location, name)
     cluster = location.cluster.rpartition("/")[2]
     made = {"name": cluster, "roleArn": f"arn:aws:iam::{SOURCE}:role/eks"}
-    refusal(location.eks.create_cluster, resourcesVpcConfig={"subnetIds": location.subnets}, **made)
+    client_error(location.eks.create_cluster, resourcesVpcConfig={"subnetIds": location.subnets}, **made)
     powerless = location.client("eks", session=cloud.role(SOURCE, name))
-    refusal(powerless.delete_cluster, name=cluster)
+    client_error(powerless.delete_cluster, name=cluster)
     taken, denied = arriving(2)
     assert taken["detail"]["errorCode"] == "ResourceInUseException" and taken["detail"]["errorMessage"]
     assert denied["detail"]["errorCode"] == "AccessDenied" and denied["detail"]["eventName"] == "DeleteCluster"
@@ -68,12 +68,12 @@ def test_the_event_of_a_refused_request_has_its_error(cloud, location, name, ref
     assert taken["detail"]["responseElements"] is denied["detail"]["responseElements"] is None
 
 
-def test_a_pattern_may_require_that_there_is_no_error(cloud, location, name, refusal):
+def test_a_pattern_may_require_that_there_is_no_error(cloud, location, name, client_error):
     pattern = {**EKS, "detail": {**EKS["detail"], "errorCode": [{"exists": False}]}}
     arriving = events_in(cloud, location, name, pattern)
     made = {"name": location.cluster.rpartition("/")[2], "roleArn": f"arn:aws:iam::{SOURCE}:role/eks"}
-    refusal(location.eks.create_cluster, resourcesVpcConfig={"subnetIds": location.subnets}, **made)
-    location.make_cluster()
+    client_error(location.eks.create_cluster, resourcesVpcConfig={"subnetIds": location.subnets}, **made)
+    location.create_cluster()
     assert [event["detail"]["responseElements"] is not None for event in arriving(1)] == [True]
 
 
@@ -106,41 +106,41 @@ def put(events, bus="default", source="our.own"):
 
 def test_a_client_cannot_put_events_with_a_source_of_aws(cloud, name):
     url, target = queue(cloud, name)
-    there = bus(cloud, name, [admit("*")])
+    there = bus(cloud, name, [allow_organization("*")])
     rule(cloud, name, {"account": [HUB, SOURCE]}, target, bus=name)
     for account, where in ((HUB, name), (SOURCE, there)):
         answer = put(cloud.client("events", account), where, "aws.eks")
         assert answer["Entries"][0]["ErrorCode"] == "NotAuthorizedForSourceException"
-    nothing_arrives(cloud, url)
+    assert_no_message(cloud, url)
 
 
-def test_a_bus_accepts_what_its_policy_admits(cloud, name, refusal):
+def test_a_bus_accepts_what_its_policy_admits(cloud, name, client_error):
     url, target = queue(cloud, name)
-    there = bus(cloud, name, [admit("*", **{"events:source": "our.own"})])
+    there = bus(cloud, name, [allow_organization("*", **{"events:source": "our.own"})])
     rule(cloud, name, {"source": [{"prefix": ""}]}, target, bus=name)
     assert put(cloud.client("events", SOURCE), there)["FailedEntryCount"] == 0
-    (event,) = arrived(cloud, url)
+    (event,) = receive(cloud, url)
     assert (event["account"], event["source"], event["detail"]) == (SOURCE, "our.own", {"n": 1})
     for account, source in ((OUTSIDE_ACCOUNT, "our.own"), (SOURCE, "another")):
-        code, message = refusal(put, events=cloud.client("events", account), bus=there, source=source)
+        code, message = client_error(put, events=cloud.client("events", account), bus=there, source=source)
         assert code == "AccessDeniedException" and "resource-based policy" in message
-    nothing_arrives(cloud, url)
+    assert_no_message(cloud, url)
 
 
-def test_a_bus_without_a_policy_accepts_no_event_of_another_account(cloud, name, refusal):
+def test_a_bus_without_a_policy_accepts_no_event_of_another_account(cloud, name, client_error):
     there = bus(cloud, name, [])
-    assert refusal(put, events=cloud.client("events", SOURCE), bus=there)[0] == "AccessDeniedException"
+    assert client_error(put, events=cloud.client("events", SOURCE), bus=there)[0] == "AccessDeniedException"
     assert put(cloud.client("events", HUB), name)["FailedEntryCount"] == 0
 
 
-def test_putting_events_needs_a_permission_on_the_bus_which_may_depend_on_the_source(cloud, name, refusal):
-    there = bus(cloud, name, [admit("*")])
+def test_putting_events_needs_a_permission_on_the_bus_which_may_depend_on_the_source(cloud, name, client_error):
+    there = bus(cloud, name, [allow_organization("*")])
     only = {"Condition": {"ForAllValues:StringEquals": {"events:source": "our.own"}}}
     session = cloud.role(SOURCE, name, allow("events:PutEvents", there, **only))
     events = cloud.client("events", SOURCE, session=session)
     assert put(events, there)["FailedEntryCount"] == 0
-    assert refusal(put, events=events, bus=there, source="another")[0] == "AccessDeniedException"
-    assert refusal(put, events=events)[0] == "AccessDeniedException"
+    assert client_error(put, events=events, bus=there, source="another")[0] == "AccessDeniedException"
+    assert client_error(put, events=events)[0] == "AccessDeniedException"
 
 
 class Forwarding:
@@ -168,9 +168,9 @@ def may_put(bus):
 
 
 def test_a_rule_forwards_to_a_bus_of_another_account_and_region(cloud, name):
-    forwarding = Forwarding(cloud, name, [admit("*")], may_put)
+    forwarding = Forwarding(cloud, name, [allow_organization("*")], may_put)
     forwarding.put()
-    (event,) = arrived(cloud, forwarding.url)
+    (event,) = receive(cloud, forwarding.url)
     assert (event["account"], event["region"]) == (SOURCE, "eu-west-1")
     assert event["detail"] == {"n": 1} and forwarding.buried() == []
 
@@ -178,19 +178,19 @@ def test_a_rule_forwards_to_a_bus_of_another_account_and_region(cloud, name):
 @pytest.mark.parametrize(
     ("statements", "rights", "trust"),
     [
-        ([admit("*", **{"aws:PrincipalOrgID": "o-another"})], may_put, {}),
-        ([admit("*", **{"events:source": "another"})], may_put, {}),
-        ([admit("*")], lambda bus: [], {}),
-        ([admit("*")], lambda bus: [allow("events:PutEvents", bus + "0")], {}),
-        ([admit("*"), deny("events:PutEvents", Principal="*")], may_put, {}),
-        ([admit("*")], may_put, {"StringEquals": {"aws:SourceAccount": HUB}}),
+        ([allow_organization("*", **{"aws:PrincipalOrgID": "o-another"})], may_put, {}),
+        ([allow_organization("*", **{"events:source": "another"})], may_put, {}),
+        ([allow_organization("*")], lambda bus: [], {}),
+        ([allow_organization("*")], lambda bus: [allow("events:PutEvents", bus + "0")], {}),
+        ([allow_organization("*"), deny("events:PutEvents", Principal="*")], may_put, {}),
+        ([allow_organization("*")], may_put, {"StringEquals": {"aws:SourceAccount": HUB}}),
     ],
     ids=["organization", "source", "no-right", "another-bus", "denied", "trust"],
 )
 def test_an_event_that_may_not_be_forwarded_goes_to_the_dead_letter_queue(cloud, name, statements, rights, trust):
     forwarding = Forwarding(cloud, name, statements, rights, **trust)
     forwarding.put()
-    nothing_arrives(cloud, forwarding.url)
+    assert_no_message(cloud, forwarding.url)
     (letter,) = forwarding.buried()
     attributes = {key: value["StringValue"] for key, value in letter["MessageAttributes"].items()}
     assert attributes["ERROR_CODE"] == "NO_PERMISSIONS" and attributes["TARGET_ARN"] == forwarding.bus
@@ -201,19 +201,19 @@ def test_an_event_that_may_not_be_forwarded_goes_to_the_dead_letter_queue(cloud,
 def test_an_event_of_another_account_is_not_forwarded_to_a_third(cloud, name):
     third = "444444444444"
     url, target = queue(cloud, name, third)
-    beyond = bus(cloud, name, [admit("*")], third)
+    beyond = bus(cloud, name, [allow_organization("*")], third)
     rule(cloud, name, {"source": ["our.own"]}, target, third, bus=name)
-    here = bus(cloud, name, [admit("*")])
+    here = bus(cloud, name, [allow_organization("*")])
     role = service_role(cloud, name, "events.amazonaws.com", allow("events:PutEvents", beyond), account=HUB)
     rule(cloud, name, {"source": ["our.own"]}, beyond, bus=name, RoleArn=role)
     put(cloud.client("events", HUB), name)
-    assert arrived(cloud, url, account=third)[0]["account"] == HUB
+    assert receive(cloud, url, account=third)[0]["account"] == HUB
     put(cloud.client("events", SOURCE), here)
-    nothing_arrives(cloud, url, account=third)
+    assert_no_message(cloud, url, account=third)
 
 
 def test_a_rule_to_another_account_names_a_role(cloud, name):
-    there = bus(cloud, name, [admit("*")])
+    there = bus(cloud, name, [allow_organization("*")])
     properties = {"EventPattern": {"source": ["a"]}, "Targets": [{"Id": "t", "Arn": there}]}
     status, why = stack(cloud, f"{name}-r", {"Rule": {"Type": "AWS::Events::Rule", "Properties": properties}}, SOURCE)
     assert status == "ROLLBACK_COMPLETE" and "RoleArn is required" in why[0]
@@ -225,40 +225,40 @@ def test_a_rule_with_a_wrong_pattern_is_refused(cloud, name):
     assert status == "ROLLBACK_COMPLETE" and "Event pattern is not valid" in why[0]
 
 
-def test_a_bus_policy_changes_with_its_template_and_is_deleted_with_its_stack(cloud, name, refusal):
-    bus(cloud, name, [admit("*")])
-    there = bus(cloud, name, [admit("*", **{"events:source": "another"})])
+def test_a_bus_policy_changes_with_its_template_and_is_deleted_with_its_stack(cloud, name, client_error):
+    bus(cloud, name, [allow_organization("*")])
+    there = bus(cloud, name, [allow_organization("*", **{"events:source": "another"})])
     events = cloud.client("events", SOURCE)
-    assert refusal(put, events=events, bus=there)[0] == "AccessDeniedException"
+    assert client_error(put, events=events, bus=there)[0] == "AccessDeniedException"
     assert put(events, there, "another")["FailedEntryCount"] == 0
     bus(cloud, name, [])
-    assert refusal(put, events=events, bus=there, source="another")[0] == "AccessDeniedException"
+    assert client_error(put, events=events, bus=there, source="another")[0] == "AccessDeniedException"
 
 
 def test_a_queue_that_does_not_admit_events_gets_none(cloud, name):
-    url, target = queue(cloud, name, admits="sns.amazonaws.com")
+    url, target = queue(cloud, name, service="sns.amazonaws.com")
     dead_url, dead = queue(cloud, f"{name}-dead")
     rule(cloud, name, {"source": [name]}, target, DeadLetterConfig={"Arn": dead})
     put(cloud.client("events", HUB), source=name)
-    nothing_arrives(cloud, url)
-    assert arrived(cloud, dead_url)[0]["source"] == name
+    assert_no_message(cloud, url)
+    assert receive(cloud, dead_url)[0]["source"] == name
 
 
 def test_a_queue_that_requires_tls_gets_events(cloud, name):
     target = f"arn:aws:sqs:{REGION}:{HUB}:{name}"
     plain = {"Condition": {"Bool": {"aws:SecureTransport": "false"}}}
-    admits = {**allow("sqs:SendMessage", target), "Principal": {"Service": "events.amazonaws.com"}}
-    url, _ = queue(cloud, name, admits=None, Policy=policy(admits, {**deny("sqs:*", target, **plain), "Principal": "*"}))
+    service = {**allow("sqs:SendMessage", target), "Principal": {"Service": "events.amazonaws.com"}}
+    url, _ = queue(cloud, name, service=None, Policy=policy(service, {**deny("sqs:*", target, **plain), "Principal": "*"}))
     rule(cloud, name, {"source": [name]}, target)
     put(cloud.client("events", HUB), source=name)
-    assert arrived(cloud, url)[0]["source"] == name
+    assert receive(cloud, url)[0]["source"] == name
 
 
 def test_a_queue_with_an_aws_managed_key_gets_no_event(cloud, name):
     url, target = queue(cloud, name, KmsMasterKeyId="alias/aws/sqs")
     rule(cloud, name, {"source": [name]}, target)
     put(cloud.client("events", HUB), source=name)
-    nothing_arrives(cloud, url)
+    assert_no_message(cloud, url)
 
 
 class Function:
@@ -266,7 +266,7 @@ class Function:
 
     def __init__(self, cloud, name, admitted=True, may_report=True):
         self.cloud, self.name = cloud, name
-        make_function(cloud, name)
+        create_function(cloud, name)
         self.arn = f"arn:aws:lambda:{REGION}:{HUB}:function:{name}"
         functions = cloud.client("lambda", HUB)
         if admitted:
@@ -277,7 +277,7 @@ class Function:
                 Principal="events.amazonaws.com",
                 SourceArn=f"arn:aws:events:{REGION}:{HUB}:rule/{name}",
             )
-        self.failed, failed = queue(cloud, f"{name}-failed", admits=None)
+        self.failed, failed = queue(cloud, f"{name}-failed", service=None)
         self.dead, dead = queue(cloud, f"{name}-dead")
         if may_report:
             document = policy(allow("sqs:SendMessage", failed))
@@ -297,34 +297,34 @@ def test_a_failing_function_is_invoked_three_times_and_then_reported(cloud, name
     function = Function(cloud, name)
     began = time.monotonic()
     function.put(error="Odd")
-    (report,) = arrived(cloud, function.failed)
+    (report,) = receive(cloud, function.failed)
     # One minute and two more, of 50 ms each.
     assert time.monotonic() - began >= 0.15
     assert report["requestPayload"] == {"error": "Odd"} and report["requestContext"]["approximateInvokeCount"] == 3
     assert report["responsePayload"]["errorType"] == "Odd"
-    nothing_arrives(cloud, function.dead)
+    assert_no_message(cloud, function.dead)
 
 
 def test_a_function_that_succeeds_is_not_reported(cloud, name):
     function = Function(cloud, name)
     function.put(a=1)
-    nothing_arrives(cloud, function.failed)
+    assert_no_message(cloud, function.failed)
     assert messages(cloud, function.dead) == []
 
 
 def test_a_function_without_a_permission_for_the_rule_is_not_invoked(cloud, name):
     function = Function(cloud, name, admitted=False)
     function.put(error="Odd")
-    (letter,) = arrived(cloud, function.dead)
+    (letter,) = receive(cloud, function.dead)
     assert letter["detail"] == {"error": "Odd"}
-    nothing_arrives(cloud, function.failed)
+    assert_no_message(cloud, function.failed)
 
 
 def test_reporting_a_failure_needs_a_permission_of_the_function_role(cloud, name):
     function = Function(cloud, name, may_report=False)
     function.put(error="Odd")
     time.sleep(0.6)
-    nothing_arrives(cloud, function.failed)
+    assert_no_message(cloud, function.failed)
 
 
 def test_the_control_api_puts_an_event_of_aws_unchanged(cloud, name):
@@ -342,4 +342,4 @@ def test_the_control_api_puts_an_event_of_aws_unchanged(cloud, name):
         "detail": {"name": name},
     }
     cloud.post("events", {"account": HUB, "region": REGION, "event": event})
-    assert arrived(cloud, url) == [event]
+    assert receive(cloud, url) == [event]

@@ -13,18 +13,18 @@ ENDLESS = "($again := function($n) { $again($n + 1) }; $again(0))"
 
 
 @pytest.fixture(autouse=True)
-def corrected(monkeypatch):
+def install_correction(monkeypatch):
     monkeypatch.setattr(Timebox, "current_milli_time", Timebox.current_milli_time)
     expressions.install(None)
 
 
-def test_an_endless_expression_is_an_error():
+def test_an_endless_expression_fails():
     with pytest.raises(JException) as failed:
         Jsonata.jsonata(ENDLESS, timeout=100).evaluate(None)
     assert failed.value.error == "D1012"
 
 
-def test_an_expression_that_waits_for_a_busy_machine_is_no_error():
+def test_elapsed_time_without_processor_time_does_not_fail_an_expression():
     slow = Jsonata.jsonata("$wait() + 1", timeout=100)
     slow.register_lambda("wait", lambda: time.sleep(0.3) or 1)
     assert slow.evaluate(None) == 2

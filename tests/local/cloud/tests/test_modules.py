@@ -1,4 +1,4 @@
-"""The modules of the cloud: none imports itself through others, and each says what it is."""
+"""The modules of the cloud: no import cycles, and a docstring in each module."""
 
 import ast
 import sys
@@ -14,7 +14,7 @@ MODULES = {
 
 
 def imported(tree: ast.Module) -> set[str]:
-    """The modules of the cloud that a module imports, wherever in its text."""
+    """The modules of the cloud that a module imports, at any level."""
     names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
@@ -24,16 +24,16 @@ def imported(tree: ast.Module) -> set[str]:
     return names & MODULES.keys()
 
 
-def test_no_module_imports_itself_through_others():
+def test_imports_have_no_cycle():
     graph = {name: imported(tree) for name, tree in MODULES.items()}
-    done: set[str] = set()
+    visited: set[str] = set()
 
     def visit(name: str, path: tuple[str, ...]) -> None:
         assert name not in path, " -> ".join((*path, name))
-        if name not in done:
+        if name not in visited:
             for other in sorted(graph[name]):
                 visit(other, (*path, name))
-            done.add(name)
+            visited.add(name)
 
     for name in graph:
         visit(name, ())
@@ -45,12 +45,15 @@ def test_each_module_has_a_docstring(name):
     assert ast.get_docstring(MODULES[name]), name
 
 
-def test_no_package_hides_a_module_of_python():
+def test_no_package_has_the_name_of_a_standard_library_module():
     assert not {name.partition(".")[0] for name in MODULES} & sys.stdlib_module_names
 
 
 def test_every_correction_is_installed():
     corrections = ast.unparse(MODULES["server.corrections"])
-    installed = {name for name, tree in MODULES.items() if any(getattr(node, "name", "") == "install" for node in tree.body)}
-    missing = [name for name in installed - {"server.corrections"} if name not in imported(MODULES["server.corrections"])]
+    installable = {
+        name for name, tree in MODULES.items() if any(getattr(node, "name", "") == "install" for node in tree.body)
+    }
+    installed = imported(MODULES["server.corrections"])
+    missing = [name for name in installable - {"server.corrections"} if name not in installed]
     assert not missing and "CORRECTIONS" in corrections

@@ -1,4 +1,4 @@
-"""The little PromQL that a workspace answers."""
+"""The PromQL subset of workspaces."""
 
 import pytest
 
@@ -24,7 +24,7 @@ SAMPLES = [
         ('up{absent=""}', 2),
     ],
 )
-def test_a_selector_returns_what_its_matchers_match(query, count):
+def test_a_selector_returns_the_samples_that_its_matchers_match(query, count):
     assert len(promql.evaluate(query, SAMPLES)) == count
 
 
@@ -36,6 +36,6 @@ def test_aggregations_group_by_labels():
 
 
 @pytest.mark.parametrize("query", ["", "{}", "up{job}", 'up{job="a"', "rate(up[5m])", "up + up", 'up{job=~"("}'])
-def test_an_unsupported_query_is_an_error(query):
+def test_an_unsupported_query_fails(query):
     with pytest.raises(promql.BadQuery):
         promql.evaluate(query, SAMPLES)

@@ -1,11 +1,11 @@
-"""AMP's rules for a scrape configuration."""
+"""AMP: validation of scrape configurations."""
 
 import base64
 
 import pytest
 
 from amp import scrape_rules
-from amp.errors import Refusal
+from amp.errors import ApiError
 
 JOB = "scrape_configs:\n- job_name: a\n"
 
@@ -44,8 +44,8 @@ def blob(text: str) -> str:
         (JOB + "  static_configs: [{targets: ['example.com:80']}]", "scrape_configs[0].static_configs[0].targets"),
     ],
 )
-def test_what_amp_does_not_support_is_refused_with_its_path(text, location):
-    with pytest.raises(Refusal) as caught:
+def test_an_unsupported_field_is_refused_with_its_path(text, location):
+    with pytest.raises(ApiError) as caught:
         scrape_rules.parse(blob(text))
     [field] = caught.value.members["fieldList"]
     assert field["name"] == ".".join(filter(None, ["scrapeConfiguration", location]))
@@ -62,15 +62,15 @@ def test_what_amp_does_not_support_is_refused_with_its_path(text, location):
         JOB + "  tls_config: {insecure_skip_verify: true}",
     ],
 )
-def test_what_amp_supports_is_accepted(text):
+def test_a_supported_configuration_is_accepted(text):
     scrape_rules.parse(blob(text))
 
 
 def test_a_blob_that_was_encoded_twice_is_refused():
-    with pytest.raises(Refusal):
+    with pytest.raises(ApiError):
         scrape_rules.parse(blob(blob(JOB)))
 
 
-def test_external_labels_are_read_as_prometheus_reads_them():
+def test_external_labels_are_converted_as_in_prometheus():
     tree = scrape_rules.parse(blob("global: {external_labels: {a: b, n: 1, t: true}}\n" + JOB))
     assert scrape_rules.external_labels(tree) == {"a": "b", "n": "1", "t": "true"}

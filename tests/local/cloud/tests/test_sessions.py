@@ -1,4 +1,4 @@
-"""Sessions of STS that several threads look through at once."""
+"""STS sessions that several threads read and change."""
 
 import sys
 import time
@@ -11,16 +11,16 @@ sys.path.insert(0, str(FOLDER))
 from iam import sessions
 
 
-class Growing(dict):
-    """A session during whose inspection another thread adds one."""
+class SessionThatAddsAnother(dict):
+    """A session that adds another session when it is read."""
 
     def get(self, key, default=None):
         sts._sessions[f"added-{len(sts._sessions)}"] = {}
         return super().get(key, default)
 
 
-def test_expired_sessions_are_removed_while_others_are_added(monkeypatch):
-    monkeypatch.setattr(sts, "_sessions", {"old": Growing(Expiration=time.time() - 1), "new": Growing()})
+def test_expired_sessions_are_removed_while_sessions_are_added(monkeypatch):
+    monkeypatch.setattr(sts, "_sessions", {"old": SessionThatAddsAnother(Expiration=time.time() - 1), "new": SessionThatAddsAnother()})
     sessions._evict()
     assert "old" not in sts._sessions
     assert {"new", "added-2"} <= sts._sessions.keys()

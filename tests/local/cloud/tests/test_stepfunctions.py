@@ -5,7 +5,7 @@ import time
 from datetime import UTC, datetime
 
 from conftest import HUB, REGION, allow, wait_for
-from support.lambdas import make_function
+from support.lambdas import create_function
 from support.machines import FUNCTION, TASK, failing, mapped, task
 
 
@@ -84,7 +84,7 @@ def test_a_catcher_assigns_and_continues(machines):
 
 
 def test_the_machines_role_must_allow_the_task(machines):
-    ended = machines.run({"A": task({}, End=True)}, role="powerless")
+    ended = machines.run({"A": task({}, End=True)}, role="no-permissions")
     assert ended["error"] == "Lambda.AWSLambdaException" and "lambda:InvokeFunction" in ended["cause"]
 
 
@@ -103,21 +103,21 @@ def test_data_over_256_kib_ends_the_execution_whatever_is_caught(machines):
     assert machines.run({"A": task(large, Output="ok", End=True)})["error"] == "States.DataLimitExceeded"
 
 
-def test_input_over_256_kib_is_refused(machines, refusal):
-    machine = machines.make({"A": {"Type": "Succeed"}})
+def test_input_over_256_kib_is_refused(machines, client_error):
+    machine = machines.create({"A": {"Type": "Succeed"}})
     too_much = json.dumps("x" * 262144)
-    assert refusal(machines._sfn.start_execution, stateMachineArn=machine, input=too_much)[0] == "InvalidExecutionInput"
+    assert client_error(machines._sfn.start_execution, stateMachineArn=machine, input=too_much)[0] == "InvalidExecutionInput"
 
 
-def test_starting_the_same_execution_twice_starts_one(machines, refusal):
-    machine = machines.make({"A": {"Type": "Wait", "Seconds": 600, "End": True}})
+def test_starting_the_same_execution_twice_starts_one(machines, client_error):
+    machine = machines.create({"A": {"Type": "Wait", "Seconds": 600, "End": True}})
     named = {"stateMachineArn": machine, "name": "once"}
     first = machines._sfn.start_execution(**named, input='{"a":1}')
     again = machines._sfn.start_execution(**named, input='{"a":1}')
     assert (again["executionArn"], again["startDate"]) == (first["executionArn"], first["startDate"])
-    assert refusal(machines._sfn.start_execution, **named, input='{"a":2}')[0] == "ExecutionAlreadyExists"
-    machines.end(first["executionArn"])
-    assert refusal(machines._sfn.start_execution, **named, input='{"a":1}')[0] == "ExecutionAlreadyExists"
+    assert client_error(machines._sfn.start_execution, **named, input='{"a":2}')[0] == "ExecutionAlreadyExists"
+    machines.wait_for_end(first["executionArn"])
+    assert client_error(machines._sfn.start_execution, **named, input='{"a":1}')[0] == "ExecutionAlreadyExists"
 
 
 def test_stopping_interrupts_a_wait_and_no_state_follows(machines):
@@ -160,7 +160,7 @@ def test_stopping_during_a_task_lets_no_state_follow(machines):
 def test_an_execution_has_a_stop_date_once_it_has_ended(machines):
     running = machines.start({"A": {"Type": "Wait", "Seconds": 6000, "End": True}})
     assert machines.describe(running).get("stopDate") is None and machines.describe(running)["status"] == "RUNNING"
-    for execution in (machines.end(running), machines.run({"A": failing(End=True)})):
+    for execution in (machines.wait_for_end(running), machines.run({"A": failing(End=True)})):
         assert execution["startDate"] < execution["stopDate"] <= datetime.now(UTC)
     assert execution["status"] == "FAILED"
 
@@ -250,18 +250,18 @@ def test_an_item_retries_on_its_own(machines):
     assert 0.5 <= time.monotonic() - began < 60
 
 
-def test_describing_an_execution_needs_a_permission_on_it(cloud, machines, name, refusal):
+def test_describing_an_execution_needs_a_permission_on_it(cloud, machines, name, client_error):
     executions = [machines.start({"A": {"Type": "Succeed"}}) for _ in range(2)]
     may = allow("states:DescribeExecution", executions[0].rpartition(":")[0] + ":*")
     sfn = cloud.client("stepfunctions", HUB, session=cloud.role(HUB, name, may))
     assert sfn.describe_execution(executionArn=executions[0])["executionArn"] == executions[0]
     for refused, execution in ((sfn.describe_execution, executions[1]), (sfn.stop_execution, executions[0])):
-        assert refusal(refused, executionArn=execution)[0] == "AccessDeniedException"
+        assert client_error(refused, executionArn=execution)[0] == "AccessDeniedException"
 
 
-def test_a_missing_execution_has_its_error_name(machines, refusal):
+def test_a_missing_execution_has_its_error_name(machines, client_error):
     arn = machines.start({"A": {"Type": "Succeed"}})
-    assert refusal(machines._sfn.describe_execution, executionArn=arn + "0")[0] == "ExecutionDoesNotExist"
+    assert client_error(machines._sfn.describe_execution, executionArn=arn + "0")[0] == "ExecutionDoesNotExist"
 
 
 def test_a_machine_times_out(machines):
@@ -303,7 +303,7 @@ def test_a_wait_follows_the_clock_of_the_cloud(machines):
 
 def test_a_function_that_exits_has_its_error_name(cloud, machines):
     assert machines.run({"A": task({"exit": True}, End=True)})["error"] == "Runtime.ExitError"
-    make_function(cloud, "dead", DIE_AT_START="yes")
+    create_function(cloud, "dead", EXIT_AT_START="yes")
     dead = {**TASK, "Arguments": {"FunctionName": FUNCTION.replace("tested", "dead"), "Payload": {}}, "End": True}
     assert machines.run({"A": dead})["error"] == "Runtime.ExitError"
 

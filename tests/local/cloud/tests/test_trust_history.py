@@ -1,4 +1,4 @@
-"""Every version that a trust policy ever had, and whom it would have let in."""
+"""The history of trust policies, and the principals that each version allows."""
 
 import pytest
 from conftest import SOURCE, TARGET, allow_assume
@@ -8,19 +8,19 @@ ID = "arn:aws:aps:us-west-2:222222222222:scraper/s-1"
 
 @pytest.fixture
 def roles(cloud, name):
-    """A source role, and a target role that names it with an external id of `scraper/*`."""
+    """A source role, and a target role whose trust policy names the source role with external id `scraper/*`."""
     source, target = cloud.client("iam", SOURCE), cloud.client("iam", TARGET)
     placeholder = allow_assume({"Service": "aps.amazonaws.com"})
-    made = source.create_role(RoleName=name, AssumeRolePolicyDocument=placeholder)["Role"]["Arn"]
-    trust = _trust(made, ID.replace("s-1", "*"))
-    return made, target.create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    source_arn = source.create_role(RoleName=name, AssumeRolePolicyDocument=placeholder)["Role"]["Arn"]
+    trust = _trust(source_arn, ID.replace("s-1", "*"))
+    return source_arn, target.create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
 
 
 def _trust(principal, external_id):
     return allow_assume({"AWS": principal}, Condition={"StringEquals": {"sts:ExternalId": external_id}})
 
 
-def test_each_change_is_a_version_and_a_repetition_is_none(cloud, name, roles):
+def test_each_change_of_a_trust_policy_is_one_version(cloud, name, roles):
     source, target = roles
     iam = cloud.client("iam", TARGET)
     for _ in range(2):
@@ -31,7 +31,7 @@ def test_each_change_is_a_version_and_a_repetition_is_none(cloud, name, roles):
     assert [version["by"] for version in versions] == [
         "CreateRole",
         "UpdateAssumeRolePolicy",
-        "death of a principal",
+        "deletion of a principal",
         "DeleteRole",
     ]
     principals = [version["document"]["Statement"][0]["Principal"]["AWS"] for version in versions[:3]]
@@ -40,7 +40,7 @@ def test_each_change_is_a_version_and_a_repetition_is_none(cloud, name, roles):
     assert [version["at"] for version in versions] == sorted(version["at"] for version in versions)
 
 
-def test_each_version_shows_which_attempts_it_admits(cloud, name, roles):
+def test_each_version_is_evaluated_for_each_attempt(cloud, name, roles):
     source, target = roles
     iam = cloud.client("iam", TARGET)
     wider = allow_assume({"AWS": source}), allow_assume({"AWS": f"arn:aws:iam::{SOURCE}:root"})
@@ -58,12 +58,12 @@ def test_each_version_shows_which_attempts_it_admits(cloud, name, roles):
         {"principal": f"arn:aws:iam::{SOURCE}:root", "externalId": ID},
         {"principal": f"arn:aws:iam::{TARGET}:root", "externalId": ID},
     ]
-    judged = cloud.post("trusts", {"roleArn": target, "attempts": attempts})["versions"]
+    evaluated = cloud.post("trusts", {"roleArn": target, "attempts": attempts})["versions"]
     y, n = True, False
-    assert [version["admits"] for version in judged] == [
+    assert [version["admits"] for version in evaluated] == [
         [n, n, n, n, n, n, n],
         [y, n, n, n, n, n, n],
-        # `*` is legal in no request, whatever the policy says.
+        # `*` is not valid in the external id of a request.
         [y, y, n, y, n, n, n],
         [y, y, n, y, y, y, n],
         [n, n, n, n, n, n, n],

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 CLIENTS = {service: boto3.client(service) for service in ("iam", "amp", "sts", "eks")}
 
 
-class Refused(Exception):
+class AccessDenied(Exception):
     pass
 
 
@@ -25,7 +25,7 @@ def handler(event, context):
             RoleSessionName="ampxa-bench",
         )
     except ClientError as error:
-        raise Refused(str(error)) from error
+        raise AccessDenied(str(error)) from error
 
 
 def serve():

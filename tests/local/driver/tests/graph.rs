@@ -33,7 +33,7 @@ fn every_state_is_drawn_once_under_its_name() {
     }
     for (path, _) in graph::PICTURES {
         let (machine, mut all) = (kept(path), Vec::new());
-        names(&serde_json::from_str(&machine).unwrap(), &mut all);
+        names(&serde_yaml_ng::from_str(&machine).unwrap(), &mut all);
         let drawn = graph::draw(&machine).unwrap();
         for name in all {
             assert_eq!(drawn.matches(&format!(">{name}</text>")).count(), 1, "{name} of {path}");

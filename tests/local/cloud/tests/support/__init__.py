@@ -1,1 +1,1 @@
-"""What several tests share: clouds are in conftest.py."""
+"""Helpers that several tests share. The fixtures are in conftest.py."""

@@ -1,4 +1,4 @@
-"""Buses, rules and queues that show which events arrived."""
+"""Helpers for event buses, rules, and queues that receive the events."""
 
 import json
 import time
@@ -9,40 +9,40 @@ OUTSIDE_ACCOUNT = "999999999999"
 ORGANIZATION = "o-ampxalocal01"
 
 
-def queue(cloud, name, account=HUB, region=REGION, admits="events.amazonaws.com", **attributes):
-    """Creates a queue that admits a service; returns its URL and ARN."""
+def queue(cloud, name, account=HUB, region=REGION, service="events.amazonaws.com", **attributes):
+    """Creates a queue whose policy allows a service. Returns the URL and the ARN."""
     sqs = cloud.client("sqs", account, region)
     arn = f"arn:aws:sqs:{region}:{account}:{name}"
-    if admits:
-        statement = {"Effect": "Allow", "Principal": {"Service": admits}, "Action": "sqs:SendMessage", "Resource": arn}
+    if service:
+        statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sqs:SendMessage", "Resource": arn}
         attributes["Policy"] = policy(statement)
     return sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"], arn
 
 
 def messages(cloud, url, account=HUB, region=REGION):
-    """Receives and hides the messages of a queue."""
+    """Receives all visible messages of a queue and hides them."""
     sqs = cloud.client("sqs", account, region)
-    taken = []
+    received = []
     while found := sqs.receive_message(
         QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"], VisibilityTimeout=600
     ).get("Messages"):
-        taken += found
-    return taken
+        received += found
+    return received
 
 
-def arrived(cloud, url, how_many=1, **where):
-    """The bodies of the given number of messages, once they have arrived."""
-    seen = []
+def receive(cloud, url, count=1, **where):
+    """Waits for the given number of messages and returns their bodies."""
+    bodies = []
 
     def enough():
-        seen.extend(json.loads(message["Body"]) for message in messages(cloud, url, **where))
-        return len(seen) >= how_many
+        bodies.extend(json.loads(message["Body"]) for message in messages(cloud, url, **where))
+        return len(bodies) >= count
 
     wait_for(enough)
-    return seen
+    return bodies
 
 
-def nothing_arrives(cloud, url, **where):
+def assert_no_message(cloud, url, **where):
     time.sleep(0.3)
     assert messages(cloud, url, **where) == []
 
@@ -54,7 +54,7 @@ def rule(cloud, name, pattern, target, account=HUB, region=REGION, bus="default"
 
 
 def bus(cloud, name, statements, account=HUB, region=REGION):
-    """Creates a bus and its policy by a template; returns its ARN."""
+    """Creates an event bus and its policy with a template. Returns the ARN of the bus."""
     resources = {"Bus": {"Type": "AWS::Events::EventBus", "Properties": {"Name": name}}}
     for number, statement in enumerate(statements):
         resources[f"Policy{number}"] = {
@@ -66,7 +66,7 @@ def bus(cloud, name, statements, account=HUB, region=REGION):
 
 
 def stack(cloud, name, resources, account=HUB, region=REGION):
-    """Creates or updates a stack; returns its status and the reasons of failed resources."""
+    """Creates or updates a stack. Returns the stack status and the status reasons of failed resources."""
     cloudformation = cloud.client("cloudformation", account, region)
     body = json.dumps({"Resources": resources})
     try:
@@ -83,8 +83,8 @@ def stack(cloud, name, resources, account=HUB, region=REGION):
     return status, [event["ResourceStatusReason"] for event in events if event["ResourceStatus"].endswith("FAILED")]
 
 
-def admit(resource, **conditions):
-    """A statement of a bus policy: requires the organization and the given conditions."""
+def allow_organization(resource, **conditions):
+    """A statement of a bus policy that requires the organization and the given conditions."""
     equals = {"aws:PrincipalOrgID": ORGANIZATION, **conditions}
     return {
         "Effect": "Allow",
@@ -96,7 +96,7 @@ def admit(resource, **conditions):
 
 
 def service_role(cloud, name, service, *statements, account=SOURCE, **condition):
-    """Creates a role for a service; returns its ARN."""
+    """Creates a role that a service can assume. Returns the ARN."""
     iam = cloud.client("iam", account)
     trust = allow_assume({"Service": service}, **({"Condition": condition} if condition else {}))
     arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]

@@ -1,4 +1,4 @@
-"""Lambda functions whose custom runtime is bootstrap.py."""
+"""Lambda functions with bootstrap.py as custom runtime."""
 
 import io
 import sys
@@ -18,8 +18,8 @@ def package() -> bytes:
     return file.getvalue()
 
 
-def make_function(cloud, name, **environment):
-    """Creates a function in the hub and a role for it, both with the given name."""
+def create_function(cloud, name, **environment):
+    """Creates a function and its role in the hub account, both with the given name."""
     iam, function = cloud.client("iam", HUB), cloud.client("lambda", HUB)
     iam.create_role(RoleName=name, AssumeRolePolicyDocument=allow_assume({"Service": "lambda.amazonaws.com"}))
     function.create_function(

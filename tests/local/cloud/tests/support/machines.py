@@ -1,52 +1,52 @@
-"""State machines in the hub, and states for them."""
+"""State machines in the hub account, and states for them."""
 
 import json
 
 from conftest import HUB, REGION, allow, allow_assume, policy, wait_for
 
-from support.lambdas import make_function
+from support.lambdas import create_function
 
 FUNCTION = f"arn:aws:lambda:{REGION}:{HUB}:function:tested"
 TASK = {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke"}
 
 
 class Machines:
-    """Creates and runs machines in JSONata, as the product does."""
+    """Creates and runs JSONata state machines, like those of the product."""
 
     def __init__(self, cloud):
         self.cloud = cloud
-        self._sfn, self._iam, self._made = cloud.client("stepfunctions", HUB), cloud.client("iam", HUB), 0
+        self._sfn, self._iam, self._count = cloud.client("stepfunctions", HUB), cloud.client("iam", HUB), 0
         trust = allow_assume({"Service": "states.amazonaws.com"})
         self._iam.create_role(RoleName="machine", AssumeRolePolicyDocument=trust)
-        self._iam.create_role(RoleName="powerless", AssumeRolePolicyDocument=trust)
+        self._iam.create_role(RoleName="no-permissions", AssumeRolePolicyDocument=trust)
         document = policy(allow("lambda:InvokeFunction", f"arn:aws:lambda:{REGION}:{HUB}:function:*"))
         self._iam.put_role_policy(RoleName="machine", PolicyName="p", PolicyDocument=document)
-        make_function(cloud, "tested")
+        create_function(cloud, "tested")
 
-    def make(self, states, role="machine", **more):
-        self._made += 1
+    def create(self, states, role="machine", **more):
+        self._count += 1
         definition = {"QueryLanguage": "JSONata", "StartAt": next(iter(states)), "States": states, **more}
-        made = self._sfn.create_state_machine(
-            name=f"m{self._made}", roleArn=f"arn:aws:iam::{HUB}:role/{role}", definition=json.dumps(definition)
+        created = self._sfn.create_state_machine(
+            name=f"m{self._count}", roleArn=f"arn:aws:iam::{HUB}:role/{role}", definition=json.dumps(definition)
         )
-        return made["stateMachineArn"]
+        return created["stateMachineArn"]
 
     def start(self, states, input=None, **more):
-        machine = self.make(states, **more)
+        machine = self.create(states, **more)
         return self._sfn.start_execution(stateMachineArn=machine, input=json.dumps(input or {}))["executionArn"]
 
-    def of(self, machine):
+    def executions_of(self, machine):
         return self._sfn.list_executions(stateMachineArn=machine)["executions"]
 
     def describe(self, execution):
         return self._sfn.describe_execution(executionArn=execution)
 
-    def end(self, execution):
+    def wait_for_end(self, execution):
         return wait_for(lambda: (now := self.describe(execution))["status"] != "RUNNING" and now)
 
     def run(self, states, input=None, **more):
-        """The ended execution."""
-        return self.end(self.start(states, input, **more))
+        """Runs a state machine with these states and returns the execution after its end."""
+        return self.wait_for_end(self.start(states, input, **more))
 
     def output(self, states, input=None, **more):
         ended = self.run(states, input, **more)

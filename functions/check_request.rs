@@ -6,9 +6,9 @@ use serde_json::Value;
 
 /// A raw request, as a person or an event gave it.
 #[derive(Debug)]
-pub struct Raw(Value);
+pub struct Input(Value);
 
-impl TryFrom<Value> for Raw {
+impl TryFrom<Value> for Input {
     type Error = Error;
 
     /// Takes `{"request": …}`; whatever stands there is judged by [`check`].
@@ -20,7 +20,7 @@ impl TryFrom<Value> for Raw {
 /// A request with its defaults, and the names that follow from it.
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Complete {
+pub struct Output {
     /// The request, defaults filled in.
     pub request: Request,
     /// The ARN of the role in the source account, whether it exists or not.
@@ -33,13 +33,13 @@ pub struct Complete {
 ///
 /// # Errors
 /// `InvalidRequest`, naming the field and what would be right.
-pub fn check(raw: &Raw) -> Result<Complete, Error> {
+pub fn check(raw: &Input) -> Result<Output, Error> {
     let request = Request::parse(&raw.0)?;
     let pair = Pair {
         cluster: request.cluster_arn.clone(),
         workspace: request.workspace_arn.clone(),
     };
-    Ok(Complete {
+    Ok(Output {
         source_role_arn: pair.source_role_arn(),
         target_role_arn: pair.target_role_arn(),
         request,

@@ -2,7 +2,7 @@
 
 use crate::{
     error::Error,
-    roles::{self, Known, Role},
+    roles::{self, EnsureInput, Role},
     task::Task,
 };
 use aws_sdk_iam::Client;
@@ -10,7 +10,7 @@ use serde::Serialize;
 
 /// Which trust policies the patch wrote; one that was right was only read.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-pub struct Patched {
+pub struct Output {
     /// Whether the source role's was written.
     pub source: bool,
     /// Whether the target role's was written.
@@ -23,20 +23,20 @@ pub struct Patched {
 ///
 /// # Errors
 /// As [`roles::patch_trust`]; `InvalidRequest` without the ARN of a scraper of this pair.
-pub async fn patch(source_iam: &Client, target_iam: &Client, task: &Task<Known>) -> Result<Patched, Error> {
-    Ok(Patched {
+pub async fn patch(source_iam: &Client, target_iam: &Client, task: &Task<EnsureInput>) -> Result<Output, Error> {
+    Ok(Output {
         source: open(source_iam, task, roles::source(task)).await?,
         target: open(target_iam, task, roles::target(task)).await?,
     })
 }
 
-async fn open(iam: &Client, task: &Task<Known>, role: Role) -> Result<bool, Error> {
+async fn open(iam: &Client, task: &Task<EnsureInput>, role: Role) -> Result<bool, Error> {
     let scraper = task
-        .known
+        .input
         .scraper_arn
         .as_ref()
         .filter(|scraper| task.pair.may_own(scraper));
-    let (Some(trust), Some(_)) = (&role.open, scraper) else {
+    let (Some(trust), Some(_)) = (&role.scraper_trust, scraper) else {
         return Err(Error::invalid(
             "scraperArn",
             "expected the ARN of a scraper in the cluster's account and Region",

@@ -1,11 +1,11 @@
-//! Many accounts and Regions at once: what one sweep goes through, which clusters are there, where each
-//! belongs, and which are gone.
+//! The reconciliation of many accounts and Regions with the routing table. In running order: which accounts and Regions
+//! ([`check`]), the clusters of each location ([`clusters`]), the workspace of each cluster ([`route`]), clusters that do
+//! not exist any more ([`orphans`]), and the sums ([`summary`]).
 
-mod absences;
-mod clusters;
-
-pub use absences::{Missed, Noted, note};
-pub use clusters::{Absence, Asked, Decision, Found, Place, find, route};
+pub mod clusters;
+pub mod orphans;
+pub mod route;
+pub mod summary;
 
 use crate::{
     arn::{is_account, is_region},
@@ -18,28 +18,28 @@ use serde::Serialize;
 use serde_json::Value;
 use std::env;
 
-/// Groups that accounts are dealt to, where there are enough of them.
-const USUAL_GROUPS: usize = 100;
-/// Groups that one sweep may have: what they answer must fit into Step Functions' 256 KiB.
-const MOST_GROUPS: usize = 1000;
-/// Accounts times Regions of one group: its history must fit into Step Functions' 25,000 events.
-const PLACES_OF_A_GROUP: usize = 10;
-/// Clusters that failed, and as many that were left alone, that a sweep's summary names over all groups.
-const MOST_NAMED: usize = 150;
-/// Clusters of one group that the summary names, however few groups there are.
-const MOST_NAMED_OF_A_GROUP: usize = 50;
+/// Batches that accounts are dealt to, where there are enough of them.
+const USUAL_BATCHES: usize = 100;
+/// Batches that one reconciliation may have: what they answer must fit into Step Functions' 256 KiB.
+const MOST_BATCHES: usize = 1000;
+/// Accounts times Regions of one batch: its history must fit into Step Functions' 25,000 events.
+const LOCATIONS_OF_A_BATCH: usize = 10;
+/// Clusters that failed, and as many that were left alone, that a reconciliation's summary names over all batches.
+const MOST_LISTED: usize = 150;
+/// Clusters of one batch that the summary names, however few batches there are.
+const MOST_LISTED_OF_A_BATCH: usize = 50;
 
-/// What a sweep is asked for.
+/// What a reconciliation is asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Request {
-    /// The accounts, 12 digits each; absent: the hub's `SweepAccounts`, else the organization's.
+    /// The accounts, 12 digits each; absent: the hub's `ReconcileAccounts`, else the organization's.
     pub accounts: Option<Vec<String>>,
-    /// The Regions; absent: the hub's `SweepRegions`.
+    /// The Regions; absent: the hub's `ReconcileRegions`.
     pub regions: Option<Vec<String>>,
     /// Whether the accounts are all of the organization.
     pub organization: bool,
     /// Minutes that an account is given to have its provisioner: 0 to 240, 0 unless said otherwise.
-    pub patience_minutes: u32,
+    pub provisioner_timeout_minutes: u32,
     /// The workspace, by id or ARN, for clusters that choose none themselves.
     pub workspace: Option<String>,
 }
@@ -49,7 +49,13 @@ impl TryFrom<Value> for Request {
 
     /// Reads `{"request": {…}}`, and refuses by field what is wrong.
     fn try_from(input: Value) -> Result<Self, Error> {
-        let known = ["accounts", "regions", "organization", "patienceMinutes", "workspace"];
+        let known = [
+            "accounts",
+            "regions",
+            "organization",
+            "provisionerTimeoutMinutes",
+            "workspace",
+        ];
         let fields = Fields::of(&input["request"], &known, "{}")?;
         let list = |name, right: &str, valid: fn(&str) -> bool| {
             fields.list(name, &format!("\"{right}\""), |path, item| {
@@ -67,11 +73,11 @@ impl TryFrom<Value> for Request {
             accounts: list("accounts", "222222222222", is_account)?,
             regions: list("regions", "us-west-2", is_region)?,
             organization,
-            patience_minutes: fields.whole("patienceMinutes", 0, 240)?.unwrap_or(0),
+            provisioner_timeout_minutes: fields.whole("provisionerTimeoutMinutes", 0, 240)?.unwrap_or(0),
             workspace: fields.text("workspace")?.map(str::to_owned),
         };
         if organization && request.accounts.is_some() {
-            let why = "all of the organization's accounts are swept then; leave out this, or accounts";
+            let why = "all of the organization's accounts are reconciled then; leave out this, or accounts";
             return Err(Error::invalid("organization", why));
         }
         let workspace = request.workspace.as_deref();
@@ -83,7 +89,7 @@ impl TryFrom<Value> for Request {
     }
 }
 
-/// What the hub's template says of sweeps.
+/// What the hub's template says of reconciliations.
 #[derive(Debug, Clone, Default)]
 pub struct Defaults {
     /// Accounts, with commas between them; empty: the organization's.
@@ -93,44 +99,44 @@ pub struct Defaults {
 }
 
 impl Defaults {
-    /// `AMPXA_SWEEP_ACCOUNTS` and `AMPXA_SWEEP_REGIONS`; without the latter, the hub's own Region.
+    /// `AMPXA_RECONCILE_ACCOUNTS` and `AMPXA_RECONCILE_REGIONS`; without the latter, the hub's own Region.
     pub fn from_environment() -> Self {
         let read = |name| env::var(name).unwrap_or_default();
-        let regions = Some(read("AMPXA_SWEEP_REGIONS")).filter(|regions| !regions.is_empty());
+        let regions = Some(read("AMPXA_RECONCILE_REGIONS")).filter(|regions| !regions.is_empty());
         Self {
-            accounts: read("AMPXA_SWEEP_ACCOUNTS"),
+            accounts: read("AMPXA_RECONCILE_ACCOUNTS"),
             regions: regions.unwrap_or_else(|| read("AWS_REGION")),
         }
     }
 }
 
-/// What a sweep goes through.
+/// What a reconciliation goes through.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Plan {
-    /// The accounts, dealt to groups that are swept side by side.
-    pub groups: Vec<Group>,
+pub struct Output {
+    /// The accounts, dealt to batches that are reconciled side by side.
+    pub batches: Vec<Batch>,
     /// The Regions of each account.
     pub regions: Vec<String>,
     /// Minutes that an account is given to have its provisioner.
-    pub patience_minutes: u32,
+    pub provisioner_timeout_minutes: u32,
     /// The workspace for clusters that choose none themselves.
     pub workspace: Option<String>,
-    /// Clusters that failed, and as many that were left alone, that each group names; the others are counted.
-    pub named: usize,
+    /// Clusters that failed, and as many that were left alone, that each batch names; the others are counted.
+    pub max_listed: usize,
 }
 
-/// Accounts that one execution of the sweep's own fan-out goes through.
+/// Accounts that one execution of the reconciliation's own fan-out goes through.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Group {
+pub struct Batch {
     /// 12 digits each.
     pub accounts: Vec<String>,
 }
 
-/// Says what a sweep goes through; reads the routing table, so that a wrong one stops it at once.
+/// Says what a reconciliation goes through; reads the routing table, so that a wrong one stops it at once.
 ///
 /// # Errors
-/// `InvalidRequest` when there is nothing to sweep, or too much for one sweep, or the table is wrong; and
+/// `InvalidRequest` when there is nothing to reconciliation, or too much for one reconciliation, or the table is wrong; and
 /// as AWS answers.
 pub async fn check(
     ssm: &aws_sdk_ssm::Client,
@@ -138,13 +144,13 @@ pub async fn check(
     settings: &Settings,
     defaults: &Defaults,
     request: Request,
-) -> Result<Plan, Error> {
+) -> Result<Output, Error> {
     routing::read(ssm, settings).await?;
     let regions = match request.regions {
         Some(regions) => regions,
-        None => items(&defaults.regions, "SweepRegions", is_region)?,
+        None => items(&defaults.regions, "ReconcileRegions", is_region)?,
     };
-    let usual = items(&defaults.accounts, "SweepAccounts", is_account)?;
+    let usual = items(&defaults.accounts, "ReconcileAccounts", is_account)?;
     let accounts = match request.accounts {
         Some(accounts) => accounts,
         None if !request.organization && !usual.is_empty() => usual,
@@ -156,23 +162,23 @@ pub async fn check(
         }
         None => {
             let why =
-                "missing; name them, or set the parameters SweepAccounts or OrganizationsAccess of the hub's stack";
+                "missing; name them, or set the parameters ReconcileAccounts or OrganizationsAccess of the hub's stack";
             return Err(Error::invalid("accounts", why));
         }
     };
-    let groups = deal(&accounts, regions.len())?;
-    Ok(Plan {
-        named: named(groups.len()),
-        groups,
+    let batches = batches(&accounts, regions.len())?;
+    Ok(Output {
+        max_listed: max_listed(batches.len()),
+        batches,
         regions,
-        patience_minutes: request.patience_minutes,
+        provisioner_timeout_minutes: request.provisioner_timeout_minutes,
         workspace: request.workspace,
     })
 }
 
-/// How many clusters of a kind each of so many groups may name.
-fn named(groups: usize) -> usize {
-    (MOST_NAMED / groups.max(1)).min(MOST_NAMED_OF_A_GROUP)
+/// How many clusters of a kind each of so many batches may name.
+fn max_listed(batches: usize) -> usize {
+    (MOST_LISTED / batches.max(1)).min(MOST_LISTED_OF_A_BATCH)
 }
 
 /// The items of a list with commas, as CloudFormation writes a CommaDelimitedList.
@@ -209,25 +215,25 @@ async fn accounts_of(organizations: &aws_sdk_organizations::Client) -> Result<Ve
     Ok(all)
 }
 
-/// Accounts in groups of equal size; the last may be smaller.
-fn deal(accounts: &[String], regions: usize) -> Result<Vec<Group>, Error> {
-    let most = (PLACES_OF_A_GROUP / regions.max(1)).max(1);
-    let size = accounts.len().div_ceil(USUAL_GROUPS).clamp(1, most);
-    let group = |accounts: &[String]| Group {
+/// Accounts in batches of equal size; the last may be smaller.
+fn batches(accounts: &[String], regions: usize) -> Result<Vec<Batch>, Error> {
+    let most = (LOCATIONS_OF_A_BATCH / regions.max(1)).max(1);
+    let size = accounts.len().div_ceil(USUAL_BATCHES).clamp(1, most);
+    let batch = |accounts: &[String]| Batch {
         accounts: accounts.to_vec(),
     };
-    let groups: Vec<Group> = accounts.chunks(size).map(group).collect();
-    if groups.len() > MOST_GROUPS {
-        let (accounts, most) = (accounts.len(), MOST_GROUPS * most);
+    let batches: Vec<Batch> = accounts.chunks(size).map(batch).collect();
+    if batches.len() > MOST_BATCHES {
+        let (accounts, most) = (accounts.len(), MOST_BATCHES * most);
         return Err(Error::invalid(
             "accounts",
             format!(
-                "{accounts} accounts in {regions} Regions are too many for one sweep, which takes {most}; sweep fewer \
+                "{accounts} accounts in {regions} Regions are too many for one reconciliation, which takes {most}; reconciliation fewer \
                  Regions, or a part of the accounts, at a time"
             ),
         ));
     }
-    Ok(groups)
+    Ok(batches)
 }
 
 #[cfg(test)]
@@ -241,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sweep_of_nothing_in_particular_is_a_request() {
+    fn a_reconciliation_of_nothing_in_particular_is_a_request() {
         for request in [json!({}), json!({ "accounts": null, "organization": false })] {
             let request = Request::try_from(json!({ "request": request }));
             assert_eq!(request, Ok(Request::default()));
@@ -270,8 +276,8 @@ mod tests {
                 "organization: all of the organization's accounts",
             ),
             (
-                json!({ "patienceMinutes": 241 }),
-                "patienceMinutes: 241 is out of range",
+                json!({ "provisionerTimeoutMinutes": 241 }),
+                "provisionerTimeoutMinutes: 241 is out of range",
             ),
             (json!({ "workspace": "" }), "workspace: expected a workspace's id"),
             (json!({ "workspace": 1 }), "workspace: expected a string"),
@@ -286,10 +292,10 @@ mod tests {
     }
 
     #[test]
-    fn more_than_one_sweep_can_tell_is_refused() {
-        assert_eq!(deal(&accounts(10_000), 1).unwrap().len(), 1000);
-        assert_eq!(deal(&accounts(500), 3).unwrap().len(), 167);
-        let why = deal(&accounts(1001), 17).unwrap_err().to_string();
+    fn more_than_one_reconciliation_can_tell_is_refused() {
+        assert_eq!(batches(&accounts(10_000), 1).unwrap().len(), 1000);
+        assert_eq!(batches(&accounts(500), 3).unwrap().len(), 167);
+        let why = batches(&accounts(1001), 17).unwrap_err().to_string();
         assert!(
             why.starts_with("accounts: 1001 accounts in 17 Regions are too many"),
             "{why}"
@@ -298,23 +304,27 @@ mod tests {
 
     #[test]
     fn a_parameter_that_is_no_list_of_accounts_is_named() {
-        let why = items("222222222222, x", "SweepAccounts", is_account).unwrap_err();
-        assert!(why.to_string().starts_with("SweepAccounts: \"x\" is none"), "{why}");
-        let all = items("222222222222,333333333333, 222222222222,", "SweepAccounts", is_account);
+        let why = items("222222222222, x", "ReconcileAccounts", is_account).unwrap_err();
+        assert!(why.to_string().starts_with("ReconcileAccounts: \"x\" is none"), "{why}");
+        let all = items(
+            "222222222222,333333333333, 222222222222,",
+            "ReconcileAccounts",
+            is_account,
+        );
         assert_eq!(all.unwrap(), ["222222222222", "333333333333"]);
     }
 
-    /// What a group answers when everything went as wrong as it can, as `statemachine/sweep.asl.json` shortens it.
-    fn longest_answer(named: usize) -> Value {
+    /// What a batch answers when everything went as wrong as it can, as `statemachine/reconcile.asl.yaml` shortens it.
+    fn longest_answer(max_listed: usize) -> Value {
         let outcomes = [
             "ONBOARDED",
             "REPAIRED",
-            "ALREADY_FINE",
-            "IGNORED",
+            "UNCHANGED",
+            "SKIPPED",
             "FAILED",
             "OFFBOARDED",
-            "GONE_ONCE",
-            "CAME_BACK",
+            "ORPHAN_SEEN",
+            "ORPHAN_RECOVERED",
             "UNREACHABLE",
         ];
         let counts: serde_json::Map<_, _> = outcomes
@@ -325,18 +335,18 @@ mod tests {
             "arn:aws-us-gov:eks:us-gov-west-1:222222222222:cluster/{}",
             "x".repeat(100)
         );
-        let failed = json!({ "clusterArn": cluster, "error": "OldScraperStayed", "cause": "\"".repeat(200) });
-        let left_alone = json!({ "clusterArn": cluster, "reason": "\"".repeat(200) });
-        json!({ "counts": counts, "failed": vec![failed; named], "leftAlone": vec![left_alone; named] })
+        let failed = json!({ "clusterArn": cluster, "error": "StaleScraperNotDeleted", "cause": "\"".repeat(200) });
+        let skipped = json!({ "clusterArn": cluster, "reason": "\"".repeat(200) });
+        json!({ "counts": counts, "failed": vec![failed; max_listed], "skipped": vec![skipped; max_listed] })
     }
 
     #[test]
     fn what_all_groups_answer_fits_into_the_payload_however_many_there_are() {
-        for groups in 1..=MOST_GROUPS {
-            let answer = longest_answer(named(groups)).to_string();
+        for batches in 1..=MOST_BATCHES {
+            let answer = longest_answer(max_listed(batches)).to_string();
             assert!(
-                groups * (answer.len() + 1) < 256 * 1024,
-                "{groups} groups: {} bytes each",
+                batches * (answer.len() + 1) < 256 * 1024,
+                "{batches} batches: {} bytes each",
                 answer.len()
             );
         }
@@ -346,11 +356,11 @@ mod tests {
         #[test]
         fn every_account_is_dealt_to_one_group_and_no_group_is_too_large(count in 1_usize..3000, regions in 1_usize..35) {
             let all = accounts(count);
-            if let Ok(groups) = deal(&all, regions) {
-                prop_assert_eq!(groups.iter().flat_map(|group| group.accounts.clone()).collect::<Vec<_>>(), all);
-                prop_assert!(groups.len() <= MOST_GROUPS);
-                for group in groups {
-                    prop_assert!(group.accounts.len() == 1 || group.accounts.len() * regions <= PLACES_OF_A_GROUP);
+            if let Ok(batches) = batches(&all, regions) {
+                prop_assert_eq!(batches.iter().flat_map(|batch| batch.accounts.clone()).collect::<Vec<_>>(), all);
+                prop_assert!(batches.len() <= MOST_BATCHES);
+                for batch in batches {
+                    prop_assert!(batch.accounts.len() == 1 || batch.accounts.len() * regions <= LOCATIONS_OF_A_BATCH);
                 }
             }
         }

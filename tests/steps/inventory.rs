@@ -6,7 +6,7 @@ use crate::{
 };
 use ampxa::{
     error::Error,
-    scraper::{self, Made, Standing},
+    scraper::{self, CheckInput, Inventory},
     task::Task,
 };
 use aws_smithy_types::DateTime;
@@ -21,23 +21,23 @@ fn ours(id: &str, status: &str, made_at: f64) -> Value {
     shown
 }
 
-async fn standing(shown: &[Value], cluster_made_at: Option<i64>) -> Result<Standing, Error> {
+async fn standing(shown: &[Value], cluster_made_at: Option<i64>) -> Result<Inventory, Error> {
     let script = Script::new([call("GET /scrapers", 200, scrapers(shown))]);
     let listed = scraper::list(script.account().amp().list_scrapers()).await.unwrap();
-    let task: Task<Made> = task(json!({}), json!({ "scraperArn": SCRAPER, "manualAccess": false }));
+    let task: Task<CheckInput> = task(json!({}), json!({ "scraperArn": SCRAPER, "manualAccess": false }));
     let made_at = cluster_made_at.map(DateTime::from_secs);
-    scraper::standing(&listed, &task.pair, made_at.as_ref())
+    scraper::inventory(&listed, &task.pair, made_at.as_ref())
 }
 
 /// What is kept, and what is in the way and why, by the ends of their ids.
 async fn told(shown: &[Value], cluster_made_at: Option<i64>) -> (Option<String>, Vec<String>) {
     let id = |arn: &str| arn.rsplit('/').next().unwrap().to_owned();
     let standing = standing(shown, cluster_made_at).await.unwrap();
-    let in_the_way = standing.in_the_way.iter();
+    let stale_scrapers = standing.stale_scrapers.iter();
     (
         standing.scraper.map(|found| id(&found.scraper_arn)),
-        in_the_way
-            .map(|old| format!("{} {}", id(&old.scraper_arn), old.why))
+        stale_scrapers
+            .map(|old| format!("{} {}", id(&old.scraper_arn), old.reason))
             .collect(),
     )
 }
@@ -51,7 +51,7 @@ async fn what_works_or_may_work_is_kept() {
 }
 
 #[tokio::test]
-async fn what_is_dead_is_in_the_way() {
+async fn what_is_dead_is_stale_scrapers() {
     for status in ["CREATION_FAILED", "DELETION_FAILED", "DELETING"] {
         let told = told(&[ours("s-1", status, 9.0)], Some(8)).await;
         assert_eq!(told, (None, vec![format!("s-1 is {status}")]));
@@ -91,7 +91,7 @@ async fn a_scraper_of_somebody_elses_is_a_conflict_unless_ours_works_or_it_is_go
         let with_dead = standing(&[ours("s-2", "CREATION_FAILED", 1.0), others(status)], None).await;
         assert_eq!(with_dead.unwrap_err().name(), "Conflict");
     }
-    assert_eq!(standing(&[others("DELETING")], None).await, Ok(Standing::default()));
+    assert_eq!(standing(&[others("DELETING")], None).await, Ok(Inventory::default()));
     let told = told(&[others("ACTIVE"), ours("s-2", "ACTIVE", 1.0)], None).await;
     assert_eq!(told, (Some("s-2".to_owned()), vec![]));
 }
@@ -102,7 +102,7 @@ async fn scrapers_of_other_pairs_are_nobodys_business() {
     elsewhere["destination"]["ampConfiguration"]["workspaceArn"] = json!(WORKSPACE.replace("ws-1", "ws-2"));
     let mut another = ours("s-2", "ACTIVE", 1.0);
     another["source"]["eksConfiguration"]["clusterArn"] = json!(CLUSTER.replace("demo", "demo-2"));
-    assert_eq!(standing(&[elsewhere, another], None).await, Ok(Standing::default()));
+    assert_eq!(standing(&[elsewhere, another], None).await, Ok(Inventory::default()));
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ async fn a_failing_run_leaves_the_accounts_as_they_were_and_says_so() {
     assert_eq!(run.error.as_deref(), Some("ScraperFailed"));
     let cause = run.cause.unwrap();
     assert!(cause.contains("CREATION_FAILED: cannot reach the API"), "{cause}");
-    let undone = "Nothing that this execution made is left; removed: arn:aws:aps:";
+    let undone = "Nothing that this execution created is left; removed: arn:aws:aps:";
     assert!(cause.contains(undone), "{cause}");
     for role in ["role/ampxa-target-undone-", "role/ampxa-source-undone-"] {
         assert!(cause.contains(role), "{cause}");
@@ -33,13 +33,12 @@ async fn a_failing_run_leaves_the_accounts_as_they_were_and_says_so() {
 async fn what_a_failed_run_keeps_is_reported_and_can_be_offboarded() {
     let place = world().place(SOURCE, TARGET);
     let request = place.pair_of(&failing("kept")).await;
-    let run = place.onboard(&with(&request, json!({ "onFailure": "KEEP" }))).await;
+    let run = place
+        .onboard(&with(&request, json!({ "onFailure": "DO_NOTHING" })))
+        .await;
     assert_eq!(run.error.as_deref(), Some("ScraperFailed"));
     let cause = run.cause.unwrap();
-    assert!(
-        cause.contains("kept for inspection") && cause.contains(&run.arn),
-        "{cause}"
-    );
+    assert!(cause.contains("are kept") && cause.contains(&run.arn), "{cause}");
     let [(scraper, status)] = &place.scrapers().await[..] else {
         panic!("one scraper is kept");
     };
@@ -106,9 +105,9 @@ async fn an_undo_that_cannot_finish_says_what_is_left_and_where() {
     assert_eq!(run.error.as_deref(), Some("ScraperFailed"), "the first error's name");
     let cause = run.cause.unwrap();
     assert!(cause.contains("CREATION_FAILED"), "{cause}");
-    let (_, left) = cause.split_once("The undo could not finish, for ").expect(&cause);
+    let (_, left) = cause.split_once("The rollback did not finish: ").expect(&cause);
     let (why, left) = left
-        .split_once(" Left, as far as this execution made them: ")
+        .split_once(" What is left, if this execution created it: ")
         .expect(&cause);
     assert!(why.contains("iam:DeleteRole"), "{why}");
     let names = ["role/ampxa-target-left-", "role/ampxa-source-left-"];
@@ -137,8 +136,8 @@ async fn a_run_that_is_refused_before_it_makes_anything_has_nothing_to_undo() {
     let run = place.onboard(&request).await;
     assert_eq!(run.error.as_deref(), Some("NotReady"));
     let cause = run.cause.unwrap();
-    assert!(cause.ends_with(" Nothing was made."), "{cause}");
+    assert!(cause.ends_with(" Nothing was created."), "{cause}");
     let entered: Vec<&str> = run.states.iter().map(|state| state.name.as_str()).collect();
-    assert!(!entered.contains(&"Undo what was made?"), "{entered:?}");
+    assert!(!entered.contains(&"Is rollback requested?"), "{entered:?}");
     assert_eq!(Value::Null, run.output.unwrap_or_default());
 }

@@ -3,7 +3,7 @@
 use crate::script::{CLUSTER, EXECUTION, Script, Turn as Call, call};
 use ampxa::{
     error::Error,
-    turn::{self, Asked, Clients, Taken, Turn},
+    lock::{self, Clients, Input, LockState, Output},
 };
 use serde_json::{Value, json};
 use std::time::{Duration, UNIX_EPOCH};
@@ -15,12 +15,12 @@ const NOW: u64 = 1_000_000;
 /// DynamoDB and Step Functions both post to `/`.
 const POST: &str = "POST /";
 
-async fn take(turns: impl IntoIterator<Item = Call>) -> Result<Taken, Error> {
+async fn take(turns: impl IntoIterator<Item = Call>) -> Result<Output, Error> {
     take_after(None, turns).await
 }
 
 /// The same, where the last look found this execution stopped.
-async fn take_after(stopped: Option<&str>, turns: impl IntoIterator<Item = Call>) -> Result<Taken, Error> {
+async fn take_after(stopped: Option<&str>, turns: impl IntoIterator<Item = Call>) -> Result<Output, Error> {
     let script = Script::new(turns);
     let account = script.account();
     let clients = Clients {
@@ -28,8 +28,8 @@ async fn take_after(stopped: Option<&str>, turns: impl IntoIterator<Item = Call>
         sfn: account.sfn(),
     };
     let input = json!({ "request": { "clusterArn": CLUSTER }, "execution": EXECUTION, "stopped": stopped });
-    let asked = Asked::try_from(input).unwrap();
-    let taken = turn::take(&clients, "turns", &asked, UNIX_EPOCH + Duration::from_secs(NOW)).await;
+    let asked = Input::try_from(input).unwrap();
+    let taken = lock::acquire(&clients, "locks", &asked, UNIX_EPOCH + Duration::from_secs(NOW)).await;
     script.is_over();
     taken
 }
@@ -37,7 +37,7 @@ async fn take_after(stopped: Option<&str>, turns: impl IntoIterator<Item = Call>
 /// The one write, and under which condition.
 fn put(condition: &str, holder: &str, status: u16, answer: Value) -> Call {
     call(POST, status, answer.to_string()).saying_only(json!({
-        "TableName": "turns",
+        "TableName": "locks",
         "Item": {
             "clusterArn": { "S": CLUSTER },
             "executionArn": { "S": EXECUTION },
@@ -78,25 +78,25 @@ fn other(status: &str) -> Call {
     call(POST, 200, answer.to_string()).saying(OTHER)
 }
 
-fn ours() -> Taken {
+fn ours() -> Output {
     ours_after(0)
 }
 
-fn ours_after(settle_seconds: u64) -> Taken {
-    Taken {
-        turn: Turn::Ours,
+fn ours_after(propagation_seconds: u64) -> Output {
+    Output {
+        state: LockState::Acquired,
         holder: None,
         stopped: None,
-        settle_seconds,
+        propagation_seconds,
     }
 }
 
-fn theirs(stopped: bool) -> Taken {
-    Taken {
-        turn: Turn::Theirs,
+fn theirs(stopped: bool) -> Output {
+    Output {
+        state: LockState::Held,
         holder: Some(OTHER.to_owned()),
         stopped: stopped.then(|| OTHER.to_owned()),
-        settle_seconds: 0,
+        propagation_seconds: 0,
     }
 }
 
@@ -189,7 +189,7 @@ async fn a_row_that_is_forgotten_meanwhile_is_asked_for_again() {
 async fn what_aws_refuses_is_told() {
     let refused = |code: &str| call(POST, 400, json!({ "__type": code, "message": "because" }).to_string());
     for (code, name) in [
-        ("AccessDeniedException", "Refused"),
+        ("AccessDeniedException", "AccessDenied"),
         ("ThrottlingException", "Transient"),
         ("ProvisionedThroughputExceededException", "Transient"),
     ] {
@@ -215,7 +215,7 @@ fn a_turn_is_asked_for_a_cluster_by_an_execution() {
         ),
         (json!({ "request": { "clusterArn": CLUSTER } }), "execution: "),
     ] {
-        let why = Asked::try_from(input).unwrap_err();
+        let why = Input::try_from(input).unwrap_err();
         assert_eq!(why.name(), "InvalidRequest");
         assert!(why.to_string().starts_with(field), "{why}");
     }

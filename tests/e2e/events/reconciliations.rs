@@ -1,4 +1,4 @@
-//! Sweeps over several accounts: new clusters are connected, broken ones reported, deleted ones offboarded.
+//! Reconciliations over several accounts: new clusters are connected, broken ones reported, deleted ones offboarded.
 
 use super::{
     examples::counts,
@@ -14,7 +14,7 @@ use driver::{
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Regions without event rules: only a sweep finds their clusters.
+/// Regions without event rules: only a reconciliation finds their clusters.
 const SILENT: [&str; 2] = ["eu-central-1", "ap-southeast-2"];
 /// Two clusters for each of the six locations. The first five are broken.
 const CLUSTERS: usize = 12;
@@ -35,7 +35,7 @@ async fn route_by_region(wired: &Wired, regions: &[&str]) -> Result<BTreeMap<Str
     Ok(workspaces)
 }
 
-/// The sum of a sweep's counts.
+/// The sum of a reconciliation's counts.
 fn sum(counts: &Value) -> u64 {
     counts
         .as_object()
@@ -47,7 +47,7 @@ fn count(run: &Ended, outcome: &str) -> Result<u64> {
 }
 
 #[tokio::test]
-async fn a_sweep_connects_every_sound_cluster_reports_every_broken_one_and_is_idempotent() -> Result<()> {
+async fn a_reconciliation_connects_every_sound_cluster_reports_every_broken_one_and_is_idempotent() -> Result<()> {
     let wired = alone().await?;
     let workspaces = route_by_region(&wired, &SILENT).await?;
     let (mut broken, mut sound) = (BTreeMap::new(), BTreeSet::new());
@@ -60,7 +60,7 @@ async fn a_sweep_connects_every_sound_cluster_reports_every_broken_one_and_is_id
         }
     }
     let input = json!({ "accounts": FLEET, "regions": SILENT });
-    let first = wired.run(Machine::Sweep, &input).await?.succeeded()?;
+    let first = wired.run(Machine::Reconcile, &input).await?.succeeded()?;
     ensure!(count(&first, "ONBOARDED")? == sound.len() as u64, "{}", first.output);
     ensure!(sum(counts(&first)?) == CLUSTERS as u64, "{}", first.output);
     let reported = failed(&first)?;
@@ -69,11 +69,14 @@ async fn a_sweep_connects_every_sound_cluster_reports_every_broken_one_and_is_id
     ensure!(connected == sound, "connected: {connected:#?}\nsound: {sound:#?}");
 
     let before = resources(&wired)?;
-    let second = wired.run(Machine::Sweep, &input).await?.succeeded()?;
-    let fine = count(&second, "ALREADY_FINE")?;
+    let second = wired.run(Machine::Reconcile, &input).await?.succeeded()?;
+    let fine = count(&second, "UNCHANGED")?;
     ensure!(fine == sound.len() as u64, "{}", second.output);
     ensure!(failed(&second)? == broken, "{}", second.output);
-    ensure!(resources(&wired)? == before, "a second sweep changed something");
+    ensure!(
+        resources(&wired)? == before,
+        "a second reconciliation changed something"
+    );
     Ok(())
 }
 
@@ -128,11 +131,11 @@ async fn make(wired: &Wired, number: usize, account: &str, region: &str, workspa
     Ok(arn)
 }
 
-/// The clusters that a sweep reports as failed, with their errors.
+/// The clusters that a reconciliation reports as failed, with their errors.
 fn failed(run: &Ended) -> Result<BTreeMap<String, String>> {
     let list = run.output["failed"]
         .as_array()
-        .context("a sweep without its failures")?;
+        .context("a reconciliation without its failures")?;
     let text = |one: &Value, name: &str| one[name].as_str().unwrap_or_default().to_owned();
     let named = list.iter().map(|one| (text(one, "clusterArn"), text(one, "error")));
     Ok(named.collect())
@@ -157,9 +160,9 @@ fn resources(wired: &Wired) -> Result<Vec<Value>> {
         .collect()
 }
 
-/// The event of the deletion is lost: two scheduled sweeps find that the cluster is missing.
+/// The event of the deletion is lost: two scheduled reconciliations find that the cluster is missing.
 #[tokio::test]
-async fn the_schedule_offboards_a_cluster_that_two_sweeps_missed() -> Result<()> {
+async fn the_schedule_offboards_a_cluster_that_two_reconciliations_missed() -> Result<()> {
     let wired = alone().await?;
     let source = wired.account(SCHEDULED, REGION);
     let cluster = Cluster::named("lost").make(&source).await?;
@@ -176,27 +179,27 @@ async fn the_schedule_offboards_a_cluster_that_two_sweeps_missed() -> Result<()>
     };
     switch("DisableRule")?;
     source.eks().delete_cluster().name("lost").send().await?;
-    let first = scheduled_sweep(&wired).await?;
-    let (once, offboarded) = (count(&first, "GONE_ONCE")?, count(&first, "OFFBOARDED")?);
+    let first = scheduled_reconciliation(&wired).await?;
+    let (once, offboarded) = (count(&first, "ORPHAN_SEEN")?, count(&first, "OFFBOARDED")?);
     ensure!((once, offboarded) == (1, 0), "{}", first.output);
     let left = wired.left_of(&cluster, &wired.workspace)?;
-    ensure!(left.len() == 3, "after one sweep only {left:?} is left");
-    let second = scheduled_sweep(&wired).await?;
+    ensure!(left.len() == 3, "after one reconciliation only {left:?} is left");
+    let second = scheduled_reconciliation(&wired).await?;
     ensure!(count(&second, "OFFBOARDED")? == 1, "{}", second.output);
     let left = wired.left_of(&cluster, &wired.workspace)?;
-    ensure!(left.is_empty(), "left after two sweeps: {left:?}");
+    ensure!(left.is_empty(), "left after two reconciliations: {left:?}");
     switch("EnableRule")
 }
 
-/// Runs the schedule once; returns the sweep that it starts, at its end.
-async fn scheduled_sweep(wired: &Wired) -> Result<Ended> {
-    let before = wired.executions(Machine::Sweep).await?;
+/// Runs the schedule once; returns the reconciliation that it starts, at its end.
+async fn scheduled_reconciliation(wired: &Wired) -> Result<Ended> {
+    let before = wired.executions(Machine::Reconcile).await?;
     let schedule = wired.only("AWS::Scheduler::Schedule")?;
     let run = json!({ "account": HUB, "region": REGION, "name": schedule });
     wired.cloud.tell("schedules", &run)?;
     let arn = wired
-        .until("scheduled sweep", async || {
-            let now = wired.executions(Machine::Sweep).await?;
+        .until("scheduled reconciliation", async || {
+            let now = wired.executions(Machine::Reconcile).await?;
             Ok(now.difference(&before).next().cloned())
         })
         .await?;
@@ -206,8 +209,8 @@ async fn scheduled_sweep(wired: &Wired) -> Result<Ended> {
 #[tokio::test]
 async fn an_account_without_a_provisioner_is_reported_as_unreachable() -> Result<()> {
     let wired = shared().await;
-    let input = json!({ "accounts": ["777788889999"], "regions": [REGION], "patienceMinutes": 15 });
-    let run = wired.run(Machine::Sweep, &input).await?.succeeded()?;
+    let input = json!({ "accounts": ["777788889999"], "regions": [REGION], "provisionerTimeoutMinutes": 15 });
+    let run = wired.run(Machine::Reconcile, &input).await?.succeeded()?;
     ensure!(count(&run, "UNREACHABLE")? == 1, "{}", run.output);
     Ok(())
 }

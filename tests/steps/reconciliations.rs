@@ -1,4 +1,4 @@
-//! A sweep's steps: what it goes through, what is there, where it belongs, what is gone.
+//! A reconciliation's steps: what it goes through, what is there, where it belongs, what is gone.
 
 use crate::{
     replies::{rest_error, scraper, scrapers},
@@ -7,14 +7,18 @@ use crate::{
 };
 use ampxa::{
     error::Error,
+    reconcile::{
+        self, Batch, Defaults, Output, Request,
+        clusters::{self, Location},
+        orphans, route,
+    },
     routing::Settings,
-    sweep::{self, Asked, Decision, Defaults, Found, Group, Missed, Noted, Place, Plan, Request},
 };
 use serde_json::{Value, json};
 
 const POST: &str = "POST /";
-const SWEEP: &str = "arn:aws:states:us-west-2:111111111111:execution:ampxa-sweep:monday";
-const EARLIER: &str = "arn:aws:states:us-west-2:111111111111:execution:ampxa-sweep:sunday";
+const SWEEP: &str = "arn:aws:states:us-west-2:111111111111:execution:ampxa-reconcile:monday";
+const EARLIER: &str = "arn:aws:states:us-west-2:111111111111:execution:ampxa-reconcile:sunday";
 
 fn no_table() -> Turn {
     refused("ParameterNotFound")
@@ -25,7 +29,7 @@ async fn check(
     accounts: &str,
     settings: &Settings,
     turns: impl IntoIterator<Item = Turn>,
-) -> Result<Plan, Error> {
+) -> Result<Output, Error> {
     let script = Script::new(turns);
     let hub = script.account();
     let defaults = Defaults {
@@ -33,14 +37,14 @@ async fn check(
         regions: "us-west-2,eu-west-1".to_owned(),
     };
     let request = Request::try_from(json!({ "request": request })).unwrap();
-    let plan = sweep::check(&hub.ssm(), &hub.organizations(), settings, &defaults, request).await;
+    let plan = reconcile::check(&hub.ssm(), &hub.organizations(), settings, &defaults, request).await;
     script.is_over();
     plan
 }
 
-/// A group of one account.
-fn group(account: &str) -> Group {
-    Group {
+/// A batch of one account.
+fn batch(account: &str) -> Batch {
+    Batch {
         accounts: vec![account.to_owned()],
     }
 }
@@ -53,23 +57,23 @@ fn without_organizations() -> Settings {
 }
 
 #[tokio::test]
-async fn a_sweep_goes_through_what_it_names_else_through_what_the_hub_names() {
+async fn a_reconciliation_goes_through_what_it_names_else_through_what_the_hub_names() {
     let named = json!({
-        "accounts": ["222222222222", "444444444444"], "regions": ["us-east-1"], "patienceMinutes": 60, "workspace": "ws-1",
+        "accounts": ["222222222222", "444444444444"], "regions": ["us-east-1"], "provisionerTimeoutMinutes": 60, "workspace": "ws-1",
     });
     let plan = check(named, "555555555555", &without_organizations(), [no_table()]).await;
-    let right = Plan {
-        groups: vec![group("222222222222"), group("444444444444")],
+    let right = Output {
+        batches: vec![batch("222222222222"), batch("444444444444")],
         regions: vec!["us-east-1".to_owned()],
-        patience_minutes: 60,
+        provisioner_timeout_minutes: 60,
         workspace: Some("ws-1".to_owned()),
-        named: 50,
+        max_listed: 50,
     };
     assert_eq!(plan, Ok(right));
     let usual = check(json!({}), "555555555555", &settings(), [no_table()])
         .await
         .unwrap();
-    assert_eq!(usual.groups, [group("555555555555")]);
+    assert_eq!(usual.batches, [batch("555555555555")]);
     assert_eq!(usual.regions, ["us-west-2", "eu-west-1"]);
 }
 
@@ -109,12 +113,12 @@ async fn the_organizations_active_accounts_are_listed_page_by_page() {
         (json!({ "organization": true }), "999999999999"),
     ] {
         let plan = check(request, usual, &settings(), turns()).await.unwrap();
-        assert_eq!(plan.groups, [group("111111111111"), group("333333333333")]);
+        assert_eq!(plan.batches, [batch("111111111111"), batch("333333333333")]);
     }
 }
 
 #[tokio::test]
-async fn a_sweep_of_nothing_or_with_a_wrong_table_is_refused_before_anything() {
+async fn a_reconciliation_of_nothing_or_with_a_wrong_table_is_refused_before_anything() {
     let why = check(json!({}), "", &without_organizations(), [no_table()])
         .await
         .unwrap_err();
@@ -137,14 +141,14 @@ async fn a_sweep_of_nothing_or_with_a_wrong_table_is_refused_before_anything() {
     );
 }
 
-async fn find(settings: &Settings, turns: impl IntoIterator<Item = Turn>) -> Result<Found, Error> {
+async fn find(settings: &Settings, turns: impl IntoIterator<Item = Turn>) -> Result<clusters::Output, Error> {
     let script = Script::new(turns);
     let (hub, source) = (script.account_of("hub"), script.account_of("source"));
-    let place = Place {
+    let place = Location {
         account: "222222222222".to_owned(),
         region: "us-west-2".to_owned(),
     };
-    let found = sweep::find(&hub, Ok(source), settings, &place).await;
+    let found = clusters::find(&hub, Ok(source), settings, &place).await;
     script.is_over();
     found
 }
@@ -170,7 +174,7 @@ async fn the_clusters_of_a_place_are_listed_page_by_page() {
     let clusters: Vec<String> = found.clusters.iter().map(ToString::to_string).collect();
     let arn = |name: &str| CLUSTER.replace("demo", name);
     assert_eq!(clusters, [arn("demo"), arn("b"), arn("c")]);
-    assert!(found.reachable && found.absences.is_empty() && found.organizational_units.is_empty());
+    assert!(found.reachable && found.orphans.is_empty() && found.organizational_units.is_empty());
 }
 
 #[tokio::test]
@@ -194,10 +198,10 @@ async fn an_accounts_organizational_units_are_looked_up_once_where_a_rule_names_
 #[tokio::test]
 async fn an_account_that_cannot_be_entered_is_told_and_no_error() {
     let script = Script::new([]);
-    let place = Place::try_from(json!({ "account": "222222222222", "region": "us-west-2" })).unwrap();
+    let place = Location::try_from(json!({ "account": "222222222222", "region": "us-west-2" })).unwrap();
     let (hub, settings) = (script.account(), settings());
-    let denied = |error| sweep::find(&hub, Err(error), &settings, &place);
-    let found = denied(Error::Refused("no provisioner".to_owned())).await.unwrap();
+    let denied = |error| clusters::find(&hub, Err(error), &settings, &place);
+    let found = denied(Error::AccessDenied("no provisioner".to_owned())).await.unwrap();
     assert_eq!(
         (found.reachable, found.reason.as_deref()),
         (false, Some("no provisioner"))
@@ -209,7 +213,7 @@ async fn an_account_that_cannot_be_entered_is_told_and_no_error() {
 #[tokio::test]
 async fn a_list_that_is_refused_makes_no_cluster_missed() {
     let denied = call("GET /clusters", 403, rest_error("AccessDeniedException", "no"));
-    assert_eq!(find(&settings(), [denied]).await.unwrap_err().name(), "Refused");
+    assert_eq!(find(&settings(), [denied]).await.unwrap_err().name(), "AccessDenied");
     let broken = [
         listed(&["b"], Some("more")),
         call("GET /clusters", 500, rest_error("ServerException", "no")),
@@ -217,15 +221,15 @@ async fn a_list_that_is_refused_makes_no_cluster_missed() {
     assert_eq!(find(&settings(), broken).await.unwrap_err().name(), "Transient");
 }
 
-/// A scraper of ours for a cluster of this name, seen gone by this sweep.
-fn serving(name: &str, id: &str, seen_by: Option<&str>) -> Value {
+/// A scraper of ours for a cluster of this name, seen gone by this reconciliation.
+fn serving(name: &str, id: &str, orphan_since: Option<&str>) -> Value {
     let mut scraper = scraper("ACTIVE", true);
     let cluster = CLUSTER.replace("demo", name);
     scraper["arn"] = json!(SCRAPER.replace("s-1", id));
     scraper["tags"]["ampxa:cluster"] = json!(cluster);
     scraper["source"]["eksConfiguration"]["clusterArn"] = json!(cluster);
-    if let Some(sweep) = seen_by {
-        scraper["tags"]["ampxa:gone"] = json!(sweep);
+    if let Some(reconciliation) = orphan_since {
+        scraper["tags"]["ampxa:orphan-since"] = json!(reconciliation);
     }
     scraper
 }
@@ -259,31 +263,32 @@ async fn only_scrapers_of_ours_make_a_cluster_missed() {
     ];
     let found = find(&settings(), turns).await.unwrap();
     assert_eq!(
-        json!(found.absences),
+        json!(found.orphans),
         json!([
             {
                 "clusterArn": CLUSTER.replace("demo", "back"), "scraperArns": [SCRAPER.replace("s-1", "s-2")],
-                "absent": false, "seenBy": EARLIER,
+                "missing": false, "orphanSince": EARLIER,
             },
             {
                 "clusterArn": CLUSTER.replace("demo", "gone"),
                 "scraperArns": [SCRAPER.replace("s-1", "s-3"), SCRAPER.replace("s-1", "s-4")],
-                "absent": true, "seenBy": EARLIER,
+                "missing": true, "orphanSince": EARLIER,
             },
         ])
     );
 }
 
-async fn route(input: Value, turns: impl IntoIterator<Item = Turn>) -> Result<Decision, Error> {
+async fn route(input: Value, turns: impl IntoIterator<Item = Turn>) -> Result<route::Output, Error> {
     let script = Script::new(turns);
-    let mut asked = json!({ "clusterArn": CLUSTER, "sweep": SWEEP, "execution": "e", "organizationalUnits": [] });
+    let mut asked =
+        json!({ "clusterArn": CLUSTER, "reconciliation": SWEEP, "execution": "e", "organizationalUnits": [] });
     asked
         .as_object_mut()
         .unwrap()
         .extend(input.as_object().unwrap().clone());
     let (hub, source) = (script.account_of("hub"), script.account_of("source"));
-    let asked = Asked::try_from(asked).unwrap();
-    let decision = sweep::route(&hub.ssm(), &source.eks(), &settings(), &asked).await;
+    let asked = route::Input::try_from(asked).unwrap();
+    let decision = route::route(&hub.ssm(), &source.eks(), &settings(), &asked).await;
     script.is_over();
     decision
 }
@@ -303,7 +308,7 @@ fn two_workspaces() -> Turn {
 }
 
 #[tokio::test]
-async fn a_cluster_is_routed_by_its_tags_and_named_after_the_sweep() {
+async fn a_cluster_is_routed_by_its_tags_and_named_after_the_reconciliation() {
     let turns = || [described("ACTIVE", json!({ "team": "a" })), two_workspaces()];
     let decision = json!(route(json!({}), turns()).await.unwrap());
     let request = json!({
@@ -314,10 +319,16 @@ async fn a_cluster_is_routed_by_its_tags_and_named_after_the_sweep() {
         (&json!("ONBOARD"), &request)
     );
     let name = decision["name"].as_str().unwrap();
-    assert!(name.starts_with("sweep-demo-") && name.len() == 27, "{name}");
+    assert!(
+        name.starts_with("reconcile-demo-") && name.len() == "reconcile-demo-".len() + 16,
+        "{name}"
+    );
     let again = json!(route(json!({}), turns()).await.unwrap());
-    assert_eq!(again["name"], name, "a sweep that asks again joins what it started");
-    let other = json!(route(json!({ "sweep": EARLIER }), turns()).await.unwrap());
+    assert_eq!(
+        again["name"], name,
+        "a reconciliation that asks again joins what it started"
+    );
+    let other = json!(route(json!({ "reconciliation": EARLIER }), turns()).await.unwrap());
     assert_ne!(other["name"], name);
     for (tags, vended, workspace) in [
         (json!({}), "ws-2", "ws-2"),
@@ -347,7 +358,7 @@ async fn a_cluster_that_goes_opts_out_or_belongs_nowhere_is_left_alone() {
         ),
     ] {
         let decision = json!(route(json!({}), turns).await.unwrap());
-        assert_eq!(decision, json!({ "action": "IGNORE", "reason": why }));
+        assert_eq!(decision, json!({ "action": "SKIP", "reason": why }));
     }
 }
 
@@ -359,17 +370,21 @@ async fn a_workspace_that_is_not_allowed_is_refused() {
         .unwrap_err();
     assert_eq!(why.name(), "InvalidRequest");
     let denied = call("GET /clusters/demo", 403, rest_error("AccessDeniedException", "no"));
-    assert_eq!(route(json!({}), [denied]).await.unwrap_err().name(), "Refused");
+    assert_eq!(route(json!({}), [denied]).await.unwrap_err().name(), "AccessDenied");
 }
 
-async fn note(absent: bool, seen_by: Option<&str>, turns: impl IntoIterator<Item = Turn>) -> Result<Noted, Error> {
+async fn note(
+    absent: bool,
+    orphan_since: Option<&str>,
+    turns: impl IntoIterator<Item = Turn>,
+) -> Result<orphans::Output, Error> {
     let script = Script::new(turns);
-    let missed = Missed::try_from(json!({
-        "clusterArn": CLUSTER, "scraperArns": [SCRAPER], "absent": absent, "seenBy": seen_by, "sweep": SWEEP,
+    let missed = orphans::Input::try_from(json!({
+        "clusterArn": CLUSTER, "scraperArns": [SCRAPER], "missing": absent, "orphanSince": orphan_since, "reconciliation": SWEEP,
         "execution": "e",
     }));
     let account = script.account();
-    let noted = sweep::note(&account.eks(), &account.amp(), &missed.unwrap()).await;
+    let noted = orphans::mark(&account.eks(), &account.amp(), &missed.unwrap()).await;
     script.is_over();
     noted
 }
@@ -379,7 +394,7 @@ fn tag(status: u16) -> Turn {
 }
 
 fn untag(status: u16) -> Turn {
-    tags("DELETE", status).saying("tagKeys=ampxa:gone")
+    tags("DELETE", status).saying("tagKeys=ampxa:orphan-since")
 }
 
 fn tags(method: &str, status: u16) -> Turn {
@@ -393,23 +408,29 @@ fn tags(method: &str, status: u16) -> Turn {
 }
 
 #[tokio::test]
-async fn one_sweep_that_misses_a_cluster_only_tags_its_scrapers() {
-    let first = || tag(200).saying_only(json!({ "tags": { "ampxa:gone": SWEEP } }));
-    for seen_by in [None, Some(SWEEP)] {
-        assert_eq!(note(true, seen_by, [no_cluster(), first()]).await, Ok(Noted::Wait));
+async fn one_reconciliation_that_misses_a_cluster_only_tags_its_scrapers() {
+    let first = || tag(200).saying_only(json!({ "tags": { "ampxa:orphan-since": SWEEP } }));
+    for orphan_since in [None, Some(SWEEP)] {
+        assert_eq!(
+            note(true, orphan_since, [no_cluster(), first()]).await,
+            Ok(orphans::Output::Wait)
+        );
     }
-    assert_eq!(note(true, None, [no_cluster(), tag(404)]).await, Ok(Noted::Wait));
+    assert_eq!(
+        note(true, None, [no_cluster(), tag(404)]).await,
+        Ok(orphans::Output::Wait)
+    );
 }
 
 #[tokio::test]
-async fn a_second_sweep_that_misses_it_has_it_offboarded() {
+async fn a_second_reconciliation_that_misses_it_has_it_offboarded() {
     let noted = json!(note(true, Some(EARLIER), [no_cluster()]).await.unwrap());
     assert_eq!(
         (&noted["action"], &noted["request"]),
         (&json!("OFFBOARD"), &json!({ "clusterArn": CLUSTER }))
     );
     assert!(
-        noted["name"].as_str().unwrap().starts_with("sweep-gone-demo-"),
+        noted["name"].as_str().unwrap().starts_with("reconcile-orphan-demo-"),
         "{noted}"
     );
 }
@@ -417,46 +438,61 @@ async fn a_second_sweep_that_misses_it_has_it_offboarded() {
 #[tokio::test]
 async fn a_cluster_that_is_there_after_all_is_not_missed_any_more() {
     let there = || described("ACTIVE", json!({})).of("somebody");
-    assert_eq!(note(true, Some(EARLIER), [there(), untag(200)]).await, Ok(Noted::Back));
-    assert_eq!(note(false, Some(EARLIER), [untag(200)]).await, Ok(Noted::Back));
-    assert_eq!(note(false, Some(EARLIER), [untag(404)]).await, Ok(Noted::Back));
+    assert_eq!(
+        note(true, Some(EARLIER), [there(), untag(200)]).await,
+        Ok(orphans::Output::Recovered)
+    );
+    assert_eq!(
+        note(false, Some(EARLIER), [untag(200)]).await,
+        Ok(orphans::Output::Recovered)
+    );
+    assert_eq!(
+        note(false, Some(EARLIER), [untag(404)]).await,
+        Ok(orphans::Output::Recovered)
+    );
 }
 
 #[tokio::test]
 async fn what_aws_refuses_is_told_and_removes_nothing() {
     let denied = call("GET /clusters/demo", 403, rest_error("AccessDeniedException", "no"));
-    assert_eq!(note(true, Some(EARLIER), [denied]).await.unwrap_err().name(), "Refused");
+    assert_eq!(
+        note(true, Some(EARLIER), [denied]).await.unwrap_err().name(),
+        "AccessDenied"
+    );
     assert_eq!(
         note(true, None, [no_cluster(), tag(403)]).await.unwrap_err().name(),
-        "Refused"
+        "AccessDenied"
     );
-    assert_eq!(note(false, None, [untag(403)]).await.unwrap_err().name(), "Refused");
+    assert_eq!(
+        note(false, None, [untag(403)]).await.unwrap_err().name(),
+        "AccessDenied"
+    );
 }
 
 #[test]
 fn what_a_step_is_not_given_is_named() {
-    let place = |input| Place::try_from(input).map(drop);
-    let asked = |input| Asked::try_from(input).map(drop);
-    let missed = |input| Missed::try_from(input).map(drop);
+    let place = |input| Location::try_from(input).map(drop);
+    let asked = |input| route::Input::try_from(input).map(drop);
+    let missed = |input| orphans::Input::try_from(input).map(drop);
     for (read, says) in [
         (place(json!({})), "account: missing; expected 12 digits"),
         (
             place(json!({ "account": "x", "region": "us-west-2" })),
-            "account: \"x\" is none",
+            "account: \"x\" is not valid",
         ),
         (
             place(json!({ "account": "222222222222", "region": "oregon" })),
-            "region: \"oregon\" is none",
+            "region: \"oregon\" is not valid",
         ),
         (asked(json!(null)), "request: expected an object"),
-        (asked(json!({ "sweep": SWEEP })), "clusterArn: missing"),
-        (asked(json!({ "clusterArn": CLUSTER })), "sweep: missing"),
+        (asked(json!({ "reconciliation": SWEEP })), "clusterArn: missing"),
+        (asked(json!({ "clusterArn": CLUSTER })), "reconciliation: missing"),
         (
-            missed(json!({ "clusterArn": CLUSTER, "sweep": SWEEP })),
-            "absent: expected true or false",
+            missed(json!({ "clusterArn": CLUSTER, "reconciliation": SWEEP })),
+            "missing: expected true or false",
         ),
         (
-            missed(json!({ "clusterArn": CLUSTER, "sweep": SWEEP, "absent": true, "scraperArns": ["x"] })),
+            missed(json!({ "clusterArn": CLUSTER, "reconciliation": SWEEP, "missing": true, "scraperArns": ["x"] })),
             "scraperArns[0]: ",
         ),
     ] {

@@ -4,7 +4,7 @@ use crate::{
     arn::ClusterArn,
     error::Error,
     pair::Pair,
-    tags::{CLUSTER_TAG, GONE_TAG, MADE_BY_TAG, WORKSPACE_TAG},
+    tags::{CLUSTER_TAG, CREATED_BY_TAG, ORPHAN_TAG, WORKSPACE_TAG},
 };
 use aws_sdk_amp::{
     operation::list_scrapers::builders::ListScrapersFluentBuilder,
@@ -15,11 +15,11 @@ use serde::Serialize;
 
 /// What stands where a pair's scraper should be.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct Inventory {
     /// The scraper to go on with.
     pub scraper: Option<Found>,
     /// Scrapers of ours that have to go first.
-    pub in_the_way: Vec<InTheWay>,
+    pub stale_scrapers: Vec<StaleScraper>,
 }
 
 /// The pair's own scraper, as a list shows it.
@@ -33,17 +33,17 @@ pub struct Found {
     #[serde(skip)]
     pub(super) role_arn: String,
     #[serde(skip)]
-    pub(super) made_by: Option<String>,
+    pub(super) created_by: Option<String>,
 }
 
 /// A scraper of ours that has to go before the pair can be connected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct InTheWay {
+pub struct StaleScraper {
     /// Its ARN.
     pub scraper_arn: String,
     /// Why it has to go, to be read after its name.
-    pub why: String,
+    pub reason: String,
 }
 
 /// All scrapers that a list gives, page by page.
@@ -62,18 +62,18 @@ pub async fn list(call: ListScrapersFluentBuilder) -> Result<Vec<ScraperSummary>
 /// Sorts a pair's scrapers out of a list.
 ///
 /// A scraper is tied to its cluster's ARN and outlives the cluster (AMP user guide, "Using an AWS
-/// managed collector"): one that is older than the cluster, made at `cluster_made_at`, served a dead
+/// managed collector"): one that is older than the cluster, made at `cluster_created_at`, served a dead
 /// one of the same name. A failed one cannot be retried. Of several that work, the first to be
 /// ACTIVE and then the oldest is kept.
 ///
 /// # Errors
 /// `Conflict` when none of ours works and one that is not ours connects the pair; `NotReady` when one
 /// of ours is in a state that AMP did not have when this was written.
-pub fn standing(
+pub fn inventory(
     scrapers: &[ScraperSummary],
     pair: &Pair,
-    cluster_made_at: Option<&DateTime>,
-) -> Result<Standing, Error> {
+    cluster_created_at: Option<&DateTime>,
+) -> Result<Inventory, Error> {
     let (cluster, workspace) = (pair.cluster.to_string(), pair.workspace.to_string());
     let connects =
         |scraper: &&ScraperSummary| source(scraper) == Some(&cluster) && destination(scraper) == Some(&workspace);
@@ -87,7 +87,7 @@ pub fn standing(
         )));
     }
     let trouble = |scraper: &ScraperSummary| {
-        if cluster_made_at.is_some_and(|made_at| scraper.created_at() < made_at) {
+        if cluster_created_at.is_some_and(|created_at| scraper.created_at() < created_at) {
             return Some("is older than the cluster: it served another one of the same name".to_owned());
         }
         is_dead(scraper).then(|| format!("is {}", status(scraper)))
@@ -103,20 +103,20 @@ pub fn standing(
             other.arn()
         )));
     }
-    let in_the_way = ours
+    let stale_scrapers = ours
         .iter()
         .filter(|scraper| kept.is_none_or(|kept| kept.arn() != scraper.arn()));
-    Ok(Standing {
+    Ok(Inventory {
         scraper: kept.map(|scraper| Found {
             scraper_arn: scraper.arn().to_owned(),
             status: status(scraper),
             role_arn: scraper.role_arn().to_owned(),
-            made_by: tag(scraper, MADE_BY_TAG).cloned(),
+            created_by: tag(scraper, CREATED_BY_TAG).cloned(),
         }),
-        in_the_way: in_the_way
-            .map(|scraper| InTheWay {
+        stale_scrapers: stale_scrapers
+            .map(|scraper| StaleScraper {
                 scraper_arn: scraper.arn().to_owned(),
-                why: trouble(scraper).unwrap_or_else(|| "is one too many".to_owned()),
+                reason: trouble(scraper).unwrap_or_else(|| "is one too many".to_owned()),
             })
             .collect(),
     })
@@ -129,8 +129,8 @@ pub struct Ours {
     pub pair: Pair,
     /// Its ARN.
     pub scraper_arn: String,
-    /// The sweep that saw its cluster gone.
-    pub gone: Option<String>,
+    /// The reconciliation that saw its cluster gone.
+    pub orphan_since: Option<String>,
 }
 
 /// Those of some scrapers that carry our tags and are not being deleted.
@@ -144,7 +144,7 @@ pub fn ours(scrapers: &[ScraperSummary]) -> Vec<Ours> {
         (serves_it && status(scraper) != "DELETING").then(|| Ours {
             pair,
             scraper_arn: scraper.arn().to_owned(),
-            gone: tag(scraper, GONE_TAG).cloned(),
+            orphan_since: tag(scraper, ORPHAN_TAG).cloned(),
         })
     });
     ours.collect()

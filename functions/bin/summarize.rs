@@ -1,0 +1,9 @@
+//! Summarize: the sums of a location (Summarize location), of a batch (Summarize batch) and of all batches
+//! (Summarize reconciliation). Makes no call to AWS.
+
+use ampxa::{lambda, reconcile::summary};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    lambda::run("summarize", async |input: summary::Input| Ok(summary::summarize(input))).await
+}

@@ -1,0 +1,164 @@
+//! Find clusters: the clusters of one location, and the orphans in it.
+
+use crate::{
+    arn::{ClusterArn, Partition, is_account, is_region},
+    aws::Account,
+    error::Error,
+    event,
+    input::{Fields, shown},
+    names,
+    routing::{self, Settings},
+    scraper,
+};
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A location: an account in a Region.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Location {
+    /// The account, 12 digits.
+    pub account: String,
+    /// The Region.
+    pub region: String,
+}
+
+impl TryFrom<Value> for Location {
+    type Error = Error;
+
+    /// Reads `{"account": "…", "region": "…"}`.
+    fn try_from(input: Value) -> Result<Self, Error> {
+        let read = |name: &str, valid: fn(&str) -> bool, right: &str| match input[name].as_str() {
+            Some(text) if valid(text) => Ok(text.to_owned()),
+            Some(text) => Err(Error::invalid(
+                name,
+                format!("{} is not valid; expected {right}", shown(text)),
+            )),
+            None => Err(Error::invalid(name, format!("missing; expected {right}"))),
+        };
+        Ok(Self {
+            account: read("account", is_account, "12 digits")?,
+            region: read("region", is_region, "a Region such as us-west-2")?,
+        })
+    }
+}
+
+/// The inventory of a location.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Output {
+    /// Whether the account has a provisioner that admits the hub.
+    pub reachable: bool,
+    /// Why it is not reachable.
+    pub reason: Option<String>,
+    /// All clusters.
+    pub clusters: Vec<ClusterArn>,
+    /// The organizational units above the account; empty if no rule names one.
+    pub organizational_units: Vec<String>,
+    /// Clusters with scrapers of ours that are missing, or were missing and exist again.
+    pub orphans: Vec<Orphan>,
+}
+
+/// A cluster with scrapers of ours that is missing, or was missing and exists again.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Orphan {
+    /// The cluster.
+    pub cluster_arn: ClusterArn,
+    /// Its scrapers.
+    pub scraper_arns: Vec<String>,
+    /// Whether the list of clusters lacks it.
+    pub missing: bool,
+    /// The ARN of the reconciliation that first did not find it, by the scrapers' tag.
+    pub orphan_since: Option<String>,
+}
+
+/// Lists the clusters of a location, and the clusters that our scrapers serve and that do not exist. Read-only.
+///
+/// An account without a provisioner is not an error: it may have been vended minutes ago.
+///
+/// # Errors
+/// `InvalidRequest` if the routing table is not valid; and those of the calls.
+pub async fn find(
+    hub: &Account,
+    source: Result<Account, Error>,
+    settings: &Settings,
+    location: &Location,
+) -> Result<Output, Error> {
+    let source = match source {
+        Ok(source) => source,
+        Err(Error::AccessDenied(why)) => {
+            return Ok(Output {
+                reason: Some(why),
+                ..Output::default()
+            });
+        }
+        Err(error) => return Err(error),
+    };
+    let mut clusters = Vec::new();
+    let mut names = source.eks().list_clusters().into_paginator().items().send();
+    while let Some(name) = names.next().await {
+        let (partition, Location { account, region }) = (Partition::of_region(&location.region), location);
+        let arn = format!("arn:{partition}:eks:{region}:{account}:cluster/{}", name?);
+        clusters.push(arn.parse().map_err(|why| Error::invalid("eks:ListClusters", why))?);
+    }
+    let scrapers = scraper::list(source.amp().list_scrapers()).await?;
+    let organizational_units = match clusters.is_empty() {
+        true => Vec::new(),
+        false => {
+            let routes = routing::read(&hub.ssm(), settings).await?;
+            routing::organizational_units(&hub.organizations(), &routes, &location.account).await?
+        }
+    };
+    Ok(Output {
+        reachable: true,
+        reason: None,
+        orphans: orphans(&scrapers, &clusters, location),
+        clusters,
+        organizational_units,
+    })
+}
+
+fn orphans(
+    scrapers: &[aws_sdk_amp::types::ScraperSummary],
+    clusters: &[ClusterArn],
+    location: &Location,
+) -> Vec<Orphan> {
+    let listed: BTreeSet<String> = clusters.iter().map(ToString::to_string).collect();
+    let mut by_cluster: BTreeMap<String, Orphan> = BTreeMap::new();
+    for served in scraper::ours(scrapers) {
+        let cluster = &served.pair.cluster;
+        if (cluster.account(), cluster.region()) != (&location.account, &location.region) {
+            continue;
+        }
+        let orphan = by_cluster.entry(cluster.to_string()).or_insert_with(|| Orphan {
+            cluster_arn: cluster.clone(),
+            scraper_arns: Vec::new(),
+            missing: !listed.contains(&cluster.to_string()),
+            orphan_since: None,
+        });
+        orphan.scraper_arns.push(served.scraper_arn);
+        orphan.orphan_since = orphan.orphan_since.take().or(served.orphan_since);
+    }
+    let all = by_cluster.into_values();
+    all.filter(|orphan| orphan.missing || orphan.orphan_since.is_some())
+        .collect()
+}
+
+/// The field `reconciliation`: the ARN of the reconciliation's execution.
+pub(super) fn reconciliation(fields: &Fields<'_>) -> Result<String, Error> {
+    let arn = fields.text("reconciliation")?.map(str::to_owned);
+    arn.ok_or_else(|| {
+        Error::invalid(
+            "reconciliation",
+            "missing; expected the ARN of the reconciliation's execution",
+        )
+    })
+}
+
+/// The name of the execution that a reconciliation starts for a cluster: the same at each attempt, so that none is
+/// started twice.
+pub(super) fn execution_name(prefix: &str, reconciliation: &str, cluster: &ClusterArn) -> String {
+    let hash = names::hash(&[reconciliation, &cluster.to_string()], 16);
+    event::execution_name(prefix, cluster.id(), &hash)
+}

@@ -1,0 +1,107 @@
+//! Route cluster: which workspace a cluster belongs to, if any.
+
+use super::clusters;
+use crate::{
+    arn::ClusterArn,
+    aws::unless,
+    error::Error,
+    input::Fields,
+    routing::{self, Route, Settings},
+};
+use aws_sdk_eks::types::ClusterStatus;
+use serde::Serialize;
+use serde_json::Value;
+
+/// The cluster to route.
+#[derive(Debug)]
+pub struct Input {
+    /// The cluster.
+    pub cluster: ClusterArn,
+    /// The organizational units above its account.
+    pub organizational_units: Vec<String>,
+    /// The workspace that was chosen when the account was vended.
+    pub workspace: Option<String>,
+    /// The ARN of the reconciliation. The name of the execution that it starts follows from it.
+    pub reconciliation: String,
+}
+
+impl TryFrom<Value> for Input {
+    type Error = Error;
+
+    /// Reads `{"clusterArn": "…", "organizationalUnits": […], "workspace": "…", "reconciliation": "…"}`.
+    fn try_from(input: Value) -> Result<Self, Error> {
+        let known = [
+            "clusterArn",
+            "organizationalUnits",
+            "workspace",
+            "reconciliation",
+            "execution",
+        ];
+        let fields = Fields::of(&input, &known, r#"{"clusterArn": "…", "reconciliation": "…"}"#)?;
+        let units = input["organizationalUnits"].as_array().into_iter().flatten();
+        Ok(Self {
+            cluster: fields.arn("clusterArn", "arn:<partition>:eks:<region>:<account>:cluster/<name>")?,
+            organizational_units: units.filter_map(|unit| unit.as_str().map(str::to_owned)).collect(),
+            workspace: fields.text("workspace")?.map(str::to_owned),
+            reconciliation: clusters::reconciliation(&fields)?,
+        })
+    }
+}
+
+/// What to do about a cluster.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "action", rename_all = "UPPERCASE")]
+pub enum Output {
+    /// Onboard it.
+    Onboard {
+        /// The name of the execution.
+        name: String,
+        /// The input of the execution.
+        request: Value,
+    },
+    /// Skip it.
+    Skip {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Determines the workspace of a cluster, by its tags and the routing table. Read-only.
+///
+/// # Errors
+/// `InvalidRequest` if the routing table is not valid, or a tag chooses a workspace that it does not allow; and those
+/// of the calls.
+pub async fn route(
+    ssm: &aws_sdk_ssm::Client,
+    eks: &aws_sdk_eks::Client,
+    settings: &Settings,
+    input: &Input,
+) -> Result<Output, Error> {
+    let skip = |reason: &str| {
+        Ok(Output::Skip {
+            reason: reason.to_owned(),
+        })
+    };
+    let answer = eks.describe_cluster().name(input.cluster.id()).send().await;
+    let answer = unless(answer, |e| e.is_resource_not_found_exception())?;
+    let Some(described) = answer.and_then(|answer| answer.cluster) else {
+        return skip("it was deleted meanwhile");
+    };
+    if described.status() == Some(&ClusterStatus::Deleting) {
+        return skip("it is being deleted");
+    }
+    let tags = described.tags.unwrap_or_default().into_iter().collect();
+    let cluster = routing::Cluster {
+        arn: &input.cluster,
+        tags: &tags,
+        organizational_units: &input.organizational_units,
+        workspace: input.workspace.as_deref(),
+    };
+    match routing::read(ssm, settings).await?.route(&cluster)? {
+        Route::Ignore(why) => skip(&why),
+        Route::Onboard(onboarding) => Ok(Output::Onboard {
+            name: clusters::execution_name("reconcile", &input.reconciliation, &input.cluster),
+            request: routing::request(ssm, &input.cluster, &onboarding).await?,
+        }),
+    }
+}
