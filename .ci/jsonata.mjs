@@ -18,7 +18,7 @@ const collect = (value) => {
 const files = fs.readdirSync(folder).filter((name) => name.endsWith(".asl.yaml"));
 for (const name of files) collect(parse(fs.readFileSync(path.join(folder, name), "utf8")));
 
-// An array that JSONata built is an array with further properties; a plain copy is compared.
+// An array of JSONata has additional properties, so a plain copy is compared.
 const plain = (value) => (value === undefined ? undefined : JSON.parse(JSON.stringify(value)));
 const failed = [];
 const evaluated = new Set();

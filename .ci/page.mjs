@@ -1,47 +1,48 @@
-// Pages of runs in a real browser: light and dark, on a phone and on a desk. Each must fit, ask nobody for anything,
-// and have no error; the first must have all its parts. Screenshots go beside the pages.
+// Opens pages of executions in a browser: light and dark, with the width of a phone and of a desktop. Each page must
+// fit into the window, request nothing and log no error. The first page must have all its parts. Screenshots are
+// written beside the pages.
 import { chromium } from "playwright-core";
 import { pathToFileURL } from "node:url";
 import { basename, resolve } from "node:path";
 
-const [executablePath, whole, ...others] = process.argv.slice(2);
+const [executablePath, complete, ...others] = process.argv.slice(2);
 const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
 const problems = [];
-for (const file of [whole, ...others]) {
+for (const file of [complete, ...others]) {
   const address = pathToFileURL(resolve(file)).href;
   for (const colorScheme of ["light", "dark"]) {
     for (const width of [400, 1400]) {
       const name = `${basename(file)}, ${colorScheme}, ${width} pixels`;
       const page = await browser.newPage({ colorScheme, viewport: { width, height: 900 } });
       page.on("request", (request) => {
-        if (request.url() !== address) problems.push(`${name}: it asks for ${request.url()}`);
+        if (request.url() !== address) problems.push(`${name}: it requests ${request.url()}`);
       });
       page.on("console", (message) => {
         if (message.type() === "error") problems.push(`${name}: ${message.text()}`);
       });
       page.on("pageerror", (error) => problems.push(`${name}: ${error}`));
       await page.goto(address);
-      const wide = await page.evaluate(() => {
-        const most = document.documentElement.clientWidth;
-        const beyond = [...document.querySelectorAll("body *")].filter((one) => one.getBoundingClientRect().right > most + 0.5);
-        return { scrolls: document.documentElement.scrollWidth > most, beyond: beyond.map((one) => one.outerHTML.slice(0, 80)) };
+      const overflow = await page.evaluate(() => {
+        const windowWidth = document.documentElement.clientWidth;
+        const beyond = [...document.querySelectorAll("body *")].filter((element) => element.getBoundingClientRect().right > windowWidth + 0.5);
+        return { scrolls: document.documentElement.scrollWidth > windowWidth, beyond: beyond.map((element) => element.outerHTML.slice(0, 80)) };
       });
-      if (wide.scrolls || wide.beyond.length > 0) problems.push(`${name}: wider than the window: ${wide.beyond[0]}`);
-      const seen = await page.evaluate(() => ({
+      if (overflow.scrolls || overflow.beyond.length > 0) problems.push(`${name}: wider than the window: ${overflow.beyond[0]}`);
+      const parts = await page.evaluate(() => ({
         bars: document.querySelectorAll(".bar").length,
         changed: document.querySelectorAll("ins").length,
         rows: document.querySelectorAll("tbody tr").length,
         plotted: document.querySelectorAll("polyline").length,
-        ground: getComputedStyle(document.body).backgroundColor,
+        background: getComputedStyle(document.body).backgroundColor,
       }));
-      for (const [what, count] of Object.entries(seen)) {
-        if (count === 0 && file === whole) problems.push(`${name}: no ${what}`);
+      for (const [what, count] of Object.entries(parts)) {
+        if (count === 0 && file === complete) problems.push(`${name}: no ${what}`);
       }
-      const dark = seen.ground === "rgb(13, 17, 23)";
-      if (dark !== (colorScheme === "dark")) problems.push(`${name}: the ground is ${seen.ground}`);
+      const dark = parts.background === "rgb(13, 17, 23)";
+      if (dark !== (colorScheme === "dark")) problems.push(`${name}: the background is ${parts.background}`);
       await page.screenshot({ path: file.replace(/\.html$/, `-${colorScheme}-${width}.png`), fullPage: true });
       await page.close();
-      console.log(`${name}: ${JSON.stringify(seen)}`);
+      console.log(`${name}: ${JSON.stringify(parts)}`);
     }
   }
 }

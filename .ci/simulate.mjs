@@ -1,6 +1,6 @@
-// Puts the documents that an onboarding left behind before an IAM simulator that is not the local
-// cloud's: only this scraper may wear the source role, only the source role in this scraper's name
-// the target role, and the target role can write to this pair's workspace and do nothing else.
+// Checks the policy documents of an onboarded pair with an IAM simulator that is independent of the local cloud: only
+// this scraper can assume the source role, only the source role can assume the target role, on behalf of this scraper,
+// and the target role can write to the workspace of the pair and do nothing else.
 //
 //   node .ci/simulate.mjs onboard.json
 import { readFileSync } from 'node:fs'
@@ -16,7 +16,7 @@ const account = (arn) => arn.split(':')[4]
 let passed = 0
 let failed = 0
 
-async function ask(role, principal, action, resource, contextVariables, trust) {
+async function simulate(role, principal, action, resource, contextVariables, trust) {
   const answer = await runSimulation({
     request: { principal, action, resource: { resource, accountId: account(resource) }, contextVariables },
     identityPolicies: role ? role.policies.map(({ name, document }) => ({ name, policy: document })) : [],
@@ -27,57 +27,57 @@ async function ask(role, principal, action, resource, contextVariables, trust) {
   }, {})
   if (answer.errors) throw new Error(JSON.stringify(answer.errors))
   const ignored = answer.result.ignoredContextKeys ?? []
-  if (ignored.length) throw new Error(`these keys were not taken into account: ${ignored}`)
+  if (ignored.length) throw new Error(`the simulator ignored these condition keys: ${ignored}`)
   return answer.overallResult
 }
 
-async function expect(wanted, sentence, ...question) {
-  let got
+async function expect(expected, title, ...request) {
+  let result
   try {
-    got = await ask(...question)
+    result = await simulate(...request)
   } catch (error) {
-    got = `error: ${error.message}`
+    result = `error: ${error.message}`
   }
-  const right = wanted === 'Allowed' ? got === 'Allowed' : /Denied/.test(got)
-  right ? passed++ : failed++
-  console.log(`${right ? 'ok    ' : 'FAILED'} ${sentence}: ${got}`)
+  const ok = expected === 'Allowed' ? result === 'Allowed' : /Denied/.test(result)
+  ok ? passed++ : failed++
+  console.log(`${ok ? 'ok    ' : 'FAILED'} ${title}: ${result}`)
 }
 
 const assume = 'sts:AssumeRole'
 const service = (arn, accountId) => ({ 'aws:SourceArn': arn, 'aws:SourceAccount': accountId })
-const wear = (sentence, wanted, principal, context) =>
-  expect(wanted, `source role: ${sentence}`, null, principal, assume, source.arn, context, source.trustPolicy)
-await wear('this scraper', 'Allowed', scraperService, service(scraper, source.accountId))
-await wear('another scraper of the account', 'Denied', scraperService, service(other, source.accountId))
-await wear('this scraper in the name of another account', 'Denied', scraperService, service(scraper, '999999999999'))
-await wear('the service in the name of nobody', 'Denied', scraperService, {})
-await wear('another service', 'Denied', 'ec2.amazonaws.com', service(scraper, source.accountId))
-await wear('the provisioner', 'Denied', `arn:aws:iam::${source.accountId}:role/ampxa-source-provisioner`, service(scraper, source.accountId))
+const assumeSource = (title, expected, principal, context) =>
+  expect(expected, `assume the source role as ${title}`, null, principal, assume, source.arn, context, source.trustPolicy)
+await assumeSource('this scraper', 'Allowed', scraperService, service(scraper, source.accountId))
+await assumeSource('another scraper of the account', 'Denied', scraperService, service(other, source.accountId))
+await assumeSource('this scraper on behalf of another account', 'Denied', scraperService, service(scraper, '999999999999'))
+await assumeSource('the service without a source ARN and account', 'Denied', scraperService, {})
+await assumeSource('another service', 'Denied', 'ec2.amazonaws.com', service(scraper, source.accountId))
+await assumeSource('the provisioner', 'Denied', `arn:aws:iam::${source.accountId}:role/ampxa-source-provisioner`, service(scraper, source.accountId))
 
-const reach = (sentence, wanted, role, principal, context, resource = target.arn, trust = target.trustPolicy) =>
-  expect(wanted, `target role: ${sentence}`, role, principal, assume, resource, context, trust)
-const stranger = `arn:aws:iam::${source.accountId}:role/somebody`
-const named = (id) => ({ 'sts:ExternalId': id })
-await reach('the source role, naming this scraper', 'Allowed', source, source.arn, named(scraper))
-await reach('the source role, naming another scraper', 'Denied', source, source.arn, named(other))
-await reach('the source role, naming the placeholder', 'Denied', source, source.arn, named(scraper.replace(/s-[^/]*$/, '*')))
-await reach('the source role, naming nobody', 'Denied', source, source.arn, {})
-await reach('another role with the same rights', 'Denied', source, stranger, named(scraper))
-await reach('the target account itself', 'Denied', null, `arn:aws:iam::${target.accountId}:role/admin`, named(scraper))
-const elsewhere = target.arn.replace(/ampxa-target-.*$/, 'ampxa-target-other-00000000')
-await reach('the source role, another target role', 'Denied', source, source.arn, named(scraper), elsewhere)
-await reach('the source role, the provisioner', 'Denied', source, source.arn, named(scraper), target.arn.replace(/ampxa-target-.*$/, 'ampxa-target-provisioner'))
+const assumeTarget = (title, expected, role, principal, context, resource = target.arn, trust = target.trustPolicy) =>
+  expect(expected, `assume the target role as ${title}`, role, principal, assume, resource, context, trust)
+const otherRole = `arn:aws:iam::${source.accountId}:role/other`
+const externalId = (id) => ({ 'sts:ExternalId': id })
+await assumeTarget('the source role, with this scraper as external id', 'Allowed', source, source.arn, externalId(scraper))
+await assumeTarget('the source role, with another scraper as external id', 'Denied', source, source.arn, externalId(other))
+await assumeTarget('the source role, with the placeholder as external id', 'Denied', source, source.arn, externalId(scraper.replace(/s-[^/]*$/, '*')))
+await assumeTarget('the source role, without an external id', 'Denied', source, source.arn, {})
+await assumeTarget('another role with the same permissions', 'Denied', source, otherRole, externalId(scraper))
+await assumeTarget('a role of the target account', 'Denied', null, `arn:aws:iam::${target.accountId}:role/admin`, externalId(scraper))
+const otherTarget = target.arn.replace(/ampxa-target-.*$/, 'ampxa-target-other-00000000')
+await assumeTarget('the source role, for another target role', 'Denied', source, source.arn, externalId(scraper), otherTarget)
+await assumeTarget('the source role, for the provisioner', 'Denied', source, source.arn, externalId(scraper), target.arn.replace(/ampxa-target-.*$/, 'ampxa-target-provisioner'))
 
-const write = (sentence, wanted, action, resource) =>
-  expect(wanted, `as the target role: ${sentence}`, target, target.arn, action, resource, {})
-await write('write to the workspace', 'Allowed', 'aps:RemoteWrite', workspace)
-await write('write to another workspace of the account', 'Denied', 'aps:RemoteWrite', workspace.replace(/ws-.*$/, 'ws-other'))
-await write('write to another account', 'Denied', 'aps:RemoteWrite', workspace.replace(account(workspace), '999999999999'))
+const asTarget = (title, expected, action, resource) =>
+  expect(expected, `as the target role: ${title}`, target, target.arn, action, resource, {})
+await asTarget('write to the workspace', 'Allowed', 'aps:RemoteWrite', workspace)
+await asTarget('write to another workspace of the account', 'Denied', 'aps:RemoteWrite', workspace.replace(/ws-.*$/, 'ws-other'))
+await asTarget('write to another account', 'Denied', 'aps:RemoteWrite', workspace.replace(account(workspace), '999999999999'))
 for (const action of ['aps:QueryMetrics', 'aps:DeleteWorkspace', 'aps:DescribeWorkspace', 'aps:GetSeries']) {
-  await write(action, 'Denied', action, workspace)
+  await asTarget(action, 'Denied', action, workspace)
 }
-await write('assume another role', 'Denied', 'sts:AssumeRole', stranger)
-await write('change itself', 'Denied', 'iam:PutRolePolicy', target.arn)
+await asTarget('assume another role', 'Denied', 'sts:AssumeRole', otherRole)
+await asTarget('change itself', 'Denied', 'iam:PutRolePolicy', target.arn)
 
 console.log(`\n${passed} passed, ${failed} failed`)
 process.exit(failed ? 1 : 0)

@@ -1,4 +1,4 @@
-//! One account of AWS or of a local cloud, with somebody's credentials, and the clients of its services.
+//! An account of AWS or of a local cloud, with credentials, and the clients of its services.
 
 use anyhow::{Context, Result, bail};
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
@@ -20,29 +20,29 @@ const FORM: [(&str, &str); 1] = [("content-type", "application/x-www-form-urlenc
 /// An account in a Region.
 #[derive(Debug, Clone)]
 pub struct Account {
-    /// Its id: 12 digits. Empty where it was not looked up.
+    /// The account id, 12 digits; empty if it was not requested from STS.
     pub id: String,
-    /// The Region that regional calls go to.
+    /// The Region of regional calls.
     pub region: String,
     credentials: Credentials,
     config: SdkConfig,
-    edge: ampxa::aws::Account,
+    clients: ampxa::aws::Account,
 }
 
 impl Account {
-    /// The root of an account of a local cloud, whose access key is the account's id.
+    /// The root user of an account of a local cloud, which accepts the account id as access key.
     pub fn new(url: &str, id: &str, region: &str) -> Self {
         Self::with_credentials(url, id, region, Credentials::new(id, "test", None, None, "local cloud"))
     }
 
-    /// The account of a person's credentials, found as every AWS tool finds them: environment, profile, `aws login`,
+    /// The account of the user's credentials, from the default provider chain: environment, profile, `aws login`,
     /// IAM Identity Center, credential process. Its id stays empty.
     ///
-    /// An endpoint's URL only says where the calls go: the credentials stay the person's.
+    /// An endpoint URL changes the destination of the calls, not the credentials.
     ///
     /// # Errors
-    /// When there are no credentials.
-    pub async fn of_person(endpoint_url: Option<&str>, region: &str) -> Result<Self> {
+    /// If no credentials are found.
+    pub async fn of_user(endpoint_url: Option<&str>, region: &str) -> Result<Self> {
         let mut loader = configured().region(Region::new(region.to_owned()));
         if let Some(url) = endpoint_url {
             loader = loader.endpoint_url(url);
@@ -51,13 +51,13 @@ impl Account {
         let none = "no AWS credentials were found: set AWS_PROFILE, or sign in with `aws login` or `aws sso login`";
         let provider = config.credentials_provider().context(none)?;
         let credentials = provider.provide_credentials().await.context(none)?;
-        Ok(Self::reached("", config, credentials))
+        Ok(Self::from_config("", config, credentials))
     }
 
-    /// Another account, by assuming one of its roles.
+    /// Another account, entered by assuming one of its roles.
     ///
     /// # Errors
-    /// When the role may not be assumed.
+    /// If the role cannot be assumed.
     pub async fn assume(&self, id: &str, role: &str) -> Result<Self> {
         let partition = ampxa::arn::Partition::of_region(&self.region);
         let arn = format!("arn:{partition}:iam::{id}:role/{role}");
@@ -66,32 +66,32 @@ impl Account {
             .assume_role()
             .role_arn(&arn)
             .role_session_name("ampxa-person");
-        let answer = assume
+        let response = assume
             .send()
             .await
             .map_err(ampxa::Error::from)
             .with_context(|| format!("{arn} cannot be assumed"))?;
-        let session = answer.credentials.context("no credentials were answered")?;
+        let session = response.credentials.context("STS returned no credentials")?;
         let (key, secret, token) = (session.access_key_id, session.secret_access_key, session.session_token);
         let credentials = Credentials::new(key, secret, Some(token), None, "assumed role");
         let provider = SharedCredentialsProvider::new(credentials.clone());
         let config = self.config.to_builder().credentials_provider(provider).build();
-        Ok(Self::reached(id, config, credentials))
+        Ok(Self::from_config(id, config, credentials))
     }
 
     /// The same account in another Region.
     #[must_use]
     pub fn at(&self, region: &str) -> Self {
         let config = self.config.to_builder().region(Region::new(region.to_owned())).build();
-        Self::reached(&self.id, config, self.credentials.clone())
+        Self::from_config(&self.id, config, self.credentials.clone())
     }
 
-    /// The query API of its workspaces.
+    /// The query API of AMP workspaces.
     pub fn samples(&self) -> ampxa::aws::aps::Client {
-        self.edge.samples()
+        self.clients.query_client()
     }
 
-    /// An account reached with somebody's credentials.
+    /// An account of a local cloud, with the given credentials.
     pub fn with_credentials(url: &str, id: &str, region: &str, credentials: impl Into<Credentials>) -> Self {
         let credentials = credentials.into();
         let config = SdkConfig::builder()
@@ -102,14 +102,14 @@ impl Account {
             .http_client(aws_smithy_http_client::Builder::new().build_http())
             .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
             .build();
-        Self::reached(id, config, credentials)
+        Self::from_config(id, config, credentials)
     }
 
-    fn reached(id: &str, config: SdkConfig, credentials: Credentials) -> Self {
+    fn from_config(id: &str, config: SdkConfig, credentials: Credentials) -> Self {
         Self {
             id: id.to_owned(),
             region: config.region().map_or("", AsRef::as_ref).to_owned(),
-            edge: ampxa::aws::Account::new(config.clone()),
+            clients: ampxa::aws::Account::new(config.clone()),
             credentials,
             config,
         }
@@ -117,17 +117,17 @@ impl Account {
 
     /// Identity and Access Management.
     pub fn iam(&self) -> aws_sdk_iam::Client {
-        self.edge.iam()
+        self.clients.iam()
     }
 
     /// Amazon Managed Service for Prometheus.
     pub fn amp(&self) -> aws_sdk_amp::Client {
-        self.edge.amp()
+        self.clients.amp()
     }
 
     /// Elastic Kubernetes Service.
     pub fn eks(&self) -> aws_sdk_eks::Client {
-        self.edge.eks()
+        self.clients.eks()
     }
 
     /// Security Token Service.
@@ -145,35 +145,35 @@ impl Account {
         aws_sdk_sfn::Client::new(&self.config)
     }
 
-    /// An EC2 call that only tests and demonstrations make, such as `DescribeSubnets` of all.
+    /// Makes a call of the EC2 query API that only tests and the demo need, such as `DescribeSubnets` without ids.
     ///
     /// # Errors
-    /// When the cloud refuses it.
+    /// If the call fails.
     pub fn ec2(&self, action: &str, parameters: &[(&str, &str)]) -> Result<String> {
         self.query_api("ec2", "2016-11-15", action, parameters)
     }
 
-    /// A CloudFormation call: for stacks that are made by the thousand, where a process of the AWS
-    /// CLI for each would take too long.
+    /// Makes a CloudFormation call. For tests that create thousands of stacks: a process of the AWS CLI for each stack
+    /// would be too slow.
     ///
     /// # Errors
-    /// When the cloud refuses it.
+    /// If the call fails.
     pub fn cloudformation(&self, action: &str, parameters: &[(&str, &str)]) -> Result<String> {
         self.query_api("cloudformation", "2010-05-15", action, parameters)
     }
 
-    /// A CloudWatch call.
+    /// Makes a CloudWatch call.
     ///
     /// # Errors
-    /// When the cloud refuses it.
+    /// If the call fails.
     pub fn cloudwatch(&self, action: &str, parameters: &[(&str, &str)]) -> Result<String> {
         self.query_api("monitoring", "2010-08-01", action, parameters)
     }
 
-    /// A call of an API that speaks JSON, by its target, such as `AmazonSSM.PutParameter`.
+    /// Calls an API of the AWS JSON protocol; `target` is the operation, such as `AmazonSSM.PutParameter`.
     ///
     /// # Errors
-    /// When the cloud refuses it.
+    /// If the call fails.
     pub fn json_api(&self, service: &str, target: &str, body: &Value) -> Result<Value> {
         let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target)];
         let text = self.signed(service, "/", &headers, &body.to_string())?;
@@ -184,11 +184,11 @@ impl Account {
         })
     }
 
-    /// Invokes a function with an event and waits; answers what it returned, or its error as an object with
-    /// `errorType` and `errorMessage`.
+    /// Invokes a Lambda function and waits. Returns its output, or its error as an object with `errorType` and
+    /// `errorMessage`.
     ///
     /// # Errors
-    /// When the cloud refuses the call.
+    /// If the call fails.
     pub fn invoke(&self, function: &str, event: &Value) -> Result<Value> {
         let path = format!("/2015-03-31/functions/{function}/invocations");
         let text = self.signed("lambda", &path, &[], &event.to_string())?;
@@ -204,27 +204,27 @@ impl Account {
         self.signed(service, "/", &FORM, &body)
     }
 
-    /// Asks a workspace of this account a PromQL question; answers the vector's elements.
+    /// Sends a PromQL query to a workspace of this account; returns the elements of the result vector.
     ///
     /// # Errors
-    /// When the cloud refuses the question.
+    /// If the query fails.
     pub fn query(&self, workspace_id: &str, promql: &str) -> Result<Vec<Value>> {
         let body = form_urlencoded::Serializer::new(String::new())
             .append_pair("query", promql)
             .finish();
         let path = format!("/workspaces/{workspace_id}/api/v1/query");
         let text = self.signed("aps", &path, &FORM, &body)?;
-        let answer: Value = serde_json::from_str(&text)?;
-        let result = answer["data"]["result"]
+        let response: Value = serde_json::from_str(&text)?;
+        let result = response["data"]["result"]
             .as_array()
-            .context("the query's answer has no result")?;
+            .context("the response of the query has no result")?;
         Ok(result.clone())
     }
 
-    /// Makes a bucket, or an object of one: `/bucket` or `/bucket/key`.
+    /// Creates an S3 bucket or object: `/bucket` or `/bucket/key`.
     ///
     /// # Errors
-    /// When the cloud refuses it.
+    /// If the call fails.
     pub fn put(&self, path: &str, content: Vec<u8>) -> Result<()> {
         self.send(
             "PUT",
@@ -236,7 +236,7 @@ impl Account {
         Ok(())
     }
 
-    /// POSTs a signed request; answers what came back.
+    /// Sends a signed POST request; returns the body of the response.
     fn signed(&self, service: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Result<String> {
         self.send("POST", service, path, headers, body.as_bytes())
     }
@@ -252,7 +252,7 @@ impl Account {
             .settings(SigningSettings::default())
             .build()?
             .into();
-        // Amazon S3 takes a payload without a digest, which functions of a hundred megabytes need not have.
+        // Amazon S3 accepts an unsigned payload. That saves a digest over functions of a hundred megabytes.
         let body_to_sign = match service {
             "s3" => SignableBody::UnsignedPayload,
             _ => SignableBody::Bytes(body),
@@ -264,28 +264,28 @@ impl Account {
             call = call.header(name, value);
         }
         let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-        let mut answer = agent.run(call.body(body)?)?;
-        let text = answer.body_mut().read_to_string()?;
-        if !answer.status().is_success() {
-            bail!("{service} {path} answered {}: {text}", answer.status());
+        let mut response = agent.run(call.body(body)?)?;
+        let text = response.body_mut().read_to_string()?;
+        if !response.status().is_success() {
+            bail!("{service} {path} answered {}: {text}", response.status());
         }
         Ok(text)
     }
 }
 
-/// The Region of the environment or the profile, if there is one.
+/// The Region of the environment or the profile, if one is configured.
 pub async fn configured_region() -> Option<String> {
     let config = configured().load().await;
     config.region().map(ToString::to_string)
 }
 
-/// The configuration that every AWS tool finds, over this program's own connection.
+/// The default configuration of AWS tools, with this program's HTTP client.
 fn configured() -> ConfigLoader {
     let tls =
         aws_smithy_http_client::tls::Provider::Rustls(aws_smithy_http_client::tls::rustls_provider::CryptoMode::Ring);
     let http = aws_smithy_http_client::Builder::new().tls_provider(tls).build_https();
     aws_config::defaults(BehaviorVersion::latest())
         .http_client(http)
-        // Many accounts are asked side by side, and IAM throttles.
+        // Many accounts are read in parallel, and IAM throttles.
         .retry_config(RetryConfig::standard().with_max_attempts(8))
 }

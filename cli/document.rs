@@ -1,14 +1,14 @@
-//! What an onboarding left behind, read back from IAM.
+//! Reads the roles of a pair from IAM.
 
 use crate::account::Account;
 use anyhow::{Context, Result, bail};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
-/// A role with all its documents: trust policy, policies, and boundary.
+/// A role as a JSON document: trust policy, policies, permissions boundary and tags.
 ///
 /// # Errors
-/// When the role or one of its policies cannot be read.
+/// If the role or one of its policies cannot be read.
 pub async fn role(account: &Account, arn: &str) -> Result<Value> {
     let iam = account.iam();
     let name = arn.rsplit('/').next().unwrap_or_default();
@@ -18,16 +18,16 @@ pub async fn role(account: &Account, arn: &str) -> Result<Value> {
         .send()
         .await?
         .role
-        .context("IAM answered without the role")?;
+        .context("the response of IAM has no role")?;
     let mut policies = Vec::new();
     for policy in iam.list_role_policies().role_name(name).send().await?.policy_names {
-        let answer = iam
+        let response = iam
             .get_role_policy()
             .role_name(name)
             .policy_name(&policy)
             .send()
             .await?;
-        policies.push(json!({ "name": policy, "document": decoded(&answer.policy_document)? }));
+        policies.push(json!({ "name": policy, "document": decoded(&response.policy_document)? }));
     }
     for policy in iam
         .list_attached_role_policies()
@@ -56,14 +56,14 @@ pub async fn role(account: &Account, arn: &str) -> Result<Value> {
     }))
 }
 
-/// The trust policy of a role, or nothing while there is no such role.
+/// The trust policy of a role; `None` if the role does not exist.
 ///
 /// # Errors
-/// When it cannot be read.
+/// If the role cannot be read.
 pub async fn trust(account: &Account, arn: &str) -> Result<Option<Value>> {
     let name = arn.rsplit('/').next().unwrap_or_default();
-    let answer = match account.iam().get_role().role_name(name).send().await {
-        Ok(answer) => answer,
+    let response = match account.iam().get_role().role_name(name).send().await {
+        Ok(response) => response,
         Err(error)
             if error
                 .as_service_error()
@@ -73,7 +73,7 @@ pub async fn trust(account: &Account, arn: &str) -> Result<Option<Value>> {
         }
         Err(error) => bail!("{}", ampxa::Error::from(error)),
     };
-    let role = answer.role.context("IAM answered without the role")?;
+    let role = response.role.context("the response of IAM has no role")?;
     let document = role
         .assume_role_policy_document()
         .context("the role has no trust policy")?;
@@ -88,18 +88,18 @@ async fn managed(account: &Account, arn: &str) -> Result<Value> {
         .send()
         .await?
         .policy
-        .context("IAM answered without the policy")?;
+        .context("the response of IAM has no policy")?;
     let version = policy
         .default_version_id()
         .context("the policy has no default version")?;
-    let answer = iam
+    let response = iam
         .get_policy_version()
         .policy_arn(arn)
         .version_id(version)
         .send()
         .await?;
     decoded(
-        answer
+        response
             .policy_version
             .as_ref()
             .and_then(|v| v.document())

@@ -1,4 +1,4 @@
-//! An execution, watched to its end.
+//! Starts, reads and watches executions of Step Functions.
 
 use crate::account::Account;
 use anyhow::Result;
@@ -7,83 +7,83 @@ use aws_smithy_types::DateTime;
 use serde_json::Value;
 use std::time::{Duration, SystemTime};
 
-/// An execution, as it stands.
+/// The current state of an execution.
 #[derive(Debug, Clone)]
 pub struct Execution {
-    /// Its ARN.
+    /// The ARN of the execution.
     pub arn: String,
-    /// Its status.
+    /// The status.
     pub status: ExecutionStatus,
-    /// What it was started with.
+    /// The input.
     pub input: Value,
-    /// Its output, when it has succeeded.
+    /// The output, if the execution succeeded.
     pub output: Option<Value>,
-    /// The name it failed under.
+    /// The name of the error, if the execution failed.
     pub error: Option<String>,
-    /// Why it failed.
+    /// The cause of the error.
     pub cause: Option<String>,
-    /// The states it entered, in order.
+    /// The states that the execution entered, in order.
     pub states: Vec<Entered>,
-    /// When it was started: seconds since the epoch.
+    /// The time of the start, in seconds since the epoch.
     pub began: f64,
-    /// Real seconds from its start to its end, or until now.
+    /// Real seconds from the start to the end, or until now.
     pub seconds: f64,
 }
 
-/// A state that was entered, and the task result it left with.
+/// A state that was entered, with its input and output.
 #[derive(Debug, Clone)]
 pub struct Entered {
-    /// The state's name.
+    /// The name of the state.
     pub name: String,
-    /// When it was entered: seconds since the epoch.
+    /// The time at which the execution entered the state, in seconds since the epoch.
     pub at: f64,
-    /// When it was left.
+    /// The time at which the execution left the state, if it did.
     pub left: Option<f64>,
-    /// What went in.
+    /// The input of the state.
     pub input: Value,
-    /// What came out, when it was left.
+    /// The output of the state, if the execution left it.
     pub output: Option<Value>,
 }
 
-/// Starts an execution; answers its ARN.
+/// Starts an execution; returns its ARN.
 ///
 /// # Errors
-/// When Step Functions refuses it.
+/// If the call fails.
 pub async fn start(hub: &Account, machine: &str, input: &Value) -> Result<String> {
-    let answer = hub
+    let response = hub
         .sfn()
         .start_execution()
         .state_machine_arn(machine)
         .input(input.to_string())
         .send()
         .await?;
-    Ok(answer.execution_arn)
+    Ok(response.execution_arn)
 }
 
-/// Watches an execution until it ends; `seen` is told of it again and again.
+/// Reads an execution repeatedly until it ends, and calls `on_update` after each read. Waits `interval` between reads.
 ///
 /// # Errors
-/// When Step Functions does not answer.
+/// If a call to Step Functions or `on_update` fails.
 pub async fn watch(
     hub: &Account,
     arn: &str,
-    pace: Duration,
-    mut seen: impl AsyncFnMut(&Execution) -> Result<()>,
+    interval: Duration,
+    mut on_update: impl AsyncFnMut(&Execution) -> Result<()>,
 ) -> Result<Execution> {
     loop {
         let execution = look(hub, arn).await?;
-        seen(&execution).await?;
+        on_update(&execution).await?;
         if execution.status != ExecutionStatus::Running {
             return Ok(execution);
         }
-        tokio::time::sleep(pace).await;
+        tokio::time::sleep(interval).await;
     }
 }
 
 /// Starts an execution and waits for its end.
 ///
 /// # Errors
-/// When Step Functions refuses it or does not answer.
+/// If a call to Step Functions fails.
 pub async fn run(hub: &Account, machine: &str, input: &Value) -> Result<Execution> {
     let arn = start(hub, machine, input).await?;
     loop {
@@ -95,13 +95,13 @@ pub async fn run(hub: &Account, machine: &str, input: &Value) -> Result<Executio
     }
 }
 
-/// An execution as it stands now.
+/// Reads the current state of an execution, with its history.
 ///
 /// # Errors
-/// When Step Functions does not answer.
+/// If a call to Step Functions fails.
 pub async fn look(hub: &Account, arn: &str) -> Result<Execution> {
     let sfn = hub.sfn();
-    let now = sfn.describe_execution().execution_arn(arn).send().await?;
+    let described = sfn.describe_execution().execution_arn(arn).send().await?;
     let mut events = sfn
         .get_execution_history()
         .execution_arn(arn)
@@ -125,23 +125,27 @@ pub async fn look(hub: &Account, arn: &str) -> Result<Execution> {
             state.output = Some(json(exited.output()));
         }
     }
-    let end = now.stop_date().map_or(SystemTime::now().into(), |end| *end);
-    let began = seconds(now.start_date());
-    let succeeded = now.status == ExecutionStatus::Succeeded;
+    let end = described.stop_date().map_or(SystemTime::now().into(), |end| *end);
+    let began = seconds(described.start_date());
+    let succeeded = described.status == ExecutionStatus::Succeeded;
     Ok(Execution {
         arn: arn.to_owned(),
-        input: json(now.input.as_deref()),
+        input: json(described.input.as_deref()),
         seconds: (seconds(&end) - began).max(0.0),
         began,
-        status: now.status,
-        output: now.output.as_deref().filter(|_| succeeded).map(|text| json(Some(text))),
-        error: now.error,
-        cause: now.cause,
+        status: described.status,
+        output: described
+            .output
+            .as_deref()
+            .filter(|_| succeeded)
+            .map(|text| json(Some(text))),
+        error: described.error,
+        cause: described.cause,
         states,
     })
 }
 
-/// The state that an exit event is about: the last one entered under its name.
+/// The state that an exit event belongs to: the last one that was entered under its name.
 fn last<'a>(states: &'a mut [Entered], event: &HistoryEvent) -> Option<&'a mut Entered> {
     let name = event.state_exited_event_details()?.name();
     states.iter_mut().rev().find(|state| state.name == name)

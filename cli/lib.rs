@@ -1,8 +1,8 @@
-//! The operator's command `ampxa`: what people run against AWS, or against a local cloud.
+//! The operator's command `ampxa`, for AWS or a local cloud. Read-only.
 //!
-//! - [`credentials`]: accounts of AWS or of a local cloud; [`account`]: one of them, and its clients.
-//! - [`status`]: every pair of some accounts; [`page`]: a picture of a run.
-//! - [`execution`]: an execution, watched to its end; [`document`]: the roles that it left.
+//! - [`credentials`]: access to the accounts of AWS or of a local cloud; [`account`]: one account and its clients.
+//! - [`status`]: the status of all pairs; [`page`]: an HTML page of one execution.
+//! - [`execution`]: starts, reads and watches executions; [`document`]: reads the roles of a pair.
 //! - [`terminal`]: progress and results, for a terminal or a log.
 
 pub mod account;
@@ -13,7 +13,7 @@ pub mod page;
 pub mod status;
 pub mod terminal;
 
-/// The Region of a local cloud's demonstration.
+/// The Region of the demo in a local cloud.
 pub const LOCAL_REGION: &str = "us-west-2";
-/// The account of the clusters of a local cloud's demonstration.
+/// The source account of the demo in a local cloud.
 pub const LOCAL_SOURCE: &str = "222222222222";

@@ -9,11 +9,10 @@ use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use std::{path::PathBuf, process::ExitCode};
 
-/// Shows what ampxa manages, in AWS or in a local cloud.
+/// Shows the pairs and executions of ampxa, in AWS or in a local cloud. Read-only.
 ///
-/// In AWS it uses the credentials that every AWS tool finds: environment, profile, `aws login`, IAM Identity Center,
-/// credential process. AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_<SERVICE> say where AWS is, and leave the credentials as
-/// they are.
+/// Credentials come from the environment, a profile, `aws login`, IAM Identity Center or a credential process.
+/// AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_<SERVICE> change the endpoints of AWS; the credentials stay the same.
 #[derive(Debug, Parser)]
 #[command(name = "ampxa", version)]
 struct Cli {
@@ -23,63 +22,63 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Lists every pair that ampxa manages in some accounts: scraper, age, drift, samples.
+    /// Lists all pairs of the given accounts: scraper, age, samples, drift.
     Status {
-        /// Accounts with clusters, separated by commas; of a local cloud its source account, unless given.
+        /// Source accounts, separated by commas. Default for a local cloud: its source account.
         #[arg(
             long,
             value_name = "IDS",
             value_delimiter = ',',
-            value_parser = account,
+            value_parser = account_id,
             required_unless_present = "local_cloud"
         )]
         accounts: Vec<String>,
-        /// Regions, separated by commas; by default that of your configuration.
+        /// Regions, separated by commas. Default: the Region of your configuration.
         #[arg(long, value_name = "REGIONS", value_delimiter = ',')]
         regions: Vec<String>,
-        /// Exits with 1 unless there are pairs, all of them are as they should be, and every account has its
-        /// provisioner. Without it only what could not be read is a failure.
+        /// Exits with 1 if there are no pairs, if a pair is not in the desired state, if an account has no
+        /// provisioner, or if something could not be read. Without --check, only the last is a failure.
         #[arg(long)]
         check: bool,
         #[command(flatten)]
-        place: Place,
-        /// Prints one JSON document on standard output, and nothing else there.
+        access: Access,
+        /// Prints one JSON document on standard output.
         #[arg(long)]
         json: bool,
     },
-    /// Writes a page that shows an onboarding: states, trust policies, calls, samples.
+    /// Writes an HTML page of an onboarding: states, trust policies, calls, samples.
     Page {
         /// The ARN of an execution of ampxa-onboard.
         execution: String,
         #[command(flatten)]
-        place: Place,
-        /// Real seconds that a minute takes: 60, in a local cloud as it was started (1 unless given).
+        access: Access,
+        /// Real seconds that a minute takes: 60 in AWS; in a local cloud the value of its --minute (default 1).
         #[arg(long, default_value_t = 60.0, default_value_if("local_cloud", clap::builder::ArgPredicate::IsPresent, "1"), value_parser = minute)]
         minute: f64,
-        /// Where the page is written.
+        /// The file of the page.
         #[arg(long, value_name = "FILE", default_value = "onboard.html")]
         page: PathBuf,
     },
 }
 
 #[derive(Debug, Args)]
-struct Place {
-    /// The URL of a running local cloud: it is used as the root of each of its accounts.
+struct Access {
+    /// The URL of a running local cloud. The command uses the root user of each account.
     #[arg(long, value_name = "URL")]
     local_cloud: Option<String>,
-    /// Where AWS is, for all services; your credentials are used there.
+    /// The endpoint URL for all services. Your credentials are used there.
     #[arg(long, value_name = "URL", conflicts_with = "local_cloud")]
     endpoint_url: Option<String>,
-    /// The role to assume in every account but that of your credentials, those of workspaces too.
+    /// The role to assume in every account other than that of your credentials, including target accounts.
     #[arg(long, value_name = "NAME", conflicts_with = "local_cloud")]
     role_name: Option<String>,
 }
 
-impl Place {
+impl Access {
     fn credentials(self) -> Result<Credentials> {
         Credentials::new(match self.local_cloud {
             Some(url) => Source::LocalCloud { url },
-            None => Source::Person {
+            None => Source::User {
                 endpoint_url: self.endpoint_url,
                 role: self.role_name,
             },
@@ -87,11 +86,8 @@ impl Place {
     }
 }
 
-fn account(text: &str) -> Result<String, String> {
-    match ampxa::arn::is_account(text) {
-        true => Ok(text.to_owned()),
-        false => Err("expected an account's id, 12 digits".to_owned()),
-    }
+fn account_id(text: &str) -> Result<String, String> {
+    text.parse::<ampxa::arn::AccountId>().map(String::from)
 }
 
 #[tokio::main]
@@ -119,10 +115,10 @@ async fn run(command: Command) -> Result<bool> {
             mut accounts,
             mut regions,
             check,
-            place,
+            access,
             json,
         } => {
-            let credentials = place.credentials()?;
+            let credentials = access.credentials()?;
             if accounts.is_empty() {
                 accounts.push(ampxa_cli::LOCAL_SOURCE.to_owned());
             }
@@ -134,15 +130,19 @@ async fn run(command: Command) -> Result<bool> {
                 true => println!("{}", serde_json::to_string_pretty(&fleet)?),
                 false => println!("{}", fleet.table()),
             }
-            Ok(if check { fleet.is_fine() } else { fleet.is_whole() })
+            Ok(if check {
+                fleet.is_in_desired_state()
+            } else {
+                fleet.is_whole()
+            })
         }
         Command::Page {
             execution,
-            place,
+            access,
             minute,
             page,
         } => {
-            let run = page::from_aws::of_execution(&place.credentials()?, &execution, minute).await?;
+            let run = page::from_aws::of_execution(&access.credentials()?, &execution, minute).await?;
             std::fs::write(&page, page::page(&run)).with_context(|| format!("{} cannot be written", page.display()))?;
             println!("{}", page.display());
             Ok(true)

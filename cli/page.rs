@@ -1,8 +1,7 @@
-//! `page`: a run as one HTML file: when which state ran, what the patch changed, who was asked what, and the
-//! samples that arrived.
+//! `page`: one execution as an HTML file: its states over time, the change of both trust policies, the calls to AWS,
+//! and the samples in the workspace.
 //!
-//! The file holds everything it shows. What of a run cannot be known is said in its place. [`from_aws`] is what AWS
-//! tells of a run that is over.
+//! The file loads nothing from elsewhere. A section without data says why. [`from_aws`] reads an execution from AWS.
 
 pub mod from_aws;
 
@@ -12,92 +11,93 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
-/// What a part of a page shows, or why it cannot.
-pub type Known<T> = Result<T, String>;
+/// The data of a section, or the reason why it is not available.
+pub type Available<T> = Result<T, String>;
 
-/// All that a page shows.
+/// The content of a page.
 #[derive(Debug, Clone)]
 pub struct Run {
-    /// The execution's ARN.
+    /// The ARN of the execution.
     pub execution: String,
-    /// Its status.
+    /// The status of the execution.
     pub status: String,
-    /// The name it failed under, and why.
+    /// The name and the cause of the error, if the execution failed.
     pub failure: Option<(String, String)>,
-    /// What it was started with.
+    /// The input.
     pub input: Value,
-    /// What it said at its end.
+    /// The output, if the execution succeeded.
     pub output: Option<Value>,
-    /// When it was started, in UTC.
+    /// The time of the start, in UTC.
     pub started: String,
-    /// Minutes it took, by its own clock.
+    /// The duration in minutes, by the clock of the cloud.
     pub minutes: f64,
-    /// Its states, each with the spans in which it ran.
+    /// The states, each with the time spans in which it ran.
     pub states: Vec<Bar>,
-    /// The roles.
-    pub trusts: Known<Vec<Trust>>,
-    /// Calls of AWS.
-    pub calls: Known<Vec<Calls>>,
-    /// What arrived over time.
-    pub samples: Known<Vec<Point>>,
+    /// The trust policies of both roles.
+    pub trusts: Available<Vec<Trust>>,
+    /// The calls to AWS.
+    pub calls: Available<Vec<Calls>>,
+    /// The targets in the workspace over time.
+    pub samples: Available<Vec<Point>>,
 }
 
-/// A state.
+/// A state on the timeline.
 #[derive(Debug, Clone)]
 pub struct Bar {
-    /// Its name.
+    /// The name of the state.
     pub name: String,
-    /// From when to when, in minutes since the start.
+    /// Start and end of each span, in minutes since the start of the execution.
     pub spans: Vec<(f64, f64)>,
 }
 
-/// A role's trust policy.
+/// The trust policy of a role.
 #[derive(Debug, Clone)]
 pub struct Trust {
-    /// The role's ARN.
+    /// The ARN of the role.
     pub role: String,
-    /// Before the patch; nothing where that is not known, or where there was none.
+    /// The document before the patch; `None` if it is unknown or if nothing was patched.
     pub before: Option<Value>,
-    /// Afterwards; nothing where there is no such role any more.
+    /// The current document; `None` if the role does not exist.
     pub after: Option<Value>,
-    /// What is to be said of it.
+    /// A note below the document.
     pub note: Option<String>,
 }
 
-/// The calls of a step in an account.
+/// The calls of one operation by a step in an account.
 #[derive(Debug, Clone)]
 pub struct Calls {
     /// The step.
     pub step: String,
     /// The account.
     pub account: String,
-    /// The service and what was asked of it.
+    /// The service and the operation.
     pub action: String,
-    /// How often.
+    /// The number of calls.
     pub count: usize,
 }
 
-/// What of a cluster was in its workspace at a time.
+/// The targets of a cluster in its workspace at one point in time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Point {
-    /// Minutes since the start.
+    /// Minutes since the start of the execution.
     pub minutes: f64,
-    /// Endpoints.
+    /// The number of targets.
     pub targets: f64,
-    /// Endpoints that are up.
+    /// The number of targets that are up.
     pub up: f64,
 }
 
 impl Run {
-    /// What an execution itself tells, by a clock on which a minute takes so many seconds.
+    /// The part of a page that follows from the execution alone. `minute` is the number of real seconds in a minute of
+    /// the cloud's clock.
     pub fn of(execution: &Execution, minute: f64) -> Self {
         let start = execution.states.first().map_or(0.0, |state| state.at);
         let mut states: Vec<Bar> = Vec::new();
         for state in &execution.states {
             let since = |at: f64| (at - start) / minute;
             let span = (since(state.at), since(state.left.unwrap_or(start + execution.seconds)));
-            match states.iter_mut().find(|known| known.name == state.name) {
-                Some(known) => known.spans.push(span),
+            match states.iter_mut().find(|bar| bar.name == state.name) {
+                Some(bar) => bar.spans.push(span),
                 None => states.push(Bar {
                     name: state.name.clone(),
                     spans: vec![span],
@@ -114,9 +114,9 @@ impl Run {
             started: utc(execution.began),
             minutes: execution.seconds / minute,
             states,
-            trusts: Err("nobody looked".to_owned()),
-            calls: Err("nobody looked".to_owned()),
-            samples: Err("nobody looked".to_owned()),
+            trusts: Err("not read".to_owned()),
+            calls: Err("not read".to_owned()),
+            samples: Err("not read".to_owned()),
         }
     }
 }
@@ -127,10 +127,10 @@ fn utc(seconds: f64) -> String {
     time.unwrap_or_else(|_| "unknown".to_owned())
 }
 
-/// The page.
+/// Renders the page as HTML.
 pub fn page(run: &Run) -> String {
     let name = run.execution.rsplit(':').next().unwrap_or_default();
-    let mood = match run.status.as_str() {
+    let class = match run.status.as_str() {
         "SUCCEEDED" => "good",
         "RUNNING" => "faint",
         _ => "bad",
@@ -146,7 +146,7 @@ pub fn page(run: &Run) -> String {
                 style { (PreEscaped(include_str!("page.css"))) }
             }
             body {
-                h1 { "Onboarding " span class=(mood) { (run.status) } (if run.status == "RUNNING" { " for " } else { " in " }) (clock(run.minutes).trim()) }
+                h1 { "Onboarding " span class=(class) { (run.status) } (if run.status == "RUNNING" { " for " } else { " in " }) (clock(run.minutes).trim()) }
                 @if let Some((error, cause)) = &run.failure {
                     p class="cause" { strong class="bad" { (error) } ": " (cause) }
                 }
@@ -164,11 +164,11 @@ pub fn page(run: &Run) -> String {
                 h2 { "States" }
                 (timeline(run))
                 h2 { "Trust policies, before and after the patch" }
-                (shown(&run.trusts, |trusts| change_of_trust(trusts)))
+                (section(&run.trusts, |trusts| trust_changes(trusts)))
                 h2 { "Samples" }
-                (shown(&run.samples, |points| samples(points)))
-                h2 { "Calls of AWS" }
-                (shown(&run.calls, |calls| table(run, calls)))
+                (section(&run.samples, |points| samples(points)))
+                h2 { "Calls to AWS" }
+                (section(&run.calls, |calls| table(run, calls)))
                 @if let Some(output) = &run.output {
                     h2 { "Output" }
                     pre { (format!("{output:#}")) }
@@ -183,21 +183,21 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or("unknown")
 }
 
-/// A part of the page, or why it is not there.
-fn shown<T>(known: &Known<T>, show: impl Fn(&T) -> Markup) -> Markup {
-    match known {
-        Ok(known) => show(known),
-        Err(why) => html! { p class="faint" { "Not known: " (why.trim_end_matches('.')) "." } },
+/// A section of the page, or the reason why its data is not available.
+fn section<T>(data: &Available<T>, render: impl Fn(&T) -> Markup) -> Markup {
+    match data {
+        Ok(data) => render(data),
+        Err(reason) => html! { p class="faint" { "Not available: " (reason.trim_end_matches('.')) "." } },
     }
 }
 
 fn timeline(run: &Run) -> Markup {
-    let whole = run.minutes.max(0.001);
-    let percent = |minutes: f64| format!("{:.3}%", 100.0 * (minutes / whole).clamp(0.0, 1.0));
+    let total = run.minutes.max(0.001);
+    let percent = |minutes: f64| format!("{:.3}%", 100.0 * (minutes / total).clamp(0.0, 1.0));
     html! {
         div class="bars" {
             @for state in run.states.iter().filter(|state| !state.name.ends_with('?')) {
-                @let waits = ["Wait", "Give", "Let"].iter().any(|word| state.name.starts_with(word));
+                @let waits = state.name.starts_with("Wait");
                 @let sum: f64 = state.spans.iter().map(|(from, to)| to - from).sum();
                 div { (state.name) }
                 div class="track" {
@@ -214,7 +214,7 @@ fn timeline(run: &Run) -> Markup {
     }
 }
 
-fn change_of_trust(trusts: &[Trust]) -> Markup {
+fn trust_changes(trusts: &[Trust]) -> Markup {
     html! {
         div class="two" {
             @for trust in trusts {
@@ -232,10 +232,10 @@ fn change_of_trust(trusts: &[Trust]) -> Markup {
     }
 }
 
-/// The lines of a trust policy; those that the patch took away and brought are marked.
+/// The lines of a trust policy. Lines that the patch removed or added are marked.
 fn change(before: &Value, after: &Value) -> Markup {
     let pretty = |value: &Value| {
-        // One order for both: that of keys means nothing.
+        // The order of keys has no meaning: both documents are sorted.
         let mut value = value.clone();
         value.sort_all_objects();
         format!("{value:#}\n")
@@ -259,7 +259,7 @@ fn samples(points: &[Point]) -> Markup {
     const WIDTH: f64 = 480.0;
     const HEIGHT: f64 = 160.0;
     if points.len() < 2 {
-        return html! { p class="faint" { "It is too early to tell." } };
+        return html! { p class="faint" { "No data yet." } };
     }
     let last = points.iter().fold(0.001, |most: f64, point| most.max(point.minutes));
     let most = points.iter().fold(1.0, |most: f64, point| most.max(point.targets));
@@ -272,23 +272,23 @@ fn samples(points: &[Point]) -> Markup {
         at.collect::<Vec<_>>().join(" ")
     };
     html! {
-        svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label="Endpoints of the cluster in the workspace over time" {
+        svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label="Targets of the cluster in the workspace over time" {
             line class="axis" x1="30" x2=(WIDTH - 10.0) y1=(y(0.0)) y2=(y(0.0)) {}
             line class="axis" x1="30" x2="30" y1="10" y2=(y(0.0)) {}
             text x="24" y=(y(most) + 4.0) text-anchor="end" { (most) }
             text x="24" y=(y(0.0) + 4.0) text-anchor="end" { "0" }
             text x=(WIDTH - 10.0) y=(HEIGHT - 4.0) text-anchor="end" { (clock(last).trim()) }
             text x="30" y=(HEIGHT - 4.0) { "0:00" }
-            polyline class="seen" points=(line(|point| point.targets)) {}
+            polyline class="targets" points=(line(|point| point.targets)) {}
             polyline class="up" points=(line(|point| point.up)) {}
         }
-        p class="faint" { "Endpoints of the cluster in the workspace, and, in dashes, those that are up." }
+        p class="faint" { "Targets of the cluster in the workspace. Dashed: targets that are up." }
     }
 }
 
 fn table(run: &Run, calls: &[Calls]) -> Markup {
     // In the order in which the steps ran.
-    let place = |call: &&Calls| {
+    let position = |call: &&Calls| {
         let step = |state: &Bar| state.name.to_lowercase().replace(' ', "-");
         run.states
             .iter()
@@ -296,7 +296,7 @@ fn table(run: &Run, calls: &[Calls]) -> Markup {
             .unwrap_or(usize::MAX)
     };
     let mut calls: Vec<&Calls> = calls.iter().collect();
-    calls.sort_by_key(place);
+    calls.sort_by_key(position);
     html! {
         table {
             thead { tr { th { "step" } th { "account" } th { "call" } th { "calls" } } }
@@ -361,9 +361,9 @@ mod tests {
     }
 
     #[test]
-    fn a_page_shows_bars_the_change_the_calls_and_the_samples() {
+    fn a_page_has_bars_trust_changes_calls_and_samples() {
         let page = page(&run());
-        for shown in [
+        for expected in [
             "left: 25.000%; width: 25.000%",
             "left: 50.000%; width: 25.000%",
             "10:00 \u{d7}2",
@@ -372,31 +372,35 @@ mod tests {
             "<td>aps:CreateScraper</td>",
             "points=\"30.0,140.0 470.0,10.0\"",
         ] {
-            assert!(page.contains(shown), "no {shown} in {page}");
+            assert!(page.contains(expected), "no {expected} in {page}");
         }
-        assert!(!page.contains("Is the scraper active?"), "choices take no time");
+        assert!(!page.contains("Is the scraper active?"), "Choice states have no bar");
         assert_eq!(
             page.matches("<ins>").count(),
             1,
-            "an order of keys is no change: {page}"
+            "the order of keys is not a change: {page}"
         );
     }
 
     #[test]
-    fn what_cannot_be_known_is_said() {
-        let bare = page(&Run {
-            trusts: Err("the role may not be read".to_owned()),
-            calls: Err("the log is gone".to_owned()),
-            samples: Err("nobody asked".to_owned()),
+    fn a_section_without_data_says_why() {
+        let page = page(&Run {
+            trusts: Err("access to the role is denied".to_owned()),
+            calls: Err("the log group does not exist".to_owned()),
+            samples: Err("not read".to_owned()),
             ..run()
         });
-        for why in ["the role may not be read", "the log is gone", "nobody asked"] {
-            assert!(bare.contains(&format!("Not known: {why}.")), "{bare}");
+        for reason in [
+            "access to the role is denied",
+            "the log group does not exist",
+            "not read",
+        ] {
+            assert!(page.contains(&format!("Not available: {reason}.")), "{page}");
         }
     }
 
     #[test]
-    fn nothing_in_a_run_becomes_markup() {
+    fn values_of_a_run_are_escaped() {
         let evil = "</style><script>alert(1)</script>\"'<img src=x onerror=alert(1)>";
         let page = page(&Run {
             execution: evil.to_owned(),

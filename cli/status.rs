@@ -1,7 +1,7 @@
-//! `status`: every pair that ampxa manages in some accounts: its scraper, what has drifted, and what arrives.
+//! `status`: all pairs of the given accounts, each with its scraper, drift and samples. Read-only.
 //!
-//! The same code looks at AWS and at a local cloud, with the product's own comparisons. It touches nothing. What
-//! cannot be looked at is listed, and hides nothing else.
+//! The same code reads AWS and a local cloud, and compares with the functions of the product. Accounts and pairs that
+//! cannot be read are listed, and do not prevent the report of the others.
 
 use crate::{account::Account, credentials::Credentials, terminal::Report};
 use ampxa::{
@@ -20,147 +20,149 @@ use serde::Serialize;
 use serde_json::json;
 use std::{collections::BTreeMap, time::SystemTime};
 
-/// So many accounts, and then so many pairs, are looked at side by side: IAM throttles an account that asks faster.
-const SIDE_BY_SIDE: usize = 12;
+/// The number of accounts, and then of pairs, that are read in parallel: more calls at once would be throttled by IAM.
+const CONCURRENCY: usize = 12;
 
-/// All pairs of some accounts.
+/// All pairs of the given accounts.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Fleet {
-    /// The accounts that were looked at.
+    /// The accounts of the request.
     pub accounts: Vec<String>,
-    /// The Regions.
+    /// The Regions of the request.
     pub regions: Vec<String>,
     /// The pairs.
     pub pairs: Vec<Standing>,
-    /// Where nobody could look for pairs.
-    pub not_looked_at: Vec<Unseen>,
-    /// Accounts that the hub cannot enter, because they lack its role.
+    /// The accounts and Regions that could not be read.
+    pub not_checked: Vec<Unreadable>,
+    /// The accounts without a provisioner, the role that the hub assumes.
     pub without_provisioner: Vec<WithoutProvisioner>,
 }
 
-/// An account in which the hub has no role to assume.
+/// An account without the provisioner that the hub assumes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WithoutProvisioner {
-    /// The account.
+    /// The account id.
     pub account_id: String,
-    /// The role that it lacks.
+    /// The name of the missing role.
     pub role: &'static str,
-    /// The template that makes it.
+    /// The template that creates the role.
     pub template: &'static str,
 }
 
-/// An account, or a Region of it, that could not be looked at.
+/// An account, or one of its Regions, that could not be read.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Unseen {
-    /// The account, and the Region if it is only one.
-    pub place: String,
-    /// Why.
+pub struct Unreadable {
+    /// The account, with the Region if only that Region could not be read.
+    #[serde(rename = "location")]
+    pub location: String,
+    /// The error.
     pub problem: String,
 }
 
-/// A pair, as it stands.
+/// The status of a pair.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Standing {
-    /// The cluster.
+    /// The ARN of the cluster.
     pub cluster_arn: String,
-    /// The workspace.
+    /// The ARN of the workspace.
     pub workspace_arn: String,
-    /// The scraper; nothing where there is none.
+    /// The ARN of the scraper; `None` if the pair has none.
     pub scraper_arn: Option<String>,
-    /// Its state.
+    /// The status of the scraper; `NONE` if the pair has none.
     pub scraper_status: String,
-    /// Hours since it was made.
+    /// The age of the scraper in hours.
     pub age_hours: Option<f64>,
-    /// What is not as it should be: the next onboarding repairs it.
+    /// The differences from the desired state. The next onboarding repairs them.
     pub drift: Vec<String>,
-    /// Endpoints in the workspace, and those that are up; nothing where nobody could ask.
+    /// The targets in the workspace; `None` if the workspace could not be queried.
     pub samples: Option<Samples>,
-    /// What could not be looked at.
+    /// What could not be read, each with the error.
     pub problems: Vec<String>,
-    /// Whether all is as it should be: ACTIVE, no drift, and samples of an endpoint that is up.
+    /// Whether the pair is in the desired state: scraper ACTIVE, no drift, and samples of a target that is up.
     pub fine: bool,
 }
 
-/// What of a cluster is in its workspace.
+/// The targets of a cluster in its workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Samples {
-    /// Endpoints that the scraper tells of.
+    /// The number of targets.
     pub targets: u64,
-    /// Those of them that answer it.
+    /// The number of targets that are up.
     pub up: u64,
 }
 
-/// A pair that a scraper or a role tells of, and where.
+/// A pair that was found by the tags of a scraper or a role.
 struct Found {
     source: Account,
     pair: Pair,
     scrapers: Vec<ScraperSummary>,
-    gone: bool,
+    orphaned: bool,
 }
 
-/// Looks at every pair of these accounts and Regions: those that have a scraper, and those that have lost it.
+/// Reads all pairs of the accounts and Regions, including pairs whose scraper is missing.
 pub async fn look(credentials: &Credentials, accounts: &[String], regions: &[String], report: &Report) -> Fleet {
-    let doing = report.doing(&format!("Looking for pairs in {} accounts", accounts.len()));
+    let activity = report.start(&format!("Searching {} accounts for pairs", accounts.len()));
     let found: Vec<InAccount> = stream::iter(accounts)
         .map(|id| pairs_in(credentials, id, regions))
-        .buffered(SIDE_BY_SIDE)
+        .buffered(CONCURRENCY)
         .collect()
         .await;
-    doing.done();
-    let (mut pairs, mut not_looked_at, mut without_provisioner) = (Vec::new(), Vec::new(), Vec::new());
+    activity.finish();
+    let (mut pairs, mut not_checked, mut without_provisioner) = (Vec::new(), Vec::new(), Vec::new());
     for mut account in found {
         pairs.append(&mut account.pairs);
-        not_looked_at.append(&mut account.unseen);
+        not_checked.append(&mut account.unreadable);
         without_provisioner.extend(account.without_provisioner);
     }
     let targets: BTreeMap<&str, &str> = pairs
         .iter()
-        .map(|found| (found.pair.workspace.account(), found.pair.workspace.region()))
+        .map(|found| (&**found.pair.workspace.account(), &**found.pair.workspace.region()))
         .collect();
     for (id, region) in targets {
-        // A target account that cannot be read is a problem of each of its pairs, which says so.
+        // A target account that cannot be read is reported as a problem of each of its pairs.
         if let Ok(target) = credentials.account(id, region).await {
-            let missing = lacks(&target, id, names::TARGET_PROVISIONER, "infra/target-account.yaml").await;
+            let missing =
+                missing_provisioner(&target, id, names::TARGET_PROVISIONER, "infra/target-account.yaml").await;
             without_provisioner.extend(missing.unwrap_or_default());
         }
     }
-    let doing = report.doing(&format!("Looking at {} pairs", pairs.len()));
+    let activity = report.start(&format!("Reading {} pairs", pairs.len()));
     let pairs = stream::iter(pairs)
         .map(|found| standing(credentials, found))
-        .buffered(SIDE_BY_SIDE)
+        .buffered(CONCURRENCY)
         .collect()
         .await;
-    doing.done();
+    activity.finish();
     Fleet {
         accounts: accounts.to_vec(),
         regions: regions.to_vec(),
         pairs,
-        not_looked_at,
+        not_checked,
         without_provisioner,
     }
 }
 
-/// What an account with clusters has.
+/// The result of reading a source account.
 #[derive(Default)]
 struct InAccount {
     pairs: Vec<Found>,
-    unseen: Vec<Unseen>,
+    unreadable: Vec<Unreadable>,
     without_provisioner: Option<WithoutProvisioner>,
 }
 
-/// Whether an account lacks a role of the hub's.
-async fn lacks(
+/// Checks whether an account has the provisioner; returns the missing role if not.
+async fn missing_provisioner(
     account: &Account,
     id: &str,
     role: &'static str,
     template: &'static str,
 ) -> Result<Option<WithoutProvisioner>, ampxa::Error> {
-    let answer = account.iam().get_role().role_name(role).send().await;
-    match answer {
+    let response = account.iam().get_role().role_name(role).send().await;
+    match response {
         Ok(_) => Ok(None),
         Err(error)
             if error
@@ -177,53 +179,59 @@ async fn lacks(
     }
 }
 
-/// The pairs of an account, where in it nobody could look, and whether the hub can enter it.
+/// Finds the pairs of an account, its Regions that cannot be read, and whether its provisioner is missing.
 async fn pairs_in(credentials: &Credentials, id: &str, regions: &[String]) -> InAccount {
     let mut all = InAccount::default();
     let mut with_roles = Vec::new();
     for (nth, region) in regions.iter().enumerate() {
         let source = match credentials.account(id, region).await {
             Ok(source) => source,
-            Err(why) => {
-                all.unseen.push(not_seen(id.to_owned(), format!("{why:#}")));
+            Err(error) => {
+                all.unreadable.push(unreadable(id.to_owned(), format!("{error:#}")));
                 break;
             }
         };
-        // IAM is global: it is asked once.
+        // IAM is global: it is read once.
         if nth == 0 {
             match roles::pairs_of(&source.iam(), None).await {
                 Ok(pairs) => with_roles = pairs,
-                Err(why) => all.unseen.push(not_seen(id.to_owned(), why.to_string())),
+                Err(error) => all.unreadable.push(unreadable(id.to_owned(), error.to_string())),
             }
-            match lacks(&source, id, names::SOURCE_PROVISIONER, "infra/source-account.yaml").await {
+            match missing_provisioner(&source, id, names::SOURCE_PROVISIONER, "infra/source-account.yaml").await {
                 Ok(missing) => all.without_provisioner = missing,
-                Err(why) => all.unseen.push(not_seen(id.to_owned(), why.to_string())),
+                Err(error) => all.unreadable.push(unreadable(id.to_owned(), error.to_string())),
             }
         }
         match scraper::list(source.amp().list_scrapers()).await {
             Ok(scrapers) => all.pairs.extend(pairs_at(&source, &scrapers, &with_roles)),
-            Err(why) => all.unseen.push(not_seen(format!("{id}, {region}"), why.to_string())),
+            Err(error) => all
+                .unreadable
+                .push(unreadable(format!("{id}, {region}"), error.to_string())),
         }
     }
     all
 }
 
-fn not_seen(place: String, problem: String) -> Unseen {
-    Unseen { place, problem }
+fn unreadable(location: String, problem: String) -> Unreadable {
+    Unreadable { location, problem }
 }
 
-/// Each pair once, whatever tells of it.
+/// What a task of this command has for its execution: it creates nothing that could name one.
+const NO_EXECUTION: &str = "arn:aws:states:us-east-1:000000000000:execution:none:status";
+
+/// The pairs of a Region, each once, found by scraper or role.
 fn pairs_at(source: &Account, scrapers: &[ScraperSummary], with_roles: &[Pair]) -> Vec<Found> {
-    let ours = scraper::ours(scrapers);
-    let here = with_roles.iter().filter(|pair| pair.cluster.region() == source.region);
-    let told = ours.iter().map(|ours| &ours.pair).chain(here);
-    let mut pairs: Vec<&Pair> = told.collect();
+    let ours = scraper::owned(scrapers);
+    let here = with_roles
+        .iter()
+        .filter(|pair| **pair.cluster.region() == source.region);
+    let mut pairs: Vec<&Pair> = ours.iter().map(|ours| &ours.pair).chain(here).collect();
     pairs.sort_by_key(|pair| (pair.cluster.to_string(), pair.workspace.to_string()));
     pairs.dedup();
     let found = pairs.into_iter().map(|pair| Found {
         source: source.clone(),
         scrapers: scrapers.to_vec(),
-        gone: ours
+        orphaned: ours
             .iter()
             .any(|ours| ours.pair == *pair && ours.orphan_since.is_some()),
         pair: pair.clone(),
@@ -246,99 +254,99 @@ async fn standing(credentials: &Credentials, found: Found) -> Standing {
         problems: Vec::new(),
         fine: false,
     };
-    if found.gone {
+    if found.orphaned {
         standing
             .drift
-            .push("cluster: gone when a reconciliation looked".to_owned());
+            .push("cluster: missing at the last reconciliation".to_owned());
     }
     let arn = match scraper::inventory(scrapers, pair, None) {
-        Ok(stands) => {
-            let stale_scrapers = stands.stale_scrapers.iter();
+        Ok(inventory) => {
+            let stale_scrapers = inventory.stale_scrapers.iter();
             standing
                 .drift
                 .extend(stale_scrapers.map(|old| format!("scraper: {} {}", old.scraper_arn, old.reason)));
-            stands.scraper.map(|scraper| scraper.scraper_arn)
+            inventory.scraper.map(|scraper| scraper.scraper_arn)
         }
-        Err(why) => {
-            standing.problems.push(format!("scraper: {why}"));
+        Err(error) => {
+            standing.problems.push(format!("scraper: {error}"));
             None
         }
     };
     if let Some(scraper) = scrapers.iter().find(|scraper| arn.as_deref() == Some(scraper.arn())) {
-        standing.scraper(scraper);
+        standing.set_scraper(scraper);
     } else if standing.problems.is_empty() {
         standing.drift.push("scraper: missing".to_owned());
     }
-    if let Err(why) = standing.beyond(credentials, source, pair).await {
-        standing.problems.push(format!("{why:#}"));
+    if let Err(error) = standing.roles_and_samples(credentials, source, pair).await {
+        standing.problems.push(format!("{error:#}"));
     }
-    let arrives = standing.samples.is_some_and(|samples| samples.up > 0);
+    let receiving = standing.samples.is_some_and(|samples| samples.up > 0);
     let clean = standing.drift.is_empty() && standing.problems.is_empty();
-    standing.fine = standing.scraper_status == "ACTIVE" && clean && arrives;
+    standing.fine = standing.scraper_status == "ACTIVE" && clean && receiving;
     standing
 }
 
 impl Standing {
-    fn scraper(&mut self, scraper: &ScraperSummary) {
+    fn set_scraper(&mut self, scraper: &ScraperSummary) {
         let status = scraper.status().map(|status| status.status_code().to_string());
         self.scraper_arn = Some(scraper.arn().to_owned());
         self.scraper_status = status.unwrap_or_default();
-        let made = SystemTime::try_from(*scraper.created_at()).ok();
-        let age = made.and_then(|made| SystemTime::now().duration_since(made).ok());
+        let created = SystemTime::try_from(*scraper.created_at()).ok();
+        let age = created.and_then(|created| SystemTime::now().duration_since(created).ok());
         self.age_hours = age.map(|age| (age.as_secs_f64() / 360.0).round() / 10.0);
     }
 
-    /// Both roles, and what arrives.
-    async fn beyond(&mut self, credentials: &Credentials, source: &Account, pair: &Pair) -> Result<()> {
-        let asked = json!({ "clusterArn": pair.cluster, "workspaceArn": pair.workspace });
-        let mut request = Request::parse(&asked).map_err(|why| anyhow!("{why}"))?;
+    /// Reads both roles and the samples.
+    async fn roles_and_samples(&mut self, credentials: &Credentials, source: &Account, pair: &Pair) -> Result<()> {
+        let request = json!({ "clusterArn": pair.cluster, "workspaceArn": pair.workspace });
+        let mut request = Request::parse(&request).map_err(|error| anyhow!("{error}"))?;
         let scraper_arn = self.scraper_arn.as_deref().map(str::parse::<ScraperArn>).transpose();
-        let scraper_arn = scraper_arn.map_err(|why| anyhow!("{why}"))?;
+        let scraper_arn = scraper_arn.map_err(|error| anyhow!("{error}"))?;
         if let Some(scraper) = &scraper_arn {
-            // Its samples carry the labels of this configuration, not those of a request that nobody remembers.
-            match scraper::works(&source.amp(), scraper, pair).await {
-                Ok(works) => {
-                    request.scrape_configuration = Some(works.configuration);
+            // The samples have the labels of the scraper's configuration. The request that set them is not stored.
+            match scraper::current_state(&source.amp(), scraper, pair).await {
+                Ok(current) => {
+                    request.scrape_configuration = Some(current.configuration);
                     self.drift
-                        .extend(works.drift.iter().map(|what| format!("scraper: {what}")));
+                        .extend(current.drift.iter().map(|what| format!("scraper: {what}")));
                 }
-                Err(why) => self.problems.push(format!("scraper: {why}")),
+                Err(error) => self.problems.push(format!("scraper: {error}")),
             }
         }
         let task = Task {
             pair: pair.clone(),
             request,
-            execution: String::new(),
+            execution: NO_EXECUTION.parse().map_err(|error| anyhow!("{error}"))?,
             input: EnsureInput { scraper_arn },
         };
-        self.role("source role", source, &roles::source(&task)).await;
+        self.compare_role("source role", source, &roles::source(&task)).await;
         let workspace = &pair.workspace;
         let target = credentials.account(workspace.account(), workspace.region()).await?;
-        self.role("target role", &target, &roles::target(&task)).await;
+        self.compare_role("target role", &target, &roles::target(&task)).await;
         match ingestion::count(&target.samples(), &task).await {
             Ok((targets, up)) => self.samples = Some(Samples { targets, up }),
-            Err(why) => self.problems.push(format!("samples: {why}")),
+            Err(error) => self.problems.push(format!("samples: {error}")),
         }
         Ok(())
     }
 
-    async fn role(&mut self, which: &str, account: &Account, role: &Role) {
+    async fn compare_role(&mut self, which: &str, account: &Account, role: &Role) {
         match roles::drift(&account.iam(), role).await {
-            // Without a scraper there is nobody to let in.
+            // Without a scraper, the trust policy has nothing to name.
             Ok(drift) => self.drift.extend(
                 drift
                     .into_iter()
                     .filter(|what| role.scraper_trust.is_some() || *what != "trust policy")
                     .map(|what| format!("{which}: {what}")),
             ),
-            Err(why) => self.problems.push(format!("{which}: {why}")),
+            Err(error) => self.problems.push(format!("{which}: {error}")),
         }
     }
 
     fn cells(&self) -> [String; 6] {
         let short = |arn: &str| arn.splitn(4, ':').nth(3).unwrap_or_default().to_owned();
         let mut notes = self.drift.clone();
-        notes.extend(self.problems.iter().map(|problem| format!("NOT LOOKED AT: {problem}")));
+        notes.extend(self.problems.iter().map(|problem| format!("NOT CHECKED: {problem}")));
         [
             short(&self.cluster_arn),
             short(&self.workspace_arn),
@@ -357,22 +365,22 @@ impl Standing {
 }
 
 impl Fleet {
-    /// Whether everything that was asked for could be looked at.
+    /// Whether everything could be read.
     pub fn is_whole(&self) -> bool {
-        self.not_looked_at.is_empty() && self.pairs.iter().all(|pair| pair.problems.is_empty())
+        self.not_checked.is_empty() && self.pairs.iter().all(|pair| pair.problems.is_empty())
     }
 
-    /// Whether that is so, there are pairs, all of them are as they should be, and the hub can enter every account. A
-    /// fleet without a pair is more likely a wrong account or Region than one that is meant.
-    pub fn is_fine(&self) -> bool {
+    /// Whether everything could be read, at least one pair exists, all pairs are in the desired state, and no account
+    /// lacks its provisioner. An empty result usually means a wrong account or Region.
+    pub fn is_in_desired_state(&self) -> bool {
         let fine = self.pairs.iter().all(|pair| pair.fine);
         self.is_whole() && fine && !self.pairs.is_empty() && self.without_provisioner.is_empty()
     }
 
-    /// The table for people.
+    /// The result as a table.
     pub fn table(&self) -> String {
-        let heads = ["cluster", "workspace", "scraper", "age", "samples", "drift"].map(str::to_owned);
-        let rows: Vec<[String; 6]> = std::iter::once(heads)
+        let header = ["cluster", "workspace", "scraper", "age", "samples", "drift"].map(str::to_owned);
+        let rows: Vec<[String; 6]> = std::iter::once(header)
             .chain(self.pairs.iter().map(Standing::cells))
             .collect();
         let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or_default();
@@ -390,12 +398,15 @@ impl Fleet {
             all => format!("{} accounts", all.len()),
         };
         lines.push(format!(
-            "\n{} pairs in {accounts}, {}: {fine} of them as they should be.",
+            "\n{} pairs in {accounts}, {}: {fine} of them in the desired state.",
             self.pairs.len(),
             self.regions.join(", ")
         ));
-        let unseen = self.not_looked_at.iter();
-        lines.extend(unseen.map(|unseen| format!("NOT LOOKED AT: account {}: {}", unseen.place, unseen.problem)));
+        let unreadable = self.not_checked.iter();
+        lines.extend(
+            unreadable
+                .map(|unreadable| format!("NOT CHECKED: account {}: {}", unreadable.location, unreadable.problem)),
+        );
         lines.extend(self.without_provisioner.iter().map(|missing| {
             let WithoutProvisioner {
                 account_id,

@@ -1,5 +1,5 @@
-//! What a person sees: one line that moves on a terminal, plain lines elsewhere. All of it goes to
-//! standard error, so that standard output holds results only.
+//! Progress: one updating line on a terminal, plain lines elsewhere. It goes to standard error, so that standard output
+//! has results only.
 
 use indicatif::{ProgressBar, ProgressStyle};
 use similar::TextDiff;
@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Where progress is told.
+/// Reports progress.
 #[derive(Debug, Clone, Copy)]
 pub struct Report {
     live: bool,
@@ -16,7 +16,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Tells progress on standard error.
+    /// Reports progress on standard error.
     pub fn new() -> Self {
         Self {
             live: stderr().is_terminal(),
@@ -24,7 +24,7 @@ impl Report {
         }
     }
 
-    /// Tells nothing: for tests.
+    /// Reports nothing, for tests.
     pub fn quiet() -> Self {
         Self {
             live: false,
@@ -32,15 +32,15 @@ impl Report {
         }
     }
 
-    /// A line that stays.
-    pub fn say(&self, line: &str) {
+    /// Prints a permanent line.
+    pub fn print(&self, line: &str) {
         if !self.quiet {
             eprintln!("{line}");
         }
     }
 
-    /// Something that takes a while.
-    pub fn doing(&self, what: &str) -> Doing {
+    /// Starts an activity that takes a while.
+    pub fn start(&self, what: &str) -> Activity {
         let bar = self.live.then(|| {
             let bar = ProgressBar::new_spinner().with_message(what.to_owned());
             if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
@@ -50,9 +50,9 @@ impl Report {
             bar
         });
         if bar.is_none() {
-            self.say(&format!("{what} …"));
+            self.print(&format!("{what} …"));
         }
-        Doing {
+        Activity {
             report: *self,
             what: what.to_owned(),
             since: Instant::now(),
@@ -67,47 +67,47 @@ impl Default for Report {
     }
 }
 
-/// Something that takes a while, until it is done or dropped.
+/// An activity that takes a while, until it is finished or dropped.
 #[derive(Debug)]
-pub struct Doing {
+pub struct Activity {
     report: Report,
     what: String,
     since: Instant,
     bar: Option<ProgressBar>,
 }
 
-impl Doing {
-    /// Says what it is at, where a line can move.
-    pub fn at(&self, what: &str) {
+impl Activity {
+    /// Updates the progress line on a terminal; does nothing elsewhere.
+    pub fn update(&self, what: &str) {
         if let Some(bar) = &self.bar {
             bar.set_message(what.to_owned());
         }
     }
 
-    /// A line that stays, above the one that moves.
-    pub fn say(&self, line: &str) {
+    /// Prints a permanent line above the progress line.
+    pub fn print(&self, line: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| self.report.say(line)),
-            None => self.report.say(line),
+            Some(bar) => bar.suspend(|| self.report.print(line)),
+            None => self.report.print(line),
         }
     }
 
-    /// Ends it with a line that says how long it took.
-    pub fn done(self) {
+    /// Ends the activity and prints its duration.
+    pub fn finish(self) {
         let line = format!("{}: {:.1} s", self.what, self.since.elapsed().as_secs_f64());
-        self.end(&line);
+        self.finish_with(&line);
     }
 
-    /// Ends it with another line.
-    pub fn end(self, line: &str) {
+    /// Ends the activity and prints the given line.
+    pub fn finish_with(self, line: &str) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-        self.report.say(line);
+        self.report.print(line);
     }
 }
 
-impl Drop for Doing {
+impl Drop for Activity {
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
@@ -115,10 +115,10 @@ impl Drop for Doing {
     }
 }
 
-/// Reads an argument: the real seconds that a minute of a local cloud takes, from 0.01 to 60.
+/// Parses the real seconds that a minute of a local cloud takes, from 0.01 to 60.
 ///
 /// # Errors
-/// A sentence that says what was expected.
+/// A message with the expected value.
 pub fn minute(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(seconds) if (0.01..=60.0).contains(&seconds) => Ok(seconds),
@@ -126,13 +126,13 @@ pub fn minute(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Minutes and seconds.
+/// Formats minutes as `mm:ss`.
 pub fn clock(minutes: f64) -> String {
     let seconds = (minutes * 60.0).round().max(0.0) as u64;
     format!("{:>2}:{:02}", seconds / 60, seconds % 60)
 }
 
-/// Two texts as one, lines that went marked `-` and lines that came marked `+`.
+/// The difference of two texts: removed lines are marked `-`, added lines `+`.
 pub fn change(before: &str, after: &str) -> String {
     let diff = TextDiff::from_lines(before, after);
     let lines = diff.iter_all_changes();
@@ -147,14 +147,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_clock_counts_past_an_hour() {
+    fn minutes_above_an_hour_are_not_wrapped() {
         assert_eq!(clock(0.0), " 0:00");
         assert_eq!(clock(20.25), "20:15");
         assert_eq!(clock(75.0), "75:00");
     }
 
     #[test]
-    fn a_change_marks_only_the_lines_that_differ() {
+    fn only_different_lines_are_marked() {
         assert_eq!(change("a\nb\n", "a\nc\n"), "    a\n  - b\n  + c");
     }
 }

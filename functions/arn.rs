@@ -1,13 +1,10 @@
-//! The ARNs this project handles, as types that cannot hold a wrong one.
+//! ARNs, account ids and Regions, as types that hold only valid values.
 
 use crate::input::shown;
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use std::{fmt, ops::Deref, str::FromStr};
 
-/// What a well-formed ARN of a kind looks like, for messages.
-type Expected = &'static str;
-
-/// An AWS partition: a world of its own, with its own ARNs and endpoints.
+/// An AWS partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Partition {
     /// The commercial Regions.
@@ -19,7 +16,7 @@ pub enum Partition {
 }
 
 impl Partition {
-    /// The partition as it stands in an ARN.
+    /// The partition's name in an ARN.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Aws => "aws",
@@ -44,68 +41,161 @@ impl fmt::Display for Partition {
     }
 }
 
-/// A regional ARN, taken apart.
+/// The parts of a regional ARN.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Parts {
     partition: Partition,
-    region: String,
-    account: String,
+    region: Region,
+    account: AccountId,
     id: String,
 }
 
 impl Parts {
-    /// Reads `arn:<partition>:<service>:<region>:<account>:<kind>/<id>`, or says what is wrong.
-    fn read(text: &str, service: &str, kind: &str, expected: Expected) -> Result<Self, String> {
-        let wrong = |why: &str| format!("{} is no {kind} ARN: {why}; expected {expected}", shown(text));
+    /// Parses `arn:<partition>:<service>:<region>:<account>:<kind>/<id>`. The error contains `expected`, the format.
+    fn parse(text: &str, service: &str, kind: &str, expected: &str) -> Result<Self, String> {
+        let invalid = |reason: &str| format!("{} is not a {kind} ARN: {reason}; expected {expected}", shown(text));
         let fields: Vec<&str> = text.splitn(6, ':').collect();
-        let [arn, partition, its_service, region, account, resource] = fields[..] else {
-            return Err(wrong("it has too few parts"));
+        let [prefix, partition, actual_service, region, account, resource] = fields[..] else {
+            return Err(invalid("it has fewer than six parts"));
         };
         let partition = match partition {
             "aws" => Partition::Aws,
             "aws-cn" => Partition::AwsCn,
             "aws-us-gov" => Partition::AwsUsGov,
-            _ => return Err(wrong("the partition is none of aws, aws-cn, aws-us-gov")),
+            _ => return Err(invalid("the partition is not aws, aws-cn or aws-us-gov")),
         };
-        if arn != "arn" || its_service != service {
-            return Err(wrong("it is of another service"));
+        if prefix != "arn" {
+            return Err(invalid("it does not start with arn:"));
         }
-        if !is_region(region) || Partition::of_region(region) != partition {
-            return Err(wrong("the Region is not one of the partition's"));
+        if actual_service != service {
+            return Err(invalid(&format!("the service is not {service}")));
         }
-        if !is_account(account) {
-            return Err(wrong("the account is not 12 digits"));
-        }
+        let region: Region = match region.parse::<Region>() {
+            Ok(region) if Partition::of_region(&region) == partition => region,
+            _ => return Err(invalid("the Region does not belong to the partition")),
+        };
+        let account = account
+            .parse()
+            .map_err(|_| invalid("the account id does not have 12 digits"))?;
         let id = resource
             .strip_prefix(kind)
             .and_then(|rest| rest.strip_prefix('/'))
-            .ok_or_else(|| wrong("it names another kind of resource"))?;
+            .ok_or_else(|| invalid(&format!("the resource type is not {kind}")))?;
         Ok(Self {
             partition,
-            region: region.to_owned(),
-            account: account.to_owned(),
+            region,
+            account,
             id: id.to_owned(),
         })
     }
 }
 
-/// Whether a text is an account's id: 12 digits.
-pub fn is_account(text: &str) -> bool {
-    text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
+macro_rules! identifier {
+    ($(#[$doc:meta])* $name:ident, $expected:literal, $valid:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The format, for messages.
+            pub const EXPECTED: &'static str = $expected;
+        }
+
+        impl FromStr for $name {
+            type Err = String;
+            fn from_str(text: &str) -> Result<Self, String> {
+                let valid: fn(&str) -> bool = $valid;
+                if valid(text) {
+                    Ok(Self(text.to_owned()))
+                } else {
+                    Err(format!("{} is not valid; expected {}", shown(text), $expected))
+                }
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = String;
+            fn try_from(text: String) -> Result<Self, String> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(identifier: $name) -> String {
+                identifier.0
+            }
+        }
+
+        impl Deref for $name {
+            type Target = str;
+            fn deref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl PartialEq<&str> for $name {
+            fn eq(&self, text: &&str) -> bool {
+                self.0 == *text
+            }
+        }
+
+        impl PartialEq<str> for $name {
+            fn eq(&self, text: &str) -> bool {
+                self.0 == text
+            }
+        }
+    };
 }
 
-/// `us-west-2`, `us-gov-east-1`, `ap-southeast-5`: lower-case words and a number at the end.
-pub(crate) fn is_region(text: &str) -> bool {
-    let words: Vec<&str> = text.split('-').collect();
-    let Some((number, words)) = words.split_last() else {
-        return false;
-    };
-    let lower = |w: &&str| !w.is_empty() && w.bytes().all(|b| b.is_ascii_lowercase());
-    text.len() <= 32
-        && words.len() >= 2
-        && words.iter().all(lower)
-        && (1..=2).contains(&number.len())
-        && number.bytes().all(|b| b.is_ascii_digit())
+identifier!(
+    /// The id of an AWS account: 12 digits.
+    AccountId,
+    "an account id of 12 digits",
+    |text| text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
+);
+
+identifier!(
+    /// The name of a Region, such as `us-west-2` or `us-gov-east-1`: lower-case words, and a number at the end.
+    Region,
+    "a Region such as us-west-2",
+    |text| {
+        let words: Vec<&str> = text.split('-').collect();
+        let Some((number, words)) = words.split_last() else {
+            return false;
+        };
+        let lower = |word: &&str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase());
+        text.len() <= 32
+            && words.len() >= 2
+            && words.iter().all(lower)
+            && (1..=2).contains(&number.len())
+            && number.bytes().all(|byte| byte.is_ascii_digit())
+    }
+);
+
+identifier!(
+    /// The ARN of an execution of a state machine. That of a child execution of a Map contains the label of the Map.
+    ExecutionArn,
+    "arn:<partition>:states:<region>:<account>:execution:<state machine>:<name>",
+    |text| {
+        let parts: Vec<&str> = text.split(':').collect();
+        matches!(parts[..], ["arn", _, "states", _, _, "execution", machine, name]
+            if !machine.is_empty() && !name.is_empty())
+            && !text.contains(char::is_whitespace)
+    }
+);
+
+impl ExecutionArn {
+    /// The name of the state machine in the text of an execution's ARN. `None` if the text has no colon.
+    pub fn state_machine(text: &str) -> Option<&str> {
+        text.rsplit(':').nth(1)
+    }
 }
 
 macro_rules! arn {
@@ -116,19 +206,19 @@ macro_rules! arn {
         pub struct $name(Parts);
 
         impl $name {
-            /// The partition it lies in.
+            /// The partition.
             pub fn partition(&self) -> Partition {
                 self.0.partition
             }
-            /// The Region it lies in.
-            pub fn region(&self) -> &str {
+            /// The Region.
+            pub fn region(&self) -> &Region {
                 &self.0.region
             }
-            /// The account that owns it: 12 digits.
-            pub fn account(&self) -> &str {
+            /// The account that owns the resource.
+            pub fn account(&self) -> &AccountId {
                 &self.0.account
             }
-            /// What stands behind the slash.
+            /// The id: the part after the slash.
             pub fn id(&self) -> &str {
                 &self.0.id
             }
@@ -137,10 +227,10 @@ macro_rules! arn {
         impl FromStr for $name {
             type Err = String;
             fn from_str(text: &str) -> Result<Self, String> {
-                let parts = Parts::read(text, $service, $kind, $expected)?;
+                let parts = Parts::parse(text, $service, $kind, $expected)?;
                 let valid: fn(&str) -> bool = $valid_id;
                 if !valid(&parts.id) {
-                    return Err(format!("{} is no {} id; expected {}", shown(&parts.id), $kind, $expected));
+                    return Err(format!("{} is not a valid {} id; expected {}", shown(&parts.id), $kind, $expected));
                 }
                 Ok(Self(parts))
             }
@@ -169,10 +259,10 @@ macro_rules! arn {
 }
 
 arn!(
-    /// An EKS cluster's ARN; its id is the cluster's name.
+    /// The ARN of an EKS cluster. Its id is the cluster's name.
     ///
-    /// A name is 1 to 100 letters, digits, `-` and `_`, and begins with a letter or a digit
-    /// (EKS API reference, CreateCluster).
+    /// A name has 1 to 100 letters, digits, `-` and `_`, and starts with a letter or a digit (EKS API reference,
+    /// CreateCluster).
     ClusterArn,
     "eks",
     "cluster",
@@ -181,7 +271,7 @@ arn!(
 );
 
 arn!(
-    /// An AMP workspace's ARN.
+    /// The ARN of an AMP workspace.
     WorkspaceArn,
     "aps",
     "workspace",
@@ -190,7 +280,7 @@ arn!(
 );
 
 arn!(
-    /// An AMP scraper's ARN.
+    /// The ARN of an AMP scraper.
     ScraperArn,
     "aps",
     "scraper",
@@ -198,8 +288,10 @@ arn!(
     |id| id.starts_with("s-") && id.len() > 2 && is_id(id, 64, "-_.")
 );
 
-fn is_id(text: &str, longest: usize, punctuation: &str) -> bool {
-    text.len() <= longest
+/// Whether a text has only ASCII letters, digits and characters of `punctuation`, at most `max` of them, and starts
+/// with a letter or a digit.
+fn is_id(text: &str, max: usize, punctuation: &str) -> bool {
+    text.len() <= max
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && text
             .chars()
@@ -211,7 +303,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_arn_reads_back_as_it_was_written() {
+    fn an_arn_is_displayed_as_it_was_written() {
         for text in [
             "arn:aws:eks:us-west-2:222222222222:cluster/payments-prod",
             "arn:aws-cn:eks:cn-northwest-1:222222222222:cluster/a",
@@ -225,13 +317,39 @@ mod tests {
             .parse()
             .unwrap();
         assert_eq!(
-            (arn.region(), arn.id(), arn.partition()),
+            (&**arn.region(), arn.id(), arn.partition()),
             ("eu-central-1", "ws-0a1b", Partition::Aws)
         );
     }
 
     #[test]
-    fn a_malformed_arn_is_refused_with_what_would_be_right() {
+    fn an_invalid_identifier_is_rejected() {
+        assert_eq!("222222222222".parse::<AccountId>().unwrap(), *"222222222222");
+        assert_eq!(
+            "2222".parse::<AccountId>().unwrap_err(),
+            "\"2222\" is not valid; expected an account id of 12 digits"
+        );
+        for region in ["us-west-2", "us-gov-east-1", "ap-southeast-5"] {
+            assert!(region.parse::<Region>().is_ok(), "{region}");
+        }
+        assert!("oregon".parse::<Region>().is_err());
+        for arn in [
+            "arn:aws:states:us-west-2:111111111111:execution:ampxa-onboard:a",
+            "arn:aws:states:us-west-2:111111111111:execution:ampxa-reconcile/Batch:0f3c",
+        ] {
+            assert!(arn.parse::<ExecutionArn>().is_ok(), "{arn}");
+        }
+        for arn in [
+            "",
+            "arn:aws:states:us-west-2:111111111111:stateMachine:ampxa-onboard",
+            "arn:e",
+        ] {
+            assert!(arn.parse::<ExecutionArn>().is_err(), "{arn}");
+        }
+    }
+
+    #[test]
+    fn an_invalid_arn_is_rejected_and_the_error_has_the_expected_format() {
         let long = format!("arn:aws:eks:us-west-2:222222222222:cluster/{}", "x".repeat(101));
         for text in [
             "",
@@ -252,8 +370,8 @@ mod tests {
             "arn:aws:eks:us-west-2:222222222222:cluster/-a",
             &long,
         ] {
-            let why = text.parse::<ClusterArn>().unwrap_err();
-            assert!(why.contains("expected arn:<partition>:eks:"), "{why}");
+            let error = text.parse::<ClusterArn>().unwrap_err();
+            assert!(error.contains("expected arn:<partition>:eks:"), "{error}");
         }
         assert!(
             "arn:aws:aps:us-west-2:333333333333:workspace/ws-"

@@ -1,17 +1,17 @@
-//! The look before anything is touched: is the cluster, its network, the workspace and the quota
-//! such that a scraper can work?
+//! The step `Check cluster`: checks cluster, network, workspace and quota before anything is created.
 //!
-//! The rules are AMP's (user guide, "Using an AWS managed collector": limitations, and "Set up
-//! managed collectors for Amazon EKS").
+//! The rules are AMP's (user guide, "Using an AWS managed collector": limitations, and "Set up managed collectors for
+//! Amazon EKS").
 
 use crate::{
     arn::ClusterArn,
-    aws::{ec2, unless},
+    aws::{ec2, none_if},
+    environment,
     error::Error,
     network::{self, Network},
     pair::Pair,
     request::ClusterAccess,
-    scraper::{self, Found, Inventory, StaleScraper},
+    scraper::{self, ExistingScraper, Inventory, StaleScraper},
     task::Task,
 };
 use aws_sdk_amp::{primitives::DateTime, types::WorkspaceStatusCode};
@@ -19,10 +19,10 @@ use aws_sdk_eks::types::{AuthenticationMode, Cluster, ClusterStatus};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
-/// Scrapers a Region and account may have, unless AWS raised it (AMP service quotas).
+/// AMP's default quota of scrapers in a Region of an account (AMP service quotas).
 pub const DEFAULT_SCRAPER_QUOTA: usize = 10;
 
-/// The clients that the look needs.
+/// The clients of this step.
 #[derive(Debug)]
 pub struct Clients {
     /// EKS of the source account.
@@ -35,28 +35,28 @@ pub struct Clients {
     pub target_amp: aws_sdk_amp::Client,
 }
 
-/// Input is known before the look.
+/// No values from earlier steps.
 #[derive(Debug, Deserialize)]
 pub struct Input {}
 
-/// What the look found.
+/// The result of the checks.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Output {
     /// Whether the cluster can be scraped now.
     pub readiness: Readiness,
-    /// Where the scraper's network interfaces go; known when the cluster is ready.
+    /// The network of the scraper, if the cluster is ready.
     pub network: Option<Network>,
-    /// The scraper that the pair has already.
+    /// The existing scraper of the pair.
     #[serde(flatten)]
-    pub scraper: Option<Found>,
-    /// Scrapers of ours that have to go first.
+    pub scraper: Option<ExistingScraper>,
+    /// Scrapers of the pair that must be deleted first.
     pub stale_scrapers: Vec<StaleScraper>,
-    /// Whether a person must let the scraper into the cluster.
+    /// Whether a person must map the scraper in the ConfigMap `aws-auth`.
     pub manual_access: bool,
-    /// How many scrapers the Region and account will have with this one.
+    /// The number of scrapers of the account in the Region, including this one and without stale ones.
     pub scrapers: usize,
-    /// How many it may have.
+    /// The quota of scrapers of the account in the Region.
     pub quota: usize,
 }
 
@@ -64,51 +64,57 @@ pub struct Output {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Readiness {
-    /// It can.
+    /// It is ACTIVE.
     Ready,
-    /// It is being made or changed: ask again.
+    /// It is being created or updated: poll again.
     Waiting,
 }
 
-/// How many scrapers a Region of an account may have, by account and Region.
+/// The quotas of scrapers, by account and Region.
 #[derive(Debug, Default)]
 pub struct Quotas(HashMap<String, usize>);
 
 impl Quotas {
-    /// The quotas to keep within, from `AMPXA_SCRAPER_QUOTA`: `10,222222222222=20,222222222222/us-west-2=50` is 50 in
-    /// that Region of that account, 20 in its others, and 10 elsewhere.
-    pub fn from_environment() -> Self {
-        Self::read(&std::env::var("AMPXA_SCRAPER_QUOTA").unwrap_or_default())
+    /// Reads the quotas from `AMPXA_SCRAPER_QUOTA`. `10,222222222222=20,222222222222/us-west-2=50` is 50 in that Region
+    /// of that account, 20 in its other Regions, and 10 in all other accounts.
+    ///
+    /// # Errors
+    /// [`environment::Missing`] if the variable is not set.
+    pub fn from_environment() -> Result<Self, environment::Missing> {
+        Ok(Self::parse(&environment::required("AMPXA_SCRAPER_QUOTA")?))
     }
 
-    /// Reads them; what is no quota is left out, since the template's pattern admits none.
-    pub fn read(text: &str) -> Self {
-        let quota = |one: &str| {
-            let (place, quota) = one.split_once('=').unwrap_or(("", one));
-            Some((place.to_owned(), quota.parse().ok()?))
-        };
-        Self(text.split(',').filter_map(quota).collect())
+    /// Parses the quotas. An item that is not valid is ignored: the pattern of the template's parameter admits none.
+    pub fn parse(text: &str) -> Self {
+        let mut quotas = HashMap::new();
+        for item in text.split(',') {
+            let (location, quota) = item.split_once('=').unwrap_or(("", item));
+            if let Ok(quota) = quota.parse() {
+                quotas.insert(location.to_owned(), quota);
+            }
+        }
+        Self(quotas)
     }
 
-    /// The quota where a cluster is: the most special one, else [`DEFAULT_SCRAPER_QUOTA`].
+    /// The quota for the account and Region of a cluster: the most specific one, else [`DEFAULT_SCRAPER_QUOTA`].
     pub fn of(&self, cluster: &ClusterArn) -> usize {
         let account = cluster.account();
-        let places = [
+        let locations = [
             format!("{account}/{}", cluster.region()),
-            account.to_owned(),
+            account.to_string(),
             String::new(),
         ];
-        let quota = places.iter().find_map(|place| self.0.get(place));
+        let quota = locations.iter().find_map(|location| self.0.get(location));
         quota.copied().unwrap_or(DEFAULT_SCRAPER_QUOTA)
     }
 }
 
-/// Looks, and touches nothing.
+/// Checks the prerequisites of a pair. Read-only.
 ///
 /// # Errors
-/// `NotReady` with what to mend; `InvalidRequest` when the request names a subnet or security
-/// group that cannot be used; `QuotaExceeded` when the quota is full; `Conflict` when the pair's scraper
-/// is not ours.
+/// `NotReady` if a prerequisite is not met, with the command that fixes it, if one exists; `InvalidRequest` if the
+/// request names a subnet or security group that cannot be used; `QuotaExceeded` if the quota is reached; `Conflict` if
+/// a scraper of the cluster and workspace does not have our tags; and those of the calls to EKS, EC2 and AMP.
 pub async fn check(aws: &Clients, task: &Task<Input>, quota: usize) -> Result<Output, Error> {
     let cluster = describe(aws, &task.pair).await?;
     let manual_access = check_access(&cluster, task)?;
@@ -123,9 +129,10 @@ pub async fn check(aws: &Clients, task: &Task<Input>, quota: usize) -> Result<Ou
     let ready = *cluster.status().unwrap_or(&ClusterStatus::Creating) == ClusterStatus::Active;
     Ok(Output {
         readiness: if ready { Readiness::Ready } else { Readiness::Waiting },
-        network: match ready {
-            true => Some(network::pick(&aws.ec2, &cluster, &task.request).await?),
-            false => None,
+        network: if ready {
+            Some(network::select(&aws.ec2, &cluster, &task.request).await?)
+        } else {
+            None
         },
         scraper,
         stale_scrapers,
@@ -136,30 +143,31 @@ pub async fn check(aws: &Clients, task: &Task<Input>, quota: usize) -> Result<Ou
 }
 
 async fn describe(aws: &Clients, pair: &Pair) -> Result<Cluster, Error> {
-    let answer = aws.eks.describe_cluster().name(pair.cluster.id()).send().await;
-    let absent = || Error::NotReady(format!("There is no cluster {}.", pair.cluster));
-    let cluster = unless(answer, |e| e.is_resource_not_found_exception())?
-        .and_then(|answer| answer.cluster)
-        .ok_or_else(absent)?;
+    let result = aws.eks.describe_cluster().name(pair.cluster.id()).send().await;
+    let missing = || Error::NotReady(format!("The cluster {} does not exist.", pair.cluster));
+    let cluster = none_if(result, |e| e.is_resource_not_found_exception())?
+        .and_then(|output| output.cluster)
+        .ok_or_else(missing)?;
     match cluster.status() {
-        Some(status @ (ClusterStatus::Failed | ClusterStatus::Deleting)) => {
-            Err(Error::NotReady(format!("The cluster {} is {status}.", pair.cluster)))
-        }
+        Some(status @ (ClusterStatus::Failed | ClusterStatus::Deleting)) => Err(Error::NotReady(format!(
+            "The cluster {} is {status}; it must be ACTIVE.",
+            pair.cluster
+        ))),
         _ => Ok(cluster),
     }
 }
 
-/// Whether a person must let the scraper in; refuses a cluster that cannot let it in at all.
+/// Whether a person must map the scraper in the ConfigMap `aws-auth`. Fails if the scraper cannot access the cluster.
 fn check_access(cluster: &Cluster, task: &Task<Input>) -> Result<bool, Error> {
     let (name, region) = (task.pair.cluster.id(), task.pair.cluster.region());
     let update = format!("aws eks update-cluster-config --region {region} --name {name}");
-    let mut mend = Vec::new();
+    let mut fixes = Vec::new();
     if !cluster
         .resources_vpc_config()
         .is_some_and(|vpc| vpc.endpoint_private_access())
     {
-        mend.push(format!(
-            "Its endpoint has no private access, and the scraper comes through the VPC. Switch it on:\n  \
+        fixes.push(format!(
+            "Private access to its endpoint is disabled, and the scraper connects through the VPC. Enable it:\n  \
              {update} --resources-vpc-config endpointPrivateAccess=true"
         ));
     }
@@ -169,40 +177,41 @@ fn check_access(cluster: &Cluster, task: &Task<Input>) -> Result<bool, Error> {
         Some(AuthenticationMode::Api | AuthenticationMode::ApiAndConfigMap)
     );
     if manual && task.request.cluster_access == ClusterAccess::Automatic {
-        mend.push(format!(
-            "Its authentication mode is CONFIG_MAP, in which AMP cannot let the scraper in by itself. Either change \
-             the mode, which cannot be undone:\n  {update} --access-config authenticationMode=API_AND_CONFIG_MAP\n\
-             or say \"clusterAccess\": \"MANUAL\" in the request and map the scraper in aws-auth yourself."
+        fixes.push(format!(
+            "Its authentication mode is CONFIG_MAP, in which AMP cannot add an access entry for the scraper. Either \
+             change the mode, which cannot be reverted:\n  \
+             {update} --access-config authenticationMode=API_AND_CONFIG_MAP\n\
+             or set \"clusterAccess\": \"MANUAL\" in the request and map the scraper in the ConfigMap aws-auth."
         ));
     }
-    if mend.is_empty() {
+    if fixes.is_empty() {
         return Ok(manual);
     }
     let cluster = &task.pair.cluster;
     Err(Error::NotReady(format!(
-        "The cluster {cluster} cannot be scraped yet. {}",
-        mend.join("\n")
+        "A scraper cannot access the cluster {cluster} yet. {}",
+        fixes.join("\n")
     )))
 }
 
 async fn check_workspace(aws: &Clients, pair: &Pair) -> Result<(), Error> {
     let workspace = &pair.workspace;
-    let answer = aws
+    let result = aws
         .target_amp
         .describe_workspace()
         .workspace_id(workspace.id())
         .send()
         .await;
-    let status = unless(answer, |e| e.is_resource_not_found_exception())?
-        .and_then(|answer| answer.workspace?.status)
+    let status = none_if(result, |e| e.is_resource_not_found_exception())?
+        .and_then(|output| output.workspace?.status)
         .map(|status| status.status_code);
     match status {
-        // An update of its alias or logging does not stop a workspace from taking samples.
+        // A workspace receives samples also during an update of its alias or logging.
         Some(WorkspaceStatusCode::Active | WorkspaceStatusCode::Updating) => Ok(()),
         Some(status) => Err(Error::NotReady(format!(
-            "The workspace {workspace} is {status}, not ACTIVE."
+            "The workspace {workspace} is {status}; it must be ACTIVE."
         ))),
-        None => Err(Error::NotReady(format!("There is no workspace {workspace}."))),
+        None => Err(Error::NotReady(format!("The workspace {workspace} does not exist."))),
     }
 }
 
@@ -218,14 +227,14 @@ async fn check_scrapers(
     if inventory.scraper.is_none() && others >= quota {
         let (account, region) = (pair.cluster.account(), pair.cluster.region());
         return Err(Error::QuotaExceeded(format!(
-            "Account {account} has {} scrapers in {region} already, and its quota is {quota}. Delete one, or have the \
-             quota \"Scrapers per Region\" raised there and add {account}/{region}=<quota> to the hub's parameter \
-             ScraperQuota.",
+            "The account {account} has {} scrapers in {region}, and its quota is {quota}. Delete a scraper, or request \
+             an increase of the quota \"Scrapers per Region\" and add {account}/{region}=<quota> to the parameter \
+             ScraperQuota of the hub's stack.",
             all.len()
         )));
     }
-    let own = usize::from(inventory.scraper.is_none());
-    Ok((inventory, others + own))
+    let new = usize::from(inventory.scraper.is_none());
+    Ok((inventory, others + new))
 }
 
 #[cfg(test)]
@@ -233,18 +242,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_most_special_quota_holds() {
+    fn the_most_specific_quota_applies() {
         let cluster = |account: &str, region: &str| -> ClusterArn {
             let arn = format!("arn:aws:eks:{region}:{account}:cluster/demo");
             arn.parse().unwrap()
         };
-        let quotas = Quotas::read("12,222222222222=20,222222222222/us-west-2=50");
+        let quotas = Quotas::parse("12,222222222222=20,222222222222/us-west-2=50");
         assert_eq!(quotas.of(&cluster("222222222222", "us-west-2")), 50);
         assert_eq!(quotas.of(&cluster("222222222222", "us-east-1")), 20);
         assert_eq!(quotas.of(&cluster("333333333333", "us-west-2")), 12);
         for text in ["", "many", "222222222222=20"] {
             assert_eq!(
-                Quotas::read(text).of(&cluster("333333333333", "us-west-2")),
+                Quotas::parse(text).of(&cluster("333333333333", "us-west-2")),
                 DEFAULT_SCRAPER_QUOTA
             );
         }

@@ -1,16 +1,37 @@
-//! The environment variables that the hub's template gives the functions.
+//! Environment variables, which the hub's template sets for each function.
 
-use std::env;
+use std::{env, fmt};
 
-/// A variable that the template does not set.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("The environment variable {0} is missing. infra/template.yaml sets it for this function.")]
+/// An environment variable that is not set.
+#[derive(PartialEq, Eq, thiserror::Error)]
+#[error("The environment variable {0} is not set. infra/template.yaml sets it for this function.")]
 pub struct Missing(&'static str);
 
-/// The value of a variable that must be set; it may be empty.
+/// The message of `Display`: Rust prints the error of `main` with `Debug`.
+impl fmt::Debug for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The value of a variable that must be set. It may be empty.
 ///
 /// # Errors
-/// [`Missing`], at the function's init.
+/// [`Missing`] if it is not set.
 pub fn required(name: &'static str) -> Result<String, Missing> {
     env::var(name).map_err(|_| Missing(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_error_for_a_missing_variable_names_it() {
+        let error = required("AMPXA_UNKNOWN").unwrap_err();
+        let message =
+            "The environment variable AMPXA_UNKNOWN is not set. infra/template.yaml sets it for this function.";
+        assert_eq!(error.to_string(), message);
+        assert_eq!(format!("{error:?}"), message);
+    }
 }

@@ -1,29 +1,29 @@
-//! The one error of every step: six names, told apart by what should happen next.
+//! The error of every step. Its variants differ in what should happen next.
 
 use lambda_runtime::Diagnostic;
 
-/// Why a step did not do its work.
+/// The reason why a step failed.
 ///
-/// A variant's name is what the state machines match in `Retry` and what an execution fails
-/// under; its message is a sentence that a person can act on.
+/// The state machines match the name of the variant in `Retry`, and an execution fails with it. The message says what
+/// is wrong, where, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The request is wrong. Never retried; nothing was touched.
+    /// The request is not valid, or AWS rejected a call. It is not retried.
     #[error("{0}")]
     InvalidRequest(String),
-    /// The account or the cluster misses a pre-condition that a person must mend.
+    /// The cluster, its network, its scraper or the workspace does not meet a prerequisite. A person must fix it.
     #[error("{0}")]
     NotReady(String),
-    /// Throttled, lost on the way, or AWS's own fault: the same call would succeed later.
+    /// AWS throttled the call, failed or did not respond. The same call can succeed later.
     #[error("{0}")]
     Transient(String),
-    /// IAM or AMP does not see yet what was just made: the same call would succeed in seconds.
+    /// IAM or AMP does not show a new resource yet. The same call can succeed within seconds.
     #[error("{0}")]
     NotVisibleYet(String),
-    /// Something stands in our place that is not ours. It is left alone.
+    /// A resource with the expected name exists without the tags of the pair. It is not changed.
     #[error("{0}")]
     Conflict(String),
-    /// AWS denied access: a role or policy is missing or too narrow.
+    /// AWS denied the call: a role is missing, or a policy does not allow the action.
     #[error("{0}")]
     AccessDenied(String),
     /// A quota of AWS is reached.
@@ -32,7 +32,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The name that the state machines match.
+    /// The name of the error, which the state machines match.
     pub fn name(&self) -> &'static str {
         match self {
             Self::InvalidRequest(_) => "InvalidRequest",
@@ -45,13 +45,13 @@ impl Error {
         }
     }
 
-    /// A refusal that begins with the field it is about, as every `InvalidRequest` does.
-    pub fn invalid(field: &str, why: impl std::fmt::Display) -> Self {
-        Self::InvalidRequest(format!("{field}: {why}"))
+    /// An `InvalidRequest` whose message begins with the path of the field.
+    pub fn invalid(field: &str, reason: impl std::fmt::Display) -> Self {
+        Self::InvalidRequest(format!("{field}: {reason}"))
     }
 }
 
-/// Lambda hands `error_type` to Step Functions as the error's name.
+/// Lambda passes `error_type` to Step Functions as the name of the error.
 impl From<Error> for Diagnostic {
     fn from(error: Error) -> Self {
         Self {

@@ -1,6 +1,6 @@
-//! Whether samples of a cluster arrive in its workspace, and where to look when none do.
+//! Whether a workspace receives samples of a cluster, and the possible causes if not.
 //!
-//! A scraper that is ACTIVE proves nothing: it scrapes, and what it may not write is lost.
+//! ACTIVE does not prove that samples are received: a scraper that may not write loses its samples silently.
 
 use crate::{
     Error,
@@ -14,51 +14,51 @@ use crate::{
 use aws_sdk_iam::Client;
 use serde::{Deserialize, Serialize};
 
-/// What the state machine knows when it asks for samples.
+/// Values from earlier steps.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Input {
     /// The pair's scraper.
     pub scraper_arn: ScraperArn,
-    /// Whether a person has to let the scraper into the cluster.
+    /// Whether a person must map the scraper in the ConfigMap `aws-auth`.
     pub manual_access: bool,
 }
 
-/// What arrives.
+/// The result of the check.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Output {
-    /// In a word.
+    /// Whether samples are received.
     pub result: IngestionResult,
-    /// Endpoints of the cluster that the scraper has found.
+    /// The number of targets of the cluster that the scraper has discovered.
     pub targets: u64,
-    /// Those of them that answer.
+    /// The number of targets that are up.
     pub up: u64,
-    /// What to look at when samples do not arrive, the likeliest first; of nothing at all, [`hints`] tells it.
+    /// Possible causes if no target is up, the most likely first. Empty for [`IngestionResult::None`]: see [`hints`].
     pub hints: Vec<String>,
 }
 
-/// Whether samples arrive.
+/// Whether samples are received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum IngestionResult {
-    /// Samples of at least one endpoint.
+    /// At least one target is up.
     Receiving,
-    /// The scraper tells of targets, none of which answers it.
+    /// The scraper has discovered targets, but none is up.
     TargetsDown,
-    /// Not a single sample.
+    /// No sample is received.
     None,
 }
 
-/// Asks the workspace how many targets of the cluster there are, and how many are up. Touches nothing.
+/// Queries the workspace for the targets of the cluster. Read-only.
 ///
 /// # Errors
-/// As AWS answers.
-pub async fn check(samples: &aps::Client, task: &Task<Input>) -> Result<Output, Error> {
-    let (targets, up) = count(samples, task).await?;
+/// Those of the calls to the workspace.
+pub async fn check(workspace: &aps::Client, task: &Task<Input>) -> Result<Output, Error> {
+    let (targets, up) = count(workspace, task).await?;
     let (result, hints) = match (targets, up) {
         (0, _) => (IngestionResult::None, Vec::new()),
-        (_, 0) => (IngestionResult::TargetsDown, all_down(targets)),
+        (_, 0) => (IngestionResult::TargetsDown, hints_for_targets_down(targets)),
         _ => (IngestionResult::Receiving, Vec::new()),
     };
     Ok(Output {
@@ -69,47 +69,47 @@ pub async fn check(samples: &aps::Client, task: &Task<Input>) -> Result<Output, 
     })
 }
 
-/// How many targets of the cluster tell of themselves in the workspace, and how many of them are up.
+/// The number of targets of the cluster in the workspace, and the number of those that are up.
 ///
 /// # Errors
-/// As AWS answers.
-pub async fn count<K>(samples: &aps::Client, task: &Task<K>) -> Result<(u64, u64), Error> {
-    let series = series(&task.request);
-    let workspace = task.pair.workspace.id();
-    let count = async |expression: String| Ok::<_, Error>(samples.number(workspace, &expression).await?.unwrap_or(0.0));
-    let targets = count(format!("count({series})")).await? as u64;
-    let up = match targets {
-        0 => 0,
-        _ => count(format!("sum({series})")).await? as u64,
-    };
+/// Those of the calls to the workspace.
+pub async fn count<I>(workspace: &aps::Client, task: &Task<I>) -> Result<(u64, u64), Error> {
+    let (id, series) = (task.pair.workspace.id(), series(&task.request));
+    let number = async |promql: String| Ok::<_, Error>(workspace.query(id, &promql).await?.unwrap_or(0.0));
+    let targets = number(format!("count({series})")).await? as u64;
+    if targets == 0 {
+        return Ok((0, 0));
+    }
+    let up = number(format!("sum({series})")).await? as u64;
     Ok((targets, up))
 }
 
-/// What each endpoint of the request's cluster tells of itself, in PromQL.
+/// The PromQL expression for the series `up` of the cluster's targets.
 ///
-/// A question about now finds the samples of the last five minutes (Prometheus, "Querying basics", staleness): what
-/// is scraped more seldom than that would be overlooked every other time.
+/// An instant query covers the last five minutes (Prometheus, "Querying basics", staleness). It can miss targets with a
+/// longer scrape interval, so the expression then covers a longer range.
 pub fn series(request: &Request) -> String {
-    let series = format!("up{{clusterArn={}}}", quoted(&label(request)));
-    match interval(request) {
-        0..=LONGEST_PLAIN_SECONDS => series,
-        seconds => format!("last_over_time({series}[{}s])", (2 * seconds).min(LONGEST_LOOK_SECONDS)),
+    let series = format!("up{{clusterArn={}}}", quoted(&cluster_label(request)));
+    match longest_interval(request) {
+        0..=MAX_INSTANT_INTERVAL_SECONDS => series,
+        seconds => format!("last_over_time({series}[{}s])", (2 * seconds).min(MAX_RANGE_SECONDS)),
     }
 }
 
-/// The longest interval, in seconds, of which no question about now misses two scrapes in a row.
-const LONGEST_PLAIN_SECONDS: u64 = 150;
-/// So far back nobody looks.
-const LONGEST_LOOK_SECONDS: u64 = 86_400;
+/// The longest scrape interval for an instant query, in seconds: the five minutes that it covers contain two scrapes.
+const MAX_INSTANT_INTERVAL_SECONDS: u64 = 150;
+/// The longest range that is queried, in seconds.
+const MAX_RANGE_SECONDS: u64 = 86_400;
 
-/// The longest scrape interval of the request's configuration, in seconds; AMP's default has a minute at most.
-fn interval(request: &Request) -> u64 {
+/// The longest scrape interval of the request's configuration, in seconds. 0 for AMP's default configuration, whose
+/// longest interval is one minute.
+fn longest_interval(request: &Request) -> u64 {
     let configured = request.scrape_configuration.as_deref();
     configured.map_or(0, scrape_configuration::longest_interval)
 }
 
-/// The value of the label by which the cluster's samples are told from others: the request may set it.
-fn label(request: &Request) -> String {
+/// The value of the label `clusterArn` of the cluster's samples. The request can override it.
+fn cluster_label(request: &Request) -> String {
     const NAME: &str = "clusterArn";
     let configured = request.scrape_configuration.as_deref();
     let mut labels = scrape_configuration::labels(&request.cluster_arn, &request.external_labels);
@@ -119,82 +119,85 @@ fn label(request: &Request) -> String {
         .unwrap_or_default()
 }
 
-/// A text as PromQL quotes it (Prometheus, "Querying basics", string literals are Go's).
+/// A text as a string literal of PromQL (Prometheus, "Querying basics": string literals are those of Go).
 fn quoted(text: &str) -> String {
     let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
     format!("\"{escaped}\"")
 }
 
-/// What to look at when nothing arrives: the trust policies, which are read for it, and then what AWS's own
-/// troubleshooting names, in its order (AMP user guide, "Troubleshooting scraper configuration").
+/// The possible causes if no samples are received, the most likely first: the trust policies, which this function
+/// reads, then the causes that AWS lists, in its order (AMP user guide, "Troubleshooting scraper configuration").
 ///
-/// An account that cannot be entered, or a role that cannot be read, is told as such: that nothing arrives stays true.
+/// A role that cannot be read is a hint, not an error: the result stays that no samples are received.
 pub async fn hints(
     source_iam: Result<Client, Error>,
     target_iam: Result<Client, Error>,
     task: &Task<Input>,
 ) -> Vec<String> {
     let scraper = &task.input.scraper_arn;
-    let known = roles::EnsureInput {
+    let ensure_task = task.with_input(roles::EnsureInput {
         scraper_arn: Some(scraper.clone()),
-    };
-    let its = task.with_input(known);
+    });
     let mut hints = Vec::new();
     for (iam, role, arn) in [
-        (source_iam, roles::source(&its), task.pair.source_role_arn()),
-        (target_iam, roles::target(&its), task.pair.target_role_arn()),
+        (source_iam, roles::source(&ensure_task), task.pair.source_role_arn()),
+        (target_iam, roles::target(&ensure_task), task.pair.target_role_arn()),
     ] {
-        match is_open(iam, &role).await {
+        match trusts_scraper(iam, &role).await {
             Ok(true) => {}
             Ok(false) => hints.push(format!(
-                "The trust policy of the role {arn} does not name the scraper {scraper}: samples are scraped and not \
-                 written. Onboard the pair again, which patches it, and find out who changed it."
+                "The trust policy of the role {arn} does not name the scraper {scraper}, so AMP cannot write the \
+                 samples. Onboard the pair again, which patches the policy, and find out who changed it."
             )),
-            Err(why) => hints.push(format!(
-                "The trust policy of the role {arn} must name the scraper {scraper}, and could not be read: {why}"
+            Err(error) => hints.push(format!(
+                "The trust policy of the role {arn} must name the scraper {scraper}, but could not be read: {error}"
             )),
         }
     }
     let cluster = &task.pair.cluster;
-    hints.push(match task.input.manual_access {
-        true => format!(
-            "The cluster {cluster} lets the scraper in by its ConfigMap aws-auth only: apply the mapping that the \
-             warnings show, if nobody has."
-        ),
-        false => format!(
-            "The authentication mode of the cluster {cluster} must stay API or API_AND_CONFIG_MAP, and the access \
-             entry that AMP made for its scraper must be there."
-        ),
+    hints.push(if task.input.manual_access {
+        format!(
+            "The ConfigMap aws-auth of the cluster {cluster} must map the scraper. Apply the mapping in the field \
+             warnings of the output."
+        )
+    } else {
+        format!(
+            "The authentication mode of the cluster {cluster} must be API or API_AND_CONFIG_MAP, and the access entry \
+             that AMP created for its scraper must exist."
+        )
     });
     hints.extend([
-        "The cluster's VPC must have DNS resolution and DNS host names on.".to_owned(),
-        "The scraper's security groups must let it out, and the cluster's must let it in on port 443.".to_owned(),
-        "The scrape configuration must have a job that finds targets of this cluster.".to_owned(),
+        "The cluster's VPC must have DNS support and DNS host names enabled.".to_owned(),
+        "The scraper's security groups must allow outbound traffic, and the cluster's security groups must allow \
+         inbound traffic from the scraper on port 443."
+            .to_owned(),
+        "The scrape configuration must have a job that discovers targets of this cluster.".to_owned(),
     ]);
-    let interval = interval(&task.request);
-    if interval > LONGEST_PLAIN_SECONDS {
+    let interval = longest_interval(&task.request);
+    if interval > MAX_INSTANT_INTERVAL_SECONDS {
         hints.push(format!(
-            "The longest scrape interval is {interval} s, and so late may the first sample be: onboard again later."
+            "The longest scrape interval is {interval} s, so the first sample can take that long. Onboard the pair \
+             again later."
         ));
     }
     hints
 }
 
-/// A role that somebody replaced lets nobody in either.
-async fn is_open(iam: Result<Client, Error>, role: &Role) -> Result<bool, Error> {
-    match roles::is_open(&iam?, role).await {
+/// Whether the trust policy of a role names the scraper. A role without our tags does not.
+async fn trusts_scraper(iam: Result<Client, Error>, role: &Role) -> Result<bool, Error> {
+    match roles::trusts_scraper(&iam?, role).await {
         Err(Error::Conflict(_)) => Ok(false),
-        found => found,
+        result => result,
     }
 }
 
-fn all_down(targets: u64) -> Vec<String> {
+fn hints_for_targets_down(targets: u64) -> Vec<String> {
     vec![
         format!(
-            "The scraper has found {targets} targets, and none answers: security groups and network policies must \
-             let it reach their ports."
+            "The scraper has discovered {targets} targets, but none is up. Security groups and network policies must \
+             allow the scraper to reach their ports."
         ),
-        "The scrape configuration's ports, paths and schemes must be the targets'.".to_owned(),
+        "The scrape configuration must have the ports, paths and schemes of the targets.".to_owned(),
     ]
 }
 
@@ -216,48 +219,49 @@ mod tests {
     }
 
     #[test]
-    fn the_label_is_the_one_that_the_samples_carry() {
-        let yaml = "global: {external_labels: {clusterArn: theirs}}\nscrape_configs: [{job_name: pods, kubernetes_sd_configs: [{role: pod}]}]";
-        for (more, right) in [
+    fn the_query_uses_the_label_of_the_samples() {
+        let yaml = "global: {external_labels: {clusterArn: own}}\n\
+             scrape_configs: [{job_name: pods, kubernetes_sd_configs: [{role: pod}]}]";
+        for (more, expected) in [
             (json!({}), "arn:aws:eks:us-west-2:222222222222:cluster/payments"),
-            (json!({ "externalLabels": { "clusterArn": "mine" } }), "mine"),
+            (json!({ "externalLabels": { "clusterArn": "given" } }), "given"),
             (
-                json!({ "externalLabels": { "clusterArn": "mine" }, "scrapeConfiguration": yaml }),
-                "theirs",
+                json!({ "externalLabels": { "clusterArn": "given" }, "scrapeConfiguration": yaml }),
+                "own",
             ),
         ] {
-            assert_eq!(label(&request(more)), right);
+            assert_eq!(cluster_label(&request(more)), expected);
         }
     }
 
     #[test]
-    fn what_is_scraped_seldom_is_looked_for_longer() {
+    fn a_long_scrape_interval_is_queried_over_a_longer_range() {
         let yaml = |interval: &str| {
             format!(
                 "global: {{scrape_interval: {interval}}}\nscrape_configs: [{{job_name: a, static_configs: []}}, \
                  {{job_name: b, scrape_interval: 45s}}]"
             )
         };
-        let plain = series(&request(json!({})));
-        assert!(plain.starts_with("up{"), "{plain}");
-        for (interval, right) in [
-            ("30s", plain.clone()),
-            ("150s", plain.clone()),
-            ("10m", format!("last_over_time({plain}[1200s])")),
-            ("1y", format!("last_over_time({plain}[86400s])")),
+        let instant = series(&request(json!({})));
+        assert!(instant.starts_with("up{"), "{instant}");
+        for (interval, expected) in [
+            ("30s", instant.clone()),
+            ("150s", instant.clone()),
+            ("10m", format!("last_over_time({instant}[1200s])")),
+            ("1y", format!("last_over_time({instant}[86400s])")),
         ] {
             assert_eq!(
                 series(&request(json!({ "scrapeConfiguration": yaml(interval) }))),
-                right
+                expected
             );
         }
         let job = "scrape_configs: [{job_name: a, scrape_interval: 4m}]";
         let series = series(&request(json!({ "scrapeConfiguration": job })));
-        assert_eq!(series, format!("last_over_time({plain}[480s])"));
+        assert_eq!(series, format!("last_over_time({instant}[480s])"));
     }
 
     #[test]
-    fn a_label_stays_inside_its_quotes() {
+    fn a_label_is_escaped_in_its_quotes() {
         assert_eq!(quoted(r#"a"} or up{b="\"#), r#""a\"} or up{b=\"\\""#);
         assert_eq!(quoted("a\nb"), r#""a\nb""#);
     }

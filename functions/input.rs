@@ -1,55 +1,65 @@
-//! Reading JSON that a person wrote, field by field: every error names the field's path, what is wrong and what would be
-//! right. Input of our own state machines is read by serde instead.
+//! Reads JSON from people, field by field. Each error names the path of the field, what is wrong and what is expected.
+//! Input from our own state machines is read by serde.
 
 use crate::error::Error;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, str::FromStr};
 
-/// A request's object, read field by field; `null` is absent.
+/// Deserializes input from one of our own state machines. An error names the path of the field.
+pub(crate) fn of_machine<T: DeserializeOwned>(input: &Value) -> Result<T, Error> {
+    serde_path_to_error::deserialize(input).map_err(|error| match error.path().to_string().as_str() {
+        // The path of the input itself.
+        "." => Error::invalid("input", error.inner()),
+        path => Error::invalid(path, error.inner()),
+    })
+}
+
+/// The fields of a JSON object. A field that is `null` counts as absent.
 pub(crate) struct Fields<'a> {
     object: &'a Map<String, Value>,
-    least: &'static str,
-    /// What stands before a field's name in messages, such as `rules[2].`.
-    place: String,
+    /// A minimal example, for messages.
+    minimal: &'static str,
+    /// The path before the names of the fields in messages, such as `rules[2].`.
+    prefix: String,
 }
 
 impl<'a> Fields<'a> {
-    /// The object, if it has none but the known fields; `least` is the least that works, for messages.
-    pub(crate) fn of(value: &'a Value, known: &[&'static str], least: &'static str) -> Result<Self, Error> {
-        Self::at("request", "", value, known, least)
+    /// The fields of a request. An unknown field is an error. `minimal` is a minimal example, for messages.
+    pub(crate) fn of(value: &'a Value, known: &[&'static str], minimal: &'static str) -> Result<Self, Error> {
+        Self::at("request", "", value, known, minimal)
     }
 
-    /// The same, where the object stands at `path` of something larger, and its fields' paths begin with `place`.
+    /// The fields of the object at `path`. The paths of its fields begin with `prefix`.
     pub(crate) fn at(
         path: &str,
-        place: &str,
+        prefix: &str,
         value: &'a Value,
         known: &[&'static str],
-        least: &'static str,
+        minimal: &'static str,
     ) -> Result<Self, Error> {
         let Value::Object(object) = value else {
-            let hint = match value {
-                Value::String(_) => "; give the JSON itself, not a string that holds it",
-                _ => "",
+            let hint = if value.is_string() {
+                "; pass the JSON itself, not a string that contains it"
+            } else {
+                ""
             };
-            return Err(Error::invalid(
-                path,
-                format!("expected an object, at least {least}, not {}{hint}", kind(value)),
-            ));
+            let reason = format!("expected an object, at least {minimal}, not {}{hint}", json_type(value));
+            return Err(Error::invalid(path, reason));
         };
         match object.keys().find(|name| !known.contains(&name.as_str())) {
-            Some(name) => Err(unknown(place, name, known)),
+            Some(name) => Err(unknown_field(prefix, name, known)),
             None => Ok(Self {
                 object,
-                least,
-                place: place.to_owned(),
+                minimal,
+                prefix: prefix.to_owned(),
             }),
         }
     }
 
-    /// Where a field stands, for messages.
+    /// The path of a field, for messages.
     pub(crate) fn path(&self, name: &str) -> String {
-        format!("{}{name}", self.place)
+        format!("{}{name}", self.prefix)
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&'a Value> {
@@ -60,11 +70,23 @@ impl<'a> Fields<'a> {
         self.get(name).map(|value| text(&self.path(name), value)).transpose()
     }
 
-    /// A list of things, none of them twice; where the field is given, it has at least one.
+    /// An optional list of identifiers, such as account ids or Regions.
+    pub(crate) fn identifiers<T: FromStr<Err = String> + PartialEq>(
+        &self,
+        name: &str,
+        example: &str,
+    ) -> Result<Option<Vec<T>>, Error> {
+        self.list(name, &format!("\"{example}\""), |path, item| {
+            text(path, item)?.parse().map_err(|error| Error::invalid(path, error))
+        })
+    }
+
+    /// An optional list, without duplicates. If the field is given, the list has at least one item. `example` is an
+    /// item, for messages.
     pub(crate) fn list<T: PartialEq>(
         &self,
         name: &str,
-        right: &str,
+        example: &str,
         read: impl Fn(&str, &'a Value) -> Result<T, Error>,
     ) -> Result<Option<Vec<T>>, Error> {
         let Some(value) = self.get(name) else {
@@ -72,53 +94,58 @@ impl<'a> Fields<'a> {
         };
         let path = self.path(name);
         let Value::Array(items) = value else {
-            let why = format!("expected an array such as [{right}], not {}", kind(value));
-            return Err(Error::invalid(&path, why));
+            let reason = format!("expected an array such as [{example}], not {}", json_type(value));
+            return Err(Error::invalid(&path, reason));
         };
         if items.is_empty() {
-            let why = format!("it is empty; name at least one, such as [{right}], or leave the field out");
-            return Err(Error::invalid(&path, why));
+            let reason = format!("the array is empty; expected at least one item, such as [{example}], or no field");
+            return Err(Error::invalid(&path, reason));
         }
         let mut all = Vec::new();
         for (index, item) in items.iter().enumerate() {
             let path = format!("{path}[{index}]");
             let item = read(&path, item)?;
-            if let Some(first) = all.iter().position(|known| *known == item) {
-                let why = format!("it is {}[{first}] already; name it once", self.path(name));
-                return Err(Error::invalid(&path, why));
+            if let Some(first) = all.iter().position(|earlier| *earlier == item) {
+                let reason = format!("duplicate of {}[{first}]; remove one of them", self.path(name));
+                return Err(Error::invalid(&path, reason));
             }
             all.push(item);
         }
         Ok(Some(all))
     }
 
-    pub(crate) fn arn<T: FromStr<Err = String>>(&self, name: &str, right: &str) -> Result<T, Error> {
-        let least = self.least;
-        let missing = || {
-            let why = format!("missing; expected {right}; the least request is {least}");
-            Error::invalid(&self.path(name), why)
-        };
-        self.optional_arn(name)?.ok_or_else(missing)
+    /// A required ARN. `format` is its format, for messages.
+    pub(crate) fn arn<T: FromStr<Err = String>>(&self, name: &str, format: &str) -> Result<T, Error> {
+        self.optional_arn(name)?.ok_or_else(|| {
+            let minimal = self.minimal;
+            let reason = format!("missing; expected {format}; the minimal request is {minimal}");
+            Error::invalid(&self.path(name), reason)
+        })
     }
 
     pub(crate) fn optional_arn<T: FromStr<Err = String>>(&self, name: &str) -> Result<Option<T>, Error> {
-        let parse = |text: &str| text.parse().map_err(|why| Error::invalid(&self.path(name), why));
-        self.text(name)?.map(parse).transpose()
+        match self.text(name)? {
+            Some(text) => match text.parse() {
+                Ok(arn) => Ok(Some(arn)),
+                Err(error) => Err(Error::invalid(&self.path(name), error)),
+            },
+            None => Ok(None),
+        }
     }
 
-    /// 1 to 5 ids of EC2, none of them twice.
-    pub(crate) fn ids(&self, name: &str, prefix: &str) -> Result<Option<Vec<String>>, Error> {
-        let right = format!("{prefix}0123456789abcdef0");
+    /// An optional list of 1 to 5 ids of EC2 resources, without duplicates.
+    pub(crate) fn ec2_ids(&self, name: &str, prefix: &str) -> Result<Option<Vec<String>>, Error> {
+        let example = format!("{prefix}0123456789abcdef0");
         let Some(value) = self.get(name) else {
             return Ok(None);
         };
         let Value::Array(items) = value else {
-            let why = format!("expected an array such as [\"{right}\"], not {}", kind(value));
-            return Err(Error::invalid(name, why));
+            let reason = format!("expected an array such as [\"{example}\"], not {}", json_type(value));
+            return Err(Error::invalid(name, reason));
         };
         if !(1..=5).contains(&items.len()) {
-            let why = format!("{} given; 1 to 5 are possible, or leave the field out", items.len());
-            return Err(Error::invalid(name, why));
+            let reason = format!("{} ids given; expected 1 to 5 ids, or no field", items.len());
+            return Err(Error::invalid(name, reason));
         }
         let mut ids: Vec<String> = Vec::new();
         for (index, item) in items.iter().enumerate() {
@@ -128,19 +155,20 @@ impl<'a> Fields<'a> {
                 (8..=17).contains(&hex.len()) && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
             });
             if !valid {
-                let why = format!("{} is no id; expected one such as {right}", shown(id));
-                return Err(Error::invalid(&path, why));
+                let reason = format!("{} is not a valid id; expected an id such as {example}", shown(id));
+                return Err(Error::invalid(&path, reason));
             }
-            if let Some(first) = ids.iter().position(|known| known == id) {
-                let why = format!("{id} is {name}[{first}] already; name it once");
-                return Err(Error::invalid(&path, why));
+            if let Some(first) = ids.iter().position(|earlier| earlier == id) {
+                let reason = format!("{id} is a duplicate of {name}[{first}]; remove one of them");
+                return Err(Error::invalid(&path, reason));
             }
             ids.push(id.to_owned());
         }
         Ok(Some(ids))
     }
 
-    pub(crate) fn texts(&self, name: &str) -> Result<BTreeMap<String, String>, Error> {
+    /// An optional object whose values are strings.
+    pub(crate) fn strings(&self, name: &str) -> Result<BTreeMap<String, String>, Error> {
         let path = self.path(name);
         match self.get(name) {
             None => Ok(BTreeMap::new()),
@@ -149,15 +177,16 @@ impl<'a> Fields<'a> {
                 .map(|(key, value)| Ok((key.clone(), text(&member(&path, key), value)?.to_owned())))
                 .collect(),
             Some(other) => {
-                let why = format!(
+                let reason = format!(
                     "expected an object such as {{\"team\": \"payments\"}}, not {}",
-                    kind(other)
+                    json_type(other)
                 );
-                Err(Error::invalid(&path, why))
+                Err(Error::invalid(&path, reason))
             }
         }
     }
 
+    /// One of several words, each with its value. The default if the field is absent.
     pub(crate) fn choice<T: Copy + Default, const N: usize>(
         &self,
         name: &str,
@@ -167,46 +196,50 @@ impl<'a> Fields<'a> {
             return Ok(T::default());
         };
         let words = choices.each_ref().map(|(word, _)| format!("\"{word}\""));
-        let right = format!("expected {}", words.join(" or "));
+        let expected = format!("expected {}", words.join(" or "));
         let Value::String(text) = value else {
-            return Err(Error::invalid(
-                &self.path(name),
-                format!("{right}, not {}", kind(value)),
-            ));
+            let reason = format!("{expected}, not {}", json_type(value));
+            return Err(Error::invalid(&self.path(name), reason));
         };
-        let found = choices.iter().find(|(word, _)| word == text);
-        let (_, choice) =
-            found.ok_or_else(|| Error::invalid(&self.path(name), format!("{} is unknown; {right}", shown(text))))?;
-        Ok(*choice)
+        match choices.iter().find(|(word, _)| word == text) {
+            Some((_, choice)) => Ok(*choice),
+            None => {
+                let reason = format!("{} is not valid; {expected}", shown(text));
+                Err(Error::invalid(&self.path(name), reason))
+            }
+        }
     }
 
-    pub(crate) fn whole(&self, name: &str, least: u32, most: u32) -> Result<Option<u32>, Error> {
+    /// An optional whole number from `min` to `max`.
+    pub(crate) fn whole_number(&self, name: &str, min: u32, max: u32) -> Result<Option<u32>, Error> {
         let Some(value) = self.get(name) else {
             return Ok(None);
         };
-        let right = format!("expected a whole number from {least} to {most}");
+        let expected = format!("expected a whole number from {min} to {max}");
         let Value::Number(number) = value else {
-            return Err(Error::invalid(
-                &self.path(name),
-                format!("{right}, not {}", kind(value)),
-            ));
+            let reason = format!("{expected}, not {}", json_type(value));
+            return Err(Error::invalid(&self.path(name), reason));
         };
-        // JSON knows one kind of number: 60.0 is 60.
-        let whole = (least..=most).find(|candidate| number.as_f64() == Some(f64::from(*candidate)));
-        whole
-            .map(Some)
-            .ok_or_else(|| Error::invalid(&self.path(name), format!("{number} is out of range; {right}")))
+        // JSON has one type of numbers: 60.0 is 60.
+        match (min..=max).find(|candidate| number.as_f64() == Some(f64::from(*candidate))) {
+            Some(whole) => Ok(Some(whole)),
+            None => Err(Error::invalid(
+                &self.path(name),
+                format!("{number} is not valid; {expected}"),
+            )),
+        }
     }
 }
 
+/// The string at a path.
 pub(crate) fn text<'a>(path: &str, value: &'a Value) -> Result<&'a str, Error> {
     value
         .as_str()
-        .ok_or_else(|| Error::invalid(path, format!("expected a string, not {}", kind(value))))
+        .ok_or_else(|| Error::invalid(path, format!("expected a string, not {}", json_type(value))))
 }
 
-/// A value's type, in JSON's words.
-pub(crate) fn kind(value: &Value) -> &'static str {
+/// The name of a value's JSON type, with its article.
+pub(crate) fn json_type(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
@@ -217,18 +250,17 @@ pub(crate) fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// `tags.team`, or `tags["a key that is no word"]`.
+/// The path of a member of an object: `tags.team`, or `tags["a key with spaces"]`.
 pub(crate) fn member(field: &str, key: &str) -> String {
-    let word = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "_-:".contains(c));
-    if word && key.len() <= 128 {
+    let plain = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "_-:".contains(c));
+    if plain && key.len() <= 128 {
         format!("{field}.{key}")
     } else {
         format!("{field}[{}]", shown(key))
     }
 }
 
-/// What was given, quoted, and cut when it is long: to 120 characters as they are shown, where one
-/// that cannot be printed takes up to ten.
+/// A given text for messages: in quotes, with escapes, and cut to 120 characters. An escape counts as up to ten.
 pub(crate) fn shown(text: &str) -> String {
     let fits = text.chars().scan(0, |length, c| {
         *length += c.escape_debug().len();
@@ -241,8 +273,8 @@ pub(crate) fn shown(text: &str) -> String {
     format!("{cut:?}")
 }
 
-fn unknown(place: &str, name: &str, known: &[&'static str]) -> Error {
-    let name_shown = if name.chars().all(|c| c.is_ascii_alphanumeric()) && (1..=40).contains(&name.len()) {
+fn unknown_field(prefix: &str, name: &str, known: &[&'static str]) -> Error {
+    let shown_name = if name.chars().all(|c| c.is_ascii_alphanumeric()) && (1..=40).contains(&name.len()) {
         name.to_owned()
     } else {
         shown(name)
@@ -251,19 +283,19 @@ fn unknown(place: &str, name: &str, known: &[&'static str]) -> Error {
         .iter()
         .map(|field| (distance(name, field), field))
         .min()
-        .filter(|(steps, _)| *steps <= 2);
+        .filter(|(distance, _)| *distance <= 2);
     let hint = match nearest {
         Some((_, field)) => format!("did you mean {field}?"),
         None => format!("the fields are {}", known.join(", ")),
     };
-    Error::invalid(&format!("{place}{name_shown}"), format!("unknown field; {hint}"))
+    Error::invalid(&format!("{prefix}{shown_name}"), format!("unknown field; {hint}"))
 }
 
-/// How many letters must be typed anew (Levenshtein's distance), case and punctuation aside.
+/// The Levenshtein distance of two names, without case and punctuation.
 fn distance(left: &str, right: &str) -> usize {
     let letters = |text: &str| -> Vec<char> {
-        let bare = text.chars().filter(|c| c.is_alphanumeric());
-        bare.take(64).map(|c| c.to_ascii_lowercase()).collect()
+        let letters = text.chars().filter(|c| c.is_alphanumeric());
+        letters.take(64).map(|c| c.to_ascii_lowercase()).collect()
     };
     let (left, right) = (letters(left), letters(right));
     let mut row: Vec<usize> = (0..=right.len()).collect();

@@ -1,23 +1,23 @@
-//! How a step runs in Lambda: its input read, its outcome answered and logged.
+//! Runs a step in Lambda: reads its input, returns its result, and writes a line to the log.
 
 use crate::{aws, error::Error};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// What an invocation is about, for its line in the log: of a step as its task says, of a step of a reconciliation as its item
-/// says, of an execution that has ended as the event says.
-struct About {
+/// The execution, cluster and workspace of an invocation, for its line in the log. They are in the task of a step, in
+/// the item of a reconciliation, or in the event of an execution's end.
+struct Subject {
     execution: Value,
     cluster: Value,
     workspace: Value,
 }
 
-impl About {
+impl Subject {
     fn of(payload: &Value) -> Self {
         let first = |pointers: [&str; 2]| {
-            let mut found = pointers.iter().filter_map(|pointer| payload.pointer(pointer));
-            found.find(|value| value.is_string()).cloned().unwrap_or_default()
+            let mut values = pointers.iter().filter_map(|pointer| payload.pointer(pointer));
+            values.find(|value| value.is_string()).cloned().unwrap_or_default()
         };
         Self {
             execution: first(["/execution", "/detail/executionArn"]),
@@ -27,13 +27,13 @@ impl About {
     }
 }
 
-/// Serves a step until Lambda ends it.
+/// Runs a step for each invocation, until Lambda ends the process.
 ///
-/// Input that is not what the step expects is `InvalidRequest`; every outcome is one line of JSON
-/// in the log, with the `message` of an output that has one, and the request ids of all calls of AWS.
+/// Each invocation writes one line of JSON to the log: the outcome, the message of the error or of the output, and the
+/// calls to AWS with their request ids. Input that the step cannot read is an `InvalidRequest`.
 ///
 /// # Errors
-/// Lambda's own, when its Runtime API is lost.
+/// Those of `lambda_runtime`, if the Runtime API of Lambda fails.
 pub async fn run<I, O>(
     step: &'static str,
     work: impl AsyncFn(I) -> Result<O, Error>,
@@ -44,10 +44,10 @@ where
 {
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| {
         let LambdaEvent { payload, context } = event;
-        let about = About::of(&payload);
+        let subject = Subject::of(&payload);
         aws::request_log::take();
         let outcome = match I::try_from(payload) {
-            // Boxed: the compiler follows nested futures only so deep.
+            // The box keeps the type of the nested futures within the compiler's recursion limit.
             Ok(input) => Box::pin(work(input)).await,
             Err(error) => Err(error),
         };
@@ -59,9 +59,9 @@ where
             "{}",
             json!({
                 "step": step,
-                "execution": about.execution,
-                "clusterArn": about.cluster,
-                "workspaceArn": about.workspace,
+                "execution": subject.execution,
+                "clusterArn": subject.cluster,
+                "workspaceArn": subject.workspace,
                 "requestId": context.request_id,
                 "outcome": outcome_name,
                 "message": message,
@@ -78,28 +78,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_tells_what_it_is_about_whatever_invoked_the_step() {
-        let told = |payload: Value| {
-            let about = About::of(&payload);
-            json!([about.execution, about.cluster, about.workspace])
+    fn the_log_line_names_execution_cluster_and_workspace_of_any_input() {
+        let logged = |payload: Value| {
+            let subject = Subject::of(&payload);
+            json!([subject.execution, subject.cluster, subject.workspace])
         };
         let request = json!({ "clusterArn": "c", "workspaceArn": "w" });
         assert_eq!(
-            told(json!({ "execution": "e", "request": request })),
+            logged(json!({ "execution": "e", "request": request })),
             json!(["e", "c", "w"])
         );
         assert_eq!(
-            told(json!({ "execution": "e", "clusterArn": "c" })),
+            logged(json!({ "execution": "e", "clusterArn": "c" })),
             json!(["e", "c", null])
         );
         assert_eq!(
-            told(json!({ "detail": { "executionArn": "e" } })),
+            logged(json!({ "detail": { "executionArn": "e" } })),
             json!(["e", null, null])
         );
         assert_eq!(
-            told(json!({ "execution": 1, "clusterArn": {} })),
+            logged(json!({ "execution": 1, "clusterArn": {} })),
             json!([null, null, null])
         );
-        assert_eq!(told(json!(null)), json!([null, null, null]));
+        assert_eq!(logged(json!(null)), json!([null, null, null]));
     }
 }

@@ -1,26 +1,26 @@
-//! Connects Amazon EKS clusters to an Amazon Managed Service for Prometheus (AMP) workspace in
-//! another account: the steps of one Step Functions execution.
+//! Connects Amazon EKS clusters to an Amazon Managed Service for Prometheus (AMP) workspace in another account, in the
+//! steps of AWS Step Functions executions.
 //!
-//! To be read in this order:
+//! The modules, in reading order:
 //!
-//! - `input`: how JSON from people is read; [`request`]: what a person asks for; [`scrape_configuration`]: its YAML,
-//!   and AMP's rules for it.
-//! - [`complete`]: the request with its defaults, as every later step is given it.
-//! - [`arn`], [`pair`]: a cluster and a workspace; [`names`], [`tags`]: what follows from the two.
-//! - [`policy`]: the policy documents, pure functions of the pair.
-//! - [`turn`]: one execution at a time for a cluster.
-//! - [`cluster`], [`network`]: the look before anything is touched.
-//! - [`roles`], [`scraper`], [`trust`]: what is made, watched, patched, repaired and removed.
-//! - [`ingestion`]: whether samples arrive, and where to look when none do.
-//! - [`offboarding`]: which pairs are to be removed.
-//! - [`event`], [`routing`], [`route_event`]: what happened in the accounts, which workspace gets which
-//!   cluster, and which execution that starts.
-//! - [`reconciliation`]: the clusters of many accounts and Regions, found, routed, and missed when they are gone.
-//! - [`telemetry`]: what executions come to, as metrics.
-//! - [`task`]: what a step is given; [`lambda`]: how it runs; [`error`]: the six names it may fail under.
-//! - [`aws`]: clients, and what an AWS error means.
+//! - [`request`]: the request, and its parser; `input`: reads JSON field by field, with errors that name the field.
+//! - [`scrape_configuration`]: the request's Prometheus configuration, and AMP's rules for it.
+//! - [`check_request`]: completes a request with its defaults.
+//! - [`arn`], [`pair`]: the cluster and its workspace; [`names`], [`tags`], [`policy`]: names, tags and policy documents
+//!   that follow from them.
+//! - [`lock`]: one execution at a time for each cluster.
+//! - [`cluster`], [`network`]: the checks before anything is created.
+//! - [`roles`], [`scraper`], [`patch`]: create, read, update, patch and delete roles and scrapers.
+//! - [`ingestion`]: whether the workspace receives samples, and the possible causes if it does not.
+//! - [`offboarding`]: the pairs to disconnect.
+//! - [`event`], [`routing`], [`route_event`]: an event, the routing table, and the execution that an event starts.
+//! - [`reconcile`]: the clusters of many accounts and Regions, and clusters that no longer exist.
+//! - [`telemetry`]: metrics of ended executions.
+//! - [`task`]: the input of a step; [`lambda`]: how a step runs in Lambda; [`error`]: the names of its errors;
+//!   [`environment`]: its environment variables.
+//! - [`aws`]: clients, and the mapping of AWS errors to ours.
 //!
-//! Each program in `bin/` wires the clients of one step and names the function it calls.
+//! Each program in `bin/` creates the clients of one step and calls one function.
 
 pub mod arn;
 pub mod aws;

@@ -1,14 +1,18 @@
 //! The lock of a cluster: one execution at a time works on it.
 //!
-//! A table in the hub has one item per cluster: the ARN of the execution that holds the lock. The lock is never released:
-//! it expires with its execution, whose status Step Functions knows. So nothing has to be cleaned up when an execution
-//! dies, however it dies. A function of an execution that was stopped from outside may still run: such an execution
-//! counts as ended at the second poll, a minute after the first.
+//! A table in the hub has one item for each cluster: the ARN of the execution that holds the lock. The lock is never
+//! released. It is free when its execution has ended, and Step Functions knows the status of the execution. So nothing
+//! has to be cleaned up after an execution, however it ended. If an execution was stopped, its last function may still
+//! run: such an execution counts as ended at the second poll, a minute after the first.
 //!
-//! IAM is eventually consistent (IAM user guide, "Troubleshooting IAM"): it may still show what the last holder deleted,
-//! and not yet show what it created. The next holder is given the time to wait for that.
+//! IAM is eventually consistent (IAM user guide, "Troubleshooting IAM"): it may still show what the last holder
+//! deleted, and not yet show what it created. So the output has the seconds that the next holder must wait.
 
-use crate::{arn::ClusterArn, aws::unless, error::Error};
+use crate::{
+    arn::{ClusterArn, ExecutionArn},
+    aws::none_if,
+    error::Error,
+};
 use aws_sdk_dynamodb::{
     operation::put_item::{PutItemError, builders::PutItemFluentBuilder},
     types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
@@ -18,7 +22,7 @@ use serde::Serialize;
 use serde_json::Value;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// After another execution's writes, reads of IAM are not trusted for this many seconds.
+/// Seconds after the last write of another execution until reads of IAM are reliable.
 const PROPAGATION_SECONDS: u64 = 60;
 /// Time to live of an item, in seconds: longer than any execution runs.
 const TIME_TO_LIVE_SECONDS: u64 = 7 * 24 * 3600;
@@ -38,8 +42,8 @@ pub struct Input {
     /// The cluster.
     pub cluster: ClusterArn,
     /// The ARN of the execution that wants the lock.
-    pub execution: String,
-    /// The holder that the last poll, at least a minute ago, found stopped.
+    pub execution: ExecutionArn,
+    /// The holder, if it was stopped at the last poll, at least a minute ago.
     pub stopped: Option<String>,
 }
 
@@ -54,8 +58,10 @@ impl TryFrom<Value> for Input {
         };
         let cluster = text(&input["request"]["clusterArn"], "clusterArn")?;
         Ok(Self {
-            cluster: cluster.parse().map_err(|why| Error::invalid("clusterArn", why))?,
-            execution: text(&input["execution"], "execution")?,
+            cluster: cluster.parse().map_err(|error| Error::invalid("clusterArn", error))?,
+            execution: text(&input["execution"], "execution")?
+                .parse()
+                .map_err(|error| Error::invalid("execution", error))?,
             stopped: input["stopped"].as_str().map(str::to_owned),
         })
     }
@@ -112,16 +118,24 @@ pub async fn acquire(aws: &Clients, table: &str, input: &Input, now: SystemTime)
             .expression_attribute_values(":holder", text(&holder));
         if put_unless_held(next).await?.is_none() {
             return Ok(acquired(match status {
-                // A repetition of a run that succeeded deletes nothing, and finds what exists.
-                Status::Ended(Ended { succeeded: true, .. }) if machine(&holder) == machine(&input.execution) => 0,
+                // After a success of the same state machine nothing was deleted, and this execution reads what exists.
+                Status::Ended(Ended { succeeded: true, .. })
+                    if ExecutionArn::state_machine(&holder) == ExecutionArn::state_machine(&input.execution) =>
+                {
+                    0
+                }
                 Status::Ended(Ended { at, .. }) => (at + PROPAGATION_SECONDS).saturating_sub(seconds(now)),
                 Status::Running | Status::Stopped => 0,
             }));
         }
     }
+    let stopped = match status {
+        Status::Stopped => Some(holder.clone()),
+        Status::Running | Status::Ended(_) => None,
+    };
     Ok(Output {
         state: LockState::Held,
-        stopped: (status == Status::Stopped).then(|| holder.clone()),
+        stopped,
         holder: Some(holder),
         propagation_seconds: 0,
     })
@@ -144,16 +158,11 @@ fn seconds(now: SystemTime) -> u64 {
     now.duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_secs())
 }
 
-/// The name of the state machine in an execution's ARN.
-fn machine(execution: &str) -> Option<&str> {
-    execution.rsplit(':').nth(1)
-}
-
 fn text(text: &str) -> AttributeValue {
     AttributeValue::S(text.to_owned())
 }
 
-/// Writes the item. If its condition does not hold, returns the holder.
+/// Writes the item. Returns the holder if the condition of the write is not met.
 async fn put_unless_held(call: PutItemFluentBuilder) -> Result<Option<String>, Error> {
     let error = match call.send().await {
         Ok(_) => return Ok(None),
@@ -164,11 +173,11 @@ async fn put_unless_held(call: PutItemFluentBuilder) -> Result<Option<String>, E
     };
     let item = failed.item().and_then(|item| item.get("executionArn"));
     let holder = item.and_then(|holder| holder.as_s().ok()).cloned();
-    holder.map(Some).ok_or_else(|| {
-        Error::Transient(
-            "dynamodb:PutItem did not return the holder of the lock: the item has just expired.".to_owned(),
-        )
-    })
+    if holder.is_none() {
+        let reason = "dynamodb:PutItem did not return the holder of the lock: the item has just expired.";
+        return Err(Error::Transient(reason.to_owned()));
+    }
+    Ok(holder)
 }
 
 /// Whether an execution may still write.
@@ -176,9 +185,9 @@ async fn put_unless_held(call: PutItemFluentBuilder) -> Result<Option<String>, E
 enum Status {
     /// It runs.
     Running,
-    /// It was stopped, or Step Functions does not know it: its last function may run for less than a minute.
+    /// It was stopped, or does not exist: its last function may run for less than a minute.
     Stopped,
-    /// It has ended by itself, after its last function.
+    /// It has ended after its last function.
     Ended(Ended),
 }
 
@@ -192,8 +201,8 @@ struct Ended {
 /// The status of an execution. Step Functions' reads are eventually consistent (API reference, DescribeExecution): an
 /// execution that has just started may not exist yet, and one that has ended may still be RUNNING.
 async fn status(sfn: &aws_sdk_sfn::Client, execution: &str) -> Result<Status, Error> {
-    let answer = sfn.describe_execution().execution_arn(execution).send().await;
-    let Some(described) = unless(answer, |e| e.is_execution_does_not_exist())? else {
+    let result = sfn.describe_execution().execution_arn(execution).send().await;
+    let Some(described) = none_if(result, |e| e.is_execution_does_not_exist())? else {
         return Ok(Status::Stopped);
     };
     Ok(match described.status {

@@ -1,11 +1,11 @@
-//! The names of what the project creates, and of what its account templates create beside it.
+//! Names of the roles of a pair, and of the roles and policies that the account templates create.
 
 use crate::arn::ClusterArn;
 use sha2::{Digest, Sha256};
 
-/// The prefix of every source role's name. The source account's provisioner may create no role without it.
+/// The prefix of every source role's name. The source provisioner can create only roles with this prefix.
 pub const SOURCE_ROLE_PREFIX: &str = "ampxa-source-";
-/// The prefix of every target role's name. The target account's provisioner may create no role without it.
+/// The prefix of every target role's name. The target provisioner can create only roles with this prefix.
 pub const TARGET_ROLE_PREFIX: &str = "ampxa-target-";
 /// The role of a source account that the hub's functions assume (`infra/source-account.yaml`).
 pub const SOURCE_PROVISIONER: &str = "ampxa-source-provisioner";
@@ -16,21 +16,21 @@ pub const SOURCE_BOUNDARY: &str = "ampxa-source-boundary";
 /// The permissions boundary of every target role (`infra/target-account.yaml`).
 pub const TARGET_BOUNDARY: &str = "ampxa-target-boundary";
 
-/// The longest name that IAM accepts for a role, in characters (IAM API reference, CreateRole).
-const LONGEST_ROLE_NAME: usize = 64;
+/// The maximum length of a role's name, in characters (IAM API reference, CreateRole).
+const MAX_ROLE_NAME: usize = 64;
 /// Hex digits of the pair's hash in a role's name.
 const HASH_DIGITS: usize = 8;
 
-/// `<prefix><cluster's name, shortened>-<8 hex digits of the pair's hash>`.
-pub(crate) fn role(prefix: &str, cluster: &ClusterArn, workspace: &str) -> String {
+/// The name of a role: `<prefix><cluster's name, shortened>-<8 hex digits of the pair's hash>`.
+pub(crate) fn role_name(prefix: &str, cluster: &ClusterArn, workspace: &str) -> String {
     let hash = hash(&[&cluster.to_string(), workspace], HASH_DIGITS);
-    format!("{}{hash}", roles_of_cluster(prefix, cluster))
+    format!("{}{hash}", role_name_prefix(prefix, cluster))
 }
 
-/// The prefix that the names of all roles of a cluster share.
-pub(crate) fn roles_of_cluster(prefix: &str, cluster: &ClusterArn) -> String {
-    let room = LONGEST_ROLE_NAME - prefix.len() - 1 - HASH_DIGITS;
-    let name: String = cluster.id().chars().take(room).collect();
+/// The common prefix of the names of a cluster's roles: `<prefix><cluster's name, shortened>-`.
+pub(crate) fn role_name_prefix(prefix: &str, cluster: &ClusterArn) -> String {
+    let max_length = MAX_ROLE_NAME - prefix.len() - 1 - HASH_DIGITS;
+    let name: String = cluster.id().chars().take(max_length).collect();
     format!("{prefix}{name}-")
 }
 

@@ -1,4 +1,4 @@
-//! The network of a scraper: the subnets and security groups of its interfaces.
+//! The network of a scraper: the subnets and security groups of its network interfaces.
 //!
 //! The rules are AMP's (user guide, "Set up managed collectors for Amazon EKS").
 
@@ -11,51 +11,53 @@ use aws_sdk_eks::types::Cluster;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Subnets and security groups that CreateScraper takes of each (AMP API reference).
-const MOST_OF_EACH: usize = 5;
+/// The maximum number of subnets, and of security groups, in CreateScraper (AMP API reference).
+const MAX_IDS: usize = 5;
 
-/// Where the scraper's network interfaces go.
+/// The network of a scraper.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Network {
-    /// One subnet a zone, in two to five zones.
+    /// One subnet for each Availability Zone, in two to five zones.
     pub subnet_ids: Vec<String>,
     /// Up to five security groups.
     pub security_group_ids: Vec<String>,
 }
 
-/// Picks the network of a cluster's scraper: what the request names, or else the cluster's own.
+/// Selects the network of a cluster's scraper: the subnets and security groups of the request, or else those of the
+/// cluster.
 ///
 /// # Errors
-/// `NotReady` when the VPC or the cluster's own subnets do not suffice; `InvalidRequest` when the request names a subnet
-/// or security group that cannot be used; and as AWS answers.
-pub async fn pick(ec2: &ec2::Client, cluster: &Cluster, request: &Request) -> Result<Network, Error> {
+/// `NotReady` if a DNS attribute of the VPC is disabled, or if the cluster's subnets have free IP addresses in fewer
+/// than two Availability Zones; `InvalidRequest` if the request names a subnet or security group that cannot be used;
+/// and those of the calls to EC2.
+pub async fn select(ec2: &ec2::Client, cluster: &Cluster, request: &Request) -> Result<Network, Error> {
     let vpc_config = cluster.resources_vpc_config();
     let vpc = vpc_config.and_then(|vpc| vpc.vpc_id()).unwrap_or_default();
     check_dns(ec2, vpc).await?;
     let subnet_ids = match &request.subnet_ids {
-        Some(wanted) => {
-            let subnets = ec2.subnets(wanted).await?;
-            check_wanted_subnets(wanted, &subnets, vpc)?;
-            wanted.clone()
+        Some(requested) => {
+            let subnets = ec2.subnets(requested).await?;
+            check_requested_subnets(requested, &subnets, vpc)?;
+            requested.clone()
         }
         None => {
-            let theirs = vpc_config.map_or(&[][..], |vpc| vpc.subnet_ids());
-            one_a_zone(&ec2.subnets(theirs).await?)?
+            let of_cluster = vpc_config.map_or(&[][..], |vpc| vpc.subnet_ids());
+            one_per_zone(&ec2.subnets(of_cluster).await?)?
         }
     };
     let security_group_ids = match &request.security_group_ids {
-        Some(wanted) => {
-            let groups = ec2.security_groups(wanted).await?;
-            check_wanted_groups(wanted, &groups, vpc)?;
-            wanted.clone()
+        Some(requested) => {
+            let groups = ec2.security_groups(requested).await?;
+            check_requested_groups(requested, &groups, vpc)?;
+            requested.clone()
         }
         None => {
-            let own = vpc_config.and_then(|vpc| vpc.cluster_security_group_id());
-            let more = vpc_config.map_or(&[][..], |vpc| vpc.security_group_ids());
-            let mut all: Vec<String> = own.map(str::to_owned).into_iter().collect();
-            all.extend(more.iter().filter(|id| own != Some(id)).cloned());
-            all.truncate(MOST_OF_EACH);
+            let cluster_group = vpc_config.and_then(|vpc| vpc.cluster_security_group_id());
+            let additional = vpc_config.map_or(&[][..], |vpc| vpc.security_group_ids());
+            let mut all: Vec<String> = cluster_group.map(str::to_owned).into_iter().collect();
+            all.extend(additional.iter().filter(|id| cluster_group != Some(id)).cloned());
+            all.truncate(MAX_IDS);
             all
         }
     };
@@ -72,7 +74,8 @@ async fn check_dns(ec2: &ec2::Client, vpc: &str) -> Result<(), Error> {
     ] {
         if !ec2.vpc_attribute(vpc, attribute).await? {
             return Err(Error::NotReady(format!(
-                "The VPC {vpc} has {attribute} off, and the scraper finds the cluster by name. Switch it on:\n  \
+                "The attribute {attribute} of the VPC {vpc} is disabled. The scraper needs it to resolve the name of \
+                 the cluster. Enable it:\n  \
                  aws ec2 modify-vpc-attribute --vpc-id {vpc} {option}"
             )));
         }
@@ -80,38 +83,38 @@ async fn check_dns(ec2: &ec2::Client, vpc: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// The subnets a person chose are taken as they are, or refused: none is dropped in silence.
-fn check_wanted_subnets(wanted: &[String], subnets: &[Subnet], vpc: &str) -> Result<(), Error> {
+/// Checks the subnets of the request. One that cannot be used is an error; none is left out silently.
+fn check_requested_subnets(requested: &[String], subnets: &[Subnet], vpc: &str) -> Result<(), Error> {
     let mut zones: BTreeMap<&str, usize> = BTreeMap::new();
-    for (i, id) in wanted.iter().enumerate() {
-        let refuse = |why: String| Err(Error::invalid(&format!("subnetIds[{i}]"), format!("{id} {why}")));
+    for (i, id) in requested.iter().enumerate() {
+        let invalid = |reason: String| Err(Error::invalid(&format!("subnetIds[{i}]"), format!("{id} {reason}")));
         let Some(subnet) = subnets.iter().find(|subnet| subnet.subnet_id == *id) else {
-            return refuse("does not exist in the cluster's account and Region".to_owned());
+            return invalid("does not exist in the cluster's account and Region".to_owned());
         };
         if subnet.vpc_id != vpc {
-            return refuse(format!("lies in {}, not in the cluster's VPC {vpc}", subnet.vpc_id));
+            return invalid(format!("is in {}, not in the cluster's VPC {vpc}", subnet.vpc_id));
         }
         if subnet.available_ip_address_count == 0 {
-            return refuse("has no free address; the scraper needs one in each subnet".to_owned());
+            return invalid("has no free IP address; the scraper needs one in each subnet".to_owned());
         }
         if let Some(first) = zones.insert(&subnet.availability_zone, i) {
             let zone = &subnet.availability_zone;
-            return refuse(format!(
-                "lies in {zone} as subnetIds[{first}] does; give one subnet a zone"
+            return invalid(format!(
+                "is in the Availability Zone {zone}, like subnetIds[{first}]; name one subnet for each zone"
             ));
         }
     }
     if zones.len() < 2 {
         return Err(Error::invalid(
             "subnetIds",
-            "give subnets in at least two Availability Zones",
+            "all subnets are in one Availability Zone; name subnets in at least two",
         ));
     }
     Ok(())
 }
 
-/// The subnet with most free addresses of each zone, zones in order, at most five.
-fn one_a_zone(subnets: &[Subnet]) -> Result<Vec<String>, Error> {
+/// The subnet with the most free IP addresses in each zone, ordered by zone, at most five.
+fn one_per_zone(subnets: &[Subnet]) -> Result<Vec<String>, Error> {
     let mut best: BTreeMap<&str, &Subnet> = BTreeMap::new();
     for subnet in subnets.iter().filter(|subnet| subnet.available_ip_address_count > 0) {
         let rank = |s: &Subnet| (s.available_ip_address_count, std::cmp::Reverse(s.subnet_id.clone()));
@@ -122,32 +125,32 @@ fn one_a_zone(subnets: &[Subnet]) -> Result<Vec<String>, Error> {
     }
     if best.len() < 2 {
         return Err(Error::NotReady(format!(
-            "The cluster's subnets have a free address in {} Availability Zone(s), and the scraper needs two. Free \
-             addresses, or name other subnets of its VPC in \"subnetIds\".",
+            "The cluster's subnets have free IP addresses in {} Availability Zone(s); the scraper needs two. Free IP \
+             addresses, or name other subnets of the VPC in the field \"subnetIds\" of the request.",
             best.len()
         )));
     }
     Ok(best
         .values()
-        .take(MOST_OF_EACH)
+        .take(MAX_IDS)
         .map(|subnet| subnet.subnet_id.clone())
         .collect())
 }
 
-fn check_wanted_groups(wanted: &[String], groups: &[SecurityGroup], vpc: &str) -> Result<(), Error> {
-    for (i, id) in wanted.iter().enumerate() {
-        let refuse = |why: String| Err(Error::invalid(&format!("securityGroupIds[{i}]"), format!("{id} {why}")));
-        match groups
-            .iter()
-            .find(|group| group.group_id == *id)
-            .map(|group| group.vpc_id.as_deref())
-        {
-            None => return refuse("does not exist in the cluster's account and Region".to_owned()),
-            Some(Some(its)) if its == vpc => {}
-            Some(its) => {
-                let its = its.unwrap_or("no VPC");
-                return refuse(format!("lies in {its}, not in the cluster's VPC {vpc}"));
-            }
+fn check_requested_groups(requested: &[String], groups: &[SecurityGroup], vpc: &str) -> Result<(), Error> {
+    for (i, id) in requested.iter().enumerate() {
+        let invalid = |reason: String| {
+            Err(Error::invalid(
+                &format!("securityGroupIds[{i}]"),
+                format!("{id} {reason}"),
+            ))
+        };
+        let Some(group) = groups.iter().find(|group| group.group_id == *id) else {
+            return invalid("does not exist in the cluster's account and Region".to_owned());
+        };
+        if group.vpc_id.as_deref() != Some(vpc) {
+            let actual = group.vpc_id.as_deref().unwrap_or("no VPC");
+            return invalid(format!("is in {actual}, not in the cluster's VPC {vpc}"));
         }
     }
     Ok(())
@@ -167,48 +170,51 @@ mod tests {
     }
 
     #[test]
-    fn the_roomiest_subnet_of_each_zone_is_picked() {
-        let picked = one_a_zone(&[
+    fn the_subnet_with_the_most_free_addresses_in_each_zone_is_selected() {
+        let selected = one_per_zone(&[
             subnet("1", "b", 9),
             subnet("2", "a", 5),
             subnet("3", "a", 7),
             subnet("4", "c", 0),
         ]);
-        assert_eq!(picked.unwrap(), ["subnet-3", "subnet-1"]);
+        assert_eq!(selected.unwrap(), ["subnet-3", "subnet-1"]);
     }
 
     #[test]
     fn at_most_five_zones_are_used() {
         let zones: Vec<_> = ["a", "b", "c", "d", "e", "f"].map(|zone| subnet(zone, zone, 1)).into();
-        assert_eq!(one_a_zone(&zones).unwrap().len(), 5);
+        assert_eq!(one_per_zone(&zones).unwrap().len(), 5);
     }
 
     #[test]
-    fn one_zone_is_not_enough() {
-        let why = one_a_zone(&[subnet("1", "a", 9), subnet("2", "b", 0)]).unwrap_err();
-        assert_eq!(why.name(), "NotReady");
+    fn fewer_than_two_zones_are_not_ready() {
+        let error = one_per_zone(&[subnet("1", "a", 9), subnet("2", "b", 0)]).unwrap_err();
+        assert_eq!(error.name(), "NotReady");
     }
 
     #[test]
-    fn a_wanted_subnet_that_cannot_be_used_is_named() {
-        let wanted = |ids: &[&str]| -> Vec<String> { ids.iter().map(|id| format!("subnet-{id}")).collect() };
-        let there = [
+    fn the_error_for_a_requested_subnet_that_cannot_be_used_names_it() {
+        let requested = |ids: &[&str]| -> Vec<String> { ids.iter().map(|id| format!("subnet-{id}")).collect() };
+        let existing = [
             subnet("1", "a", 9),
             subnet("2", "a", 9),
             subnet("3", "b", 0),
             subnet("4", "c", 1),
         ];
         for (ids, field) in [
-            (wanted(&["1", "9"]), "subnetIds[1]: subnet-9 does not exist"),
-            (wanted(&["1", "2"]), "subnetIds[1]: subnet-2 lies in a as subnetIds[0]"),
-            (wanted(&["1", "3"]), "subnetIds[1]: subnet-3 has no free address"),
-            (wanted(&["1"]), "subnetIds: give subnets in at least two"),
+            (requested(&["1", "9"]), "subnetIds[1]: subnet-9 does not exist"),
+            (
+                requested(&["1", "2"]),
+                "subnetIds[1]: subnet-2 is in the Availability Zone a, like subnetIds[0]",
+            ),
+            (requested(&["1", "3"]), "subnetIds[1]: subnet-3 has no free IP address"),
+            (requested(&["1"]), "subnetIds: all subnets are in one Availability Zone"),
         ] {
-            let why = check_wanted_subnets(&ids, &there, "vpc-1").unwrap_err();
-            assert!(why.to_string().starts_with(field), "{why}");
-            assert_eq!(why.name(), "InvalidRequest");
+            let error = check_requested_subnets(&ids, &existing, "vpc-1").unwrap_err();
+            assert!(error.to_string().starts_with(field), "{error}");
+            assert_eq!(error.name(), "InvalidRequest");
         }
-        assert!(check_wanted_subnets(&wanted(&["1", "4"]), &there, "vpc-1").is_ok());
-        assert!(check_wanted_subnets(&wanted(&["1", "4"]), &there, "vpc-2").is_err());
+        assert!(check_requested_subnets(&requested(&["1", "4"]), &existing, "vpc-1").is_ok());
+        assert!(check_requested_subnets(&requested(&["1", "4"]), &existing, "vpc-2").is_err());
     }
 }

@@ -1,12 +1,12 @@
-//! A cluster and the workspace it writes to. Every name follows from the two, so nothing is
-//! stored, and a second run finds what the first one made.
+//! A pair: a cluster and its workspace. Every name follows from the pair. So no name is stored, and a second execution
+//! finds the resources of the first.
 
 use crate::{
     arn::{ClusterArn, ScraperArn, WorkspaceArn},
     names,
 };
 
-/// One cluster connected to one workspace.
+/// A cluster and the workspace that receives its samples.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pair {
     /// The cluster; its account is the source account.
@@ -16,14 +16,14 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// The name of the role that the scraper wears in the source account.
+    /// The name of the role in the source account, which the scraper assumes.
     pub fn source_role_name(&self) -> String {
-        names::role(names::SOURCE_ROLE_PREFIX, &self.cluster, &self.workspace.to_string())
+        names::role_name(names::SOURCE_ROLE_PREFIX, &self.cluster, &self.workspace.to_string())
     }
 
-    /// The name of the role that the scraper wears in the target account.
+    /// The name of the role in the target account, which the scraper assumes with the source role.
     pub fn target_role_name(&self) -> String {
-        names::role(names::TARGET_ROLE_PREFIX, &self.cluster, &self.workspace.to_string())
+        names::role_name(names::TARGET_ROLE_PREFIX, &self.cluster, &self.workspace.to_string())
     }
 
     /// The ARN of the source role, whether it exists or not.
@@ -36,29 +36,29 @@ impl Pair {
         self.target_arn("role", &self.target_role_name())
     }
 
-    /// The ARN of a role or policy of IAM's in the source account.
+    /// The ARN of an IAM resource in the source account. `kind` is `role` or `policy`.
     pub fn source_arn(&self, kind: &str, name: &str) -> String {
         let partition = self.cluster.partition();
         format!("arn:{partition}:iam::{}:{kind}/{name}", self.cluster.account())
     }
 
-    /// The ARN of a role or policy of IAM's in the target account.
+    /// The ARN of an IAM resource in the target account. `kind` is `role` or `policy`.
     pub fn target_arn(&self, kind: &str, name: &str) -> String {
         let partition = self.workspace.partition();
         format!("arn:{partition}:iam::{}:{kind}/{name}", self.workspace.account())
     }
 
-    /// The ARN pattern that stands in both trust policies while the scraper's own is not known.
+    /// The placeholder for the scraper's ARN, which both trust policies contain until the patch.
     ///
-    /// In the source role's `ArnEquals` it admits this account's scrapers in this Region. In the
-    /// target role's `StringEquals` it is a literal that no scraper can send: `*` is not legal in
-    /// an external id (STS API reference, AssumeRole).
+    /// In `ArnEquals` of the source role it is a pattern: it admits the scrapers of this account and Region. In
+    /// `StringEquals` of the target role it is a literal that no scraper can send, because `*` is not legal in an
+    /// external id (STS API reference, AssumeRole).
     pub fn placeholder(&self) -> String {
         let (partition, region) = (self.cluster.partition(), self.cluster.region());
         format!("arn:{partition}:aps:{region}:{}:scraper/*", self.cluster.account())
     }
 
-    /// Whether a scraper lies where this pair's scraper must lie.
+    /// Whether a scraper can be the pair's: it is in the account and Region of the cluster.
     pub fn may_own(&self, scraper: &ScraperArn) -> bool {
         (scraper.partition(), scraper.region(), scraper.account())
             == (self.cluster.partition(), self.cluster.region(), self.cluster.account())
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_pure_and_readable() {
+    fn names_follow_from_the_pair() {
         let pair = pair("payments-prod", "ws-1");
         assert_eq!(pair.source_role_name(), "ampxa-source-payments-prod-de2d906b");
         assert_eq!(
@@ -91,13 +91,13 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_cluster_name_still_gives_a_role_name() {
+    fn a_role_name_of_a_long_cluster_name_has_64_characters() {
         let name = pair(&"x".repeat(100), "ws-1").source_role_name();
         assert_eq!(name.len(), 64);
     }
 
     #[test]
-    fn pairs_that_differ_in_either_part_have_other_names() {
+    fn pairs_that_differ_in_cluster_or_workspace_have_different_names() {
         let names = [("a", "ws-1"), ("a", "ws-2"), ("b", "ws-1")].map(|(c, w)| pair(c, w).source_role_name());
         assert!(names[0] != names[1] && names[0] != names[2] && names[1] != names[2]);
     }

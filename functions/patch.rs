@@ -1,4 +1,4 @@
-//! The patch: the scraper's ARN into both trust policies, the gate last.
+//! The patch: writes the scraper's ARN into the trust policies of both roles.
 
 use crate::{
     error::Error,
@@ -8,29 +8,30 @@ use crate::{
 use aws_sdk_iam::Client;
 use serde::Serialize;
 
-/// Which trust policies the patch wrote; one that was right was only read.
+/// The trust policies that the patch wrote. One that already matched is only read.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Output {
-    /// Whether the source role's was written.
+    /// Whether that of the source role was written.
     pub source: bool,
-    /// Whether the target role's was written.
+    /// Whether that of the target role was written.
     pub target: bool,
 }
 
-/// Opens both roles to the scraper, reads both back and compares.
+/// Writes the scraper's ARN into both trust policies, reads them back and compares.
 ///
-/// Safe to repeat. The target role comes last: it is the one that lets samples in.
+/// Idempotent. The target role is last, because it protects the workspace.
 ///
 /// # Errors
-/// As [`roles::patch_trust`]; `InvalidRequest` without the ARN of a scraper of this pair.
+/// Those of [`roles::patch_trust`]; `InvalidRequest` if `scraperArn` is missing or is not in the cluster's account and
+/// Region.
 pub async fn patch(source_iam: &Client, target_iam: &Client, task: &Task<EnsureInput>) -> Result<Output, Error> {
     Ok(Output {
-        source: open(source_iam, task, roles::source(task)).await?,
-        target: open(target_iam, task, roles::target(task)).await?,
+        source: patch_role(source_iam, task, roles::source(task)).await?,
+        target: patch_role(target_iam, task, roles::target(task)).await?,
     })
 }
 
-async fn open(iam: &Client, task: &Task<EnsureInput>, role: Role) -> Result<bool, Error> {
+async fn patch_role(iam: &Client, task: &Task<EnsureInput>, role: Role) -> Result<bool, Error> {
     let scraper = task
         .input
         .scraper_arn

@@ -1,5 +1,4 @@
-//! The policy documents of both roles, as pure functions of the pair, and what it means for two
-//! documents to say the same.
+//! The policy documents of both roles, as pure functions of the pair, and the comparison of policy documents.
 
 use crate::{
     arn::{ScraperArn, WorkspaceArn},
@@ -7,16 +6,15 @@ use crate::{
 };
 use serde_json::{Map, Value, json};
 
-/// The service principal that AMP's collector assumes the source role as (AMP user guide,
-/// "Cross-account setup").
+/// The service principal that assumes the source role (AMP user guide, "Cross-account setup").
 pub const SCRAPER_SERVICE: &str = "scraper.aps.amazonaws.com";
 
-/// Whether a role may be worn yet.
+/// The scraper that the trust policies of a pair admit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gate<'a> {
-    /// The scraper is not known or not ready: the placeholder stands in its place.
+    /// The placeholder ([`Pair::placeholder`]), until the patch.
     Placeholder,
-    /// This scraper, and nothing else, may wear the role.
+    /// This scraper only.
     Scraper(&'a ScraperArn),
 }
 
@@ -29,7 +27,7 @@ impl Gate<'_> {
     }
 }
 
-/// Who may assume the source role: AMP's collector on behalf of the scraper.
+/// The trust policy of the source role: AMP may assume it on behalf of the scraper.
 pub fn source_trust(pair: &Pair, gate: Gate<'_>) -> Value {
     document(json!({
         "Effect": "Allow",
@@ -42,7 +40,7 @@ pub fn source_trust(pair: &Pair, gate: Gate<'_>) -> Value {
     }))
 }
 
-/// Who may assume the target role: the source role, naming the scraper as external id.
+/// The trust policy of the target role: the source role may assume it with the scraper's ARN as external id.
 pub fn target_trust(pair: &Pair, gate: Gate<'_>) -> Value {
     document(json!({
         "Effect": "Allow",
@@ -52,7 +50,7 @@ pub fn target_trust(pair: &Pair, gate: Gate<'_>) -> Value {
     }))
 }
 
-/// What the source role may do: assume the target role.
+/// The permissions of the source role: it may assume the target role.
 pub fn source_permissions(pair: &Pair) -> Value {
     document(json!({
         "Effect": "Allow",
@@ -61,7 +59,7 @@ pub fn source_permissions(pair: &Pair) -> Value {
     }))
 }
 
-/// What narrows AWS's managed policy on the target role to this pair's workspace.
+/// The inline policy of the target role: restricts AWS's managed policy to the workspace of the pair.
 pub fn target_permissions(pair: &Pair) -> Value {
     document(json!({
         "Effect": "Deny",
@@ -70,8 +68,8 @@ pub fn target_permissions(pair: &Pair) -> Value {
     }))
 }
 
-/// What a session that only looks for samples may do.
-pub fn queries(workspace: &WorkspaceArn) -> Value {
+/// The session policy for the check of ingestion: queries of one workspace.
+pub fn query_permissions(workspace: &WorkspaceArn) -> Value {
     document(json!({
         "Effect": "Allow",
         "Action": "aps:QueryMetrics",
@@ -83,41 +81,41 @@ fn document(statement: Value) -> Value {
     json!({ "Version": "2012-10-17", "Statement": [statement] })
 }
 
-/// Whether two policy documents mean the same.
+/// Whether two policy documents allow and deny the same.
 ///
-/// IAM may give back a string as a list of one, a lone statement as a list, and lists in another
-/// order; none of that changes what a policy allows.
+/// IAM may return a string as a list with one item, a single statement as a list, and lists in another order. That does
+/// not change what a policy allows.
 pub fn same_meaning(a: &Value, b: &Value) -> bool {
-    normal(a) == normal(b)
+    normalized(a) == normalized(b)
 }
 
-fn normal(document: &Value) -> Value {
+fn normalized(document: &Value) -> Value {
     let Value::Object(document) = document else {
         return document.clone();
     };
     let mut document = document.clone();
     let statements = document.remove("Statement").map(|statements| {
         sorted(match statements {
-            Value::Array(list) => list.iter().map(normal_statement).collect(),
-            one => vec![normal_statement(&one)],
+            Value::Array(list) => list.iter().map(normalized_statement).collect(),
+            single => vec![normalized_statement(&single)],
         })
     });
     document.extend(statements.map(|statements| ("Statement".to_owned(), statements)));
     Value::Object(document)
 }
 
-fn normal_statement(statement: &Value) -> Value {
+fn normalized_statement(statement: &Value) -> Value {
     let Value::Object(statement) = statement else {
         return statement.clone();
     };
-    let two_deep = |value: &Value| nested(value, &|inner| nested(inner, &set));
+    let map_of_maps = |value: &Value| map_values(value, &|inner| map_values(inner, &sorted_list));
     statement
         .iter()
         .map(|(key, value)| {
             let value = match key.as_str() {
-                "Action" | "NotAction" | "Resource" | "NotResource" => set(value),
-                "Principal" | "NotPrincipal" => nested(value, &set),
-                "Condition" => two_deep(value),
+                "Action" | "NotAction" | "Resource" | "NotResource" => sorted_list(value),
+                "Principal" | "NotPrincipal" => map_values(value, &sorted_list),
+                "Condition" => map_of_maps(value),
                 _ => value.clone(),
             };
             (key.clone(), value)
@@ -126,22 +124,23 @@ fn normal_statement(statement: &Value) -> Value {
         .into()
 }
 
-fn nested(value: &Value, inner: &dyn Fn(&Value) -> Value) -> Value {
+/// Applies a function to the values of an object.
+fn map_values(value: &Value, function: &dyn Fn(&Value) -> Value) -> Value {
     match value {
         Value::Object(map) => map
             .iter()
-            .map(|(key, value)| (key.clone(), inner(value)))
+            .map(|(key, value)| (key.clone(), function(value)))
             .collect::<Map<_, _>>()
             .into(),
         other => other.clone(),
     }
 }
 
-/// A string or a list of them, as a sorted list.
-fn set(value: &Value) -> Value {
+/// A string, or a list of strings, as a sorted list.
+fn sorted_list(value: &Value) -> Value {
     match value {
         Value::Array(list) => sorted(list.clone()),
-        one => json!([one]),
+        single => json!([single]),
     }
 }
 
@@ -163,9 +162,9 @@ mod tests {
     }
 
     #[test]
-    fn order_and_shape_do_not_change_the_meaning() {
+    fn documents_that_differ_in_order_and_shape_have_the_same_meaning() {
         let ours = target_trust(&pair(), Gate::Placeholder);
-        let theirs = json!({
+        let returned = json!({
             "Statement": {
                 "Condition": { "StringEquals": { "sts:ExternalId": [pair().placeholder()] } },
                 "Action": ["sts:AssumeRole"],
@@ -174,26 +173,26 @@ mod tests {
             },
             "Version": "2012-10-17",
         });
-        assert!(same_meaning(&ours, &theirs));
+        assert!(same_meaning(&ours, &returned));
     }
 
     #[test]
-    fn one_word_more_is_another_meaning() {
+    fn a_wider_document_has_another_meaning() {
         let ours = source_trust(&pair(), Gate::Placeholder);
         let mut wider = ours.clone();
         wider["Statement"][0]["Action"] = json!(["sts:AssumeRole", "sts:TagSession"]);
-        let mut bare = ours.clone();
-        bare["Statement"][0]["Condition"] = json!({});
-        let mut twice = ours.clone();
-        twice["Statement"] =
+        let mut unconditional = ours.clone();
+        unconditional["Statement"][0]["Condition"] = json!({});
+        let mut two_statements = ours.clone();
+        two_statements["Statement"] =
             json!([ours["Statement"][0], { "Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole" }]);
-        for other in [wider, bare, twice, json!(null), json!({}), json!([])] {
+        for other in [wider, unconditional, two_statements, json!(null), json!({}), json!([])] {
             assert!(!same_meaning(&ours, &other), "{other}");
         }
     }
 
     #[test]
-    fn the_id_of_a_deleted_principal_is_another_meaning() {
+    fn a_document_with_the_id_of_a_deleted_principal_has_another_meaning() {
         let ours = target_trust(&pair(), Gate::Placeholder);
         let mut broken = ours.clone();
         broken["Statement"][0]["Principal"]["AWS"] = json!("AROAEXAMPLEID12345678");

@@ -1,4 +1,4 @@
-//! The request: what a person asks for, parsed into types, completed, and refused by field.
+//! The request of an onboarding, and its parser. An error names the field.
 
 use crate::{
     arn::{ClusterArn, WorkspaceArn},
@@ -10,8 +10,8 @@ use serde::Serialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
 
-/// The least request that works, for messages.
-const LEAST: &str = r#"{"clusterArn": "…", "workspaceArn": "…"}"#;
+/// A minimal request, for messages.
+const MINIMAL: &str = r#"{"clusterArn": "…", "workspaceArn": "…"}"#;
 
 /// The fields, in the order of [`Request`].
 const FIELDS: [&str; 13] = [
@@ -30,93 +30,91 @@ const FIELDS: [&str; 13] = [
     "onFailure",
 ];
 
-/// What one execution is asked to do, with its defaults filled in.
+/// The request of an onboarding, with its defaults.
 ///
-/// Made by [`Request::parse`] only. Its JSON form parses to the same request again, so that it can
-/// travel through the state machine and be read by every step with the same code. The same limits
-/// stand in `statemachine/request.schema.json`.
+/// Only [`Request::parse`] creates it. Its JSON parses to the same request again, so that every step reads it from the
+/// state machine with the same code. `statemachine/request.schema.json` has the same limits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Request {
     /// The EKS cluster to scrape. Required.
     pub cluster_arn: ClusterArn,
-    /// The AMP workspace that receives the samples. Required; in the cluster's Region and
-    /// partition (AMP user guide, cross-account collectors).
+    /// The AMP workspace that receives the samples. Required. It is in the cluster's Region and partition (AMP user
+    /// guide, cross-account collectors).
     pub workspace_arn: WorkspaceArn,
-    /// The subnets the scraper is put into: 1 to 5, each once (AMP API, EksConfiguration). Absent:
-    /// chosen from the cluster's own.
+    /// The subnets of the scraper: 1 to 5, without duplicates (AMP API, EksConfiguration). Absent: selected from those
+    /// of the cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subnet_ids: Option<Vec<String>>,
-    /// The scraper's security groups: 1 to 5, each once (AMP API, EksConfiguration). Absent: the
-    /// cluster's own.
+    /// The security groups of the scraper: 1 to 5, without duplicates (AMP API, EksConfiguration). Absent: those of the
+    /// cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub security_group_ids: Option<Vec<String>>,
-    /// The scraper's name for people: 1 to 100 letters, digits, `-`, `.` and `_`, a letter or a
-    /// digit first (AMP API, ScraperAlias).
+    /// The alias of the scraper: 1 to 100 letters, digits, `-`, `.` and `_`, starting with a letter or a digit (AMP
+    /// API, ScraperAlias).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alias: Option<String>,
-    /// The scrape configuration: YAML, at most 64 KiB, decoded if it came as base64. Absent: AMP's
-    /// default. It keeps AMP's rules and can be completed ([`scrape_configuration::complete`]).
+    /// The scrape configuration: YAML, at most 64 KiB, decoded if it was base64. Absent: AMP's default. It meets AMP's
+    /// rules and can be completed ([`scrape_configuration::complete`]).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scrape_configuration: Option<String>,
-    /// Labels for every sample, beside and before those of [`scrape_configuration::labels`]: at
-    /// most 32, named as in Prometheus' data model, values at most 1,024 bytes without control
-    /// characters (the limits are ours, well within AMP's).
+    /// Labels for every sample. They override those of [`scrape_configuration::labels`]. At most 32, with names of
+    /// Prometheus' data model, and values of at most 1,024 bytes without control characters (the limits are ours,
+    /// within AMP's).
     pub external_labels: BTreeMap<String, String>,
-    /// Tags for what is made: at most 40, so that ours fit in the 50 of AMP and IAM. Keys of 1 to
-    /// 128 characters, values of at most 256: letters, digits, spaces and `_.:/=+-@` (IAM user
-    /// guide, tag rules, the narrower of the two).
+    /// Tags for the roles and the scraper: at most 40, because AMP and IAM allow 50 and ampxa adds its own. Keys have 1
+    /// to 128 characters, values at most 256: letters, digits, spaces and `_.:/=+-@` (IAM user guide, tag rules, which
+    /// are stricter than AMP's).
     pub tags: BTreeMap<String, String>,
-    /// When the trust policies are first given the scraper's ARN.
+    /// When the scraper's ARN is written into the trust policies.
     pub patch_trust: PatchTrust,
-    /// Who lets the scraper into the cluster.
+    /// Who gives the scraper access to the cluster.
     pub cluster_access: ClusterAccess,
-    /// Minutes to wait for the scraper to become ACTIVE: 1 to 240, 60 unless said otherwise.
-    /// About 20 are usual.
+    /// Minutes to wait for the scraper to become ACTIVE: 1 to 240, by default 60. It usually takes about 20.
     pub activation_timeout_minutes: u32,
-    /// Whether samples are looked for in the workspace, and whether the execution fails without any.
+    /// Whether the workspace is queried for samples, and whether the execution fails without samples.
     pub check_ingestion: CheckIngestion,
-    /// What becomes of what a failing execution made.
+    /// What a failed execution does with the resources that it created.
     pub on_failure: OnFailure,
 }
 
-/// When the trust policies are first given the scraper's ARN.
+/// When the scraper's ARN is written into the trust policies.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum PatchTrust {
-    /// Once the scraper is ACTIVE.
+    /// When the scraper is ACTIVE.
     #[default]
     Final,
-    /// As soon as the scraper is made, and once more when it is ACTIVE.
+    /// As soon as the scraper is created, and again when it is ACTIVE.
     Early,
 }
 
-/// Who lets the scraper into the cluster.
+/// Who gives the scraper access to the cluster.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum ClusterAccess {
-    /// AMP, by an access entry: the cluster's authentication mode must know them.
+    /// AMP, with an access entry. The cluster's authentication mode must support access entries.
     #[default]
     Automatic,
-    /// A person, by the `aws-auth` ConfigMap.
+    /// A person, with the ConfigMap `aws-auth`.
     Manual,
 }
 
-/// Whether samples are looked for.
+/// Whether the workspace is queried for samples.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum CheckIngestion {
-    /// They are, and what is found is told.
+    /// It is queried, and the output has the result.
     #[default]
     Report,
-    /// They are, and without any the execution fails.
+    /// It is queried, and the execution fails without samples.
     Require,
-    /// They are not.
+    /// It is not queried.
     Skip,
 }
 
 impl CheckIngestion {
-    /// By the words of requests.
+    /// The values, by their names in requests.
     pub(crate) const ALL: [(&str, Self); 3] = [
         ("REPORT", Self::Report),
         ("REQUIRE", Self::Require),
@@ -124,39 +122,37 @@ impl CheckIngestion {
     ];
 }
 
-/// What becomes of what a failing execution made.
+/// What a failed execution does with the resources that it created.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum OnFailure {
-    /// It is removed again, and nothing else.
+    /// It deletes them, and nothing else.
     #[default]
     Rollback,
-    /// It is left for inspection.
+    /// It keeps them for inspection.
     DoNothing,
 }
 
 impl Request {
-    /// Reads a request, or says of the first field that is wrong what would be right.
-    ///
-    /// An optional field that is `null` counts as absent. Parsing a parsed request's JSON form
-    /// gives the same request.
+    /// Parses a request. A field that is `null` counts as absent.
     ///
     /// # Errors
-    /// `InvalidRequest`, its message beginning with the field's path, as `subnetIds[2]: …`.
+    /// `InvalidRequest` for the first field that is not valid. The message begins with the path of the field, such as
+    /// `subnetIds[2]: …`, and says what is expected.
     pub fn parse(value: &Value) -> Result<Self, Error> {
-        let fields = Fields::of(value, &FIELDS, LEAST)?;
+        let fields = Fields::of(value, &FIELDS, MINIMAL)?;
         let cluster_arn: ClusterArn =
             fields.arn("clusterArn", "arn:<partition>:eks:<region>:<account>:cluster/<name>")?;
         let workspace_arn: WorkspaceArn = fields.arn(
             "workspaceArn",
             "arn:<partition>:aps:<region>:<account>:workspace/ws-<id>",
         )?;
-        same_place(&cluster_arn, &workspace_arn)?;
-        let external_labels = external_labels("externalLabels", fields.texts("externalLabels")?)?;
+        check_same_region(&cluster_arn, &workspace_arn)?;
+        let external_labels = external_labels("externalLabels", fields.strings("externalLabels")?)?;
         let scrape_configuration = match fields.text("scrapeConfiguration")? {
             Some(text) => {
                 let yaml = scrape_configuration::decode(text, "scrapeConfiguration")?;
-                // Whether it can be completed is known here, before anything is made.
+                // A configuration that cannot be completed is an error before anything is created.
                 let labels = scrape_configuration::labels(&cluster_arn, &external_labels);
                 scrape_configuration::complete(&yaml, &labels)?;
                 Some(yaml)
@@ -166,12 +162,12 @@ impl Request {
         Ok(Self {
             cluster_arn,
             workspace_arn,
-            subnet_ids: fields.ids("subnetIds", "subnet-")?,
-            security_group_ids: fields.ids("securityGroupIds", "sg-")?,
+            subnet_ids: fields.ec2_ids("subnetIds", "subnet-")?,
+            security_group_ids: fields.ec2_ids("securityGroupIds", "sg-")?,
             alias: fields.text("alias")?.map(alias).transpose()?,
             scrape_configuration,
             external_labels,
-            tags: tags(fields.texts("tags")?)?,
+            tags: tags(fields.strings("tags")?)?,
             patch_trust: fields.choice(
                 "patchTrust",
                 [("FINAL", PatchTrust::Final), ("EARLY", PatchTrust::Early)],
@@ -183,7 +179,7 @@ impl Request {
                     ("MANUAL", ClusterAccess::Manual),
                 ],
             )?,
-            activation_timeout_minutes: fields.whole("activationTimeoutMinutes", 1, 240)?.unwrap_or(60),
+            activation_timeout_minutes: fields.whole_number("activationTimeoutMinutes", 1, 240)?.unwrap_or(60),
             check_ingestion: fields.choice("checkIngestion", CheckIngestion::ALL)?,
             on_failure: fields.choice(
                 "onFailure",
@@ -193,23 +189,21 @@ impl Request {
     }
 }
 
-/// Cluster, scraper and workspace are in one Region and one partition.
-pub(crate) fn same_place(cluster: &ClusterArn, workspace: &WorkspaceArn) -> Result<(), Error> {
-    let differ = |what: &str, its: &str, clusters: &str| {
-        Error::invalid(
-            "workspaceArn",
-            format!(
-                "the workspace is in the {what} {its}, the cluster in the {what} {clusters}; \
-                 AMP scrapes only into a workspace of the cluster's own {what}"
-            ),
-        )
+/// Checks that a cluster and a workspace are in the same partition and Region.
+pub(crate) fn check_same_region(cluster: &ClusterArn, workspace: &WorkspaceArn) -> Result<(), Error> {
+    let differ = |kind: &str, of_workspace: &str, of_cluster: &str| {
+        let reason = format!(
+            "the workspace is in the {kind} {of_workspace}, the cluster in the {kind} {of_cluster}; \
+             expected a workspace in the {kind} of the cluster, because AMP scrapes only into such a workspace"
+        );
+        Err(Error::invalid("workspaceArn", reason))
     };
-    if cluster.partition() != workspace.partition() {
-        let (its, clusters) = (workspace.partition().as_str(), cluster.partition().as_str());
-        return Err(differ("partition", its, clusters));
+    let (of_workspace, of_cluster) = (workspace.partition(), cluster.partition());
+    if of_workspace != of_cluster {
+        return differ("partition", of_workspace.as_str(), of_cluster.as_str());
     }
-    if cluster.region() != workspace.region() {
-        return Err(differ("Region", workspace.region(), cluster.region()));
+    if workspace.region() != cluster.region() {
+        return differ("Region", workspace.region(), cluster.region());
     }
     Ok(())
 }
@@ -218,13 +212,15 @@ fn alias(text: &str) -> Result<String, Error> {
     let valid = text.len() <= 100
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
-    valid.then(|| text.to_owned()).ok_or_else(|| {
-        let right = "expected 1 to 100 letters, digits, \"-\", \".\" and \"_\", a letter or a digit first";
-        Error::invalid("alias", format!("{} is no alias; {right}", shown(text)))
-    })
+    if !valid {
+        let expected = "expected 1 to 100 letters, digits, \"-\", \".\" and \"_\", starting with a letter or a digit";
+        let reason = format!("{} is not a valid alias; {expected}", shown(text));
+        return Err(Error::invalid("alias", reason));
+    }
+    Ok(text.to_owned())
 }
 
-/// Labels that may stand beside every sample, or the refusal of the first that may not.
+/// Checks external labels. An error names the first label that is not valid.
 pub(crate) fn external_labels(
     field: &str,
     labels: BTreeMap<String, String>,
@@ -232,75 +228,77 @@ pub(crate) fn external_labels(
     if labels.len() > 32 {
         return Err(Error::invalid(
             field,
-            format!("{} labels; at most 32 are possible", labels.len()),
+            format!("{} labels; expected at most 32", labels.len()),
         ));
     }
     for (name, value) in &labels {
         let path = member(field, name);
         if !scrape_configuration::is_label_name(name) || name.starts_with("__") || name.len() > 128 {
-            let right = "expected at most 128 letters, digits and \"_\", no digit first, not \"__\" at its beginning";
-            return Err(Error::invalid(&path, format!("no label name; {right}")));
+            let expected = "expected at most 128 letters, digits and \"_\", not starting with a digit or \"__\"";
+            return Err(Error::invalid(&path, format!("not a valid label name; {expected}")));
         }
         if value.len() > 1024 {
-            let why = format!("its value has {} bytes; at most 1,024 are possible", value.len());
-            return Err(Error::invalid(&path, why));
+            let reason = format!("the value has {} bytes; expected at most 1,024", value.len());
+            return Err(Error::invalid(&path, reason));
         }
-        no_control(&path, value)?;
+        check_no_control_character(&path, value)?;
     }
     Ok(labels)
 }
 
 fn tags(tags: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Error> {
     const FIELD: &str = "tags";
-    const RIGHT: &str = "expected letters, digits, spaces and \"_.:/=+-@\"";
+    const EXPECTED: &str = "expected letters, digits, spaces and \"_.:/=+-@\"";
     if tags.len() > 40 {
         return Err(Error::invalid(
             FIELD,
-            format!("{} tags; at most 40 are possible", tags.len()),
+            format!("{} tags; expected at most 40", tags.len()),
         ));
     }
-    let taggable = |text: &str| text.chars().all(|c| c.is_alphanumeric() || " _.:/=+-@".contains(c));
+    let allowed = |text: &str| text.chars().all(|c| c.is_alphanumeric() || " _.:/=+-@".contains(c));
     let mut seen = HashSet::new();
     for (key, value) in &tags {
         let path = member(FIELD, key);
-        let refuse = |why: String| Err(Error::invalid(&path, why));
+        let invalid = |reason: String| Err(Error::invalid(&path, reason));
         let lower = key.to_lowercase();
         let (key_length, value_length) = (key.chars().count(), value.chars().count());
         if !(1..=128).contains(&key_length) {
-            return refuse(format!("the key has {key_length} characters; 1 to 128 are possible"));
+            return invalid(format!("the key has {key_length} characters; expected 1 to 128"));
         }
         if value_length > 256 {
-            return refuse(format!(
-                "the value has {value_length} characters; at most 256 are possible"
+            return invalid(format!("the value has {value_length} characters; expected at most 256"));
+        }
+        if !allowed(key) {
+            return invalid(format!(
+                "the key has a character that AWS does not allow in a tag; {EXPECTED}"
             ));
         }
-        if !taggable(key) {
-            return refuse(format!("the key has a character that AWS refuses in a tag; {RIGHT}"));
-        }
-        if !taggable(value) {
-            return refuse(format!("the value has a character that AWS refuses in a tag; {RIGHT}"));
+        if !allowed(value) {
+            return invalid(format!(
+                "the value has a character that AWS does not allow in a tag; {EXPECTED}"
+            ));
         }
         // IAM user guide, tag rules: reserved in keys and in values, in any case.
         if lower.starts_with("aws:") || value.to_lowercase().starts_with("aws:") {
-            return refuse("\"aws:\" at the beginning is AWS's own; choose another".to_owned());
+            return invalid("the prefix \"aws:\" is reserved by AWS; expected another key or value".to_owned());
         }
         if lower.starts_with("ampxa:") {
-            return refuse("\"ampxa:\" at the beginning is this project's own; choose another".to_owned());
+            return invalid("the prefix \"ampxa:\" is reserved by ampxa; expected another key".to_owned());
         }
         // IAM user guide, tag rules: keys that differ only in case are one key.
         if !seen.insert(lower) {
-            return refuse("another tag's key differs from this one only in case, which IAM refuses".to_owned());
+            return invalid("another key differs from this one only in case; IAM allows only one of them".to_owned());
         }
     }
     Ok(tags)
 }
 
-fn no_control(path: &str, text: &str) -> Result<(), Error> {
+fn check_no_control_character(path: &str, text: &str) -> Result<(), Error> {
     match text.chars().find(|c| c.is_control()) {
         None => Ok(()),
         Some(c) => Err(Error::invalid(
             path,
-            format!("control character U+{:04X}; leave it out", c as u32),
+            format!("the value has the control character U+{:04X}; remove it", c as u32),
         )),
     }
 }
@@ -320,14 +318,14 @@ mod tests {
         request
     }
 
-    fn refused(request: &Value) -> String {
+    fn rejected(request: &Value) -> String {
         let error = Request::parse(request).unwrap_err();
         assert_eq!(error.name(), "InvalidRequest");
         error.to_string()
     }
 
     #[test]
-    fn two_arns_are_enough_and_the_defaults_can_be_seen() {
+    fn a_request_with_two_arns_gets_the_defaults() {
         let request = Request::parse(&with("alias", Value::Null)).unwrap();
         assert_eq!(
             serde_json::to_value(&request).unwrap(),
@@ -346,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_may_stay_in_one_account_and_in_any_partition() {
+    fn cluster_and_workspace_may_be_in_one_account_of_any_partition() {
         for (partition, region) in [
             ("aws", "eu-central-1"),
             ("aws-cn", "cn-north-1"),
@@ -361,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_travels_as_json_and_parses_to_itself() {
+    fn the_json_of_a_request_parses_to_the_same_request() {
         for text in [
             include_str!("../statemachine/examples/smallest.json"),
             include_str!("../statemachine/examples/everything.json"),
@@ -375,11 +373,11 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_begins_with_the_field_and_says_what_would_be_right() {
+    fn an_error_begins_with_the_field_and_says_what_is_expected() {
         let subnet = "subnet-0123456789abcdef0";
         let many: BTreeMap<String, String> = (0..41).map(|i| (format!("k{i}"), String::new())).collect();
-        for (request, begins, says) in [
-            (json!("{}"), "request: ", "not a string; give the JSON itself"),
+        for (request, begin, content) in [
+            (json!("{}"), "request: ", "not a string; pass the JSON itself"),
             (json!([]), "request: ", "expected an object, at least {\"clusterArn\""),
             (json!({}), "clusterArn: missing", "cluster/<name>"),
             (
@@ -438,16 +436,16 @@ mod tests {
                 "onFailure: \"undo\"",
                 "expected \"ROLLBACK\" or \"DO_NOTHING\"",
             ),
-            (with("subnetIds", json!([])), "subnetIds: 0 given", "1 to 5"),
+            (with("subnetIds", json!([])), "subnetIds: 0 ids given", "1 to 5"),
             (
                 with("subnetIds", json!(vec![subnet; 6])),
-                "subnetIds: 6 given",
+                "subnetIds: 6 ids given",
                 "1 to 5",
             ),
             (
                 with("subnetIds", json!([subnet, subnet])),
                 "subnetIds[1]: ",
-                "is subnetIds[0] already",
+                "is a duplicate of subnetIds[0]",
             ),
             (
                 with("subnetIds", json!([subnet, 7])),
@@ -470,12 +468,12 @@ mod tests {
                 "such as sg-0123456789abcdef0",
             ),
             (with("alias", json!("")), "alias: ", "1 to 100"),
-            (with("alias", json!("-a")), "alias: ", "first"),
+            (with("alias", json!("-a")), "alias: ", "starting with"),
             (with("alias", json!("é")), "alias: ", "letters"),
             (
                 with("scrapeConfiguration", json!("%%%")),
                 "scrapeConfiguration: ",
-                "no base64 either",
+                "not valid base64",
             ),
             (
                 with("scrapeConfiguration", json!({})),
@@ -485,12 +483,12 @@ mod tests {
             (
                 with("externalLabels", json!({ "0a": "b" })),
                 "externalLabels.0a: ",
-                "no digit first",
+                "not starting with a digit",
             ),
             (
                 with("externalLabels", json!({ "__a": "b" })),
                 "externalLabels.__a: ",
-                "not \"__\"",
+                "or \"__\"",
             ),
             (
                 with("externalLabels", json!({ "a": "b\u{7}" })),
@@ -515,12 +513,12 @@ mod tests {
             (with("tags", json!(many)), "tags: 41 tags", "at most 40"),
             (with("tags", json!(["a"])), "tags: ", "expected an object"),
             (with("tags", json!({ "": "b" })), "tags[\"\"]: ", "1 to 128"),
-            (with("tags", json!({ "Aws:a": "b" })), "tags.Aws:a: ", "AWS's own"),
-            (with("tags", json!({ "a": "AWS:b" })), "tags.a: ", "AWS's own"),
+            (with("tags", json!({ "Aws:a": "b" })), "tags.Aws:a: ", "reserved by AWS"),
+            (with("tags", json!({ "a": "AWS:b" })), "tags.a: ", "reserved by AWS"),
             (
                 with("tags", json!({ "ampxa:cluster": "b" })),
                 "tags.ampxa:cluster: ",
-                "this project's own",
+                "reserved by ampxa",
             ),
             (
                 with("tags", json!({ "team": "a", "Team": "b" })),
@@ -555,17 +553,14 @@ mod tests {
                 "not a string",
             ),
         ] {
-            let message = refused(&request);
-            assert!(
-                message.starts_with(begins),
-                "{message:?} does not begin with {begins:?}"
-            );
-            assert!(message.contains(says), "{message:?} does not say {says:?}");
+            let message = rejected(&request);
+            assert!(message.starts_with(begin), "{message:?} does not begin with {begin:?}");
+            assert!(message.contains(content), "{message:?} does not contain {content:?}");
         }
     }
 
     #[test]
-    fn a_refusal_stays_short_whatever_was_given() {
+    fn an_error_for_a_long_value_is_short() {
         let long = "x".repeat(200_000);
         for request in [
             with(&long, json!(1)),
@@ -577,12 +572,12 @@ mod tests {
             with("patchTrust", json!(long)),
             with("scrapeConfiguration", json!(long)),
         ] {
-            assert!(refused(&request).len() < 600);
+            assert!(rejected(&request).len() < 600);
         }
     }
 
     #[test]
-    fn a_whole_number_may_be_written_with_a_point() {
+    fn a_whole_number_may_have_a_decimal_point() {
         let request = Request::parse(&with("activationTimeoutMinutes", json!(30.0))).unwrap();
         assert_eq!(request.activation_timeout_minutes, 30);
     }
@@ -607,11 +602,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn parsing_never_panics_and_what_it_accepts_parses_again(
-            anything in any_json(),
+        fn parsing_never_panics_and_the_json_of_an_accepted_request_parses_again(
+            value in any_json(),
             fields in prop::collection::btree_map(prop::sample::select(FIELDS.as_slice()), any_json(), 0..4),
         ) {
-            let _ = Request::parse(&anything);
+            let _ = Request::parse(&value);
             let mut request = with("alias", Value::Null);
             for (name, value) in fields {
                 request[name] = value;

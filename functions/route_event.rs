@@ -1,71 +1,73 @@
-//! From an event to an execution.
+//! Starts the execution that an event requires.
 //!
-//! The execution is named after the event, so an event that is told again starts nothing again. An error
-//! leaves the event to Lambda, which tries twice more and then puts it where people look.
+//! The execution is named after the event, so a repeated event starts no second one. After an error, Lambda tries the
+//! event twice more, and then moves it to the dead-letter queue.
 
 use crate::{
-    aws::unless,
+    aws::none_if,
+    environment,
     error::Error,
     event::{Event, Reading},
     routing::{self, Cluster, Route, Settings},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::env;
 
-/// Minutes that a vended account is given to have its provisioner.
+/// How long a reconciliation waits for the provisioner of a vended account, in minutes.
 const PROVISIONER_TIMEOUT_MINUTES: u32 = 60;
 
-/// The clients that routing needs, all of the hub.
+/// The clients of the hub that routing uses.
 #[derive(Debug)]
 pub struct Clients {
     /// Systems Manager, for the routing table.
     pub ssm: aws_sdk_ssm::Client,
     /// Step Functions.
     pub sfn: aws_sdk_sfn::Client,
-    /// AWS Organizations; asked only where a rule names an organizational unit.
+    /// AWS Organizations. Called only if a rule names an organizational unit.
     pub organizations: aws_sdk_organizations::Client,
 }
 
-/// The ARNs of the machines that events start.
+/// The ARNs of the state machines that events start.
 #[derive(Debug, Clone, Default)]
 pub struct Machines {
-    /// Connects a cluster.
+    /// `ampxa-onboard`.
     pub onboard: String,
-    /// Disconnects a cluster.
+    /// `ampxa-offboard`.
     pub offboard: String,
-    /// Connects the clusters of accounts.
+    /// `ampxa-reconcile`.
     pub reconcile: String,
 }
 
 impl Machines {
-    /// `AMPXA_ONBOARD`, `AMPXA_OFFBOARD`, `AMPXA_RECONCILE`.
-    pub fn from_environment() -> Self {
-        let read = |name| env::var(name).unwrap_or_default();
-        Self {
-            onboard: read("AMPXA_ONBOARD"),
-            offboard: read("AMPXA_OFFBOARD"),
-            reconcile: read("AMPXA_RECONCILE"),
-        }
+    /// Reads `AMPXA_ONBOARD`, `AMPXA_OFFBOARD` and `AMPXA_RECONCILE`.
+    ///
+    /// # Errors
+    /// [`environment::Missing`] if one of them is not set.
+    pub fn from_environment() -> Result<Self, environment::Missing> {
+        Ok(Self {
+            onboard: environment::required("AMPXA_ONBOARD")?,
+            offboard: environment::required("AMPXA_OFFBOARD")?,
+            reconcile: environment::required("AMPXA_RECONCILE")?,
+        })
     }
 }
 
-/// What became of an event.
+/// The result of routing an event.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Routed {
     /// A sentence for the log.
     pub message: String,
-    /// The execution that the event started, now or when it was told before.
+    /// The ARN of the execution that the event started, now or earlier.
     pub execution: Option<String>,
 }
 
-/// Starts what an event asks for.
+/// Starts the execution that an event requires.
 ///
-/// Safe to repeat: the same event starts the same execution, once.
+/// Idempotent: a repeated event starts no second execution.
 ///
 /// # Errors
-/// `InvalidRequest` when the routing table is wrong, or a tag chooses a workspace that it does not allow;
-/// and as AWS answers.
+/// `InvalidRequest` if the routing table is not valid, or a tag chooses a workspace that it does not allow; and those
+/// of the calls.
 pub async fn route(
     aws: &Clients,
     settings: &Settings,
@@ -74,21 +76,21 @@ pub async fn route(
 ) -> Result<Routed, Error> {
     let event = match reading {
         Reading::Recognized(event) => event,
-        Reading::Ignored(why) => return Ok(ignored(&format!("The event is not one of ours: {why}."))),
+        Reading::Ignored(why) => return Ok(ignored(&format!("The event starts no execution: {why}."))),
     };
     let name = event.execution_name();
     match event {
         Event::ClusterCreated { cluster, tags, .. } => {
             let routes = routing::read(&aws.ssm, settings).await?;
             let units = routing::organizational_units(&aws.organizations, &routes, cluster.account()).await?;
-            let asked = Cluster {
+            let cluster_to_route = Cluster {
                 arn: cluster,
                 tags,
                 organizational_units: &units,
                 workspace: None,
             };
-            match routes.route(&asked)? {
-                Route::Ignore(why) => Ok(ignored(&format!("The cluster {cluster} is left alone: {why}."))),
+            match routes.route(&cluster_to_route)? {
+                Route::Ignore(why) => Ok(ignored(&format!("The cluster {cluster} is skipped: {why}."))),
                 Route::Onboard(onboarding) => {
                     let request = routing::request(&aws.ssm, cluster, &onboarding).await?;
                     start(&aws.sfn, &machines.onboard, &name, &request).await
@@ -116,15 +118,14 @@ fn ignored(message: &str) -> Routed {
     }
 }
 
-/// A name that an execution of the machine has already, running or ended, is this event told before
-/// (Step Functions API reference, StartExecution: idempotent by name and input while it runs,
-/// ExecutionAlreadyExists otherwise).
+/// Starts an execution. If one of the same name exists, running or ended, the event is a repeated one (Step Functions
+/// API reference, StartExecution: idempotent by name and input while it runs, ExecutionAlreadyExists otherwise).
 async fn start(sfn: &aws_sdk_sfn::Client, machine: &str, name: &str, request: &Value) -> Result<Routed, Error> {
     let call = sfn.start_execution().state_machine_arn(machine).name(name);
     let answer = call.input(request.to_string()).send().await;
-    let message = match unless(answer, |e| e.is_execution_already_exists())? {
+    let message = match none_if(answer, |e| e.is_execution_already_exists())? {
         Some(_) => format!("Started {name} of {machine}."),
-        None => format!("{name} of {machine} was started before."),
+        None => format!("The execution {name} of {machine} was started before."),
     };
     Ok(Routed {
         message,

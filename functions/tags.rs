@@ -1,19 +1,19 @@
-//! The tags of this project's resources and of the clusters it reads. Keys that begin with `ampxa:` are reserved for them.
+//! The tags of our resources, and the tags of clusters that are read. Keys that begin with `ampxa:` are reserved.
 
 use crate::task::Task;
 use std::collections::BTreeMap;
 
 /// On roles and scrapers: the ARN of the cluster that the resource serves.
 pub const CLUSTER_TAG: &str = "ampxa:cluster";
-/// On roles and scrapers: the ARN of the workspace that the resource serves. On a cluster ([`CHOICE_TAG`]): the wanted one.
+/// On roles and scrapers: the ARN of the workspace that the resource serves. On a cluster: see [`CHOICE_TAG`].
 pub const WORKSPACE_TAG: &str = "ampxa:workspace";
 /// On roles and scrapers: the ARN of the execution that created the resource.
 pub const CREATED_BY_TAG: &str = "ampxa:created-by";
-/// On a scraper: the name of the reconciliation that found its cluster missing.
+/// On a scraper: the ARN of the reconciliation that did not find its cluster.
 pub const ORPHAN_TAG: &str = "ampxa:orphan-since";
-/// On a cluster: the value `no` opts the cluster out.
+/// On a cluster: the value `no` excludes the cluster from routing.
 pub const ONBOARD_TAG: &str = "ampxa:onboard";
-/// On a cluster: the id or ARN of the workspace that it chooses among those that the routing table allows.
+/// On a cluster: the id or ARN of its workspace, one of those that the routing table allows.
 pub const CHOICE_TAG: &str = WORKSPACE_TAG;
 
 /// The tags of a resource of the task's pair: those of the request, [`CLUSTER_TAG`] and [`WORKSPACE_TAG`].

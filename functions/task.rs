@@ -1,10 +1,10 @@
-//! What a step is given.
+//! The task: the input of a step.
 
-use crate::{error::Error, pair::Pair, request::Request};
+use crate::{arn::ExecutionArn, error::Error, input, pair::Pair, request::Request};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// A step's input: the pair, the completed request, the execution, and what earlier steps learned.
+/// The input of a step: the pair, the completed request, the execution, and values from earlier steps.
 #[derive(Debug)]
 pub struct Task<I> {
     /// The cluster and the workspace.
@@ -12,13 +12,13 @@ pub struct Task<I> {
     /// The request, completed by `check-request`.
     pub request: Request,
     /// The ARN of the execution that runs the step.
-    pub execution: String,
-    /// What earlier steps learned.
+    pub execution: ExecutionArn,
+    /// Values from the output of earlier steps.
     pub input: I,
 }
 
 impl<I> Task<I> {
-    /// The same task for a part of the step that asks for something else.
+    /// The same task with other values from earlier steps.
     pub fn with_input<J>(&self, input: J) -> Task<J> {
         Task {
             pair: self.pair.clone(),
@@ -37,10 +37,10 @@ impl<I: DeserializeOwned> TryFrom<Value> for Task<I> {
         let request = Request::parse(&input["request"])?;
         let execution = input["execution"]
             .as_str()
-            .ok_or_else(|| Error::invalid("execution", "expected the execution's ARN, a string"))?
-            .to_owned();
-        let input = serde_path_to_error::deserialize(&input)
-            .map_err(|error| Error::invalid(&error.path().to_string(), error.inner()))?;
+            .ok_or_else(|| Error::invalid("execution", "expected the ARN of the execution, a string"))?
+            .parse()
+            .map_err(|error| Error::invalid("execution", error))?;
+        let input = input::of_machine(&input)?;
         Ok(Self {
             pair: Pair {
                 cluster: request.cluster_arn.clone(),

@@ -1,38 +1,38 @@
-//! What executions come to, as metrics of CloudWatch.
+//! CloudWatch metrics of ended executions.
 //!
-//! A machine that fails or is stopped has no last step that could tell of it, so the events are counted that Step
-//! Functions puts of its executions' ends: of nearly all of them, it promises no more. The metrics are written to
-//! the log in the embedded metric format, and cost no call (CloudWatch user guide, "Embedding metrics within logs";
-//! Step Functions developer guide, "Automating event delivery with EventBridge").
+//! An execution that fails, times out or is stopped has no last step that could emit metrics. So the metrics follow
+//! from the status-change events of Step Functions, which are delivered on a best-effort basis (Step Functions
+//! developer guide, "Automating event delivery with EventBridge"). They are written to the log in the embedded metric
+//! format, without a call to CloudWatch (CloudWatch user guide, "Embedding metrics within logs").
 
 use crate::error::Error;
 use serde_json::{Map, Value, json};
 
 /// The namespace of all metrics.
 pub const NAMESPACE: &str = "ampxa";
-/// Ends of executions, by `Machine` and `Outcome`.
+/// The number of ended executions, by `Machine` and `Outcome`.
 pub const EXECUTIONS: &str = "Executions";
-/// Executions that did not succeed, by `Error`: the name they failed under.
+/// The number of executions that did not succeed, by `Error`: the name of the error.
 pub const FAILURES: &str = "Failures";
-/// Minutes that a new scraper took to become ACTIVE.
+/// Minutes until a new scraper was ACTIVE.
 pub const ACTIVATION: &str = "ActivationMinutes";
-/// How often a new scraper was looked at until it was.
+/// The number of polls until a new scraper was ACTIVE.
 pub const POLLS: &str = "ActivationPolls";
-/// Seconds from the start of an execution that made a scraper until samples were seen to arrive.
+/// Seconds from the start to the end of an execution that created a scraper, if the workspace received samples.
 pub const FIRST_SAMPLE: &str = "SecondsToFirstSample";
-/// Onboardings after which no sample of an endpoint that is up arrived.
+/// The number of onboardings after which the workspace received no sample of a target that is up.
 pub const WITHOUT_SAMPLES: &str = "WithoutSamples";
-/// Onboardings after which nobody could look whether samples arrive.
+/// The number of onboardings whose check of ingestion failed.
 pub const NOT_CHECKED: &str = "IngestionNotChecked";
-/// Pairs that a reconciliation had to repair.
+/// The number of pairs that a reconciliation repaired.
 pub const DRIFT: &str = "Drift";
-/// How full a Region of an account is of scrapers, by `Account` and `Region`.
+/// The used part of the scraper quota in percent, by `Account` and `Region`.
 pub const QUOTA: &str = "ScraperQuotaPercent";
 
 /// The end of an execution.
 #[derive(Debug)]
 pub struct Ended {
-    /// The stack of the hub.
+    /// The name of the hub's stack.
     pub hub: String,
     detail: Value,
 }
@@ -40,64 +40,69 @@ pub struct Ended {
 impl TryFrom<Value> for Ended {
     type Error = Error;
 
-    /// Reads the event `Step Functions Execution Status Change`; the hub's name is the environment's.
+    /// Reads the event `Step Functions Execution Status Change`. `hub` stays empty.
     fn try_from(event: Value) -> Result<Self, Error> {
         let detail = &event["detail"];
         if !detail["stateMachineArn"].is_string() || !detail["status"].is_string() {
-            return Err(Error::invalid("detail", "expected the change of an execution's status"));
+            return Err(Error::invalid(
+                "detail",
+                "no stateMachineArn or status; expected an event \"Step Functions Execution Status Change\"",
+            ));
         }
         Ok(Self {
-            hub: std::env::var("AMPXA_HUB").unwrap_or_default(),
+            hub: String::new(),
             detail: detail.clone(),
         })
     }
 }
 
-/// One line of the log, which CloudWatch reads metrics from.
+/// A line of the log in the embedded metric format.
 pub type Line = Value;
 
 impl Ended {
-    /// The lines that tell of it.
+    /// The log lines with the metrics of the execution.
     pub fn lines(&self) -> Vec<Line> {
         let detail = &self.detail;
         let output = json_in(&detail["output"]);
-        let machine = text(&detail["stateMachineArn"]).rsplit(':').next().unwrap_or_default();
-        let machine = machine.strip_prefix(&format!("{}-", self.hub)).unwrap_or(machine);
+        let name = text(&detail["stateMachineArn"]).rsplit(':').next().unwrap_or_default();
+        let machine = name.strip_prefix(&format!("{}-", self.hub)).unwrap_or(name);
         let failed = detail["status"] != "SUCCEEDED";
         let outcome = match (failed, machine) {
             (true, _) => text(&detail["status"]),
             (_, "onboard") if output["outcome"].is_string() => text(&output["outcome"]),
             _ => "DONE",
         };
-        let of = [("Machine", machine), ("Outcome", outcome)];
-        let mut lines = vec![self.line(&of, &[(EXECUTIONS, "Count", json!(1))])];
+        let dimensions = [("Machine", machine), ("Outcome", outcome)];
+        let mut lines = vec![self.line(&dimensions, &[(EXECUTIONS, "Count", json!(1))])];
         if failed {
-            let error = Some(text(&detail["error"])).filter(|error| !error.is_empty());
-            let of = [("Error", error.unwrap_or(outcome))];
-            lines.push(self.line(&of, &[(FAILURES, "Count", json!(1))]));
+            let error = match text(&detail["error"]) {
+                "" => outcome,
+                error => error,
+            };
+            lines.push(self.line(&[("Error", error)], &[(FAILURES, "Count", json!(1))]));
         } else if machine == "onboard" {
-            lines.push(self.line(&[], &self.of_onboarding(&output)));
-            lines.extend(self.quota(&output));
+            lines.push(self.line(&[], &self.onboarding_metrics(&output)));
+            lines.extend(self.quota_lines(&output));
         }
         lines
     }
 
-    fn of_onboarding(&self, output: &Value) -> Vec<(&'static str, &'static str, Value)> {
+    fn onboarding_metrics(&self, output: &Value) -> Vec<(&'static str, &'static str, Value)> {
         let by_reconciliation = text(&self.detail["name"]).starts_with("reconcile-");
-        let made = list(&output["created"]).iter().any(|made| *made == "scraper");
-        let arrives = &output["ingestion"]["result"];
-        let without = ["NONE", "TARGETS_DOWN"].contains(&text(arrives));
+        let created_scraper = list(&output["created"]).iter().any(|created| *created == "scraper");
+        let ingestion = &output["ingestion"]["result"];
+        let without_samples = ["NONE", "TARGETS_DOWN"].contains(&text(ingestion));
         let drifted = by_reconciliation && output["outcome"] == "REPAIRED";
         let mut metrics = vec![
-            (WITHOUT_SAMPLES, "Count", json!(u8::from(without))),
-            (NOT_CHECKED, "Count", json!(u8::from(arrives == "NOT_CHECKED"))),
+            (WITHOUT_SAMPLES, "Count", json!(u8::from(without_samples))),
+            (NOT_CHECKED, "Count", json!(u8::from(ingestion == "NOT_CHECKED"))),
             (DRIFT, "Count", json!(u8::from(drifted))),
         ];
-        if made {
+        if created_scraper {
             metrics.push((ACTIVATION, "None", output["activationMinutes"].clone()));
             metrics.push((POLLS, "Count", output["polls"].clone()));
             let milliseconds = number(&self.detail["stopDate"]) - number(&self.detail["startDate"]);
-            if arrives == "RECEIVING" {
+            if ingestion == "RECEIVING" {
                 metrics.push((FIRST_SAMPLE, "Seconds", json!(milliseconds / 1000.0)));
             }
         }
@@ -105,8 +110,8 @@ impl Ended {
         metrics
     }
 
-    /// Of all places, for an alarm on the fullest, and of the one, for people.
-    fn quota(&self, output: &Value) -> Vec<Line> {
+    /// The used quota twice: without dimensions, for an alarm on the maximum, and by account and Region.
+    fn quota_lines(&self, output: &Value) -> Vec<Line> {
         let percent = 100.0 * number(&output["scrapers"]["count"]) / number(&output["scrapers"]["quota"]);
         if !percent.is_finite() {
             return Vec::new();
@@ -120,7 +125,7 @@ impl Ended {
         ]
     }
 
-    /// Metrics of the hub, by these dimensions too.
+    /// A log line with metrics. The hub is a dimension of all metrics.
     fn line(&self, dimensions: &[(&str, &str)], metrics: &[(&str, &str, Value)]) -> Line {
         let all = [("Hub", self.hub.as_str())]
             .into_iter()
@@ -149,10 +154,10 @@ impl Ended {
     }
 }
 
-/// Writes the lines of an end to the log.
+/// Writes the metrics of an ended execution to the log.
 ///
 /// # Errors
-/// None: what cannot be counted is not.
+/// None. Values that are missing in the event are left out.
 pub async fn record(ended: &Ended) -> Result<Value, Error> {
     let lines = ended.lines();
     for line in &lines {
@@ -173,7 +178,7 @@ fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
-/// The JSON that a text holds.
+/// The JSON in a string.
 fn json_in(value: &Value) -> Value {
     serde_json::from_str(text(value)).unwrap_or_default()
 }

@@ -1,7 +1,7 @@
-//! What AWS tells of an onboarding: its states by Step Functions, its roles by IAM, its calls by the functions' log,
-//! its samples by the workspace. Touches nothing.
+//! Reads an onboarding from AWS: states from Step Functions, roles from IAM, calls from the functions' log group,
+//! samples from the workspace. Read-only.
 
-use super::{Calls, Known, Point, Run, Trust};
+use super::{Available, Calls, Point, Run, Trust};
 use crate::{
     account::Account,
     credentials::Credentials,
@@ -19,23 +19,23 @@ use aws_sdk_sfn::types::ExecutionStatus;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// A plot has so many points at most.
-const POINTS: f64 = 120.0;
-/// So long after its end a run's samples are still shown, in minutes: the first ones take a minute or two.
-const AFTERMATH_MINUTES: f64 = 5.0;
-/// What an execution's last lines in the log may be late by, in seconds.
-const LATE_SECONDS: f64 = 300.0;
+/// The maximum number of points in the plot.
+const MAX_POINTS: f64 = 120.0;
+/// The plot ends this many minutes after the execution: the first samples take a minute or two.
+const MINUTES_AFTER_END: f64 = 5.0;
+/// The maximum delay of log events, in seconds.
+const LOG_DELAY_SECONDS: f64 = 300.0;
 
-/// Reads an execution of `ampxa-onboard`, by a clock on which a minute takes so many seconds.
+/// Reads an execution of `ampxa-onboard`. `minute` is the number of real seconds in a minute of the cloud's clock.
 ///
 /// # Errors
-/// When the ARN is none of such an execution, or Step Functions does not answer. What else cannot be known is said
-/// in its place.
+/// If the ARN is not of such an execution, or if Step Functions cannot be read. Any other error is reported in the
+/// section that lacks the data.
 pub async fn of_execution(credentials: &Credentials, arn: &str, minute: f64) -> Result<Run> {
     let parts: Vec<&str> = arn.split(':').collect();
     let [_, _, "states", region, account, "execution", machine, _] = parts[..] else {
         bail!(
-            "{arn} is no execution's ARN, such as arn:aws:states:us-west-2:111111111111:execution:ampxa-onboard:<name>"
+            "{arn} is not the ARN of an execution, such as arn:aws:states:us-west-2:111111111111:execution:ampxa-onboard:<name>"
         );
     };
     let Some(hub_name) = machine.strip_suffix("-onboard") else {
@@ -43,7 +43,7 @@ pub async fn of_execution(credentials: &Credentials, arn: &str, minute: f64) -> 
     };
     let hub = credentials.account(account, region).await?;
     let execution = execution::look(&hub, arn).await;
-    let execution = execution.with_context(|| format!("{arn} could not be read"))?;
+    let execution = execution.with_context(|| format!("{arn} cannot be read"))?;
     let mut run = Run::of(&execution, minute);
     run.calls = calls(&hub, &format!("/aws/lambda/{hub_name}"), &execution).await;
     match request(&execution) {
@@ -54,19 +54,19 @@ pub async fn of_execution(credentials: &Credentials, arn: &str, minute: f64) -> 
             };
             run.trusts = trusts(credentials, &execution, &pair)
                 .await
-                .map_err(|why| format!("{why:#}"));
-            let until = execution.seconds + AFTERMATH_MINUTES * minute;
-            run.samples = samples(credentials, &execution, &request, until, minute).await;
+                .map_err(|error| format!("{error:#}"));
+            let seconds = execution.seconds + MINUTES_AFTER_END * minute;
+            run.samples = samples(credentials, &execution, &request, seconds, minute).await;
         }
         None => {
-            let refused = "the request was refused, and nobody looked at anything".to_owned();
-            (run.trusts, run.samples) = (Err(refused.clone()), Err(refused));
+            let reason = "Check request did not succeed, so the pair is unknown".to_owned();
+            (run.trusts, run.samples) = (Err(reason.clone()), Err(reason));
         }
     }
     Ok(run)
 }
 
-/// The request as `Check request` completed it.
+/// The request with its defaults, from the output of `Check request`.
 fn request(execution: &Execution) -> Option<Request> {
     let mut states = execution.states.iter();
     let completed = states.find(|state| state.name == "Check request")?.output.as_ref()?;
@@ -81,7 +81,7 @@ async fn trusts(credentials: &Credentials, execution: &Execution, pair: &Pair) -
         .account(pair.workspace.account(), pair.workspace.region())
         .await?;
     let mut trusts = Vec::new();
-    for (side, account, role, shut) in [
+    for (side, account, role, placeholder) in [
         (
             "source",
             source,
@@ -95,29 +95,30 @@ async fn trusts(credentials: &Credentials, execution: &Execution, pair: &Pair) -
             policy::target_trust(pair, Gate::Placeholder),
         ),
     ] {
-        // A role is shut until the patch, unless it named this scraper already: then there was nothing to patch.
+        // Before the patch a role has its placeholder trust, unless its trust policy already named this scraper: then
+        // nothing was patched.
         let patched = execution.states.iter().any(|state| {
-            let told = state.output.as_ref().map(|output| &output[side]);
-            state.name.starts_with("Patch trust policies") && told == Some(&Value::Bool(true))
+            let written = state.output.as_ref().map(|output| &output[side]);
+            state.name.starts_with("Patch trust policies") && written == Some(&Value::Bool(true))
         });
-        let now = document::trust(&account, &role).await?;
-        let note = match (&now, patched) {
-            (None, _) => "There is no such role now.",
-            (_, true) => "Before: as ampxa keeps a role until the patch. After: as it is now.",
-            (_, false) => "As it is now. This run changed nothing in it.",
+        let current = document::trust(&account, &role).await?;
+        let note = match (&current, patched) {
+            (None, _) => "The role does not exist.",
+            (_, true) => "Before: the placeholder trust policy. After: as it is now.",
+            (_, false) => "The current policy. This execution did not change it.",
         };
         trusts.push(Trust {
             role,
-            before: patched.then_some(shut),
-            after: now,
+            before: patched.then_some(placeholder),
+            after: current,
             note: Some(note.to_owned()),
         });
     }
     Ok(trusts)
 }
 
-/// The calls in the lines that an execution's steps left in the log.
-async fn calls(hub: &Account, log_group: &str, execution: &Execution) -> Known<Vec<Calls>> {
+/// The calls to AWS of an execution, from the log events of its steps.
+async fn calls(hub: &Account, log_group: &str, execution: &Execution) -> Available<Vec<Calls>> {
     let name = execution.arn.rsplit(':').next().unwrap_or_default();
     let milliseconds = |seconds: f64| (seconds * 1000.0) as i64;
     let mut pages = hub
@@ -126,12 +127,12 @@ async fn calls(hub: &Account, log_group: &str, execution: &Execution) -> Known<V
         .log_group_name(log_group)
         .filter_pattern(format!("\"{name}\""))
         .start_time(milliseconds(execution.began - 1.0))
-        .end_time(milliseconds(execution.began + execution.seconds + LATE_SECONDS))
+        .end_time(milliseconds(execution.began + execution.seconds + LOG_DELAY_SECONDS))
         .into_paginator()
         .send();
     let mut counts: BTreeMap<[String; 3], usize> = BTreeMap::new();
     while let Some(page) = pages.next().await {
-        let page = page.map_err(|why| format!("the log {log_group} could not be read: {}", Error::from(why)))?;
+        let page = page.map_err(|error| format!("the log group {log_group} cannot be read: {}", Error::from(error)))?;
         for event in page.events() {
             let line: Value = serde_json::from_str(event.message().unwrap_or_default()).unwrap_or_default();
             if line["execution"] == execution.arn.as_str() {
@@ -140,7 +141,7 @@ async fn calls(hub: &Account, log_group: &str, execution: &Execution) -> Known<V
         }
     }
     if counts.is_empty() {
-        return Err(format!("the log {log_group} has no lines of this execution"));
+        return Err(format!("the log group {log_group} has no events of this execution"));
     }
     let calls = counts.into_iter().map(|([step, account, action], count)| Calls {
         step,
@@ -151,7 +152,7 @@ async fn calls(hub: &Account, log_group: &str, execution: &Execution) -> Known<V
     Ok(calls.collect())
 }
 
-/// Counts the calls of a step's line, by step, account and action.
+/// Adds the calls in one log line of a step, by step, account and action.
 fn count(line: &Value, hub: &str, counts: &mut BTreeMap<[String; 3], usize>) {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     for call in line["calls"].as_array().into_iter().flatten() {
@@ -161,35 +162,37 @@ fn count(line: &Value, hub: &str, counts: &mut BTreeMap<[String; 3], usize>) {
     }
 }
 
-/// What was in the workspace from the start of a run on, for so many seconds.
+/// The targets in the workspace over time: from the start of the execution, for `seconds` real seconds.
 async fn samples(
     credentials: &Credentials,
     execution: &Execution,
     request: &Request,
     seconds: f64,
     minute: f64,
-) -> Known<Vec<Point>> {
+) -> Available<Vec<Point>> {
     let workspace = &request.workspace_arn;
     let account = credentials.account(workspace.account(), workspace.region()).await;
-    let samples = account.map_err(|why| format!("{why:#}"))?.samples();
+    let samples = account.map_err(|error| format!("{error:#}"))?.samples();
     let running = execution.status == ExecutionStatus::Running;
     let seconds = if running { execution.seconds } else { seconds };
-    // No finer than a second of the clock.
-    let every = (seconds / POINTS).max(minute / 60.0);
+    // The step is at least one second of the cloud's clock.
+    let step = (seconds / MAX_POINTS).max(minute / 60.0);
     let span = (execution.began, execution.began + seconds);
     let series = ingestion::series(request);
     let mut counts = Vec::new();
     for expression in [format!("count({series})"), format!("sum({series})")] {
-        let told = samples.numbers(workspace.id(), &expression, span, every).await;
-        counts.push(told.map_err(|why| Error::from(why).to_string())?);
+        let numbers = samples.query_range(workspace.id(), &expression, span, step).await;
+        counts.push(numbers.map_err(|error| Error::from(error).to_string())?);
     }
-    // Where no series matched there is no number, which is none of the targets.
-    let at = |numbers: &[(f64, f64)], when: f64| {
-        let near = numbers.iter().find(|(told, _)| (told - when).abs() < every / 2.0);
-        near.map_or(0.0, |(_, number)| *number)
+    // At a time without a matching series, the query returns no value: that is zero targets.
+    let at = |numbers: &[(f64, f64)], time: f64| {
+        let nearest = numbers
+            .iter()
+            .find(|(timestamp, _)| (timestamp - time).abs() < step / 2.0);
+        nearest.map_or(0.0, |(_, number)| *number)
     };
-    let points = (0..=(seconds / every) as u32).map(|nth| {
-        let since = f64::from(nth) * every;
+    let points = (0..=(seconds / step) as u32).map(|nth| {
+        let since = f64::from(nth) * step;
         Point {
             minutes: since / minute,
             targets: at(&counts[0], execution.began + since),

@@ -1,21 +1,24 @@
-//! What is asked of a workspace itself: its query API is Prometheus', and no generated client speaks it (AMP user
+//! Queries of an AMP workspace. Its query API is that of Prometheus, for which no generated client exists (AMP user
 //! guide, "Query your Prometheus metrics using the API").
 
-use super::sigv4::{Call, CallError, send};
+use super::{
+    request_log::RequestLog,
+    sigv4::{self, Call, CallError},
+};
 use aws_config::SdkConfig;
 use aws_smithy_runtime_api::{box_error::BoxError, client::orchestrator::HttpResponse};
 use aws_smithy_types::error::ErrorMetadata;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Asks what an expression gives, now or over a time: the first series' times, in seconds since the epoch, and
-/// numbers; none where no series matches.
+/// An instant query or a range query. Its output is the samples of the first series: time, in seconds since the epoch,
+/// and value. It is empty if no series matches.
 #[derive(Debug)]
 pub struct QueryMetrics;
 
-/// Prometheus' answer to a query (Prometheus, "HTTP API").
+/// The response of a query (Prometheus, "HTTP API").
 #[derive(Deserialize)]
-struct Answer {
+struct Response {
     data: Data,
 }
 
@@ -24,10 +27,10 @@ struct Data {
     result: Vec<Series>,
 }
 
-/// When, and the number as text.
+/// The time, in seconds since the epoch, and the value as text.
 type Sample = (f64, String);
 
-/// A series has one sample in the answer to a question about now, and many in one about a time.
+/// A series: one sample of an instant query, or the samples of a range query.
 #[derive(Deserialize)]
 struct Series {
     value: Option<Sample>,
@@ -40,25 +43,25 @@ impl Call for QueryMetrics {
     const HOST: &'static str = "aps-workspaces";
     const VERSION: &'static str = "2020-08-01";
     const ACTION: &'static str = "QueryMetrics";
-    type Answer = Vec<(f64, f64)>;
+    type Output = Vec<(f64, f64)>;
 
-    fn read(body: &[u8]) -> Result<Self::Answer, BoxError> {
-        let answer: Answer = serde_json::from_slice(body)?;
-        let first = answer.data.result.into_iter().next();
-        let samples = first
-            .into_iter()
-            .flat_map(|series| series.value.into_iter().chain(series.values));
-        samples.map(|(at, number)| Ok((at, number.parse()?))).collect()
+    fn parse(body: &[u8]) -> Result<Self::Output, BoxError> {
+        let response: Response = serde_json::from_slice(body)?;
+        let Some(series) = response.data.result.into_iter().next() else {
+            return Ok(Vec::new());
+        };
+        let samples = series.value.into_iter().chain(series.values);
+        samples.map(|(time, value)| Ok((time, value.parse()?))).collect()
     }
 
-    fn refusal(response: &HttpResponse) -> ErrorMetadata {
-        let said: Value = serde_json::from_slice(response.body().bytes().unwrap_or_default()).unwrap_or_default();
-        // AWS's own refusals name their type in a header, Prometheus' in the body.
+    fn error_metadata(response: &HttpResponse) -> ErrorMetadata {
+        let body: Value = serde_json::from_slice(response.body().bytes().unwrap_or_default()).unwrap_or_default();
+        // An error of AWS has its type in a header, an error of Prometheus in the body.
         let code = response
             .headers()
             .get("x-amzn-errortype")
-            .or(said["errorType"].as_str());
-        let mut messages = ["message", "Message", "error"].iter().map(|name| &said[name]);
+            .or(body["errorType"].as_str());
+        let mut messages = ["message", "Message", "error"].iter().map(|name| &body[name]);
         let message = messages.find_map(Value::as_str);
         let mut metadata = ErrorMetadata::builder();
         if let Some(code) = code {
@@ -72,41 +75,45 @@ impl Call for QueryMetrics {
 #[derive(Debug, Clone)]
 pub struct Client {
     config: SdkConfig,
+    log: RequestLog,
 }
 
 impl Client {
     /// A client with this configuration's credentials, Region and connection.
-    pub fn new(config: &SdkConfig) -> Self {
-        Self { config: config.clone() }
+    pub(super) fn new(config: &SdkConfig, log: &RequestLog) -> Self {
+        Self {
+            config: config.clone(),
+            log: log.clone(),
+        }
     }
 
-    /// The number that an expression of PromQL gives now; nothing where no series matches.
+    /// The value of a PromQL expression now. `None` if no series matches.
     ///
     /// # Errors
-    /// What the workspace refuses, and what is lost on the way.
-    pub async fn number(&self, workspace_id: &str, promql: &str) -> Result<Option<f64>, CallError<QueryMetrics>> {
-        let answer = self.ask(workspace_id, "query", &[("query", promql)]).await?;
-        Ok(answer.first().map(|(_, number)| *number))
+    /// Those of the call.
+    pub async fn query(&self, workspace_id: &str, promql: &str) -> Result<Option<f64>, CallError<QueryMetrics>> {
+        let samples = self.send(workspace_id, "query", &[("query", promql)]).await?;
+        Ok(samples.first().map(|(_, value)| *value))
     }
 
-    /// The numbers that an expression of PromQL gives between two times, in seconds since the epoch, every so many
-    /// seconds: when, and which. None where no series matches.
+    /// The values of a PromQL expression between two times, as time and value. Times are in seconds since the epoch,
+    /// `step` is in seconds. Empty if no series matches.
     ///
     /// # Errors
-    /// What the workspace refuses, and what is lost on the way.
-    pub async fn numbers(
+    /// Those of the call.
+    pub async fn query_range(
         &self,
         workspace_id: &str,
         promql: &str,
-        (from, to): (f64, f64),
-        every: f64,
+        (start, end): (f64, f64),
+        step: f64,
     ) -> Result<Vec<(f64, f64)>, CallError<QueryMetrics>> {
-        let (start, end, step) = (from.to_string(), to.to_string(), every.to_string());
+        let (start, end, step) = (start.to_string(), end.to_string(), step.to_string());
         let form = [("query", promql), ("start", &start), ("end", &end), ("step", &step)];
-        self.ask(workspace_id, "query_range", &form).await
+        self.send(workspace_id, "query_range", &form).await
     }
 
-    async fn ask(
+    async fn send(
         &self,
         workspace_id: &str,
         operation: &str,
@@ -116,6 +123,6 @@ impl Client {
         let form = form
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        send::<QueryMetrics>(&self.config, path, form.collect()).await
+        sigv4::send::<QueryMetrics>(&self.config, &self.log, path, form.collect()).await
     }
 }

@@ -1,12 +1,13 @@
-//! Clients, built once and kept between invocations.
+//! Clients of AWS services, created once for each process of a function.
 //!
-//! What is left out of the SDK's defaults is most of a cold start: the chain of credential
-//! providers (Lambda gives credentials in its environment), and parsing a machine's hundreds of
-//! certificate authorities (AWS's endpoints chain to five).
+//! They omit two defaults of the SDK that take most of a cold start: the chain of credential providers (Lambda sets
+//! credentials in the environment), and the certificate store of the system (AWS's endpoints chain to five certificate
+//! authorities).
 
-use super::request_log;
+use super::request_log::RequestLog;
 use crate::{
     arn::{ClusterArn, Partition},
+    environment,
     error::Error,
     names::{SOURCE_PROVISIONER, TARGET_PROVISIONER},
     policy,
@@ -19,7 +20,6 @@ use aws_smithy_http_client::{
     Builder,
     tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
 };
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::{retry::RetryConfig, timeout::TimeoutConfig};
 use std::{
     collections::HashMap,
@@ -28,28 +28,36 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// The certificate authorities that AWS's endpoints chain to: Amazon Root CA 1 to 4 and Starfield
-/// Services Root CA G2 (<https://www.amazontrust.com/repository/>).
+/// The certificate authorities that AWS's endpoints chain to: Amazon Root CA 1 to 4 and Starfield Services Root CA G2
+/// (<https://www.amazontrust.com/repository/>).
 const AMAZON_ROOTS: &[u8] = include_bytes!("amazon-roots.pem");
 
-/// Credentials that end sooner than this are not used again. A step takes seconds.
-const LEAST_VALIDITY: Duration = Duration::from_secs(300);
+/// Cached credentials that expire sooner than this are not used. A step takes seconds.
+const MIN_VALIDITY: Duration = Duration::from_secs(300);
 
-/// The way to AWS from a function: its own credentials, and those of the provisioners it assumed.
+/// Creates the clients of a function, with its own role or with a provisioner. Caches the sessions of provisioners.
 #[derive(Debug)]
 pub struct Aws {
     config: SdkConfig,
-    http: Option<SharedHttpClient>,
     step: &'static str,
     assumed: Mutex<HashMap<String, Credentials>>,
 }
 
 /// The clients of one account and Region.
 #[derive(Debug, Clone)]
-pub struct Account(SdkConfig);
+pub struct Account {
+    config: SdkConfig,
+    log: RequestLog,
+}
 
-/// How long a call is waited for, and how often it is made: a configuration that lacks only whom to
-/// call and as whom.
+/// A client of a generated crate, with the log of calls.
+macro_rules! client {
+    ($sdk:ident, $config:expr, $log:expr) => {
+        $sdk::Client::from_conf($sdk::config::Builder::from($config).interceptor($log.clone()).build())
+    };
+}
+
+/// A configuration with timeouts and retries, but without Region, credentials and HTTP client.
 pub fn timeouts() -> SdkConfig {
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -65,21 +73,24 @@ pub fn timeouts() -> SdkConfig {
 }
 
 impl Aws {
-    /// Reads Lambda's environment; calls nobody.
+    /// Reads the configuration from the environment of Lambda. Makes no call.
     ///
-    /// `AMPXA_TRUST=SYSTEM` trusts the system's certificate authorities instead of AWS's own: for
-    /// networks behind an inspecting proxy. It is always so in China, where AWS's endpoints are
-    /// operated by others. `AWS_ENDPOINT_URL` is honoured as in every AWS tool.
-    pub fn from_environment(step: &'static str) -> Self {
-        let region = env::var("AWS_REGION").unwrap_or_default();
-        let system = env::var("AMPXA_TRUST").is_ok_and(|trust| trust == "SYSTEM") || region.starts_with("cn-");
+    /// `AMPXA_TRUST=SYSTEM` trusts the certificate authorities of the system instead of AWS's, for networks behind an
+    /// inspecting proxy. In China, where others operate AWS's endpoints, those of the system are always trusted.
+    /// `AWS_ENDPOINT_URL` overrides the endpoints, as in the AWS CLI.
+    ///
+    /// # Errors
+    /// [`environment::Missing`] if `AWS_REGION` or `AMPXA_TRUST` is not set.
+    pub fn from_environment(step: &'static str) -> Result<Self, environment::Missing> {
+        let region = environment::required("AWS_REGION")?;
+        let system = environment::required("AMPXA_TRUST")? == "SYSTEM" || region.starts_with("cn-");
         let roots = if system {
             TrustStore::default()
         } else {
             TrustStore::empty().with_pem_certificate(AMAZON_ROOTS)
         };
         let mut tls = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring));
-        // A store of valid certificates always builds; without it the default stands.
+        // This cannot fail with valid certificates. If it did, the default trust store would be used.
         if let Ok(context) = TlsContext::builder().with_trust_store(roots).build() {
             tls = tls.tls_context(context);
         }
@@ -91,84 +102,80 @@ impl Aws {
             ))
             .http_client(tls.build_https());
         config.set_endpoint_url(env::var("AWS_ENDPOINT_URL").ok());
-        Self::new(config.build(), step)
+        Ok(Self::new(config.build(), step))
     }
 
-    /// The way to AWS with a configuration of its own; [`Aws::from_environment`] makes the usual one.
-    ///
-    /// Every call says in its user agent which step made it: CloudTrail keeps that. Every answer is noted for the
-    /// step's line in the log.
+    /// Uses the given configuration. `step` is the name of the step: the user agent of each call contains it, and
+    /// CloudTrail records the user agent.
     pub fn new(config: SdkConfig, step: &'static str) -> Self {
-        let http = config.http_client();
         let mut config = config.into_builder();
         config.set_app_name(AppName::new(format!("ampxa-{step}")).ok());
-        config.set_http_client(http.clone().map(|http| request_log::noting(http, None)));
         Self {
             config: config.build(),
-            http,
             step,
             assumed: Mutex::default(),
         }
     }
 
-    /// The hub itself, as the function's own role.
+    /// The hub, with the role of the function.
     pub fn hub(&self) -> Account {
-        Account(self.config.clone())
+        Account::new(self.config.clone())
     }
 
-    /// The pair's source account, as its provisioner.
+    /// The source account of the pair, with its provisioner.
     ///
     /// # Errors
-    /// `AccessDenied` when the provisioner does not exist or does not trust this function.
-    pub async fn source<K>(&self, task: &Task<K>) -> Result<Account, Error> {
+    /// `AccessDenied` if the provisioner does not exist or does not trust this function; and those of the call to STS.
+    pub async fn source<I>(&self, task: &Task<I>) -> Result<Account, Error> {
         self.source_of(&task.pair.cluster).await
     }
 
-    /// A cluster's account, as its provisioner.
+    /// The account and Region of a cluster, with the provisioner of the account.
     ///
     /// # Errors
-    /// `AccessDenied` when the provisioner does not exist or does not trust this function.
+    /// `AccessDenied` if the provisioner does not exist or does not trust this function; and those of the call to STS.
     pub async fn source_of(&self, cluster: &ClusterArn) -> Result<Account, Error> {
         self.source_at(cluster.account(), cluster.region()).await
     }
 
-    /// A source account in a Region, as its provisioner.
+    /// A source account in a Region, with its provisioner.
     ///
     /// # Errors
-    /// `AccessDenied` when the provisioner does not exist or does not trust this function.
+    /// `AccessDenied` if the provisioner does not exist or does not trust this function; and those of the call to STS.
     pub async fn source_at(&self, account: &str, region: &str) -> Result<Account, Error> {
         let partition = Partition::of_region(region);
         let provisioner = format!("arn:{partition}:iam::{account}:role/{SOURCE_PROVISIONER}");
         self.assume(&provisioner, region, "infra/source-account.yaml").await
     }
 
-    /// The pair's target account, as its provisioner.
+    /// The target account of the pair, with its provisioner.
     ///
     /// # Errors
-    /// `AccessDenied` when the provisioner does not exist or does not trust this function.
-    pub async fn target<K>(&self, task: &Task<K>) -> Result<Account, Error> {
+    /// `AccessDenied` if the provisioner does not exist or does not trust this function; and those of the call to STS.
+    pub async fn target<I>(&self, task: &Task<I>) -> Result<Account, Error> {
         let provisioner = task.pair.target_arn("role", TARGET_PROVISIONER);
         let region = task.pair.workspace.region();
         self.assume(&provisioner, region, "infra/target-account.yaml").await
     }
 
-    /// The pair's workspace, to be queried by a session of the target provisioner that may do nothing else.
+    /// The query API of the pair's workspace, with the target provisioner. The session can only query this workspace.
     ///
     /// # Errors
-    /// `AccessDenied` when the provisioner does not exist or does not trust this function.
-    pub async fn samples<K>(&self, task: &Task<K>) -> Result<super::aps::Client, Error> {
+    /// `AccessDenied` if the provisioner does not exist or does not trust this function; and those of the call to STS.
+    pub async fn query_client<I>(&self, task: &Task<I>) -> Result<super::aps::Client, Error> {
         let provisioner = task.pair.target_arn("role", TARGET_PROVISIONER);
         let region = task.pair.workspace.region();
-        let only = policy::queries(&task.pair.workspace).to_string();
-        let account = self.session(&provisioner, Some(&only), region, "infra/target-account.yaml");
-        Ok(account.await?.samples())
+        let policy = policy::query_permissions(&task.pair.workspace).to_string();
+        let account = self.session(&provisioner, Some(&policy), region, "infra/target-account.yaml");
+        Ok(account.await?.query_client())
     }
 
     async fn assume(&self, provisioner: &str, region: &str, template: &str) -> Result<Account, Error> {
         self.session(provisioner, None, region, template).await
     }
 
-    /// A session of a provisioner, narrowed by a policy if there is one.
+    /// A session of a provisioner, with a session policy if one is given. `template` is the file that creates the
+    /// provisioner, for messages.
     async fn session(
         &self,
         provisioner: &str,
@@ -177,32 +184,37 @@ impl Aws {
         template: &str,
     ) -> Result<Account, Error> {
         let key = format!("{provisioner}{}", policy.unwrap_or_default());
-        let credentials = match self.kept(&key) {
+        let credentials = match self.cached(&key) {
             Some(credentials) => credentials,
             None => {
-                let fresh = self.fresh(provisioner, policy).await.map_err(|error| match error {
-                    Error::AccessDenied(why) => Error::AccessDenied(format!(
-                        "The provisioner {provisioner} cannot be assumed. Deploy {template} in its account, \
-                         with this hub's account id. {why}"
-                    )),
-                    other => other,
-                })?;
-                self.keep(key, &fresh);
-                fresh
+                let credentials = match self.assume_role(provisioner, policy).await {
+                    Err(Error::AccessDenied(reason)) => {
+                        return Err(Error::AccessDenied(format!(
+                            "The provisioner {provisioner} cannot be assumed. Deploy {template} in its account with \
+                             the account id of this hub. {reason}"
+                        )));
+                    }
+                    result => result?,
+                };
+                self.cache(key, &credentials);
+                credentials
             }
         };
-        let mut config = self
+        let config = self
             .config
             .to_builder()
             .region(Region::new(region.to_owned()))
             .credentials_provider(SharedCredentialsProvider::new(credentials));
-        let account = provisioner.split(':').nth(4);
-        config.set_http_client(self.http.clone().map(|http| request_log::noting(http, account)));
-        Ok(Account(config.build()))
+        Ok(Account {
+            config: config.build(),
+            log: RequestLog {
+                account: provisioner.split(':').nth(4).map(str::to_owned),
+            },
+        })
     }
 
-    async fn fresh(&self, provisioner: &str, policy: Option<&str>) -> Result<Credentials, Error> {
-        let session = aws_sdk_sts::Client::new(&self.config)
+    async fn assume_role(&self, provisioner: &str, policy: Option<&str>) -> Result<Credentials, Error> {
+        let session = client!(aws_sdk_sts, &self.config, RequestLog::default())
             .assume_role()
             .role_arn(provisioner)
             .role_session_name(format!("ampxa-{}", self.step))
@@ -210,9 +222,7 @@ impl Aws {
             .send()
             .await?
             .credentials
-            .ok_or_else(|| {
-                Error::Transient(format!("sts:AssumeRole of {provisioner} answered without credentials."))
-            })?;
+            .ok_or_else(|| Error::Transient(format!("sts:AssumeRole of {provisioner} returned no credentials.")))?;
         Ok(Credentials::new(
             session.access_key_id,
             session.secret_access_key,
@@ -222,67 +232,74 @@ impl Aws {
         ))
     }
 
-    fn kept(&self, session: &str) -> Option<Credentials> {
+    fn cached(&self, key: &str) -> Option<Credentials> {
         let assumed = self.assumed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let credentials = assumed.get(session)?;
-        let ends = credentials.expiry()?;
-        (ends > SystemTime::now() + LEAST_VALIDITY).then(|| credentials.clone())
+        let credentials = assumed.get(key)?;
+        let expiry = credentials.expiry()?;
+        if expiry > SystemTime::now() + MIN_VALIDITY {
+            Some(credentials.clone())
+        } else {
+            None
+        }
     }
 
-    fn keep(&self, session: String, credentials: &Credentials) {
+    fn cache(&self, key: String, credentials: &Credentials) {
         let mut assumed = self.assumed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        assumed.insert(session, credentials.clone());
+        assumed.insert(key, credentials.clone());
     }
 }
 
 impl Account {
-    /// An account that is reached with an existing configuration: for tests.
+    /// Clients with the given configuration.
     pub fn new(config: SdkConfig) -> Self {
-        Self(config)
+        Self {
+            config,
+            log: RequestLog::default(),
+        }
     }
 
-    /// The query API of workspaces.
-    pub fn samples(&self) -> super::aps::Client {
-        super::aps::Client::new(&self.0)
+    /// The query API of AMP workspaces.
+    pub fn query_client(&self) -> super::aps::Client {
+        super::aps::Client::new(&self.config, &self.log)
     }
 
     /// Identity and Access Management.
     pub fn iam(&self) -> aws_sdk_iam::Client {
-        aws_sdk_iam::Client::new(&self.0)
+        client!(aws_sdk_iam, &self.config, self.log)
     }
 
     /// Amazon Managed Service for Prometheus.
     pub fn amp(&self) -> aws_sdk_amp::Client {
-        aws_sdk_amp::Client::new(&self.0)
+        client!(aws_sdk_amp, &self.config, self.log)
     }
 
     /// DynamoDB.
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
-        aws_sdk_dynamodb::Client::new(&self.0)
+        client!(aws_sdk_dynamodb, &self.config, self.log)
     }
 
     /// Step Functions.
     pub fn sfn(&self) -> aws_sdk_sfn::Client {
-        aws_sdk_sfn::Client::new(&self.0)
+        client!(aws_sdk_sfn, &self.config, self.log)
     }
 
     /// Systems Manager.
     pub fn ssm(&self) -> aws_sdk_ssm::Client {
-        aws_sdk_ssm::Client::new(&self.0)
+        client!(aws_sdk_ssm, &self.config, self.log)
     }
 
     /// AWS Organizations.
     pub fn organizations(&self) -> aws_sdk_organizations::Client {
-        aws_sdk_organizations::Client::new(&self.0)
+        client!(aws_sdk_organizations, &self.config, self.log)
     }
 
     /// Elastic Kubernetes Service.
     pub fn eks(&self) -> aws_sdk_eks::Client {
-        aws_sdk_eks::Client::new(&self.0)
+        client!(aws_sdk_eks, &self.config, self.log)
     }
 
-    /// Elastic Compute Cloud: the few calls that are needed of it.
+    /// The calls to Elastic Compute Cloud that the checks need.
     pub fn ec2(&self) -> super::ec2::Client {
-        super::ec2::Client::new(&self.0)
+        super::ec2::Client::new(&self.config, &self.log)
     }
 }

@@ -1,64 +1,64 @@
-//! The three reads of EC2 that the checks need, on the SDK's own runtime.
+//! The three calls to EC2 that the checks need, without `aws-sdk-ec2`.
 //!
-//! `aws-sdk-ec2` is the whole of EC2, and takes many times the compile time of all the other
-//! clients together (ARCHITECTURE.md has the figures). This module gives [`super::plain`] three requests to
-//! send, and reads the answers with the SDK's own XML reader (EC2 API reference, version 2016-11-15).
+//! Compiling `aws-sdk-ec2` takes many times longer than all other clients together (ARCHITECTURE.md has the figures).
+//! This module defines three calls, which [`sigv4`] sends, and parses the responses with the SDK's XML parser (EC2 API
+//! reference, version 2016-11-15).
 
-use super::sigv4::{Call, CallError, Form, send};
+use super::{
+    request_log::RequestLog,
+    sigv4::{self, Call, CallError, Form},
+};
 use aws_config::SdkConfig;
 use aws_smithy_runtime_api::{box_error::BoxError, client::orchestrator::HttpResponse};
 use aws_smithy_types::error::ErrorMetadata;
 use aws_smithy_xml::decode::{Document, XmlDecodeError, try_data};
 use std::{collections::BTreeMap, fmt};
 
-/// The version of EC2's API that these calls speak.
+/// The version of EC2's API.
 const API_VERSION: &str = "2016-11-15";
 
-/// A call of EC2's: what it is named and what it answers.
-pub trait Read: fmt::Debug + Send + Sync + 'static {
-    /// The action, as in IAM and on the wire.
+/// A call to EC2.
+pub trait Ec2Call: fmt::Debug + Send + Sync + 'static {
+    /// The action, as in IAM and in the request.
     const ACTION: &'static str;
-    /// What is read of the answer.
-    type Answer: fmt::Debug + Send + Sync + 'static;
-    /// Reads the answer.
+    /// The parsed response.
+    type Output: fmt::Debug + Send + Sync + 'static;
+    /// Parses the response.
     ///
     /// # Errors
-    /// When it is not what EC2 answers this call with.
-    fn read(xml: &[u8]) -> Result<Self::Answer, XmlDecodeError>;
+    /// `XmlDecodeError` if it is not a response of this call.
+    fn parse(xml: &[u8]) -> Result<Self::Output, XmlDecodeError>;
 }
 
-impl<R: Read> Call for R {
+impl<C: Ec2Call> Call for C {
     const SERVICE: &'static str = "ec2";
     const HOST: &'static str = "ec2";
     const VERSION: &'static str = API_VERSION;
-    const ACTION: &'static str = R::ACTION;
-    type Answer = R::Answer;
-    fn read(body: &[u8]) -> Result<R::Answer, BoxError> {
-        Ok(R::read(body)?)
+    const ACTION: &'static str = C::ACTION;
+    type Output = C::Output;
+    fn parse(body: &[u8]) -> Result<C::Output, BoxError> {
+        Ok(C::parse(body)?)
     }
-    fn refusal(response: &HttpResponse) -> ErrorMetadata {
+    fn error_metadata(response: &HttpResponse) -> ErrorMetadata {
         let xml = response.body().bytes().unwrap_or_default();
-        let mut said = items(xml, "Errors")
-            .unwrap_or_default()
-            .into_iter()
-            .next()
-            .unwrap_or_default();
+        let errors = items(xml, "Errors").unwrap_or_default();
+        let mut error = errors.into_iter().next().unwrap_or_default();
         let mut metadata = ErrorMetadata::builder();
-        if let Some(code) = said.remove("Code") {
-            metadata = metadata.code(code).message(said.remove("Message").unwrap_or_default());
+        if let Some(code) = error.remove("Code") {
+            metadata = metadata.code(code).message(error.remove("Message").unwrap_or_default());
         }
         metadata.build()
     }
 }
 
-/// Reads subnets.
+/// The call DescribeSubnets.
 #[derive(Debug)]
 pub struct DescribeSubnets;
 
-impl Read for DescribeSubnets {
+impl Ec2Call for DescribeSubnets {
     const ACTION: &'static str = "DescribeSubnets";
-    type Answer = Vec<Subnet>;
-    fn read(xml: &[u8]) -> Result<Vec<Subnet>, XmlDecodeError> {
+    type Output = Vec<Subnet>;
+    fn parse(xml: &[u8]) -> Result<Vec<Subnet>, XmlDecodeError> {
         let subnet = |mut leaves: Leaves| {
             Ok(Subnet {
                 subnet_id: take(&mut leaves, "subnetId")?,
@@ -73,14 +73,14 @@ impl Read for DescribeSubnets {
     }
 }
 
-/// Reads one attribute of a VPC.
+/// The call DescribeVpcAttribute.
 #[derive(Debug)]
 pub struct DescribeVpcAttribute;
 
-impl Read for DescribeVpcAttribute {
+impl Ec2Call for DescribeVpcAttribute {
     const ACTION: &'static str = "DescribeVpcAttribute";
-    type Answer = bool;
-    fn read(xml: &[u8]) -> Result<bool, XmlDecodeError> {
+    type Output = bool;
+    fn parse(xml: &[u8]) -> Result<bool, XmlDecodeError> {
         let mut document = Document::try_from(xml)?;
         let mut root = document.root_element()?;
         while let Some(mut attribute) = root.next_tag() {
@@ -88,18 +88,18 @@ impl Read for DescribeVpcAttribute {
                 return Ok(try_data(&mut value)? == "true");
             }
         }
-        Err(XmlDecodeError::custom("the answer has no attribute"))
+        Err(XmlDecodeError::custom("the response has no attribute"))
     }
 }
 
-/// Reads security groups.
+/// The call DescribeSecurityGroups.
 #[derive(Debug)]
 pub struct DescribeSecurityGroups;
 
-impl Read for DescribeSecurityGroups {
+impl Ec2Call for DescribeSecurityGroups {
     const ACTION: &'static str = "DescribeSecurityGroups";
-    type Answer = Vec<SecurityGroup>;
-    fn read(xml: &[u8]) -> Result<Vec<SecurityGroup>, XmlDecodeError> {
+    type Output = Vec<SecurityGroup>;
+    fn parse(xml: &[u8]) -> Result<Vec<SecurityGroup>, XmlDecodeError> {
         let group = |mut leaves: Leaves| {
             Ok(SecurityGroup {
                 group_id: take(&mut leaves, "groupId")?,
@@ -110,32 +110,32 @@ impl Read for DescribeSecurityGroups {
     }
 }
 
-/// A subnet, as far as a scraper cares.
+/// The attributes of a subnet that the checks need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subnet {
-    /// Its id.
+    /// The id.
     pub subnet_id: String,
-    /// The VPC it lies in.
+    /// The id of the VPC.
     pub vpc_id: String,
-    /// The Availability Zone it lies in.
+    /// The Availability Zone.
     pub availability_zone: String,
-    /// How many of its addresses nobody uses.
+    /// The number of free IP addresses.
     pub available_ip_address_count: u32,
 }
 
-/// A security group, as far as a scraper cares.
+/// The attributes of a security group that the checks need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecurityGroup {
-    /// Its id.
+    /// The id.
     pub group_id: String,
-    /// The VPC it lies in.
+    /// The id of the VPC.
     pub vpc_id: Option<String>,
 }
 
-/// The texts right below an element, by name.
+/// The texts of an element's children, by name.
 type Leaves = BTreeMap<String, String>;
 
-/// The items of a list right below the answer's root, each as its leaves.
+/// The items of a list that is a child of the root element.
 fn items(xml: &[u8], list: &str) -> Result<Vec<Leaves>, XmlDecodeError> {
     let mut document = Document::try_from(xml)?;
     let mut root = document.root_element()?;
@@ -148,7 +148,7 @@ fn items(xml: &[u8], list: &str) -> Result<Vec<Leaves>, XmlDecodeError> {
             let mut leaves = Leaves::new();
             while let Some(mut field) = item.next_tag() {
                 let name = field.start_el().local().to_owned();
-                // What is nested deeper is none of a scraper's business.
+                // Children with children of their own are not needed.
                 if let Ok(text) = try_data(&mut field) {
                     leaves.insert(name, text.into_owned());
                 }
@@ -157,7 +157,7 @@ fn items(xml: &[u8], list: &str) -> Result<Vec<Leaves>, XmlDecodeError> {
         }
         return Ok(items);
     }
-    Err(XmlDecodeError::custom(format!("the answer has no {list}")))
+    Err(XmlDecodeError::custom(format!("the response has no {list}")))
 }
 
 fn take(leaves: &mut Leaves, name: &str) -> Result<String, XmlDecodeError> {
@@ -169,26 +169,30 @@ fn take(leaves: &mut Leaves, name: &str) -> Result<String, XmlDecodeError> {
 #[derive(Debug, Clone)]
 pub struct Client {
     config: SdkConfig,
+    log: RequestLog,
 }
 
 impl Client {
     /// A client with this configuration's credentials, Region and connection.
-    pub fn new(config: &SdkConfig) -> Self {
-        Self { config: config.clone() }
+    pub(super) fn new(config: &SdkConfig, log: &RequestLog) -> Self {
+        Self {
+            config: config.clone(),
+            log: log.clone(),
+        }
     }
 
-    /// Those of the subnets that exist, in no order.
+    /// The subnets with these ids that exist, in any order.
     ///
     /// # Errors
-    /// What EC2 refuses, and what is lost on the way.
+    /// Those of the call.
     pub async fn subnets(&self, ids: &[String]) -> Result<Vec<Subnet>, CallError<DescribeSubnets>> {
         self.call::<DescribeSubnets>(filter("subnet-id", ids)).await
     }
 
-    /// Those of the security groups that exist, in no order.
+    /// The security groups with these ids that exist, in any order.
     ///
     /// # Errors
-    /// What EC2 refuses, and what is lost on the way.
+    /// Those of the call.
     pub async fn security_groups(
         &self,
         ids: &[String],
@@ -196,10 +200,10 @@ impl Client {
         self.call::<DescribeSecurityGroups>(filter("group-id", ids)).await
     }
 
-    /// Whether a VPC's attribute, `enableDnsSupport` or `enableDnsHostnames`, is on.
+    /// Whether the attribute `enableDnsSupport` or `enableDnsHostnames` of a VPC is enabled.
     ///
     /// # Errors
-    /// What EC2 refuses, and what is lost on the way.
+    /// Those of the call.
     pub async fn vpc_attribute(&self, vpc: &str, attribute: &str) -> Result<bool, CallError<DescribeVpcAttribute>> {
         let parameters = vec![
             ("VpcId".to_owned(), vpc.to_owned()),
@@ -208,11 +212,12 @@ impl Client {
         self.call::<DescribeVpcAttribute>(parameters).await
     }
 
-    async fn call<C: Read>(&self, parameters: Form) -> Result<C::Answer, CallError<C>> {
+    async fn call<C: Ec2Call>(&self, parameters: Form) -> Result<C::Output, CallError<C>> {
         let action = [("Action", C::ACTION), ("Version", API_VERSION)];
         let action = action.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        send::<C>(
+        sigv4::send::<C>(
             &self.config,
+            &self.log,
             "/".to_owned(),
             action.into_iter().chain(parameters).collect(),
         )
@@ -220,9 +225,11 @@ impl Client {
     }
 }
 
+/// The parameters of a filter with any of these values.
 fn filter(name: &str, values: &[String]) -> Form {
-    let numbered = values.iter().enumerate();
-    std::iter::once(("Filter.1.Name".to_owned(), name.to_owned()))
-        .chain(numbered.map(|(i, value)| (format!("Filter.1.Value.{}", i + 1), value.clone())))
-        .collect()
+    let mut parameters = vec![("Filter.1.Name".to_owned(), name.to_owned())];
+    for (i, value) in values.iter().enumerate() {
+        parameters.push((format!("Filter.1.Value.{}", i + 1), value.clone()));
+    }
+    parameters
 }

@@ -1,12 +1,14 @@
-//! How an AWS call's failure becomes one of our six names, in one place.
+//! Maps the errors of AWS calls to [`Error`].
 
+use super::request_log::iam_prefix;
 use crate::error::Error;
 use aws_runtime::retries::classifiers::{THROTTLING_ERRORS, TRANSIENT_ERRORS};
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use aws_smithy_types::error::{display::DisplayErrorContext, metadata::ProvideErrorMetadata};
+use aws_types::request_id::RequestId;
 use std::error::Error as StdError;
 
-/// Names for what AWS answers; the SDK has already retried what can be retried in seconds.
+/// The SDK has already made its retries.
 impl<E> From<SdkError<E, HttpResponse>> for Error
 where
     E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
@@ -14,47 +16,42 @@ where
     fn from(error: SdkError<E, HttpResponse>) -> Self {
         let call = call_name(std::any::type_name::<E>());
         let SdkError::ServiceError(failure) = &error else {
-            // The call was lost on the way: whether it took effect is unknown, and every step
-            // may run again.
-            return Self::Transient(format!("{call} got no answer: {}.", DisplayErrorContext(&error)));
+            // Whether the call took effect is unknown. A retry is safe, because every step is idempotent.
+            return Self::Transient(format!("{call} received no response: {}.", DisplayErrorContext(&error)));
         };
         let status = failure.raw().status().as_u16();
-        let request_id = failure
-            .raw()
-            .headers()
-            .iter()
-            .find_map(|(name, value)| matches!(name, "x-amzn-requestid" | "x-amz-request-id").then_some(value));
         let code = failure.err().code().unwrap_or("unknown error");
-        let said = failure.err().message().unwrap_or("no message");
-        let request_id = request_id.unwrap_or("unknown");
-        let sentence = format!("{call} answered {code}: {said} (HTTP {status}, request id {request_id}).");
-        classify(code, status, said)(sentence)
+        let message = failure.err().message().unwrap_or("no message");
+        let request_id = error.request_id().unwrap_or("unknown");
+        let description = format!("{call} failed with {code}: {message} (HTTP {status}, request id {request_id}).");
+        classify(code, status, message)(description)
     }
 }
 
-/// What a call answered, or nothing where it failed as it may.
+/// The output of a call, or `None` if the call failed with an error that is expected.
 ///
 /// # Errors
-/// Any other failure, under its name.
-pub(crate) fn unless<T, E>(
-    answer: Result<T, SdkError<E, HttpResponse>>,
-    may: impl FnOnce(&E) -> bool,
+/// Any other error of the call.
+pub(crate) fn none_if<T, E>(
+    result: Result<T, SdkError<E, HttpResponse>>,
+    is_expected: impl FnOnce(&E) -> bool,
 ) -> Result<Option<T>, Error>
 where
     E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
 {
-    match answer {
-        Ok(answer) => Ok(Some(answer)),
-        Err(error) if error.as_service_error().is_some_and(may) => Ok(None),
+    match result {
+        Ok(output) => Ok(Some(output)),
+        Err(error) if error.as_service_error().is_some_and(is_expected) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
 
-fn classify(code: &str, status: u16, said: &str) -> fn(String) -> Error {
+/// The variant of [`Error`] for an error code, an HTTP status and a message.
+fn classify(code: &str, status: u16, message: &str) -> fn(String) -> Error {
     match code {
-        // IAM's two ways to say that it does not see a role made seconds ago (IAM user guide,
+        // IAM's two errors for a role that was created seconds ago and is not visible yet (IAM user guide,
         // "Troubleshoot IAM: changes that I make are not always immediately visible").
-        "MalformedPolicyDocument" if said.contains("Invalid principal") => Error::NotVisibleYet,
+        "MalformedPolicyDocument" if message.contains("Invalid principal") => Error::NotVisibleYet,
         "NoSuchEntity" => Error::NotVisibleYet,
         "ConcurrentModification" | "EntityTemporarilyUnmodifiable" | "DeleteConflict" => Error::Transient,
         _ if THROTTLING_ERRORS.contains(&code) || TRANSIENT_ERRORS.contains(&code) => Error::Transient,
@@ -63,27 +60,27 @@ fn classify(code: &str, status: u16, said: &str) -> fn(String) -> Error {
         "ResourceNotFoundException" => Error::NotReady,
         _ if is_quota(code) => Error::QuotaExceeded,
         _ if status == 401 || status == 403 || is_denial(code) => Error::AccessDenied,
-        // AWS rejected what the call says. A code that did not exist when this was written belongs here too: it is
-        // not retried.
+        // AWS rejected the call. An unknown code is treated in the same way: it is not retried.
         _ => Error::InvalidRequest,
     }
 }
 
-/// `LimitExceeded` (IAM), `ServiceQuotaExceededException` (AMP), `ExecutionLimitExceeded` (Step Functions) and their like.
+/// Codes such as `LimitExceeded` (IAM), `ServiceQuotaExceededException` (AMP) and `ExecutionLimitExceeded` (Step
+/// Functions).
 fn is_quota(code: &str) -> bool {
     code.contains("LimitExceeded") || code.contains("QuotaExceeded")
 }
 
-/// Denials that do not come with status 403: EC2 answers `UnauthorizedOperation` and JSON protocols
-/// `AccessDeniedException` with status 400.
+/// Denials without status 403: `UnauthorizedOperation` (EC2) and `AccessDeniedException` (JSON protocols) have status
+/// 400.
 fn is_denial(code: &str) -> bool {
     code.contains("AccessDenied") || code.contains("Unauthorized") || code.contains("NotAuthorized")
 }
 
+/// The name of a call, from the type of its error, for messages.
+///
 /// `iam:CreateRole`, from `aws_sdk_iam::operation::create_role::CreateRoleError`; `ec2:DescribeSubnets`, from
 /// `ampxa::aws::sigv4::Failure<ampxa::aws::ec2::DescribeSubnets>`.
-///
-/// The name is for people to read: nothing is decided by it.
 fn call_name(error_type: &str) -> String {
     let mut parts = error_type.trim_end_matches('>').rsplit("::");
     let (operation, module) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
@@ -91,10 +88,6 @@ fn call_name(error_type: &str) -> String {
         .split("::")
         .next()
         .and_then(|name| name.strip_prefix("aws_sdk_"));
-    let service = match of_sdk.unwrap_or(module) {
-        "amp" => "aps",
-        "sfn" => "states",
-        other => other,
-    };
+    let service = iam_prefix(of_sdk.unwrap_or(module));
     format!("{service}:{}", operation.strip_suffix("Error").unwrap_or(operation))
 }

@@ -1,4 +1,4 @@
-//! The edge to AWS: clients, the few calls that no generated client makes, and what an AWS error means.
+//! Calls to AWS: clients, calls that no generated client makes, the mapping of AWS errors to ours, the log of calls.
 
 pub mod aps;
 mod clients;
@@ -8,4 +8,4 @@ pub mod request_log;
 pub mod sigv4;
 
 pub use clients::{Account, Aws, timeouts};
-pub(crate) use failure::unless;
+pub(crate) use failure::none_if;

@@ -1,184 +1,163 @@
-//! The calls that a step made, for its line in the log: AWS's support asks for their request ids.
+//! The calls to AWS of an invocation, for its line in the log. AWS Support needs their request ids.
 
-use aws_smithy_runtime_api::client::{
-    http::{
-        HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+use aws_smithy_runtime_api::{
+    box_error::BoxError,
+    client::{
+        interceptors::{Intercept, context::BeforeDeserializationInterceptorContextRef, dyn_dispatch_hint},
+        orchestrator::Metadata,
+        runtime_components::RuntimeComponents,
     },
-    orchestrator::{HttpRequest, HttpResponse},
-    runtime_components::RuntimeComponents,
 };
+use aws_smithy_types::config_bag::ConfigBag;
+use aws_types::request_id::RequestId;
 use serde::Serialize;
 use std::sync::{Mutex, PoisonError};
 
-/// A line holds so many calls at most; what comes after them is left out.
-const MOST: usize = 50;
+/// The maximum number of calls in a line. Later calls are left out.
+const MAX_CALLS: usize = 50;
 
-/// A call that was answered.
+/// A call that received a response.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Answered {
-    /// The service, as in its signature.
+pub struct AnsweredCall {
+    /// The service, as IAM's actions name it.
     pub service: String,
-    /// What was asked: the operation's name, and of a REST API the method and the kind of thing.
+    /// The operation.
     pub call: String,
-    /// The account that was entered for it; nothing for the function's own.
+    /// The account of the assumed provisioner. `None` for the role of the function.
     pub account: Option<String>,
     /// The HTTP status.
     pub status: u16,
-    /// AWS's id of the request.
+    /// AWS's request id.
     pub request_id: Option<String>,
 }
 
-/// Lambda gives a process one invocation at a time.
-static MADE: Mutex<Vec<Answered>> = Mutex::new(Vec::new());
+/// Global, because Lambda runs one invocation at a time in a process.
+static CALLS: Mutex<Vec<AnsweredCall>> = Mutex::new(Vec::new());
 
-/// The calls since the last time that this was asked.
-pub fn take() -> Vec<Answered> {
-    std::mem::take(&mut *MADE.lock().unwrap_or_else(PoisonError::into_inner))
+/// Takes the calls since the last `take`.
+pub fn take() -> Vec<AnsweredCall> {
+    std::mem::take(&mut *CALLS.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// A client that notes every answer of another one, in an account that was entered or in the function's own.
-pub(super) fn noting(client: SharedHttpClient, account: Option<&str>) -> SharedHttpClient {
-    SharedHttpClient::new(Noting(client, account.map(str::to_owned)))
-}
-
-#[derive(Debug)]
-struct Noting<C>(C, Option<String>);
-
-impl HttpClient for Noting<SharedHttpClient> {
-    fn http_connector(&self, settings: &HttpConnectorSettings, parts: &RuntimeComponents) -> SharedHttpConnector {
-        SharedHttpConnector::new(Noting(self.0.http_connector(settings, parts), self.1.clone()))
+/// The prefix of a service's actions in IAM, by its name in the SDK.
+pub(super) fn iam_prefix(service: &str) -> String {
+    match service.to_ascii_lowercase().as_str() {
+        "amp" => "aps".to_owned(),
+        "sfn" => "states".to_owned(),
+        other => other.to_owned(),
     }
 }
 
-impl HttpConnector for Noting<SharedHttpConnector> {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let (service, call, account) = (service(&request), call(&request), self.1.clone());
-        let answer = self.0.call(request);
-        HttpConnectorFuture::new(async move {
-            let answer = answer.await?;
-            note(service, call, account, &answer);
-            Ok(answer)
-        })
-    }
+/// Records every response to a client, also those of attempts that are retried.
+#[derive(Debug, Clone, Default)]
+pub(super) struct RequestLog {
+    /// The account of the assumed provisioner. `None` for the role of the function.
+    pub(super) account: Option<String>,
 }
 
-/// The operation: JSON services name it in a header, those that take a form in its first field. REST ones have a
-/// method and a path, of which only the first part is kept: the rest names things.
-fn call(request: &HttpRequest) -> String {
-    if let Some(target) = request.headers().get("x-amz-target") {
-        return target.rsplit('.').next().unwrap_or(target).to_owned();
+#[dyn_dispatch_hint]
+impl Intercept for RequestLog {
+    fn name(&self) -> &'static str {
+        "RequestLog"
     }
-    let fields = form_urlencoded::parse(request.body().bytes().unwrap_or_default()).next();
-    if let Some((_, action)) = fields.filter(|(name, _)| name == "Action") {
-        return action.into_owned();
-    }
-    let uri = request.uri();
-    let path = uri.split_once("://").map_or(uri, |(_, rest)| rest);
-    let path = path.split('?').next().unwrap_or_default();
-    let mut parts = path.split('/').skip(1).filter(|part| !part.is_empty());
-    let kind = parts.next().unwrap_or_default();
-    let rest = if parts.next().is_some() { "/*" } else { "" };
-    format!("{} /{kind}{rest}", request.method())
-}
 
-/// The service of a signature's scope, `Credential=<key>/<date>/<region>/<service>/aws4_request`; nothing else of
-/// it is kept.
-fn service(request: &HttpRequest) -> String {
-    let signature = request.headers().get("authorization").unwrap_or_default();
-    let scope = signature.split("Credential=").nth(1).unwrap_or_default();
-    scope.split('/').nth(3).unwrap_or_default().to_owned()
-}
-
-fn note(service: String, call: String, account: Option<String>, answer: &HttpResponse) {
-    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
-    if made.len() < MOST {
-        let id = |name| answer.headers().get(name).map(str::to_owned);
-        made.push(Answered {
-            service,
-            call,
-            account,
-            status: answer.status().as_u16(),
-            request_id: id("x-amzn-requestid").or(id("x-amz-request-id")),
-        });
+    fn read_after_transmit(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let (service, call) = match config.load::<Metadata>() {
+            Some(metadata) => (iam_prefix(metadata.service()), metadata.name().to_owned()),
+            None => Default::default(),
+        };
+        let mut calls = CALLS.lock().unwrap_or_else(PoisonError::into_inner);
+        if calls.len() < MAX_CALLS {
+            let response = context.response();
+            calls.push(AnsweredCall {
+                service,
+                call,
+                account: self.account.clone(),
+                status: response.status().as_u16(),
+                request_id: response.request_id().map(str::to_owned),
+            });
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use aws_smithy_runtime_api::client::runtime_components::RuntimeComponentsBuilder;
-    use aws_smithy_types::body::SdkBody;
+    use crate::aws::{Aws, timeouts};
+    use aws_credential_types::Credentials;
+    use aws_smithy_runtime_api::client::{
+        http::{
+            HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+            SharedHttpConnector,
+        },
+        orchestrator::{HttpRequest, HttpResponse},
+    };
+    use aws_smithy_types::{body::SdkBody, retry::RetryConfig};
 
-    /// Answers every request with a new id.
+    /// Denies every request.
     #[derive(Debug, Clone)]
-    struct Somebody;
+    struct DenyAll;
 
-    impl HttpClient for Somebody {
+    impl HttpClient for DenyAll {
         fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
             SharedHttpConnector::new(self.clone())
         }
     }
 
-    impl HttpConnector for Somebody {
+    impl HttpConnector for DenyAll {
         fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
-            let mut answer = HttpResponse::new(403.try_into().unwrap(), SdkBody::from("the secret answer"));
-            answer.headers_mut().insert("x-amzn-requestid", "id-1");
-            HttpConnectorFuture::ready(Ok(answer))
+            let mut response = HttpResponse::new(403.try_into().unwrap(), SdkBody::from("the secret response"));
+            response.headers_mut().insert("x-amzn-requestid", "id-1");
+            HttpConnectorFuture::ready(Ok(response))
         }
     }
 
     #[tokio::test]
-    async fn an_answer_is_noted_once_and_no_secret_with_it() {
-        let client = noting(SharedHttpClient::new(Somebody), Some("222222222222"));
-        let parts = RuntimeComponentsBuilder::for_tests().build().unwrap();
-        let connector = client.http_connector(&HttpConnectorSettings::builder().build(), &parts);
-        for _ in 0..MOST + 1 {
-            let mut request = HttpRequest::new(SdkBody::from("Action=GetRole&RoleName=secret"));
-            let signature =
-                "AWS4-HMAC-SHA256 Credential=AKIASECRET/20260101/us-west-2/iam/aws4_request, Signature=secret";
-            request.headers_mut().insert("authorization", signature);
-            connector.call(request).await.unwrap();
+    async fn every_response_is_recorded_with_its_operation_and_without_secrets() {
+        let config = timeouts()
+            .into_builder()
+            .region(aws_config::Region::new("us-west-2"))
+            .retry_config(RetryConfig::disabled())
+            .credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(
+                Credentials::new("AKIASECRET", "secret", None, None, "test"),
+            ))
+            .http_client(SharedHttpClient::new(DenyAll))
+            .build();
+        let hub = Aws::new(config, "step").hub();
+        take();
+        for _ in 0..MAX_CALLS {
+            hub.amp()
+                .describe_scraper()
+                .scraper_id("s-secret")
+                .send()
+                .await
+                .unwrap_err();
         }
-        let made = take();
-        assert_eq!(made.len(), MOST);
-        let line = serde_json::to_string(&made[0]).unwrap();
+        hub.iam().get_role().role_name("secret").send().await.unwrap_err();
+        let calls = take();
+        assert_eq!(calls.len(), MAX_CALLS, "later calls are left out");
         assert_eq!(
-            line,
-            r#"{"service":"iam","call":"GetRole","account":"222222222222","status":403,"requestId":"id-1"}"#
+            serde_json::to_string(&calls[0]).unwrap(),
+            r#"{"service":"aps","call":"DescribeScraper","account":null,"status":403,"requestId":"id-1"}"#
         );
-        assert_eq!(take(), []);
-    }
-
-    #[test]
-    fn a_call_is_named_as_its_service_names_it() {
-        let asked = |method: &str, uri: &str, target: Option<&'static str>, body: &'static str| {
-            let mut request = HttpRequest::new(SdkBody::from(body));
-            request.set_method(method).unwrap();
-            request.set_uri(uri).unwrap();
-            if let Some(target) = target {
-                request.headers_mut().insert("x-amz-target", target);
-            }
-            call(&request)
-        };
-        let states = Some("AWSStepFunctions.StartExecution");
-        let host = "https://a.us-west-2.amazonaws.com";
-        assert_eq!(asked("POST", host, states, "{}"), "StartExecution");
-        assert_eq!(
-            asked("POST", &format!("{host}/"), None, "Action=GetRole&X=Y"),
-            "GetRole"
-        );
-        assert_eq!(
-            asked("GET", &format!("{host}/scrapers?maxResults=3"), None, ""),
-            "GET /scrapers"
-        );
-        assert_eq!(
-            asked("GET", &format!("{host}/clusters/secret"), None, ""),
-            "GET /clusters/*"
-        );
-        assert_eq!(
-            asked("POST", "/workspaces/ws-1/api/v1/query", None, "query=up"),
-            "POST /workspaces/*"
-        );
+        hub.sfn()
+            .describe_execution()
+            .execution_arn("arn")
+            .send()
+            .await
+            .unwrap_err();
+        hub.ec2().subnets(&["subnet-1".to_owned()]).await.unwrap_err();
+        let names: Vec<_> = take()
+            .into_iter()
+            .map(|call| format!("{}:{}", call.service, call.call))
+            .collect();
+        assert_eq!(names, ["states:DescribeExecution", "ec2:DescribeSubnets"]);
     }
 }

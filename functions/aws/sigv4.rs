@@ -1,6 +1,7 @@
-//! A call that no generated client makes, on the parts that generated clients are made of: signing, retries,
-//! timeouts, connection.
+//! Sends calls for which no generated client is used, with the parts of generated clients: signing, retries, timeouts,
+//! connection.
 
+use super::request_log::RequestLog;
 use aws_config::SdkConfig;
 use aws_runtime::auth::{SigV4OperationSigningConfig, sigv4};
 use aws_runtime::retries::classifiers::AwsErrorCodeClassifier;
@@ -32,31 +33,31 @@ use aws_smithy_types::{
 use aws_types::{SigningName, region::SigningRegion};
 use std::{fmt, marker::PhantomData};
 
-/// A form's fields.
+/// The fields of a form.
 pub type Form = Vec<(String, String)>;
 
-/// A call: a form that is POSTed, and what is answered.
+/// A call: its request is a form that is sent with POST.
 pub trait Call: fmt::Debug + Send + Sync + 'static {
-    /// The service, as in a signature.
+    /// The name of the service in signatures.
     const SERVICE: &'static str;
-    /// The first part of its host's name.
+    /// The first label of the host name.
     const HOST: &'static str;
-    /// The version of its API.
+    /// The version of the API.
     const VERSION: &'static str;
     /// The action, as in IAM.
     const ACTION: &'static str;
-    /// What is read of the answer.
-    type Answer: fmt::Debug + Send + Sync + 'static;
-    /// Reads the answer.
+    /// The parsed response.
+    type Output: fmt::Debug + Send + Sync + 'static;
+    /// Parses the response.
     ///
     /// # Errors
-    /// When it is not what the service answers this call with.
-    fn read(body: &[u8]) -> Result<Self::Answer, BoxError>;
-    /// The code and the message of a refusal, as far as it has any: a proxy's page has only its status.
-    fn refusal(response: &HttpResponse) -> ErrorMetadata;
+    /// A parse error if it is not a response of this call.
+    fn parse(body: &[u8]) -> Result<Self::Output, BoxError>;
+    /// The code and the message of an error response. It may have neither, such as the page of a proxy.
+    fn error_metadata(response: &HttpResponse) -> ErrorMetadata;
 }
 
-/// What a service answers when it refuses a call of kind `C`.
+/// The error response to a call.
 #[derive(Debug)]
 pub struct Failure<C>(ErrorMetadata, PhantomData<C>);
 
@@ -74,14 +75,19 @@ impl<C> ProvideErrorMetadata for Failure<C> {
     }
 }
 
-/// What a call of kind `C` may fail with.
+/// The error of a call.
 pub type CallError<C> = SdkError<Failure<C>, HttpResponse>;
 
-/// Makes a call with a configuration's credentials, Region and connection.
+/// Sends a call with the credentials, Region and HTTP client of a configuration.
 ///
 /// # Errors
-/// What the service refuses, and what is lost on the way.
-pub async fn send<C: Call>(config: &SdkConfig, path: String, form: Form) -> Result<C::Answer, CallError<C>> {
+/// An error response, or no response.
+pub(super) async fn send<C: Call>(
+    config: &SdkConfig,
+    log: &RequestLog,
+    path: String,
+    form: Form,
+) -> Result<C::Output, CallError<C>> {
     let region = config.region().map_or("", AsRef::as_ref).to_owned();
     let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
     let endpoint = match config.endpoint_url() {
@@ -95,22 +101,23 @@ pub async fn send<C: Call>(config: &SdkConfig, path: String, form: Form) -> Resu
         name: Some(SigningName::from_static(C::SERVICE)),
         ..Default::default()
     });
-    // The user agent, as generated clients send it.
+    // The user agent of generated clients.
     layer.store_put(ApiMetadata::new(C::SERVICE, C::VERSION));
     if let Some(app_name) = config.app_name() {
         layer.store_put(app_name.clone());
     }
-    let mut parts = RuntimeComponentsBuilder::new(C::SERVICE)
+    let mut components = RuntimeComponentsBuilder::new(C::SERVICE)
         .with_interceptor(UserAgentInterceptor::new())
+        .with_interceptor(log.clone())
         .with_auth_scheme(SharedAuthScheme::new(sigv4::SigV4AuthScheme::new()))
         .with_auth_scheme_option_resolver(Some(SharedAuthSchemeOptionResolver::new(
             StaticAuthSchemeOptionResolver::new(vec![sigv4::SCHEME_ID]),
         )))
         .with_sleep_impl(config.sleep_impl());
     if let Some(credentials) = config.credentials_provider() {
-        parts.set_identity_resolver(sigv4::SCHEME_ID, SharedIdentityResolver::new(credentials));
+        components.set_identity_resolver(sigv4::SCHEME_ID, SharedIdentityResolver::new(credentials));
     }
-    parts.set_http_client(config.http_client());
+    components.set_http_client(config.http_client());
     let timeouts = config.timeout_config().cloned();
     Operation::builder()
         .service_name(C::SERVICE)
@@ -119,7 +126,7 @@ pub async fn send<C: Call>(config: &SdkConfig, path: String, form: Form) -> Resu
         .runtime_plugin(
             StaticRuntimePlugin::new()
                 .with_config(layer.freeze())
-                .with_runtime_components(parts),
+                .with_runtime_components(components),
         )
         .endpoint_url(&endpoint)
         .standard_retry(&config.retry_config().cloned().unwrap_or_else(RetryConfig::standard))
@@ -128,7 +135,7 @@ pub async fn send<C: Call>(config: &SdkConfig, path: String, form: Form) -> Resu
         .retry_classifier(HttpStatusCodeClassifier::default())
         .timeout_config(timeouts.unwrap_or_else(aws_smithy_types::timeout::TimeoutConfig::disabled))
         .serializer(|(path, form): (String, Form)| request(&path, &form))
-        .deserializer(|response: &HttpResponse| answer::<C>(response))
+        .deserializer(|response: &HttpResponse| output::<C>(response))
         .build()
         .invoke((path, form))
         .await
@@ -147,9 +154,12 @@ fn request(path: &str, form: &Form) -> Result<HttpRequest, BoxError> {
     Ok(request)
 }
 
-fn answer<C: Call>(response: &HttpResponse) -> Result<C::Answer, OrchestratorError<Failure<C>>> {
+fn output<C: Call>(response: &HttpResponse) -> Result<C::Output, OrchestratorError<Failure<C>>> {
     if response.status().is_success() {
-        return C::read(response.body().bytes().unwrap_or_default()).map_err(OrchestratorError::other);
+        return C::parse(response.body().bytes().unwrap_or_default()).map_err(OrchestratorError::other);
     }
-    Err(OrchestratorError::operation(Failure(C::refusal(response), PhantomData)))
+    Err(OrchestratorError::operation(Failure(
+        C::error_metadata(response),
+        PhantomData,
+    )))
 }

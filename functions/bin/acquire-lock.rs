@@ -1,11 +1,11 @@
-//! Acquire lock: one execution at a time works on a cluster.
+//! Acquire lock: only one execution at a time works on a cluster.
 
 use ampxa::{Aws, environment, lambda, lock};
 use std::time::SystemTime;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    let hub = Aws::from_environment("acquire-lock").hub();
+    let hub = Aws::from_environment("acquire-lock")?.hub();
     let table = environment::required("AMPXA_LOCKS")?;
     let clients = lock::Clients {
         dynamodb: hub.dynamodb(),

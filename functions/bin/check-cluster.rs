@@ -1,11 +1,11 @@
-//! Check cluster: looks whether a scraper can work, and picks its subnets.
+//! Check cluster: checks cluster, network, workspace and quota, and selects subnets. Read-only.
 
 use ampxa::{Aws, cluster, lambda};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    let aws = Aws::from_environment("check-cluster");
-    let quotas = cluster::Quotas::from_environment();
+    let aws = Aws::from_environment("check-cluster")?;
+    let quotas = cluster::Quotas::from_environment()?;
     lambda::run("check-cluster", async |task| {
         let (source, target) = (aws.source(&task).await?, aws.target(&task).await?);
         let clients = cluster::Clients {

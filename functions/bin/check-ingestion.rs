@@ -1,4 +1,4 @@
-//! Check ingestion: looks once whether samples arrive; the state machine does the waiting.
+//! Check ingestion: queries the workspace once for samples of the cluster. Read-only.
 
 use ampxa::{
     Aws,
@@ -8,14 +8,14 @@ use ampxa::{
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    let aws = Aws::from_environment("check-ingestion");
+    let aws = Aws::from_environment("check-ingestion")?;
     lambda::run("check-ingestion", async |task| {
-        let mut seen = ingestion::check(&aws.samples(&task).await?, &task).await?;
-        if seen.result == IngestionResult::None {
+        let mut output = ingestion::check(&aws.query_client(&task).await?, &task).await?;
+        if output.result == IngestionResult::None {
             let (source, target) = (aws.source(&task).await, aws.target(&task).await);
-            seen.hints = ingestion::hints(source.map(|a| a.iam()), target.map(|a| a.iam()), &task).await;
+            output.hints = ingestion::hints(source.map(|a| a.iam()), target.map(|a| a.iam()), &task).await;
         }
-        Ok(seen)
+        Ok(output)
     })
     .await
 }

@@ -1,4 +1,4 @@
-//! Check offboarding: parses and refuses; touches nothing.
+//! Check offboarding: parses the request. Makes no call to AWS.
 
 use ampxa::{lambda, offboarding};
 

@@ -1,4 +1,4 @@
-//! Check request: parses, completes and refuses; touches nothing.
+//! Check request: parses the request and adds the defaults. Makes no call to AWS.
 
 use ampxa::{check_request, lambda};
 

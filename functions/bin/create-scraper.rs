@@ -1,10 +1,10 @@
-//! Create scraper: makes the pair's scraper, or adopts the one it has.
+//! Create scraper: creates the pair's scraper, or returns the existing one.
 
 use ampxa::{Aws, lambda, scraper};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    let aws = Aws::from_environment("create-scraper");
+    let aws = Aws::from_environment("create-scraper")?;
     lambda::run("create-scraper", async |task| {
         let source = aws.source(&task).await?;
         scraper::create(&source.amp(), &task).await

@@ -1,11 +1,11 @@
-//! Find clusters: those of one account and Region, and those that are gone; touches nothing.
+//! Find clusters: lists the clusters of an account in a Region, and scrapers whose cluster does not exist. Read-only.
 
 use ampxa::{Aws, lambda, reconcile, routing};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    let aws = Aws::from_environment("find-clusters");
-    let settings = routing::Settings::from_environment();
+    let aws = Aws::from_environment("find-clusters")?;
+    let settings = routing::Settings::from_environment()?;
     lambda::run("find-clusters", async |input: reconcile::clusters::Location| {
         let source = aws.source_at(&input.account, &input.region).await;
         reconcile::clusters::find(&aws.hub(), source, &settings, &input).await

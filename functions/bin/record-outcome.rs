@@ -1,10 +1,12 @@
-//! Record outcome: what an execution came to, as metrics in the log.
+//! Record outcome: writes the metrics of an ended execution to the log.
 
-use ampxa::{lambda, telemetry};
+use ampxa::{environment, lambda, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    lambda::run("record-outcome", async |ended: telemetry::Ended| {
+    let hub = environment::required("AMPXA_HUB")?;
+    lambda::run("record-outcome", async |mut ended: telemetry::Ended| {
+        ended.hub.clone_from(&hub);
         telemetry::record(&ended).await
     })
     .await

@@ -1,10 +1,10 @@
-//! Remove scraper: asks AMP to delete it, and says whether it is gone.
+//! Remove scraper, and Remove stale scraper: deletes scrapers of the pair, and returns whether AMP has deleted them.
 
 use ampxa::{Aws, lambda, scraper};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    let aws = Aws::from_environment("remove-scraper");
+    let aws = Aws::from_environment("remove-scraper")?;
     lambda::run("remove-scraper", async |task| {
         let source = aws.source(&task).await?;
         scraper::remove(&source.amp(), &task).await

@@ -1,10 +1,10 @@
-//! Remove source role: with all its policies.
+//! Remove source role: deletes the role and its policies.
 
 use ampxa::{Aws, lambda, roles};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    let aws = Aws::from_environment("remove-source-role");
+    let aws = Aws::from_environment("remove-source-role")?;
     lambda::run("remove-source-role", async |task| {
         let source = aws.source(&task).await?;
         let pair = &task.pair;

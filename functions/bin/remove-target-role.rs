@@ -1,10 +1,10 @@
-//! Remove target role: with all its policies.
+//! Remove target role: deletes the role and its policies.
 
 use ampxa::{Aws, lambda, roles};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    let aws = Aws::from_environment("remove-target-role");
+    let aws = Aws::from_environment("remove-target-role")?;
     lambda::run("remove-target-role", async |task| {
         let target = aws.target(&task).await?;
         let pair = &task.pair;

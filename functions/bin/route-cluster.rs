@@ -1,11 +1,11 @@
-//! Route cluster: which workspace gets it, if any; touches nothing.
+//! Route cluster: determines the workspace of a cluster. Read-only.
 
 use ampxa::{Aws, lambda, reconcile, routing};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    let aws = Aws::from_environment("route-cluster");
-    let (ssm, settings) = (aws.hub().ssm(), routing::Settings::from_environment());
+    let aws = Aws::from_environment("route-cluster")?;
+    let (ssm, settings) = (aws.hub().ssm(), routing::Settings::from_environment()?);
     lambda::run("route-cluster", async |input: reconcile::route::Input| {
         let source = aws.source_of(&input.cluster).await?;
         reconcile::route::route(&ssm, &source.eks(), &settings, &input).await

@@ -1,5 +1,4 @@
-//! Summarize: the sums of a location (Summarize location), of a batch (Summarize batch) and of all batches
-//! (Summarize reconciliation). Makes no call to AWS.
+//! Summarize location, Summarize batch, Summarize reconciliation: adds up outcomes. Makes no call to AWS.
 
 use ampxa::{lambda, reconcile::summary};
 

@@ -1,73 +1,71 @@
-//! What happened, as EventBridge tells it: a cluster was made or deleted, an account was vended.
+//! Parses EventBridge events: a cluster was created or deleted, or an account was vended.
 //!
-//! EKS sends no event of its own when a cluster is made or deleted; CloudTrail's are what there is.
-//! The envelope's account and Region are EventBridge's word; the rest is the caller's, so what an event
-//! says about another account or Region than its envelope's is refused.
+//! EKS sends no event when a cluster is created or deleted, so the events of CloudTrail are used. Only the EventBridge
+//! envelope is trusted: the account and Region in `detail` must match it.
 
 use crate::{
-    arn::{ClusterArn, Partition, is_account},
+    arn::{AccountId, ClusterArn, Partition},
     error::Error,
-    input::{kind, shown},
+    input::{json_type, shown},
     names,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The longest name that an execution may have, in characters (Step Functions API reference,
-/// StartExecution).
-const LONGEST_NAME: usize = 80;
+/// The maximum length of the name of an execution, in characters (Step Functions API reference, StartExecution).
+const MAX_NAME_LENGTH: usize = 80;
 
-/// Something that starts an execution.
+/// An event that starts an execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A cluster is being made.
+    /// A cluster is being created.
     ClusterCreated {
         /// The cluster.
         cluster: ClusterArn,
         /// Its tags.
         tags: BTreeMap<String, String>,
-        /// The event's id; the same when the event is told again.
+        /// The id of the event. A repeated event has the same id.
         id: String,
     },
     /// A cluster is being deleted.
     ClusterDeleted {
         /// The cluster.
         cluster: ClusterArn,
-        /// The event's id.
+        /// The id of the event.
         id: String,
     },
-    /// An account was vended, enrolled or customized again.
+    /// An account was vended, enrolled or updated.
     AccountVended {
-        /// The account, 12 digits.
-        account: String,
-        /// The workspace it was vended with, by id or ARN.
+        /// The account.
+        account: AccountId,
+        /// The workspace that was chosen when the account was vended: an id or an ARN.
         workspace: Option<String>,
-        /// The event's id.
+        /// The id of the event.
         id: String,
     },
 }
 
-/// An event as it was read.
+/// A parsed event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reading {
-    /// It starts something.
+    /// It starts an execution.
     Recognized(Event),
-    /// It starts nothing, for this reason.
+    /// It starts no execution, for this reason.
     Ignored(String),
 }
 
 impl TryFrom<Value> for Reading {
     type Error = Error;
 
-    /// Reads an event in EventBridge's envelope.
+    /// Parses an event in EventBridge's envelope.
     ///
-    /// CloudTrail's record of a call is as AWS documents it (CloudTrail user guide, "CloudTrail record
-    /// contents"); Control Tower's and AWS Organizations' events are service events within such a record.
+    /// `detail` is a CloudTrail record (CloudTrail user guide, "CloudTrail record contents"). The events of Control
+    /// Tower and AWS Organizations are service events within such a record.
     fn try_from(envelope: Value) -> Result<Self, Error> {
         let detail = &envelope["detail"];
         let source = text(&envelope["source"]);
-        let told = [source, text(&detail["eventSource"]), text(&detail["eventName"])];
-        match told {
+        let event_name = text(&detail["eventName"]);
+        match [source, text(&detail["eventSource"]), event_name] {
             ["aws.eks", "eks.amazonaws.com", "CreateCluster" | "DeleteCluster"] => cluster_event(&envelope),
             ["aws.controltower", "controltower.amazonaws.com", "CreateManagedAccount"] => {
                 account_event(&envelope, "createManagedAccountStatus", "/account/accountId")
@@ -82,8 +80,8 @@ impl TryFrom<Value> for Reading {
             ] => account_event(&envelope, "createAccountStatus", "/accountId"),
             ["ampxa.aft", ..] => aft_event(&envelope),
             _ => Ok(Self::Ignored(format!(
-                "it tells of {} of {}, which starts nothing",
-                shown(told[2]),
+                "ampxa does not handle the event {} of {}",
+                shown(event_name),
                 shown(source)
             ))),
         }
@@ -97,12 +95,12 @@ fn cluster_event(envelope: &Value) -> Result<Reading, Error> {
         return Ok(Reading::Ignored(why));
     }
     let (account, region) = (text(&envelope["account"]), text(&envelope["region"]));
-    let said = &detail["responseElements"]["cluster"];
-    let asked = &detail["requestParameters"];
-    let arn = match text(&said["arn"]) {
+    let response = &detail["responseElements"]["cluster"];
+    let request = &detail["requestParameters"];
+    let arn = match text(&response["arn"]) {
         "" => {
-            // CloudTrail writes the name under either word.
-            let name = [&asked["name"], &asked["clusterName"]].into_iter().map(text);
+            // CloudTrail uses either field for the name of the cluster.
+            let name = [&request["name"], &request["clusterName"]].into_iter().map(text);
             let name = name.into_iter().find(|name| !name.is_empty()).unwrap_or_default();
             let partition = Partition::of_region(region);
             format!("arn:{partition}:eks:{region}:{account}:cluster/{name}")
@@ -112,12 +110,12 @@ fn cluster_event(envelope: &Value) -> Result<Reading, Error> {
     let cluster: ClusterArn = arn
         .parse()
         .map_err(|why| Error::invalid("detail.responseElements.cluster.arn", why))?;
-    if (cluster.account(), cluster.region()) != (account, region) {
+    if (&**cluster.account(), &**cluster.region()) != (account, region) {
         return Err(Error::invalid(
             "detail.responseElements.cluster.arn",
             format!(
-                "{cluster} is not of the account {} and the Region {} that the event comes from; an account may tell of \
-                 its own clusters only",
+                "{cluster} is not in the account {} and the Region {} that sent the event; an account can only report \
+                 its own clusters",
                 shown(account),
                 shown(region)
             ),
@@ -127,28 +125,38 @@ fn cluster_event(envelope: &Value) -> Result<Reading, Error> {
     Ok(Reading::Recognized(match text(&detail["eventName"]) {
         "CreateCluster" => Event::ClusterCreated {
             cluster,
-            tags: tags(&asked["tags"]).or(tags(&said["tags"])).unwrap_or_default(),
+            tags: tags(&request["tags"]).or(tags(&response["tags"])).unwrap_or_default(),
             id,
         },
         _ => Event::ClusterDeleted { cluster, id },
     }))
 }
 
-/// Account vending by Control Tower or AWS Organizations: only what succeeded has an account.
+/// Parses an account vending by Control Tower or AWS Organizations. Only a successful one has an account.
 fn account_event(envelope: &Value, status: &str, account: &str) -> Result<Reading, Error> {
     let status_path = format!("detail.serviceEventDetails.{status}");
     let status = &envelope["detail"]["serviceEventDetails"][status];
     match text(&status["state"]) {
         "SUCCEEDED" => {}
-        "" => return Err(Error::invalid(&status_path, "expected an object with a state")),
-        state => return Ok(Reading::Ignored(format!("the account's vending is {}", shown(state)))),
+        "" => {
+            return Err(Error::invalid(
+                &status_path,
+                "expected an object with the field \"state\"",
+            ));
+        }
+        state => {
+            return Ok(Reading::Ignored(format!(
+                "the state of the account vending is {}",
+                shown(state)
+            )));
+        }
     }
     let path = format!("{status_path}{}", account.replace('/', "."));
     let account = status.pointer(account).map_or("", text);
-    vended(&path, account, None, id(envelope)?)
+    account_vended(&path, account, None, id(envelope)?)
 }
 
-/// The event of `infra/aft`, which carries AFT's custom fields as they are: a text that holds JSON.
+/// Parses the event of `infra/aft`. AFT's custom fields are a string that contains JSON.
 fn aft_event(envelope: &Value) -> Result<Reading, Error> {
     const FIELDS: &str = "detail.customFields";
     let detail = &envelope["detail"];
@@ -156,7 +164,7 @@ fn aft_event(envelope: &Value) -> Result<Reading, Error> {
         Value::Null => Value::Null,
         Value::String(text) if text.trim().is_empty() => Value::Null,
         Value::String(text) => serde_json::from_str(text)
-            .map_err(|why| Error::invalid(FIELDS, format!("expected a text that holds JSON: {why}")))?,
+            .map_err(|why| Error::invalid(FIELDS, format!("expected a string that contains JSON: {why}")))?,
         other => other.clone(),
     };
     let workspace = match &fields["amp_workspace"] {
@@ -164,35 +172,31 @@ fn aft_event(envelope: &Value) -> Result<Reading, Error> {
         Value::String(workspace) if workspace.is_empty() => None,
         Value::String(workspace) => Some(workspace.clone()),
         other => {
-            let why = format!("expected a workspace's id or ARN, not {}", kind(other));
+            let why = format!("expected the id or ARN of a workspace, not {}", json_type(other));
             return Err(Error::invalid(&format!("{FIELDS}.amp_workspace"), why));
         }
     };
-    vended("detail.account", text(&detail["account"]), workspace, id(envelope)?)
+    account_vended("detail.account", text(&detail["account"]), workspace, id(envelope)?)
 }
 
-fn vended(path: &str, account: &str, workspace: Option<String>, id: String) -> Result<Reading, Error> {
-    if !is_account(account) {
-        let why = format!("{} is no account; expected 12 digits", shown(account));
-        return Err(Error::invalid(path, why));
-    }
+fn account_vended(path: &str, account: &str, workspace: Option<String>, id: String) -> Result<Reading, Error> {
     Ok(Reading::Recognized(Event::AccountVended {
-        account: account.to_owned(),
+        account: account.parse().map_err(|why| Error::invalid(path, why))?,
         workspace,
         id,
     }))
 }
 
-/// CloudTrail's own id of the call, which stays when the event is told again; else EventBridge's.
+/// The id of the event: that of CloudTrail, which a repeated event keeps, or else that of EventBridge.
 fn id(envelope: &Value) -> Result<String, Error> {
     let id = [&envelope["detail"]["eventID"], &envelope["id"]].into_iter().map(text);
-    let id = id.into_iter().find(|id| !id.is_empty()).map(str::to_owned);
-    id.ok_or_else(|| {
-        Error::invalid(
+    match id.into_iter().find(|id| !id.is_empty()) {
+        Some(id) => Ok(id.to_owned()),
+        None => Err(Error::invalid(
             "detail.eventID",
-            "missing; without it, a repeated event cannot be known",
-        )
-    })
+            "missing; expected the id by which a repeated event is recognized",
+        )),
+    }
 }
 
 fn tags(value: &Value) -> Option<BTreeMap<String, String>> {
@@ -200,33 +204,33 @@ fn tags(value: &Value) -> Option<BTreeMap<String, String>> {
     Some(tags.map(|(key, value)| (key.clone(), text(value).to_owned())).collect())
 }
 
-/// A text, or nothing.
+/// The string in a value; empty if it is not a string.
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
 impl Event {
-    /// The name of the execution that the event starts: the same whenever the same event is told.
+    /// The name of the execution that the event starts. A repeated event has the same name.
     pub fn execution_name(&self) -> String {
-        let (what, of, id) = match self {
+        let (action, subject, id) = match self {
             Self::ClusterCreated { cluster, id, .. } => ("create", cluster.id(), id),
             Self::ClusterDeleted { cluster, id } => ("delete", cluster.id(), id),
-            Self::AccountVended { account, id, .. } => ("account", account.as_str(), id),
+            Self::AccountVended { account, id, .. } => ("account", &**account, id),
         };
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
-        let id = match id.len() <= 40 && id.chars().all(plain) {
+        let valid = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+        let id = match id.len() <= 40 && id.chars().all(valid) {
             true => id.clone(),
             false => names::hash(&[id], 32),
         };
-        execution_name(what, of, &id)
+        execution_name(action, subject, &id)
     }
 }
 
-/// `<what>-<of, shortened>-<id>`, as long as an execution's name may be.
-pub(crate) fn execution_name(what: &str, of: &str, id: &str) -> String {
-    let room = LONGEST_NAME - what.len() - id.len() - 2;
-    let of: String = of.chars().take(room).collect();
-    format!("{what}-{of}-{id}")
+/// The name `<prefix>-<subject>-<id>`. The subject is shortened to the maximum length of a name.
+pub(crate) fn execution_name(prefix: &str, subject: &str, id: &str) -> String {
+    let room = MAX_NAME_LENGTH - prefix.len() - id.len() - 2;
+    let subject: String = subject.chars().take(room).collect();
+    format!("{prefix}-{subject}-{id}")
 }
 
 #[cfg(test)]

@@ -7,21 +7,21 @@ fn example(name: &str) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// An example with one thing changed.
+/// An example with one changed value.
 fn with(name: &str, pointer: &str, value: Value) -> Value {
     let mut event = example(name);
     *event.pointer_mut(pointer).unwrap_or_else(|| panic!("{pointer}")) = value;
     event
 }
 
-fn ours(event: Value) -> Event {
+fn recognized(event: Value) -> Event {
     match Reading::try_from(event).unwrap() {
         Reading::Recognized(event) => event,
         Reading::Ignored(why) => panic!("{why}"),
     }
 }
 
-fn not_ours(event: Value) -> String {
+fn ignored(event: Value) -> String {
     match Reading::try_from(event).unwrap() {
         Reading::Ignored(why) => why,
         Reading::Recognized(event) => panic!("{event:?}"),
@@ -41,45 +41,45 @@ fn cluster() -> ClusterArn {
 }
 
 #[test]
-fn a_new_cluster_is_read_under_either_word_for_its_name() {
+fn the_event_of_a_new_cluster_may_have_either_field_for_its_name() {
     for name in ["eks-CreateCluster", "eks-CreateCluster-clusterName"] {
-        let right = Event::ClusterCreated {
+        let expected = Event::ClusterCreated {
             cluster: cluster(),
             tags: BTreeMap::from([("team".to_owned(), "payments".to_owned())]),
             id: "eab22523-174a-499c-9dd6-91e7be3ff8e3".to_owned(),
         };
-        assert_eq!(ours(example(name)), right, "{name}");
-        let without_answer = ours(with(name, "/detail/responseElements", json!(null)));
-        assert_eq!(without_answer, right, "{name}, built of the envelope and the name");
+        assert_eq!(recognized(example(name)), expected, "{name}");
+        let without_response = recognized(with(name, "/detail/responseElements", json!(null)));
+        assert_eq!(without_response, expected, "{name} without a response");
     }
     let untagged = with("eks-CreateCluster", "/detail/requestParameters/tags", json!(null));
-    assert!(matches!(ours(untagged), Event::ClusterCreated { tags, .. } if tags.len() == 1));
+    assert!(matches!(recognized(untagged), Event::ClusterCreated { tags, .. } if tags.len() == 1));
 }
 
 #[test]
-fn a_deleted_cluster_is_read() {
-    let right = Event::ClusterDeleted {
+fn the_event_of_a_deleted_cluster_is_recognized() {
+    let expected = Event::ClusterDeleted {
         cluster: cluster(),
         id: "eab22523-174a-499c-9dd6-91e7be3ff8e5".to_owned(),
     };
-    assert_eq!(ours(example("eks-DeleteCluster")), right);
+    assert_eq!(recognized(example("eks-DeleteCluster")), expected);
 }
 
 #[test]
-fn what_failed_starts_nothing() {
-    let why = not_ours(example("eks-CreateCluster-failed"));
+fn failed_calls_and_vendings_are_ignored() {
+    let why = ignored(example("eks-CreateCluster-failed"));
     assert_eq!(why, "the call failed with \"ResourceInUseException\"");
-    let why = not_ours(example("organizations-CreateAccountResult-failed"));
-    assert_eq!(why, "the account's vending is \"FAILED\"");
+    let why = ignored(example("organizations-CreateAccountResult-failed"));
+    assert_eq!(why, "the state of the account vending is \"FAILED\"");
     for state in ["FAILED", "IN_PROGRESS"] {
         let path = "/detail/serviceEventDetails/createManagedAccountStatus/state";
-        let why = not_ours(with("controltower-CreateManagedAccount", path, json!(state)));
+        let why = ignored(with("controltower-CreateManagedAccount", path, json!(state)));
         assert!(why.contains(state), "{why}");
     }
 }
 
 #[test]
-fn what_others_do_starts_nothing() {
+fn other_events_are_ignored() {
     for (pointer, value) in [
         ("/source", "aws.ecs"),
         ("/source", "payments.eks"),
@@ -89,7 +89,7 @@ fn what_others_do_starts_nothing() {
         ("/detail/eventName", "CreateNodegroup"),
         ("/detail/eventName", "createcluster"),
     ] {
-        not_ours(with("eks-CreateCluster", pointer, json!(value)));
+        ignored(with("eks-CreateCluster", pointer, json!(value)));
     }
     for event in [
         json!(null),
@@ -98,12 +98,12 @@ fn what_others_do_starts_nothing() {
         json!({}),
         json!({ "source": 1, "detail": [] }),
     ] {
-        not_ours(event);
+        ignored(event);
     }
 }
 
 #[test]
-fn an_account_tells_of_its_own_clusters_only() {
+fn the_cluster_must_be_in_the_account_and_region_of_the_envelope() {
     for (pointer, value) in [
         ("/account", "999988887777"),
         ("/region", "eu-west-1"),
@@ -126,25 +126,25 @@ fn an_account_tells_of_its_own_clusters_only() {
             assert!(why.starts_with("detail.responseElements.cluster.arn: "), "{why}");
         }
     }
-    // Without an answer, the name is all that the caller says.
+    // Without a response, the ARN is built from the name in the request.
     let mut named = with("eks-DeleteCluster", "/detail/responseElements", json!(null));
     named["detail"]["requestParameters"]["name"] = json!("a:b/../c");
     refused(named);
 }
 
-fn vended(account: &str, workspace: Option<&str>, id: &str) -> Event {
+fn account_vended(account: &str, workspace: Option<&str>, id: &str) -> Event {
     Event::AccountVended {
-        account: account.to_owned(),
+        account: account.parse().unwrap(),
         workspace: workspace.map(str::to_owned),
         id: id.to_owned(),
     }
 }
 
 #[test]
-fn a_vended_account_is_read_from_control_tower_and_from_organizations() {
+fn vended_accounts_are_recognized_from_control_tower_and_organizations() {
     let created = "0000000-0000-0000-1111-123456789012";
-    let right = vended("111122223333", None, created);
-    assert_eq!(ours(example("controltower-CreateManagedAccount")), right);
+    let expected = account_vended("111122223333", None, created);
+    assert_eq!(recognized(example("controltower-CreateManagedAccount")), expected);
     let mut updated = with(
         "controltower-CreateManagedAccount",
         "/detail/eventName",
@@ -153,16 +153,16 @@ fn a_vended_account_is_read_from_control_tower_and_from_organizations() {
     let details = updated["detail"]["serviceEventDetails"].as_object_mut().unwrap();
     let status = details.remove("createManagedAccountStatus").unwrap();
     details.insert("updateManagedAccountStatus".to_owned(), status);
-    assert_eq!(ours(updated), right);
+    assert_eq!(recognized(updated), expected);
     for detail_type in ["AWS Service Event via CloudTrail", "AWS API Call via CloudTrail"] {
         let event = with("organizations-CreateAccountResult", "/detail-type", json!(detail_type));
-        let right = vended("111122223333", None, "e5e20ada-7d1c-434d-bac2-32e156df4d93");
-        assert_eq!(ours(event), right);
+        let expected = account_vended("111122223333", None, "e5e20ada-7d1c-434d-bac2-32e156df4d93");
+        assert_eq!(recognized(event), expected);
     }
 }
 
 #[test]
-fn a_success_without_an_account_is_refused_and_names_the_place() {
+fn a_successful_vending_without_an_account_is_refused_with_the_path_of_the_field() {
     for (name, status, account) in [
         (
             "controltower-CreateManagedAccount",
@@ -172,10 +172,10 @@ fn a_success_without_an_account_is_refused_and_names_the_place() {
         ("organizations-CreateAccountResult", "createAccountStatus", "/accountId"),
     ] {
         let pointer = format!("/detail/serviceEventDetails/{status}{account}");
-        let right = format!("detail.serviceEventDetails.{status}{}: ", account.replace('/', "."));
-        for wrong in [json!(null), json!("1111"), json!(111_122_223_333_u64)] {
-            let why = refused(with(name, &pointer, wrong));
-            assert!(why.starts_with(&right), "{why}");
+        let expected = format!("detail.serviceEventDetails.{status}{}: ", account.replace('/', "."));
+        for invalid in [json!(null), json!("1111"), json!(111_122_223_333_u64)] {
+            let why = refused(with(name, &pointer, invalid));
+            assert!(why.starts_with(&expected), "{why}");
         }
         let why = refused(with(name, "/detail/serviceEventDetails", json!({})));
         assert!(
@@ -185,7 +185,7 @@ fn a_success_without_an_account_is_refused_and_names_the_place() {
     }
 }
 
-/// The event that the state of `infra/aft` puts for AFT's own input.
+/// The event that the state of `infra/aft` sends for the input of AFT.
 fn aft(custom_fields: Value) -> Value {
     let input = example("aft-account-provisioning");
     json!({
@@ -200,12 +200,15 @@ fn aft(custom_fields: Value) -> Value {
 }
 
 #[test]
-fn afts_custom_fields_are_a_text_that_holds_json_and_may_name_a_workspace() {
+fn custom_fields_of_aft_are_json_in_a_string_and_may_name_a_workspace() {
     let id = "6a7e8feb-b491-4cf7-a9f1-bf3703467718";
     let example = example("aft-account-provisioning")["account_request"]["custom_fields"].clone();
     let workspace = "ws-0a1b2c3d-0000-0000-0000-000000000000";
-    assert_eq!(ours(aft(example)), vended("111122223333", Some(workspace), id));
-    for nothing in [
+    assert_eq!(
+        recognized(aft(example)),
+        account_vended("111122223333", Some(workspace), id)
+    );
+    for without_workspace in [
         json!(null),
         json!(""),
         json!("{}"),
@@ -215,25 +218,25 @@ fn afts_custom_fields_are_a_text_that_holds_json_and_may_name_a_workspace() {
         json!(r#"{"amp_workspace": ""}"#),
     ] {
         assert_eq!(
-            ours(aft(nothing.clone())),
-            vended("111122223333", None, id),
-            "{nothing}"
+            recognized(aft(without_workspace.clone())),
+            account_vended("111122223333", None, id),
+            "{without_workspace}"
         );
     }
-    for (wrong, place) in [
-        (json!("{"), "detail.customFields: expected a text that holds JSON"),
+    for (invalid, expected) in [
+        (json!("{"), "detail.customFields: expected a string that contains JSON"),
         (
             json!(r#"{"amp_workspace": ["ws-1"]}"#),
-            "detail.customFields.amp_workspace: expected a workspace's id or ARN, not an array",
+            "detail.customFields.amp_workspace: expected the id or ARN of a workspace, not an array",
         ),
     ] {
-        let why = refused(aft(wrong));
-        assert!(why.starts_with(place), "{why}");
+        let why = refused(aft(invalid));
+        assert!(why.starts_with(expected), "{why}");
     }
 }
 
 #[test]
-fn the_same_event_gives_the_same_name_and_another_event_another() {
+fn a_repeated_event_has_the_same_execution_name_and_another_event_another_one() {
     let names: Vec<String> = [
         "eks-CreateCluster",
         "eks-DeleteCluster",
@@ -241,7 +244,7 @@ fn the_same_event_gives_the_same_name_and_another_event_another() {
         "organizations-CreateAccountResult",
     ]
     .into_iter()
-    .map(|name| ours(example(name)).execution_name())
+    .map(|name| recognized(example(name)).execution_name())
     .collect();
     assert_eq!(
         names,
@@ -252,16 +255,16 @@ fn the_same_event_gives_the_same_name_and_another_event_another() {
             "account-111122223333-e5e20ada-7d1c-434d-bac2-32e156df4d93",
         ]
     );
-    // EventBridge's id of a repeated event is another one; CloudTrail's is not.
-    let again = ours(with("eks-CreateCluster", "/id", json!("another"))).execution_name();
+    // A repeated event has another id of EventBridge, but the same id of CloudTrail.
+    let again = recognized(with("eks-CreateCluster", "/id", json!("another"))).execution_name();
     assert_eq!(again, names[0]);
 }
 
 #[test]
-fn an_event_without_any_id_is_refused() {
+fn an_event_without_an_id_is_refused() {
     let mut event = with("eks-CreateCluster", "/detail/eventID", json!(null));
     assert_eq!(
-        ours(event.clone()).execution_name(),
+        recognized(event.clone()).execution_name(),
         "create-payments-prod-6a7e8feb-b491-4cf7-a9f1-bf3703467718"
     );
     event["id"] = json!("");
@@ -270,13 +273,13 @@ fn an_event_without_any_id_is_refused() {
 
 proptest! {
     #[test]
-    fn every_name_is_one_that_step_functions_takes(name in "[0-9A-Za-z][-_0-9A-Za-z]{0,99}", id in any::<String>()) {
+    fn execution_names_are_valid_in_step_functions(name in "[0-9A-Za-z][-_0-9A-Za-z]{0,99}", id in any::<String>()) {
         let cluster: ClusterArn = format!("arn:aws:eks:us-west-2:111122223333:cluster/{name}").parse().unwrap();
         let tags = BTreeMap::new();
         let events = [
             Event::ClusterCreated { cluster: cluster.clone(), tags, id: id.clone() },
             Event::ClusterDeleted { cluster, id: id.clone() },
-            vended("111122223333", None, &id),
+            account_vended("111122223333", None, &id),
         ];
         for event in events {
             let name = event.execution_name();
@@ -286,14 +289,14 @@ proptest! {
     }
 
     #[test]
-    fn reading_never_panics_and_never_takes_anothers_cluster(
+    fn parsing_never_panics_and_never_accepts_a_cluster_of_another_account(
         account in "[0-9]{12}",
-        told in prop::option::of("arn:aws:eks:us-west-[12]:[12]{12}:cluster/a"),
+        arn in prop::option::of("arn:aws:eks:us-west-[12]:[12]{12}:cluster/a"),
     ) {
         let mut event = with("eks-CreateCluster", "/account", json!(account));
-        event["detail"]["responseElements"]["cluster"]["arn"] = json!(told);
+        event["detail"]["responseElements"]["cluster"]["arn"] = json!(arn);
         if let Ok(Reading::Recognized(Event::ClusterCreated { cluster, .. })) = Reading::try_from(event) {
-            prop_assert_eq!((cluster.account(), cluster.region()), (account.as_str(), "us-west-2"));
+            prop_assert_eq!((&**cluster.account(), &**cluster.region()), (account.as_str(), "us-west-2"));
         }
     }
 }

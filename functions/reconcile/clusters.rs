@@ -1,45 +1,32 @@
-//! Find clusters: the clusters of one location, and the orphans in it.
+//! Finds the clusters of a location, and its orphans.
 
 use crate::{
-    arn::{ClusterArn, Partition, is_account, is_region},
+    arn::{AccountId, ClusterArn, ExecutionArn, Partition, Region},
     aws::Account,
     error::Error,
-    event,
-    input::{Fields, shown},
-    names,
+    event, input, names,
     routing::{self, Settings},
     scraper,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A location: an account in a Region.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Location {
-    /// The account, 12 digits.
-    pub account: String,
+    /// The account.
+    pub account: AccountId,
     /// The Region.
-    pub region: String,
+    pub region: Region,
 }
 
 impl TryFrom<Value> for Location {
     type Error = Error;
 
-    /// Reads `{"account": "…", "region": "…"}`.
+    /// Parses `{"account": "…", "region": "…"}`.
     fn try_from(input: Value) -> Result<Self, Error> {
-        let read = |name: &str, valid: fn(&str) -> bool, right: &str| match input[name].as_str() {
-            Some(text) if valid(text) => Ok(text.to_owned()),
-            Some(text) => Err(Error::invalid(
-                name,
-                format!("{} is not valid; expected {right}", shown(text)),
-            )),
-            None => Err(Error::invalid(name, format!("missing; expected {right}"))),
-        };
-        Ok(Self {
-            account: read("account", is_account, "12 digits")?,
-            region: read("region", is_region, "a Region such as us-west-2")?,
-        })
+        input::of_machine(&input)
     }
 }
 
@@ -55,11 +42,11 @@ pub struct Output {
     pub clusters: Vec<ClusterArn>,
     /// The organizational units above the account; empty if no rule names one.
     pub organizational_units: Vec<String>,
-    /// Clusters with scrapers of ours that are missing, or were missing and exist again.
+    /// Clusters with scrapers of ampxa that are missing, or were missing and exist again.
     pub orphans: Vec<Orphan>,
 }
 
-/// A cluster with scrapers of ours that is missing, or was missing and exists again.
+/// A cluster with scrapers of ampxa that is missing, or was missing and exists again.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Orphan {
@@ -69,13 +56,13 @@ pub struct Orphan {
     pub scraper_arns: Vec<String>,
     /// Whether the list of clusters lacks it.
     pub missing: bool,
-    /// The ARN of the reconciliation that first did not find it, by the scrapers' tag.
+    /// The ARN of the reconciliation that first did not find it, from the tag of the scrapers.
     pub orphan_since: Option<String>,
 }
 
-/// Lists the clusters of a location, and the clusters that our scrapers serve and that do not exist. Read-only.
+/// Lists the clusters of a location, and the clusters that scrapers of ampxa serve and that do not exist. Read-only.
 ///
-/// An account without a provisioner is not an error: it may have been vended minutes ago.
+/// An account without a provisioner is not an error, because it may have been vended minutes ago.
 ///
 /// # Errors
 /// `InvalidRequest` if the routing table is not valid; and those of the calls.
@@ -126,8 +113,8 @@ fn orphans(
 ) -> Vec<Orphan> {
     let listed: BTreeSet<String> = clusters.iter().map(ToString::to_string).collect();
     let mut by_cluster: BTreeMap<String, Orphan> = BTreeMap::new();
-    for served in scraper::ours(scrapers) {
-        let cluster = &served.pair.cluster;
+    for scraper in scraper::owned(scrapers) {
+        let cluster = &scraper.pair.cluster;
         if (cluster.account(), cluster.region()) != (&location.account, &location.region) {
             continue;
         }
@@ -137,28 +124,17 @@ fn orphans(
             missing: !listed.contains(&cluster.to_string()),
             orphan_since: None,
         });
-        orphan.scraper_arns.push(served.scraper_arn);
-        orphan.orphan_since = orphan.orphan_since.take().or(served.orphan_since);
+        orphan.scraper_arns.push(scraper.scraper_arn);
+        orphan.orphan_since = orphan.orphan_since.take().or(scraper.orphan_since);
     }
     let all = by_cluster.into_values();
     all.filter(|orphan| orphan.missing || orphan.orphan_since.is_some())
         .collect()
 }
 
-/// The field `reconciliation`: the ARN of the reconciliation's execution.
-pub(super) fn reconciliation(fields: &Fields<'_>) -> Result<String, Error> {
-    let arn = fields.text("reconciliation")?.map(str::to_owned);
-    arn.ok_or_else(|| {
-        Error::invalid(
-            "reconciliation",
-            "missing; expected the ARN of the reconciliation's execution",
-        )
-    })
-}
-
-/// The name of the execution that a reconciliation starts for a cluster: the same at each attempt, so that none is
-/// started twice.
-pub(super) fn execution_name(prefix: &str, reconciliation: &str, cluster: &ClusterArn) -> String {
+/// The name of the execution that a reconciliation starts for a cluster. It is the same at each attempt, so that no
+/// execution is started twice.
+pub(super) fn execution_name(prefix: &str, reconciliation: &ExecutionArn, cluster: &ClusterArn) -> String {
     let hash = names::hash(&[reconciliation, &cluster.to_string()], 16);
     event::execution_name(prefix, cluster.id(), &hash)
 }

@@ -1,6 +1,6 @@
-//! The reconciliation of many accounts and Regions with the routing table. In running order: which accounts and Regions
-//! ([`check`]), the clusters of each location ([`clusters`]), the workspace of each cluster ([`route`]), clusters that do
-//! not exist any more ([`orphans`]), and the sums ([`summary`]).
+//! Reconciles the clusters of many accounts and Regions with the routing table. In the order of the steps: the accounts
+//! and Regions ([`check`]), the clusters of each location ([`clusters`]), the workspace of each cluster ([`route`]),
+//! clusters that do not exist any more ([`orphans`]), and the totals ([`summary`]).
 
 pub mod clusters;
 pub mod orphans;
@@ -8,46 +8,47 @@ pub mod route;
 pub mod summary;
 
 use crate::{
-    arn::{is_account, is_region},
+    arn::{AccountId, Region},
+    environment,
     error::Error,
-    input::{Fields, shown, text},
+    input::Fields,
     routing::{self, Settings},
 };
 use aws_sdk_organizations::types::{AccountState, AccountStatus};
 use serde::Serialize;
 use serde_json::Value;
-use std::env;
+use std::str::FromStr;
 
-/// Batches that accounts are dealt to, where there are enough of them.
-const USUAL_BATCHES: usize = 100;
-/// Batches that one reconciliation may have: what they answer must fit into Step Functions' 256 KiB.
-const MOST_BATCHES: usize = 1000;
-/// Accounts times Regions of one batch: its history must fit into Step Functions' 25,000 events.
-const LOCATIONS_OF_A_BATCH: usize = 10;
-/// Clusters that failed, and as many that were left alone, that a reconciliation's summary names over all batches.
-const MOST_LISTED: usize = 150;
-/// Clusters of one batch that the summary names, however few batches there are.
-const MOST_LISTED_OF_A_BATCH: usize = 50;
+/// The number of batches into which accounts are divided, if there are enough accounts.
+const DEFAULT_BATCHES: usize = 100;
+/// The maximum number of batches. Their output must fit into Step Functions' payload of 256 KiB.
+const MAX_BATCHES: usize = 1000;
+/// The maximum number of locations of a batch. Its history must fit into Step Functions' 25,000 events.
+const MAX_LOCATIONS_PER_BATCH: usize = 10;
+/// The maximum number of failed clusters, and of skipped clusters, that the summary lists.
+const MAX_LISTED: usize = 150;
+/// The same maximum for one batch.
+const MAX_LISTED_PER_BATCH: usize = 50;
 
-/// What a reconciliation is asked for.
+/// The request of a reconciliation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Request {
-    /// The accounts, 12 digits each; absent: the hub's `ReconcileAccounts`, else the organization's.
-    pub accounts: Option<Vec<String>>,
-    /// The Regions; absent: the hub's `ReconcileRegions`.
-    pub regions: Option<Vec<String>>,
-    /// Whether the accounts are all of the organization.
+    /// The accounts. Without them: the hub's `ReconcileAccounts`, or else all accounts of the organization.
+    pub accounts: Option<Vec<AccountId>>,
+    /// The Regions of each account. Without them: the hub's `ReconcileRegions`.
+    pub regions: Option<Vec<Region>>,
+    /// Whether to reconcile all accounts of the organization.
     pub organization: bool,
-    /// Minutes that an account is given to have its provisioner: 0 to 240, 0 unless said otherwise.
+    /// How long to wait for the provisioner of an account, in minutes: 0 to 240, by default 0.
     pub provisioner_timeout_minutes: u32,
-    /// The workspace, by id or ARN, for clusters that choose none themselves.
+    /// The workspace of clusters that do not choose one by tag: an id or an ARN.
     pub workspace: Option<String>,
 }
 
 impl TryFrom<Value> for Request {
     type Error = Error;
 
-    /// Reads `{"request": {…}}`, and refuses by field what is wrong.
+    /// Parses `{"request": {…}}`. An error begins with the field that is not valid.
     fn try_from(input: Value) -> Result<Self, Error> {
         let known = [
             "accounts",
@@ -57,87 +58,87 @@ impl TryFrom<Value> for Request {
             "workspace",
         ];
         let fields = Fields::of(&input["request"], &known, "{}")?;
-        let list = |name, right: &str, valid: fn(&str) -> bool| {
-            fields.list(name, &format!("\"{right}\""), |path, item| {
-                let item = text(path, item)?;
-                let wrong = || Error::invalid(path, format!("{} is none; expected such as {right}", shown(item)));
-                valid(item).then(|| item.to_owned()).ok_or_else(wrong)
-            })
-        };
         let organization = match fields.get("organization") {
             None => false,
             Some(Value::Bool(all)) => *all,
             Some(_) => return Err(Error::invalid("organization", "expected true or false")),
         };
         let request = Self {
-            accounts: list("accounts", "222222222222", is_account)?,
-            regions: list("regions", "us-west-2", is_region)?,
+            accounts: fields.identifiers("accounts", "222222222222")?,
+            regions: fields.identifiers("regions", "us-west-2")?,
             organization,
-            provisioner_timeout_minutes: fields.whole("provisionerTimeoutMinutes", 0, 240)?.unwrap_or(0),
+            provisioner_timeout_minutes: fields.whole_number("provisionerTimeoutMinutes", 0, 240)?.unwrap_or(0),
             workspace: fields.text("workspace")?.map(str::to_owned),
         };
         if organization && request.accounts.is_some() {
-            let why = "all of the organization's accounts are reconciled then; leave out this, or accounts";
+            let why = "not allowed together with accounts; remove one of the two";
             return Err(Error::invalid("organization", why));
         }
         let workspace = request.workspace.as_deref();
         if workspace.is_some_and(|workspace| workspace.is_empty() || workspace.len() > 256) {
-            let why = "expected a workspace's id or ARN, at most 256 bytes, or leave the field out";
+            let why = "expected the id or ARN of a workspace, at most 256 bytes; or remove the field";
             return Err(Error::invalid("workspace", why));
         }
         Ok(request)
     }
 }
 
-/// What the hub's template says of reconciliations.
+/// The parameters of the hub's template.
 #[derive(Debug, Clone, Default)]
 pub struct Defaults {
-    /// Accounts, with commas between them; empty: the organization's.
+    /// The accounts, separated by commas. Empty: all accounts of the organization.
     pub accounts: String,
-    /// Regions, with commas between them.
+    /// The Regions, separated by commas.
     pub regions: String,
 }
 
 impl Defaults {
-    /// `AMPXA_RECONCILE_ACCOUNTS` and `AMPXA_RECONCILE_REGIONS`; without the latter, the hub's own Region.
-    pub fn from_environment() -> Self {
-        let read = |name| env::var(name).unwrap_or_default();
-        let regions = Some(read("AMPXA_RECONCILE_REGIONS")).filter(|regions| !regions.is_empty());
-        Self {
-            accounts: read("AMPXA_RECONCILE_ACCOUNTS"),
-            regions: regions.unwrap_or_else(|| read("AWS_REGION")),
-        }
+    /// Reads `AMPXA_RECONCILE_ACCOUNTS` and `AMPXA_RECONCILE_REGIONS`. If the latter is empty: the Region of the hub.
+    ///
+    /// # Errors
+    /// [`environment::Missing`] if one of them is not set.
+    pub fn from_environment() -> Result<Self, environment::Missing> {
+        let regions = environment::required("AMPXA_RECONCILE_REGIONS")?;
+        Ok(Self {
+            accounts: environment::required("AMPXA_RECONCILE_ACCOUNTS")?,
+            regions: match regions.as_str() {
+                "" => environment::required("AWS_REGION")?,
+                _ => regions,
+            },
+        })
     }
 }
 
-/// What a reconciliation goes through.
+/// The scope of a reconciliation.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Output {
-    /// The accounts, dealt to batches that are reconciled side by side.
+    /// The accounts, in batches that are reconciled in parallel.
     pub batches: Vec<Batch>,
     /// The Regions of each account.
-    pub regions: Vec<String>,
-    /// Minutes that an account is given to have its provisioner.
+    pub regions: Vec<Region>,
+    /// How long to wait for the provisioner of an account, in minutes.
     pub provisioner_timeout_minutes: u32,
-    /// The workspace for clusters that choose none themselves.
+    /// The workspace of clusters that do not choose one by tag.
     pub workspace: Option<String>,
-    /// Clusters that failed, and as many that were left alone, that each batch names; the others are counted.
+    /// The maximum number of failed clusters, and of skipped clusters, that each batch lists. The others are only
+    /// counted.
     pub max_listed: usize,
 }
 
-/// Accounts that one execution of the reconciliation's own fan-out goes through.
+/// The accounts of one child execution of the distributed Map.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Batch {
-    /// 12 digits each.
-    pub accounts: Vec<String>,
+    /// The accounts.
+    pub accounts: Vec<AccountId>,
 }
 
-/// Says what a reconciliation goes through; reads the routing table, so that a wrong one stops it at once.
+/// Determines the accounts and Regions. Validates the routing table, so that an error in it ends the reconciliation at
+/// once. Read-only.
 ///
 /// # Errors
-/// `InvalidRequest` when there is nothing to reconciliation, or too much for one reconciliation, or the table is wrong; and
-/// as AWS answers.
+/// `InvalidRequest` if no accounts are given, if the locations are too many for one reconciliation, or if the routing
+/// table is not valid; and those of the calls.
 pub async fn check(
     ssm: &aws_sdk_ssm::Client,
     organizations: &aws_sdk_organizations::Client,
@@ -148,21 +149,21 @@ pub async fn check(
     routing::read(ssm, settings).await?;
     let regions = match request.regions {
         Some(regions) => regions,
-        None => items(&defaults.regions, "ReconcileRegions", is_region)?,
+        None => items(&defaults.regions, "ReconcileRegions")?,
     };
-    let usual = items(&defaults.accounts, "ReconcileAccounts", is_account)?;
+    let configured = items(&defaults.accounts, "ReconcileAccounts")?;
     let accounts = match request.accounts {
         Some(accounts) => accounts,
-        None if !request.organization && !usual.is_empty() => usual,
+        None if !request.organization && !configured.is_empty() => configured,
         None if settings.organizations => accounts_of(organizations).await?,
         None if request.organization => {
-            let why = "the hub may not ask AWS Organizations; update its stack with OrganizationsAccess=yes, in the \
-                       management account or one that is a delegated administrator, or name accounts";
+            let why = "the hub has no access to AWS Organizations; deploy it with OrganizationsAccess=yes in the \
+                       management account or a delegated administrator account, or give accounts instead";
             return Err(Error::invalid("organization", why));
         }
         None => {
-            let why =
-                "missing; name them, or set the parameters ReconcileAccounts or OrganizationsAccess of the hub's stack";
+            let why = "missing; expected a list of accounts, or the parameter ReconcileAccounts or \
+                       OrganizationsAccess=yes of the hub's stack";
             return Err(Error::invalid("accounts", why));
         }
     };
@@ -176,60 +177,60 @@ pub async fn check(
     })
 }
 
-/// How many clusters of a kind each of so many batches may name.
+/// The maximum length of each list of a batch, for a number of batches.
 fn max_listed(batches: usize) -> usize {
-    (MOST_LISTED / batches.max(1)).min(MOST_LISTED_OF_A_BATCH)
+    (MAX_LISTED / batches.max(1)).min(MAX_LISTED_PER_BATCH)
 }
 
-/// The items of a list with commas, as CloudFormation writes a CommaDelimitedList.
-fn items(list: &str, parameter: &str, valid: fn(&str) -> bool) -> Result<Vec<String>, Error> {
-    let items = list.split(',').map(str::trim).filter(|item| !item.is_empty());
-    let mut all: Vec<String> = Vec::new();
-    for item in items {
-        if !valid(item) {
-            let why = format!("{} is none; mend the parameter of the hub's stack", shown(item));
-            return Err(Error::invalid(parameter, why));
-        }
-        if !all.iter().any(|known| known == item) {
-            all.push(item.to_owned());
+/// Parses a parameter of the hub's stack: a list separated by commas. Duplicates are dropped.
+fn items<T: FromStr<Err = String> + PartialEq>(list: &str, parameter: &str) -> Result<Vec<T>, Error> {
+    let mut items = Vec::new();
+    for item in list.split(',').map(str::trim).filter(|item| !item.is_empty()) {
+        let item = item
+            .parse()
+            .map_err(|why| Error::invalid(parameter, format!("{why}; correct the parameter of the hub's stack")))?;
+        if !items.contains(&item) {
+            items.push(item);
         }
     }
-    Ok(all)
+    Ok(items)
 }
 
-/// The organization's accounts that are in use.
-async fn accounts_of(organizations: &aws_sdk_organizations::Client) -> Result<Vec<String>, Error> {
+/// The active accounts of the organization.
+async fn accounts_of(organizations: &aws_sdk_organizations::Client) -> Result<Vec<AccountId>, Error> {
     let mut pages = organizations.list_accounts().into_paginator().send();
-    let mut all = Vec::new();
+    let mut accounts = Vec::new();
     while let Some(page) = pages.next().await {
         for account in page?.accounts.unwrap_or_default() {
-            // AWS retires the status for the state; an answer may tell either (AWS Organizations API
-            // reference, Account).
+            // AWS replaces the field Status by State; a response may have either (AWS Organizations API reference,
+            // Account).
             let active = match account.state() {
                 Some(state) => *state == AccountState::Active,
                 None => account.status() == Some(&AccountStatus::Active),
             };
-            all.extend(account.id.filter(|_| active));
+            if active {
+                accounts.extend(account.id.and_then(|id| id.parse().ok()));
+            }
         }
     }
-    Ok(all)
+    Ok(accounts)
 }
 
-/// Accounts in batches of equal size; the last may be smaller.
-fn batches(accounts: &[String], regions: usize) -> Result<Vec<Batch>, Error> {
-    let most = (LOCATIONS_OF_A_BATCH / regions.max(1)).max(1);
-    let size = accounts.len().div_ceil(USUAL_BATCHES).clamp(1, most);
-    let batch = |accounts: &[String]| Batch {
+/// Divides accounts into batches of equal size; the last one may be smaller.
+fn batches(accounts: &[AccountId], regions: usize) -> Result<Vec<Batch>, Error> {
+    let max_size = (MAX_LOCATIONS_PER_BATCH / regions.max(1)).max(1);
+    let size = accounts.len().div_ceil(DEFAULT_BATCHES).clamp(1, max_size);
+    let batch = |accounts: &[AccountId]| Batch {
         accounts: accounts.to_vec(),
     };
     let batches: Vec<Batch> = accounts.chunks(size).map(batch).collect();
-    if batches.len() > MOST_BATCHES {
-        let (accounts, most) = (accounts.len(), MOST_BATCHES * most);
+    if batches.len() > MAX_BATCHES {
+        let (accounts, max_accounts) = (accounts.len(), MAX_BATCHES * max_size);
         return Err(Error::invalid(
             "accounts",
             format!(
-                "{accounts} accounts in {regions} Regions are too many for one reconciliation, which takes {most}; reconciliation fewer \
-                 Regions, or a part of the accounts, at a time"
+                "{accounts} accounts are too many for one reconciliation of {regions} Regions; at most {max_accounts} \
+                 are allowed. Split the accounts or the Regions into several reconciliations"
             ),
         ));
     }
@@ -242,12 +243,12 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    fn accounts(count: usize) -> Vec<String> {
-        (0..count).map(|n| format!("{n:012}")).collect()
+    fn accounts(count: usize) -> Vec<AccountId> {
+        (0..count).map(|n| format!("{n:012}").parse().unwrap()).collect()
     }
 
     #[test]
-    fn a_reconciliation_of_nothing_in_particular_is_a_request() {
+    fn an_empty_request_has_the_default_values() {
         for request in [json!({}), json!({ "accounts": null, "organization": false })] {
             let request = Request::try_from(json!({ "request": request }));
             assert_eq!(request, Ok(Request::default()));
@@ -255,67 +256,72 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_in_a_request_is_named_by_its_field() {
-        for (request, says) in [
+    fn an_error_in_a_request_begins_with_the_field() {
+        for (request, expected) in [
             (json!(null), "request: expected an object"),
             (
                 json!({ "account": [] }),
                 "account: unknown field; did you mean accounts?",
             ),
-            (json!({ "accounts": [] }), "accounts: it is empty"),
+            (json!({ "accounts": [] }), "accounts: the array is empty"),
             (json!({ "accounts": "222222222222" }), "accounts: expected an array"),
-            (json!({ "accounts": ["2222"] }), "accounts[0]: \"2222\" is none"),
+            (json!({ "accounts": ["2222"] }), "accounts[0]: \"2222\" is not valid"),
             (
                 json!({ "accounts": ["222222222222", "222222222222"] }),
-                "accounts[1]: it is accounts[0] already",
+                "accounts[1]: duplicate of accounts[0]",
             ),
-            (json!({ "regions": ["oregon"] }), "regions[0]: \"oregon\" is none"),
+            (json!({ "regions": ["oregon"] }), "regions[0]: \"oregon\" is not valid"),
             (json!({ "organization": "yes" }), "organization: expected true or false"),
             (
                 json!({ "organization": true, "accounts": ["222222222222"] }),
-                "organization: all of the organization's accounts",
+                "organization: not allowed together with accounts",
             ),
             (
                 json!({ "provisionerTimeoutMinutes": 241 }),
-                "provisionerTimeoutMinutes: 241 is out of range",
+                "provisionerTimeoutMinutes: 241 is not valid",
             ),
-            (json!({ "workspace": "" }), "workspace: expected a workspace's id"),
+            (
+                json!({ "workspace": "" }),
+                "workspace: expected the id or ARN of a workspace",
+            ),
             (json!({ "workspace": 1 }), "workspace: expected a string"),
         ] {
-            let why = Request::try_from(json!({ "request": request })).unwrap_err();
-            assert_eq!(why.name(), "InvalidRequest");
+            let error = Request::try_from(json!({ "request": request })).unwrap_err();
+            assert_eq!(error.name(), "InvalidRequest");
             assert!(
-                why.to_string().starts_with(says),
-                "{why:?} does not begin with {says:?}"
+                error.to_string().starts_with(expected),
+                "{error:?} does not begin with {expected:?}"
             );
         }
     }
 
     #[test]
-    fn more_than_one_reconciliation_can_tell_is_refused() {
+    fn more_batches_than_the_maximum_are_refused() {
         assert_eq!(batches(&accounts(10_000), 1).unwrap().len(), 1000);
         assert_eq!(batches(&accounts(500), 3).unwrap().len(), 167);
-        let why = batches(&accounts(1001), 17).unwrap_err().to_string();
+        let error = batches(&accounts(1001), 17).unwrap_err().to_string();
         assert!(
-            why.starts_with("accounts: 1001 accounts in 17 Regions are too many"),
-            "{why}"
+            error.starts_with("accounts: 1001 accounts are too many for one reconciliation of 17 Regions"),
+            "{error}"
         );
     }
 
     #[test]
-    fn a_parameter_that_is_no_list_of_accounts_is_named() {
-        let why = items("222222222222, x", "ReconcileAccounts", is_account).unwrap_err();
-        assert!(why.to_string().starts_with("ReconcileAccounts: \"x\" is none"), "{why}");
-        let all = items(
-            "222222222222,333333333333, 222222222222,",
-            "ReconcileAccounts",
-            is_account,
+    fn an_error_in_a_parameter_begins_with_its_name() {
+        let error = items::<AccountId>("222222222222, x", "ReconcileAccounts").unwrap_err();
+        assert!(
+            error.to_string().starts_with("ReconcileAccounts: \"x\" is not valid"),
+            "{error}"
         );
-        assert_eq!(all.unwrap(), ["222222222222", "333333333333"]);
+        let all = items::<AccountId>("222222222222,333333333333, 222222222222,", "ReconcileAccounts");
+        assert_eq!(
+            all.unwrap(),
+            ["222222222222", "333333333333"].map(|id| id.parse::<AccountId>().unwrap())
+        );
     }
 
-    /// What a batch answers when everything went as wrong as it can, as `statemachine/reconcile.asl.yaml` shortens it.
-    fn longest_answer(max_listed: usize) -> Value {
+    /// The largest output of a batch, shortened as in `statemachine/reconcile.asl.yaml`.
+    fn largest_output(max_listed: usize) -> Value {
         let outcomes = [
             "ONBOARDED",
             "REPAIRED",
@@ -341,26 +347,26 @@ mod tests {
     }
 
     #[test]
-    fn what_all_groups_answer_fits_into_the_payload_however_many_there_are() {
-        for batches in 1..=MOST_BATCHES {
-            let answer = longest_answer(max_listed(batches)).to_string();
+    fn the_output_of_all_batches_fits_into_the_payload() {
+        for batches in 1..=MAX_BATCHES {
+            let output = largest_output(max_listed(batches)).to_string();
             assert!(
-                batches * (answer.len() + 1) < 256 * 1024,
+                batches * (output.len() + 1) < 256 * 1024,
                 "{batches} batches: {} bytes each",
-                answer.len()
+                output.len()
             );
         }
     }
 
     proptest! {
         #[test]
-        fn every_account_is_dealt_to_one_group_and_no_group_is_too_large(count in 1_usize..3000, regions in 1_usize..35) {
+        fn every_account_is_in_one_batch_and_no_batch_is_too_large(count in 1_usize..3000, regions in 1_usize..35) {
             let all = accounts(count);
             if let Ok(batches) = batches(&all, regions) {
                 prop_assert_eq!(batches.iter().flat_map(|batch| batch.accounts.clone()).collect::<Vec<_>>(), all);
-                prop_assert!(batches.len() <= MOST_BATCHES);
+                prop_assert!(batches.len() <= MAX_BATCHES);
                 for batch in batches {
-                    prop_assert!(batch.accounts.len() == 1 || batch.accounts.len() * regions <= LOCATIONS_OF_A_BATCH);
+                    prop_assert!(batch.accounts.len() == 1 || batch.accounts.len() * regions <= MAX_LOCATIONS_PER_BATCH);
                 }
             }
         }

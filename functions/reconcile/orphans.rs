@@ -1,64 +1,43 @@
-//! Orphans: scrapers of ours whose cluster does not exist any more.
+//! Handles orphans: scrapers of ampxa whose cluster does not exist any more.
 //!
 //! A cluster must be missing in two consecutive reconciliations before it is offboarded. The first one only tags its
 //! scrapers with [`ORPHAN_TAG`].
 
 use super::clusters;
 use crate::{
-    arn::{ClusterArn, ScraperArn},
-    aws::unless,
+    arn::{ClusterArn, ExecutionArn, ScraperArn},
+    aws::none_if,
     error::Error,
-    input::{Fields, text},
+    input,
     tags::ORPHAN_TAG,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// A cluster that is missing, or was missing and exists again.
-#[derive(Debug)]
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Input {
     /// The cluster.
+    #[serde(rename = "clusterArn")]
     pub cluster: ClusterArn,
     /// Its scrapers.
+    #[serde(rename = "scraperArns")]
     pub scrapers: Vec<ScraperArn>,
     /// Whether `find-clusters` did not list it.
     pub missing: bool,
-    /// The ARN of the reconciliation that marked the scrapers, by their tag.
+    /// The ARN of the reconciliation that tagged the scrapers, from their tag.
     pub orphan_since: Option<String>,
     /// The ARN of this reconciliation.
-    pub reconciliation: String,
+    pub reconciliation: ExecutionArn,
 }
 
 impl TryFrom<Value> for Input {
     type Error = Error;
 
-    /// Reads an item of the output of `find-clusters`, and the reconciliation.
+    /// Parses an item of the output of `find-clusters`, and the reconciliation.
     fn try_from(input: Value) -> Result<Self, Error> {
-        let known = [
-            "clusterArn",
-            "scraperArns",
-            "missing",
-            "orphanSince",
-            "reconciliation",
-            "execution",
-        ];
-        let least = r#"{"clusterArn": "…", "scraperArns": […], "missing": true, "reconciliation": "…"}"#;
-        let fields = Fields::of(&input, &known, least)?;
-        let scraper = |path: &str, item| text(path, item)?.parse().map_err(|why| Error::invalid(path, why));
-        let scrapers = fields.list(
-            "scraperArns",
-            "\"arn:<partition>:aps:<region>:<account>:scraper/<id>\"",
-            scraper,
-        )?;
-        Ok(Self {
-            cluster: fields.arn("clusterArn", "arn:<partition>:eks:<region>:<account>:cluster/<name>")?,
-            scrapers: scrapers.unwrap_or_default(),
-            missing: input["missing"]
-                .as_bool()
-                .ok_or_else(|| Error::invalid("missing", "expected true or false"))?,
-            orphan_since: fields.text("orphanSince")?.map(str::to_owned),
-            reconciliation: clusters::reconciliation(&fields)?,
-        })
+        input::of_machine(&input)
     }
 }
 
@@ -81,7 +60,7 @@ pub enum Output {
 
 /// Tags the scrapers of a cluster that is missing, or removes the tag if the cluster exists.
 ///
-/// Idempotent: the same reconciliation gets the same answer again.
+/// Idempotent: a repeated call in the same reconciliation returns the same output.
 ///
 /// # Errors
 /// Those of the calls to EKS and AMP.
@@ -93,14 +72,14 @@ pub async fn mark(eks: &aws_sdk_eks::Client, amp: &aws_sdk_amp::Client, input: &
                 .resource_arn(scraper.to_string())
                 .tag_keys(ORPHAN_TAG);
             // A scraper that was deleted meanwhile has no tags.
-            unless(untag.send().await, |e| e.is_resource_not_found_exception())?;
+            none_if(untag.send().await, |e| e.is_resource_not_found_exception())?;
         }
         return Ok(Output::Recovered);
     }
     if input
         .orphan_since
         .as_ref()
-        .is_some_and(|first| *first != input.reconciliation)
+        .is_some_and(|first| input.reconciliation != **first)
     {
         return Ok(Output::Offboard {
             name: clusters::execution_name("reconcile-orphan", &input.reconciliation, &input.cluster),
@@ -109,14 +88,14 @@ pub async fn mark(eks: &aws_sdk_eks::Client, amp: &aws_sdk_amp::Client, input: &
     }
     for scraper in &input.scrapers {
         let tag = amp.tag_resource().resource_arn(scraper.to_string());
-        let tagged = tag.tags(ORPHAN_TAG, &input.reconciliation).send().await;
-        unless(tagged, |e| e.is_resource_not_found_exception())?;
+        let tagged = tag.tags(ORPHAN_TAG, input.reconciliation.to_string()).send().await;
+        none_if(tagged, |e| e.is_resource_not_found_exception())?;
     }
     Ok(Output::Wait)
 }
 
-/// Describes the cluster itself: a list may lack a page, a description does not.
+/// Whether a cluster exists. It is described, because a list may lack a page.
 async fn exists(eks: &aws_sdk_eks::Client, cluster: &ClusterArn) -> Result<bool, Error> {
     let answer = eks.describe_cluster().name(cluster.id()).send().await;
-    Ok(unless(answer, |e| e.is_resource_not_found_exception())?.is_some())
+    Ok(none_if(answer, |e| e.is_resource_not_found_exception())?.is_some())
 }

@@ -1,50 +1,39 @@
-//! Route cluster: which workspace a cluster belongs to, if any.
+//! Determines which workspace a cluster belongs to, if any.
 
 use super::clusters;
 use crate::{
-    arn::ClusterArn,
-    aws::unless,
+    arn::{ClusterArn, ExecutionArn},
+    aws::none_if,
     error::Error,
-    input::Fields,
+    input,
     routing::{self, Route, Settings},
 };
 use aws_sdk_eks::types::ClusterStatus;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// The cluster to route.
-#[derive(Debug)]
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Input {
     /// The cluster.
+    #[serde(rename = "clusterArn")]
     pub cluster: ClusterArn,
     /// The organizational units above its account.
+    #[serde(default)]
     pub organizational_units: Vec<String>,
     /// The workspace that was chosen when the account was vended.
     pub workspace: Option<String>,
     /// The ARN of the reconciliation. The name of the execution that it starts follows from it.
-    pub reconciliation: String,
+    pub reconciliation: ExecutionArn,
 }
 
 impl TryFrom<Value> for Input {
     type Error = Error;
 
-    /// Reads `{"clusterArn": "…", "organizationalUnits": […], "workspace": "…", "reconciliation": "…"}`.
+    /// Parses `{"clusterArn": "…", "organizationalUnits": […], "workspace": "…", "reconciliation": "…"}`.
     fn try_from(input: Value) -> Result<Self, Error> {
-        let known = [
-            "clusterArn",
-            "organizationalUnits",
-            "workspace",
-            "reconciliation",
-            "execution",
-        ];
-        let fields = Fields::of(&input, &known, r#"{"clusterArn": "…", "reconciliation": "…"}"#)?;
-        let units = input["organizationalUnits"].as_array().into_iter().flatten();
-        Ok(Self {
-            cluster: fields.arn("clusterArn", "arn:<partition>:eks:<region>:<account>:cluster/<name>")?,
-            organizational_units: units.filter_map(|unit| unit.as_str().map(str::to_owned)).collect(),
-            workspace: fields.text("workspace")?.map(str::to_owned),
-            reconciliation: clusters::reconciliation(&fields)?,
-        })
+        input::of_machine(&input)
     }
 }
 
@@ -83,7 +72,7 @@ pub async fn route(
         })
     };
     let answer = eks.describe_cluster().name(input.cluster.id()).send().await;
-    let answer = unless(answer, |e| e.is_resource_not_found_exception())?;
+    let answer = none_if(answer, |e| e.is_resource_not_found_exception())?;
     let Some(described) = answer.and_then(|answer| answer.cluster) else {
         return skip("it was deleted meanwhile");
     };

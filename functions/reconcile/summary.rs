@@ -1,14 +1,14 @@
-//! The sums of a reconciliation: how many clusters have which outcome, and which failed or were skipped.
+//! The totals of a reconciliation: how many clusters have which outcome, and which failed or were skipped.
 //!
 //! A summary's size is bounded, whatever the size of the organization: it counts every cluster, and lists the first of
 //! those that failed and of those that were skipped.
 
-use crate::error::Error;
+use crate::{error::Error, input};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The results to sum up.
+/// The results to add up.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Input {
@@ -23,10 +23,9 @@ pub struct Input {
 impl TryFrom<Value> for Input {
     type Error = Error;
 
-    /// Reads `{"results": […], "expected": …, "maxListed": …}`.
+    /// Parses `{"results": […], "expected": …, "maxListed": …}`.
     fn try_from(input: Value) -> Result<Self, Error> {
-        serde_path_to_error::deserialize(&input)
-            .map_err(|error| Error::invalid(&error.path().to_string(), error.inner()))
+        input::of_machine(&input)
     }
 }
 
@@ -36,7 +35,7 @@ impl TryFrom<Value> for Input {
 pub enum Part {
     /// The outcome of a cluster, or of a location as a whole.
     Outcome(Outcome),
-    /// The sums of a location or a batch.
+    /// The totals of a location or a batch.
     Summary(Summary),
     /// A batch that did not finish.
     Lost(Value),
@@ -69,7 +68,7 @@ pub struct Listed {
     /// The name of the error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// What the error says.
+    /// The cause of the error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
     /// Why it was skipped.
@@ -77,7 +76,7 @@ pub struct Listed {
     pub reason: Option<String>,
 }
 
-/// The sums.
+/// The totals.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
@@ -100,7 +99,7 @@ const SKIPPED: &str = "SKIPPED";
 /// The outcome of a location whose provisioner the hub may not assume.
 const UNREACHABLE: &str = "UNREACHABLE";
 
-/// Sums up results.
+/// Adds up results.
 pub fn summarize(input: Input) -> Summary {
     let mut sum = Summary::default();
     let mut finished = 0;
@@ -144,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn outcomes_are_counted_and_the_first_failed_and_skipped_listed() {
+    fn outcomes_are_counted_and_the_first_failed_and_skipped_are_listed() {
         let failed =
             |n: u32| json!({ "clusterArn": format!("c{n}"), "outcome": "FAILED", "error": "NotReady", "cause": "why" });
         let all = json!([
@@ -199,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn input_that_is_not_ours_is_named_by_its_field() {
+    fn an_error_in_the_input_begins_with_the_field() {
         let why = Input::try_from(json!({ "results": 1, "expected": 1, "maxListed": 1 })).unwrap_err();
         assert!(why.to_string().starts_with("results: "), "{why}");
     }

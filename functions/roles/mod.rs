@@ -1,4 +1,5 @@
-//! The two roles: what they should be, and making AWS hold it; `removal` takes them away.
+//! The two IAM roles of a pair: their desired state, and the functions that create, repair, patch and compare them.
+//! `removal` deletes them.
 
 mod removal;
 
@@ -6,7 +7,7 @@ pub use removal::{Outcome, RemoveInput, RemoveOutput, pairs_of, remove};
 
 use crate::{
     arn::ScraperArn,
-    aws::unless,
+    aws::none_if,
     error::Error,
     names,
     pair::Pair,
@@ -20,47 +21,47 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// A role as it should be.
+/// The desired state of a role.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Role {
-    /// Its name, which follows from the pair.
+    /// The name. It follows from the pair.
     pub name: String,
-    /// For people who find it in the console.
+    /// The description, for people who find the role in the console.
     pub description: String,
-    /// The trust policy it has until the patch.
+    /// The trust policy until the patch.
     pub placeholder_trust: Value,
-    /// The trust policy it may have already: that of the pair's own scraper.
+    /// The trust policy after the patch. It admits the scraper of the pair. `None` if the pair has no scraper yet.
     pub scraper_trust: Option<Value>,
-    /// Its one inline policy, named `ampxa`.
+    /// The inline policy `ampxa`.
     pub permissions: Value,
-    /// The one managed policy it wears, if any.
+    /// The ARN of the attached managed policy, if any.
     pub managed_policy: Option<String>,
     /// The ARN of its permissions boundary.
     pub boundary: String,
-    /// Its tags, without [`CREATED_BY_TAG`].
+    /// The tags, without [`CREATED_BY_TAG`].
     pub tags: BTreeMap<String, String>,
-    /// The execution that makes it, if it is not there.
+    /// The ARN of the execution that creates the role if it does not exist.
     pub created_by: String,
 }
 
-/// What the state machine knows when it asks for a role.
+/// The input of `ensure-source-role` and `ensure-target-role`, beside the request.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EnsureInput {
-    /// The scraper that the pair has already.
+    /// The existing scraper of the pair, if any.
     pub scraper_arn: Option<ScraperArn>,
 }
 
-/// What became of a role.
+/// What [`ensure`] did.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct EnsureOutput {
-    /// Whether this execution made it.
+    /// Whether this execution created the role.
     pub created: bool,
-    /// What this call put right in a role it found.
+    /// The parts of an existing role that this call repaired.
     pub repaired: Vec<&'static str>,
 }
 
-/// The source role of a pair: worn by the scraper, may assume the target role.
+/// The desired source role of a pair. The scraper assumes it, and it may assume the target role.
 pub fn source(task: &Task<EnsureInput>) -> Role {
     let pair = &task.pair;
     Role {
@@ -75,11 +76,11 @@ pub fn source(task: &Task<EnsureInput>) -> Role {
         managed_policy: None,
         boundary: pair.source_arn("policy", names::SOURCE_BOUNDARY),
         tags: tags::of_pair(task),
-        created_by: task.execution.clone(),
+        created_by: task.execution.to_string(),
     }
 }
 
-/// The target role of a pair: worn by the source role, may write to the workspace.
+/// The desired target role of a pair. The source role assumes it, and it may write to the workspace.
 pub fn target(task: &Task<EnsureInput>) -> Role {
     let pair = &task.pair;
     let partition = pair.workspace.partition();
@@ -94,7 +95,7 @@ pub fn target(task: &Task<EnsureInput>) -> Role {
         )),
         boundary: pair.target_arn("policy", names::TARGET_BOUNDARY),
         tags: tags::of_pair(task),
-        created_by: task.execution.clone(),
+        created_by: task.execution.to_string(),
     }
 }
 
@@ -103,14 +104,14 @@ fn scraper_trust(task: &Task<EnsureInput>, trust: fn(&Pair, Gate<'_>) -> Value) 
     Some(trust(&task.pair, Gate::Scraper(scraper)))
 }
 
-/// Makes IAM hold a role.
+/// Creates a role, or repairs the existing one.
 ///
-/// Safe to repeat: what is right already is only read. A trust policy that names neither the
-/// placeholder nor the pair's own scraper is shut.
+/// Idempotent: a part that already matches is read, never written. A trust policy that admits neither the placeholder
+/// nor the scraper of the pair is replaced by the placeholder.
 ///
 /// # Errors
-/// `Conflict` when a role of this name is not ours; `NotVisibleYet` when IAM does not see yet
-/// what was just made; and as AWS answers.
+/// `Conflict` if a role of this name exists without the tags of the pair; `NotVisibleYet` if IAM does not show the new
+/// role yet; and those of the calls.
 pub async fn ensure(iam: &Client, role: &Role) -> Result<EnsureOutput, Error> {
     let found = match find(iam, role).await? {
         Some(found) => found,
@@ -122,10 +123,10 @@ pub async fn ensure(iam: &Client, role: &Role) -> Result<EnsureOutput, Error> {
                 repaired: Vec::new(),
             });
         }
-        // Another execution made it in between.
+        // It was created between the two calls.
         None => find(iam, role).await?.ok_or_else(|| not_visible(role))?,
     };
-    // A step that died after it made the role finds it, and goes on.
+    // An earlier attempt of this execution may have created the role and died before it could report it.
     let created = tag(&found, CREATED_BY_TAG) == Some(&role.created_by);
     let mut repaired = Vec::new();
     if !trusts(&found, &role.placeholder_trust)
@@ -165,12 +166,13 @@ pub async fn ensure(iam: &Client, role: &Role) -> Result<EnsureOutput, Error> {
     Ok(EnsureOutput { created, repaired })
 }
 
-/// Writes a trust policy, unless the role has it, and reads it back.
+/// Writes a trust policy unless the role already has it, and reads it back. Returns whether it was written.
 ///
-/// Safe to repeat. Answers whether it was written.
+/// Idempotent.
 ///
 /// # Errors
-/// `NotVisibleYet` while IAM shows the old one, or no role; `Conflict` when the role is not ours.
+/// `NotVisibleYet` if IAM shows no role, or still the old trust policy; `Conflict` if the role does not have the tags
+/// of the pair; and those of the calls.
 pub async fn patch_trust(iam: &Client, role: &Role, trust: &Value) -> Result<bool, Error> {
     let found = find(iam, role).await?.ok_or_else(|| not_visible(role))?;
     if trusts(&found, trust) {
@@ -182,43 +184,46 @@ pub async fn patch_trust(iam: &Client, role: &Role, trust: &Value) -> Result<boo
         return Ok(true);
     }
     Err(Error::NotVisibleYet(format!(
-        "The trust policy of {} was written, but IAM still shows another one.",
+        "The trust policy of the role {} was written, but IAM does not show it yet.",
         role.name
     )))
 }
 
-/// The role, when it exists and is ours.
+/// The role, if it exists.
+///
+/// # Errors
+/// `Conflict` if it does not have the tags of the pair.
 async fn find(iam: &Client, role: &Role) -> Result<Option<types::Role>, Error> {
     let answer = iam.get_role().role_name(&role.name).send().await;
-    let found = unless(answer, |e| e.is_no_such_entity_exception())?.and_then(|answer| answer.role);
-    let ours = |found: &types::Role| {
+    let found = none_if(answer, |e| e.is_no_such_entity_exception())?.and_then(|answer| answer.role);
+    let has_tags_of_pair = |found: &types::Role| {
         [CLUSTER_TAG, WORKSPACE_TAG]
             .iter()
             .all(|key| tag(found, key) == role.tags.get(*key).map(String::as_str))
     };
     match found {
-        Some(found) if !ours(&found) => Err(Error::Conflict(format!(
-            "A role {} exists and does not carry the tags {CLUSTER_TAG} and {WORKSPACE_TAG} of this pair: it is not \
-             ours, and was left alone. Delete or rename it, or give it these tags, and start again.",
+        Some(found) if !has_tags_of_pair(&found) => Err(Error::Conflict(format!(
+            "The role {} exists without the tags {CLUSTER_TAG} and {WORKSPACE_TAG} of this pair. ampxa did not change \
+             it. Delete it, rename it, or add these tags to it, then start the execution again.",
             found.arn()
         ))),
         found => Ok(found),
     }
 }
 
-/// Makes the role; `false` when there is one of its name.
+/// Creates the role. Returns `false` if a role of this name exists.
 async fn create(iam: &Client, role: &Role) -> Result<bool, Error> {
-    let mut all = role.tags.clone();
-    all.insert(CREATED_BY_TAG.to_owned(), role.created_by.clone());
+    let mut tags = role.tags.clone();
+    tags.insert(CREATED_BY_TAG.to_owned(), role.created_by.clone());
     let call = iam
         .create_role()
         .role_name(&role.name)
         .description(&role.description)
         .assume_role_policy_document(role.placeholder_trust.to_string())
         .permissions_boundary(&role.boundary)
-        .set_tags(Some(iam_tags(&all)?));
-    let made = unless(call.send().await, |e| e.is_entity_already_exists_exception())?;
-    Ok(made.is_some())
+        .set_tags(Some(iam_tags(&tags)?));
+    let created = none_if(call.send().await, |e| e.is_entity_already_exists_exception())?;
+    Ok(created.is_some())
 }
 
 fn not_visible(role: &Role) -> Error {
@@ -248,7 +253,7 @@ async fn put_permissions(iam: &Client, role: &Role) -> Result<(), Error> {
 
 async fn has_permissions(iam: &Client, role: &Role) -> Result<bool, Error> {
     let call = iam.get_role_policy().role_name(&role.name).policy_name(INLINE_POLICY);
-    let found = unless(call.send().await, |e| e.is_no_such_entity_exception())?;
+    let found = none_if(call.send().await, |e| e.is_no_such_entity_exception())?;
     Ok(found.is_some_and(|found| policy::same_meaning(&document(found.policy_document()), &role.permissions)))
 }
 
@@ -272,16 +277,16 @@ async fn has_managed_policy(iam: &Client, role: &Role) -> Result<bool, Error> {
     Ok(arns.any(|arn| arn == managed_policy))
 }
 
-/// What of an onboarded pair's role is not as it should be, in the words of [`EnsureOutput::repaired`]; `missing` where it
-/// is not there. Touches nothing.
+/// The parts of an onboarded pair's role that differ from the desired state, named as in [`EnsureOutput::repaired`].
+/// If the role does not exist: `missing`. Read-only.
 ///
 /// # Errors
-/// `Conflict` when the role is not ours; and as AWS answers.
+/// `Conflict` if the role does not have the tags of the pair; and those of the calls.
 pub async fn drift(iam: &Client, role: &Role) -> Result<Vec<&'static str>, Error> {
     let Some(found) = find(iam, role).await? else {
         return Ok(vec!["missing"]);
     };
-    let right = [
+    let parts = [
         (
             role.scraper_trust.as_ref().is_some_and(|trust| trusts(&found, trust)),
             "trust policy",
@@ -291,10 +296,10 @@ pub async fn drift(iam: &Client, role: &Role) -> Result<Vec<&'static str>, Error
         (has_permissions(iam, role).await?, "permissions"),
         (has_managed_policy(iam, role).await?, "managed policy"),
     ];
-    Ok(right
+    Ok(parts
         .into_iter()
-        .filter(|(right, _)| !right)
-        .map(|(_, what)| what)
+        .filter(|(matches, _)| !matches)
+        .map(|(_, part)| part)
         .collect())
 }
 
@@ -304,13 +309,16 @@ fn boundary(found: &types::Role) -> Option<&str> {
         .and_then(|boundary| boundary.permissions_boundary_arn())
 }
 
-/// Whether a role lets in the pair's scraper as it should; a role that is not there does not.
+/// Whether the trust policy of a role admits the scraper of the pair, and nothing else. `false` if the role does not
+/// exist. Read-only.
 ///
 /// # Errors
-/// `Conflict` when the role is not ours; and as AWS answers.
-pub async fn is_open(iam: &Client, role: &Role) -> Result<bool, Error> {
-    let found = find(iam, role).await?;
-    Ok(found.is_some_and(|found| role.scraper_trust.as_ref().is_some_and(|trust| trusts(&found, trust))))
+/// `Conflict` if the role does not have the tags of the pair; and those of the calls.
+pub async fn trusts_scraper(iam: &Client, role: &Role) -> Result<bool, Error> {
+    let (Some(found), Some(trust)) = (find(iam, role).await?, &role.scraper_trust) else {
+        return Ok(false);
+    };
+    Ok(trusts(&found, trust))
 }
 
 fn trusts(found: &types::Role, trust: &Value) -> bool {
@@ -320,7 +328,7 @@ fn trusts(found: &types::Role, trust: &Value) -> bool {
     )
 }
 
-/// A policy document as IAM gives it back, percent-encoded (RFC 3986). What is none means nothing.
+/// A policy document that IAM returned, percent-encoded (RFC 3986). `null` if it is not valid JSON.
 pub fn document(encoded: &str) -> Value {
     let text = percent_decode_str(encoded).decode_utf8_lossy();
     serde_json::from_str(&text).unwrap_or_default()
@@ -330,8 +338,8 @@ fn tag<'a>(role: &'a types::Role, key: &str) -> Option<&'a str> {
     role.tags().iter().find(|tag| tag.key() == key).map(types::Tag::value)
 }
 
-fn missing_tags(found: &types::Role, wanted: &BTreeMap<String, String>) -> Result<Vec<types::Tag>, Error> {
-    let missing = wanted.iter().filter(|(key, value)| tag(found, key) != Some(value));
+fn missing_tags(found: &types::Role, expected: &BTreeMap<String, String>) -> Result<Vec<types::Tag>, Error> {
+    let missing = expected.iter().filter(|(key, value)| tag(found, key) != Some(value));
     iam_tags(&missing.map(|(key, value)| (key.clone(), value.clone())).collect())
 }
 

@@ -1,9 +1,9 @@
-//! Taking a pair's roles away.
+//! Deletes the roles of a pair, and finds pairs by their source roles.
 
 use super::tag;
 use crate::{
     arn::ClusterArn,
-    aws::unless,
+    aws::none_if,
     error::Error,
     names,
     pair::Pair,
@@ -14,124 +14,129 @@ use aws_sdk_iam::{Client, types};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use serde::{Deserialize, Serialize};
 
-/// Which role is to go. Only one that carries the pair's tags ever does.
+/// The input of `remove-source-role` and `remove-target-role`, beside the request.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RemoveInput {
-    /// Only if this execution made it.
+    /// The ARN of an execution. If given, only a role that this execution created is deleted.
     pub created_by: Option<String>,
 }
 
-/// What became of a role.
+/// The result of a removal.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RemoveOutput {
-    /// Its ARN.
+    /// The ARN of the role.
     pub role_arn: String,
-    /// What became of it.
+    /// What was done.
     pub outcome: Outcome,
 }
 
-/// What became of a role that was to go.
+/// What was done with the role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Outcome {
-    /// It was there, and is gone.
+    /// It was deleted.
     Removed,
-    /// There was none.
+    /// It does not exist.
     NotFound,
-    /// It does not carry the pair's tags, so it is somebody else's.
+    /// It does not have the tags of the pair. It was not changed.
     NotOwned,
-    /// It is the pair's, and another execution made it.
+    /// Another execution created it. It was not changed.
     CreatedByOther,
 }
 
-/// Removes a role with all its policies.
+/// Deletes a role with all its policies. Only a role with the tags of the pair is deleted.
 ///
-/// Safe to repeat: what is gone already is gone. The managed policy goes before the inline one that
-/// narrows it, so that the role is at no moment wider than it was.
+/// Idempotent: a role that does not exist is not an error. Managed policies are detached before the inline policy that
+/// restricts them is deleted, so that the role never has more permissions than before.
 ///
 /// # Errors
-/// As AWS answers.
+/// Those of the calls.
 pub async fn remove(iam: &Client, arn: String, name: &str, task: &Task<RemoveInput>) -> Result<RemoveOutput, Error> {
     let outcome = match iam.get_role().role_name(name).send().await {
         Ok(answer) => match answer.role {
-            Some(role) => match reason_to_leave(&role, task) {
+            Some(role) => match reason_to_keep(&role, task) {
                 Some(outcome) => outcome,
                 None => remove_all(iam, name).await?,
             },
             None => Outcome::NotFound,
         },
-        Err(error) if is_gone(&error) => Outcome::NotFound,
+        Err(error) if is_not_found(&error) => Outcome::NotFound,
         Err(error) => return Err(error.into()),
     };
     Ok(RemoveOutput { role_arn: arn, outcome })
 }
 
-fn reason_to_leave(role: &types::Role, task: &Task<RemoveInput>) -> Option<Outcome> {
+fn reason_to_keep(role: &types::Role, task: &Task<RemoveInput>) -> Option<Outcome> {
     let (cluster, workspace) = (task.pair.cluster.to_string(), task.pair.workspace.to_string());
     if tag(role, CLUSTER_TAG) != Some(&cluster) || tag(role, WORKSPACE_TAG) != Some(&workspace) {
         return Some(Outcome::NotOwned);
     }
-    let created_by = task.input.created_by.as_deref();
-    (created_by.is_some() && tag(role, CREATED_BY_TAG) != created_by).then_some(Outcome::CreatedByOther)
+    match &task.input.created_by {
+        Some(execution) if tag(role, CREATED_BY_TAG) != Some(execution) => Some(Outcome::CreatedByOther),
+        _ => None,
+    }
 }
 
-/// Removes a role that is ours, or finds it gone.
+/// Deletes a role with the tags of the pair.
 ///
-/// The accounts let us remove tagged roles only, and what is gone has no tags: IAM denies to remove
-/// it. A try whose answer was lost, and which is made again, meets just that.
+/// The policies of the provisioners allow the deletion of tagged roles only. A deleted role has no tags, so IAM denies
+/// a second deletion, such as the retry of a call whose response was lost. After a denial, the role is therefore read.
 async fn remove_all(iam: &Client, name: &str) -> Result<Outcome, Error> {
-    let refused = match remove_policies_and_role(iam, name).await {
+    let denied = match remove_policies_and_role(iam, name).await {
         Err(Error::AccessDenied(why)) => Error::AccessDenied(why),
-        ended => return ended,
+        result => return result,
     };
-    match unless(iam.get_role().role_name(name).send().await, is_gone) {
+    match none_if(iam.get_role().role_name(name).send().await, is_not_found) {
         Ok(None) => Ok(Outcome::Removed),
-        _ => Err(refused),
+        _ => Err(denied),
     }
 }
 
 async fn remove_policies_and_role(iam: &Client, name: &str) -> Result<Outcome, Error> {
-    let attached = unless(iam.list_attached_role_policies().role_name(name).send().await, is_gone)?;
+    let attached = none_if(
+        iam.list_attached_role_policies().role_name(name).send().await,
+        is_not_found,
+    )?;
     let attached = attached.and_then(|answer| answer.attached_policies).unwrap_or_default();
     for arn in attached.iter().filter_map(types::AttachedPolicy::policy_arn) {
         let call = iam.detach_role_policy().role_name(name).policy_arn(arn);
-        unless(call.send().await, is_gone)?;
+        none_if(call.send().await, is_not_found)?;
     }
-    let inline = unless(iam.list_role_policies().role_name(name).send().await, is_gone)?;
+    let inline = none_if(iam.list_role_policies().role_name(name).send().await, is_not_found)?;
     for policy in inline.map(|answer| answer.policy_names).unwrap_or_default() {
         let call = iam.delete_role_policy().role_name(name).policy_name(policy);
-        unless(call.send().await, is_gone)?;
+        none_if(call.send().await, is_not_found)?;
     }
-    unless(iam.delete_role().role_name(name).send().await, is_gone)?;
+    none_if(iam.delete_role().role_name(name).send().await, is_not_found)?;
     Ok(Outcome::Removed)
 }
 
-fn is_gone<E: ProvideErrorMetadata>(error: &E) -> bool {
+fn is_not_found<E: ProvideErrorMetadata>(error: &E) -> bool {
     error.code() == Some("NoSuchEntity")
 }
 
-/// The pairs whose source roles are in an account, as far as they carry our tags; of one cluster, if one is named.
+/// The pairs whose source roles exist in an account, as the tags of the roles name them: those of one cluster, or all.
 ///
 /// # Errors
-/// As AWS answers.
+/// Those of the calls.
 pub async fn pairs_of(iam: &Client, cluster: Option<&ClusterArn>) -> Result<Vec<Pair>, Error> {
-    let begins = match cluster {
-        Some(cluster) => names::roles_of_cluster(names::SOURCE_ROLE_PREFIX, cluster),
+    let prefix = match cluster {
+        Some(cluster) => names::role_name_prefix(names::SOURCE_ROLE_PREFIX, cluster),
         None => names::SOURCE_ROLE_PREFIX.to_owned(),
     };
     let mut pairs = Vec::new();
     let mut roles = iam.list_roles().into_paginator().items().send();
     while let Some(role) = roles.next().await {
         let name = role?.role_name;
-        if !name.starts_with(&begins) {
+        if !name.starts_with(&prefix) {
             continue;
         }
-        // A list shows no tags (IAM API reference, ListRoles).
+        // A list has no tags (IAM API reference, ListRoles).
         let role = match iam.get_role().role_name(&name).send().await {
             Ok(answer) => answer.role,
-            Err(error) if is_gone(&error) => None,
+            Err(error) if is_not_found(&error) => None,
             Err(error) => return Err(error.into()),
         };
         let pair = role.as_ref().and_then(pair_of);
@@ -145,5 +150,8 @@ fn pair_of(role: &types::Role) -> Option<Pair> {
         cluster: tag(role, CLUSTER_TAG)?.parse().ok()?,
         workspace: tag(role, WORKSPACE_TAG)?.parse().ok()?,
     };
-    (role.role_name() == pair.source_role_name()).then_some(pair)
+    if role.role_name() != pair.source_role_name() {
+        return None;
+    }
+    Some(pair)
 }

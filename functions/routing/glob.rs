@@ -1,26 +1,27 @@
-//! Patterns for names: `*` is any text, `?` any one character, everything else itself.
+//! Patterns for names and tag values: `*` matches any text, `?` matches one character, other characters match
+//! themselves.
 
-/// Whether a pattern matches the whole of a text.
+/// Whether a pattern matches a whole text.
 ///
-/// It takes at most the product of the two lengths, whatever the pattern.
+/// The number of operations is at most the product of the two lengths.
 pub(super) fn matches(pattern: &str, text: &str) -> bool {
     let text: Vec<char> = text.chars().collect();
-    // Which beginnings of the text the pattern so far can match, by their length.
+    // For each length: whether the part of the pattern read so far matches the first characters of the text.
     let mut lengths = vec![false; text.len() + 1];
     lengths[0] = true;
     for c in pattern.chars() {
         let mut next = vec![false; text.len() + 1];
         match c {
             '*' => {
-                let mut any = false;
-                for (length, can) in lengths.iter().enumerate() {
-                    any |= can;
-                    next[length] = any;
+                let mut shorter_matches = false;
+                for (length, matches) in lengths.iter().enumerate() {
+                    shorter_matches |= matches;
+                    next[length] = shorter_matches;
                 }
             }
             c => {
-                for (at, here) in text.iter().enumerate() {
-                    next[at + 1] = lengths[at] && (c == '?' || c == *here);
+                for (index, character) in text.iter().enumerate() {
+                    next[index + 1] = lengths[index] && (c == '?' || c == *character);
                 }
             }
         }
@@ -35,8 +36,8 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_pattern_matches_the_whole_name_or_not_at_all() {
-        for (pattern, text, right) in [
+    fn a_pattern_matches_the_whole_text() {
+        for (pattern, text, expected) in [
             ("prod", "prod", true),
             ("prod", "production", false),
             ("prod", "a-prod", false),
@@ -56,17 +57,17 @@ mod tests {
             ("[a-z]+.x", "abcx", false),
             ("Prod", "prod", false),
         ] {
-            assert_eq!(matches(pattern, text), right, "{pattern} {text}");
+            assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
         }
     }
 
     #[test]
-    fn a_pattern_of_many_stars_takes_no_longer_than_another() {
+    fn many_stars_in_a_pattern_do_not_slow_it_down() {
         let (pattern, text) = ("*a".repeat(500), "a".repeat(499));
         assert!(!matches(&pattern, &text));
     }
 
-    /// The same question, answered by definition.
+    /// The definition of a match.
     fn by_definition(pattern: &[char], text: &[char]) -> bool {
         match pattern.split_first() {
             None => text.is_empty(),
@@ -79,7 +80,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn patterns_mean_what_their_definition_says(pattern in "[ab*?]{0,8}", text in "[abc]{0,8}") {
+        fn patterns_match_as_defined(pattern in "[ab*?]{0,8}", text in "[abc]{0,8}") {
             let chars = |text: &str| text.chars().collect::<Vec<_>>();
             prop_assert_eq!(matches(&pattern, &text), by_definition(&chars(&pattern), &chars(&text)));
         }

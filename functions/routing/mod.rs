@@ -1,10 +1,9 @@
-//! Which workspace gets which cluster: an ordered table of rules, which a platform team keeps in a
-//! parameter of Systems Manager.
+//! The routing table: an ordered list of rules that assigns a workspace to each cluster. It is stored in a Systems
+//! Manager parameter.
 //!
-//! The first rule that matches decides; where none does, the hub's default workspace; where there is
-//! none, the cluster is left alone, with a reason. AMP scrapes only into a workspace of the cluster's
-//! own Region, so a rule whose workspace lies elsewhere does not match. What a table may say stands in
-//! `statemachine/routes.schema.json` too.
+//! The first rule that matches decides. If no rule matches, the cluster gets the hub's default workspace. Without a
+//! default workspace, it is skipped with a reason. AMP scrapes only into a workspace in the cluster's Region, so a rule
+//! whose workspace is in another Region does not match. The schema of the table is `statemachine/routes.schema.json`.
 
 mod glob;
 mod table;
@@ -13,7 +12,8 @@ pub use table::{Match, Onboarding, Routes, Rule};
 
 use crate::{
     arn::{ClusterArn, WorkspaceArn},
-    aws::unless,
+    aws::none_if,
+    environment,
     error::Error,
     input::shown,
     request::{CheckIngestion, PatchTrust},
@@ -22,164 +22,173 @@ use crate::{
 use aws_sdk_organizations::types::ParentType;
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    env,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Where the table is, and what the hub's template says beside it.
+/// The parameters of the hub's template that concern routing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// The parameter that holds the table.
+    /// The name of the Systems Manager parameter that contains the table.
     pub parameter: String,
-    /// The workspace of clusters that no rule matches; empty: none.
+    /// The ARN of the workspace of clusters that no rule matches. Empty: such clusters are skipped.
     pub default_workspace: String,
-    /// Whether AWS Organizations may be asked for an account's organizational units.
+    /// Whether the hub has access to AWS Organizations.
     pub organizations: bool,
 }
 
 impl Settings {
-    /// `AMPXA_ROUTES`, `AMPXA_DEFAULT_WORKSPACE`, `AMPXA_ORGANIZATIONS` (`yes` or `no`).
-    pub fn from_environment() -> Self {
-        Self {
-            parameter: env::var("AMPXA_ROUTES").unwrap_or_default(),
-            default_workspace: env::var("AMPXA_DEFAULT_WORKSPACE").unwrap_or_default(),
-            organizations: env::var("AMPXA_ORGANIZATIONS").is_ok_and(|access| access == "yes"),
-        }
+    /// Reads `AMPXA_ROUTES`, `AMPXA_DEFAULT_WORKSPACE` and `AMPXA_ORGANIZATIONS` (`yes` or `no`).
+    ///
+    /// # Errors
+    /// [`environment::Missing`] if one of them is not set.
+    pub fn from_environment() -> Result<Self, environment::Missing> {
+        Ok(Self {
+            parameter: environment::required("AMPXA_ROUTES")?,
+            default_workspace: environment::required("AMPXA_DEFAULT_WORKSPACE")?,
+            organizations: environment::required("AMPXA_ORGANIZATIONS")? == "yes",
+        })
     }
 }
 
-/// A cluster, as far as rules care.
+/// The properties of a cluster that rules can match.
 #[derive(Debug)]
 pub struct Cluster<'a> {
-    /// Its ARN.
+    /// The ARN.
     pub arn: &'a ClusterArn,
-    /// Its tags.
+    /// The tags.
     pub tags: &'a BTreeMap<String, String>,
-    /// The organizational units above its account, all the way up; empty where no rule names one.
+    /// All organizational units above its account. May be empty if no rule names one.
     pub organizational_units: &'a [String],
-    /// The workspace that its account was vended with, by id or ARN.
+    /// The workspace that was chosen when its account was vended: an id or an ARN.
     pub workspace: Option<&'a str>,
 }
 
-/// What becomes of a cluster.
+/// The route of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Route {
-    /// It is connected to this workspace.
+    /// The cluster is onboarded with these options.
     Onboard(Onboarding),
-    /// It is left alone, for this reason.
+    /// The cluster is skipped, for this reason.
     Ignore(String),
 }
 
 impl Routes {
-    /// Decides what becomes of a cluster.
+    /// Determines the route of a cluster.
     ///
-    /// What keeps a cluster out comes first: its own tag, then a rule that ignores it. Then the cluster's
-    /// own choice of a workspace, then its account's, then the first rule that matches, then the default.
-    /// A choice takes its options from the first rule that matches and leads to that workspace.
+    /// In this order: the cluster's tag [`ONBOARD_TAG`] excludes it; the first rule that matches excludes it; the
+    /// cluster's tag [`CHOICE_TAG`] chooses a workspace; the account was vended with a workspace; the first rule that
+    /// matches names a workspace; the default workspace. A chosen workspace gets the options of the first rule that
+    /// matches and names it.
     ///
     /// # Errors
-    /// `InvalidRequest` when a workspace is chosen that the table does not allow, or none of the
-    /// cluster's Region.
+    /// `InvalidRequest` if the chosen workspace is not one that the table allows in the cluster's Region.
     pub fn route(&self, cluster: &Cluster<'_>) -> Result<Route, Error> {
         if cluster.tags.get(ONBOARD_TAG).is_some_and(|value| value == "no") {
-            return Ok(Route::Ignore(format!("its tag {ONBOARD_TAG} says no")));
+            return Ok(Route::Ignore(format!("its tag {ONBOARD_TAG} has the value no")));
         }
         let matching = || self.rules.iter().enumerate().filter(|(_, rule)| rule.matches(cluster));
         let first = matching().next();
-        if let Some((index, Rule::Ignore(_, why))) = first {
-            return Ok(Route::Ignore(format!("rules[{index}] ignores it: {why}")));
+        if let Some((index, Rule::Ignore(_, reason))) = first {
+            return Ok(Route::Ignore(format!("rules[{index}] ignores it: {reason}")));
         }
         let tag = cluster.tags.get(CHOICE_TAG).map(String::as_str);
-        let chosen = match (tag, cluster.workspace) {
-            (Some(tag), _) => Some((format!("the cluster's tag {CHOICE_TAG}"), tag)),
-            (None, Some(vended)) => Some(("the workspace that the account was vended with".to_owned(), vended)),
+        let choice = match (tag, cluster.workspace) {
+            (Some(workspace), _) => Some((format!("the cluster's tag {CHOICE_TAG}"), workspace)),
+            (None, Some(workspace)) => Some((
+                "the workspace that was chosen when the account was vended".to_owned(),
+                workspace,
+            )),
             (None, None) => None,
         };
-        if let Some((by, wanted)) = chosen {
-            let workspace = self.allowed(cluster, &by, wanted)?;
-            let with_options = matching().find_map(|(_, rule)| match rule {
+        if let Some((chosen_by, chosen)) = choice {
+            let workspace = self.allowed(cluster, &chosen_by, chosen)?;
+            let rule = matching().find_map(|(_, rule)| match rule {
                 Rule::Onboard(_, onboarding) if onboarding.workspace == workspace => Some(onboarding.clone()),
                 _ => None,
             });
-            return Ok(Route::Onboard(
-                with_options.unwrap_or_else(|| Onboarding::plain(workspace)),
-            ));
+            return Ok(Route::Onboard(match rule {
+                Some(onboarding) => onboarding,
+                None => Onboarding::without_options(workspace),
+            }));
         }
         if let Some((_, Rule::Onboard(_, onboarding))) = first {
             return Ok(Route::Onboard(onboarding.clone()));
         }
         Ok(match &self.default_workspace {
-            Some(workspace) if same_place(cluster.arn, workspace) => {
-                Route::Onboard(Onboarding::plain(workspace.clone()))
+            Some(workspace) if in_same_region(cluster.arn, workspace) => {
+                Route::Onboard(Onboarding::without_options(workspace.clone()))
             }
             Some(workspace) => Route::Ignore(format!(
-                "no rule matches it, and the default workspace {workspace} lies in another Region"
+                "no rule matches it, and the default workspace {workspace} is in another Region"
             )),
             None => Route::Ignore("no rule matches it, and there is no default workspace".to_owned()),
         })
     }
 
-    /// The workspace that somebody chose, if the table allows it.
-    fn allowed(&self, cluster: &Cluster<'_>, by: &str, wanted: &str) -> Result<WorkspaceArn, Error> {
+    /// The chosen workspace, if the table allows it. `chosen_by` begins the error message.
+    fn allowed(&self, cluster: &Cluster<'_>, chosen_by: &str, chosen: &str) -> Result<WorkspaceArn, Error> {
         let of_rules = self.rules.iter().filter_map(|rule| match rule {
             Rule::Onboard(_, onboarding) => Some(&onboarding.workspace),
             Rule::Ignore(..) => None,
         });
         let all = of_rules.chain(&self.workspaces).chain(&self.default_workspace);
-        let here: BTreeSet<String> = all
-            .filter(|workspace| same_place(cluster.arn, workspace))
+        let allowed: BTreeSet<String> = all
+            .filter(|workspace| in_same_region(cluster.arn, workspace))
             .map(ToString::to_string)
             .collect();
-        let allowed = here.iter().filter_map(|arn| arn.parse::<WorkspaceArn>().ok());
-        let mut found = allowed.filter(|workspace| workspace.id() == wanted || workspace.to_string() == wanted);
+        let workspaces = allowed.iter().filter_map(|arn| arn.parse::<WorkspaceArn>().ok());
+        let mut found = workspaces.filter(|workspace| workspace.id() == chosen || workspace.to_string() == chosen);
         match (found.next(), found.next()) {
             (Some(workspace), None) => Ok(workspace),
             (Some(_), Some(_)) => Err(Error::invalid(
-                by,
-                format!("{} is the id of more than one workspace; name its ARN", shown(wanted)),
+                chosen_by,
+                format!("{} is the id of more than one workspace; use the ARN", shown(chosen)),
             )),
-            _ => Err(Error::invalid(
-                by,
-                format!(
-                    "{} is none of the workspaces that the routing table allows for the cluster {}: {}. Choose one of \
-                     these, or add it to \"workspaces\" of the table",
-                    shown(wanted),
-                    cluster.arn,
-                    match here.is_empty() {
-                        true => "there is none in its Region".to_owned(),
-                        false => here.into_iter().take(5).collect::<Vec<_>>().join(", "),
+            _ => {
+                let choices = match allowed.is_empty() {
+                    true => "none in this Region. Add".to_owned(),
+                    false => {
+                        let first: Vec<String> = allowed.into_iter().take(5).collect();
+                        format!("{}. Choose one of these, or add", first.join(", "))
                     }
-                ),
-            )),
+                };
+                let why = format!(
+                    "{} is not a workspace that the routing table allows for the cluster {}. It allows {choices} the \
+                     workspace to \"workspaces\" in the table",
+                    shown(chosen),
+                    cluster.arn,
+                );
+                Err(Error::invalid(chosen_by, why))
+            }
         }
     }
 }
 
-fn same_place(cluster: &ClusterArn, workspace: &WorkspaceArn) -> bool {
+/// Whether a cluster and a workspace are in one Region, and so in one partition.
+fn in_same_region(cluster: &ClusterArn, workspace: &WorkspaceArn) -> bool {
     (cluster.partition(), cluster.region()) == (workspace.partition(), workspace.region())
 }
 
-/// Reads the table. Where there is no such parameter, it is empty.
+/// Reads the table. If the parameter does not exist, the table is empty.
 ///
 /// # Errors
-/// `InvalidRequest` beginning with `routes: ` and the place in the table that is wrong; and as AWS answers.
+/// `InvalidRequest` if the table is not valid: the message begins with `routes: ` and the path of the field; and those
+/// of the call.
 pub async fn read(ssm: &aws_sdk_ssm::Client, settings: &Settings) -> Result<Routes, Error> {
     let text = parameter(ssm, &settings.parameter).await?;
     Routes::parse(text.as_deref(), settings)
 }
 
-/// A parameter's value, if there is such a parameter.
+/// The value of a parameter, if it exists.
 async fn parameter(ssm: &aws_sdk_ssm::Client, name: &str) -> Result<Option<String>, Error> {
     let answer = ssm.get_parameter().name(name).send().await;
-    let found = unless(answer, |e| e.is_parameter_not_found())?;
+    let found = none_if(answer, |e| e.is_parameter_not_found())?;
     Ok(found.and_then(|found| found.parameter?.value))
 }
 
-/// The organizational units above an account, the nearest first; asked for only where a rule names one.
+/// The organizational units above an account, the nearest first. Empty, without a call, if no rule names one.
 ///
 /// # Errors
-/// As AWS answers: only the management account and delegated administrators may ask (AWS Organizations
+/// Those of the calls. Only the management account and delegated administrators may call ListParents (AWS Organizations
 /// API reference, ListParents).
 pub async fn organizational_units(
     organizations: &aws_sdk_organizations::Client,
@@ -187,7 +196,7 @@ pub async fn organizational_units(
     account: &str,
 ) -> Result<Vec<String>, Error> {
     let mut units = Vec::new();
-    if !routes.name_organizational_units() {
+    if !routes.uses_organizational_units() {
         return Ok(units);
     }
     let mut child = account.to_owned();
@@ -206,10 +215,11 @@ pub async fn organizational_units(
     }
 }
 
-/// The request of a cluster that is to be onboarded, in the words of the onboarding machine.
+/// The input of an execution of `ampxa-onboard` for a cluster.
 ///
 /// # Errors
-/// `InvalidRequest` when the rule names a scrape configuration parameter that is not there; and as AWS answers.
+/// `InvalidRequest` if the rule names a parameter with a scrape configuration that does not exist; and those of the
+/// call.
 pub async fn request(ssm: &aws_sdk_ssm::Client, cluster: &ClusterArn, onboarding: &Onboarding) -> Result<Value, Error> {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
@@ -228,7 +238,9 @@ pub async fn request(ssm: &aws_sdk_ssm::Client, cluster: &ClusterArn, onboarding
         Some(name) => Some(parameter(ssm, name).await?.ok_or_else(|| {
             Error::invalid(
                 "routes: scrapeConfigurationParameter",
-                format!("there is no parameter {name} in the hub's account and Region; make it, or name another"),
+                format!(
+                    "the parameter {name} does not exist in the hub's account and Region; create it, or name another"
+                ),
             )
         })?),
     };

@@ -1,8 +1,8 @@
-//! The table as it is written, and what of it is wrong.
+//! Parses the routing table, and matches its rules.
 
-use super::{Cluster, Settings, glob, same_place};
+use super::{Cluster, Settings, glob, in_same_region};
 use crate::{
-    arn::{WorkspaceArn, is_account, is_region},
+    arn::{AccountId, Region, WorkspaceArn},
     error::Error,
     input::{Fields, shown, text},
     request::{CheckIngestion, PatchTrust, external_labels},
@@ -10,63 +10,64 @@ use crate::{
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The least rule that works, for messages.
-const LEAST: &str = r#"{"workspaceArn": "…"} or {"ignore": "why"}"#;
+/// The smallest valid rules, for messages.
+const SMALLEST: &str = r#"{"workspaceArn": "…"} or {"ignore": "why"}"#;
+/// The form of a workspace ARN, for messages.
 const WORKSPACE: &str = "arn:<partition>:aps:<region>:<account>:workspace/ws-<id>";
 
-/// The table.
+/// A routing table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Routes {
-    /// Its rules, in order.
+    /// The rules, in order.
     pub rules: Vec<Rule>,
-    /// Workspaces that a cluster or an account may choose, beside those of the rules and the default.
+    /// Workspaces that a cluster or an account may choose, in addition to those of the rules and the default.
     pub workspaces: Vec<WorkspaceArn>,
     /// The workspace of clusters that no rule matches.
     pub default_workspace: Option<WorkspaceArn>,
 }
 
-/// One rule.
+/// A rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rule {
-    /// Clusters that match are connected.
+    /// Clusters that match are onboarded.
     Onboard(Match, Onboarding),
-    /// Clusters that match are left alone, for this reason.
+    /// Clusters that match are skipped, for this reason.
     Ignore(Match, String),
 }
 
-/// Which clusters a rule matches: all that is given must hold, and of a list one item.
+/// The condition of a rule. Every given field must match. A list matches if one of its items does.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Match {
-    /// Accounts, 12 digits each.
-    pub accounts: Option<Vec<String>>,
-    /// Organizational units; one matches all accounts below it, however deep.
+    /// Accounts.
+    pub accounts: Option<Vec<AccountId>>,
+    /// Organizational units. A unit matches all accounts below it.
     pub organizational_units: Option<Vec<String>>,
     /// Regions.
-    pub regions: Option<Vec<String>>,
-    /// Patterns for the cluster's name: `*` is any text, `?` any one character.
+    pub regions: Option<Vec<Region>>,
+    /// Patterns for the cluster's name: `*` matches any text, `?` matches one character.
     pub cluster_names: Option<Vec<String>>,
-    /// Tags of the cluster, their values patterns too.
+    /// Tags of the cluster. The values are patterns.
     pub tags: BTreeMap<String, String>,
 }
 
-/// How a cluster is connected.
+/// How a cluster is onboarded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Onboarding {
-    /// The workspace that receives its samples.
+    /// The workspace that receives the samples.
     pub workspace: WorkspaceArn,
     /// Labels for every sample.
     pub external_labels: BTreeMap<String, String>,
-    /// The parameter that holds the scrape configuration; absent: AMP's default.
+    /// The Systems Manager parameter that contains the scrape configuration. Without it, AMP's default is used.
     pub scrape_configuration_parameter: Option<String>,
-    /// When the trust policies are first given the scraper's ARN.
+    /// When the scraper's ARN is written into the trust policies.
     pub patch_trust: PatchTrust,
-    /// Whether samples are looked for at the end.
+    /// Whether the last step checks that the workspace receives samples.
     pub check_ingestion: CheckIngestion,
 }
 
 impl Onboarding {
-    /// Into a workspace, with no options.
-    pub(super) fn plain(workspace: WorkspaceArn) -> Self {
+    /// An onboarding with the default options.
+    pub(super) fn without_options(workspace: WorkspaceArn) -> Self {
         Self {
             workspace,
             external_labels: BTreeMap::new(),
@@ -78,10 +79,10 @@ impl Onboarding {
 }
 
 impl Routes {
-    /// Reads a table, or says of the first thing that is wrong what would be right.
+    /// Parses a table. `None` is the empty table.
     ///
     /// # Errors
-    /// `InvalidRequest`, as `routes: rules[2].match.regions[0]: …`.
+    /// `InvalidRequest` if a field is not valid: `routes: rules[2].match.regions[0]: …`.
     pub fn parse(table: Option<&str>, settings: &Settings) -> Result<Self, Error> {
         let default_workspace = match settings.default_workspace.as_str() {
             "" => None,
@@ -95,19 +96,19 @@ impl Routes {
         };
         let table: Value = serde_json::from_str(table).map_err(|why| {
             let parameter = &settings.parameter;
-            Error::invalid("routes", format!("the parameter {parameter} does not hold JSON: {why}"))
+            Error::invalid("routes", format!("the parameter {parameter} is not valid JSON: {why}"))
         })?;
-        let least = r#"{"rules": []}"#;
-        let fields = Fields::at("routes", "routes: ", &table, &["rules", "workspaces"], least)?;
+        let smallest = r#"{"rules": []}"#;
+        let fields = Fields::at("routes", "routes: ", &table, &["rules", "workspaces"], smallest)?;
         let rules = match fields.get("rules") {
-            // An empty list is a table too: the default then decides.
+            // Unlike other lists, this one may be empty: the default workspace then decides.
             Some(Value::Array(rules)) => rules
                 .iter()
                 .enumerate()
                 .map(|(index, rule)| Rule::read(&format!("{}[{index}]", fields.path("rules")), rule, settings))
                 .collect::<Result<_, _>>()?,
             _ => {
-                fields.list("rules", LEAST, |_, _| Ok(()))?;
+                fields.list("rules", SMALLEST, |_, _| Ok(()))?;
                 Vec::new()
             }
         };
@@ -120,9 +121,11 @@ impl Routes {
         })
     }
 
-    /// Whether a rule asks for organizational units.
-    pub fn name_organizational_units(&self) -> bool {
-        self.rules.iter().any(|rule| rule.its().organizational_units.is_some())
+    /// Whether a rule matches on organizational units.
+    pub fn uses_organizational_units(&self) -> bool {
+        self.rules
+            .iter()
+            .any(|rule| rule.condition().organizational_units.is_some())
     }
 }
 
@@ -135,22 +138,22 @@ impl Rule {
             "checkIngestion",
         ];
         let known = [&["match", "workspaceArn", "ignore"][..], &options].concat();
-        let fields = Fields::at(path, &format!("{path}."), rule, &known, LEAST)?;
-        let its = match fields.get("match") {
+        let fields = Fields::at(path, &format!("{path}."), rule, &known, SMALLEST)?;
+        let condition = match fields.get("match") {
             None => Match::default(),
             Some(value) => Match::read(&fields.path("match"), value, settings)?,
         };
-        if let Some(why) = fields.text("ignore")? {
-            let other = ["workspaceArn"].into_iter().chain(options);
-            if let Some(other) = other.into_iter().find(|name| fields.get(name).is_some()) {
-                let why = "a rule that ignores connects nothing; leave this out, or leave out \"ignore\"";
+        if let Some(reason) = fields.text("ignore")? {
+            let mut others = ["workspaceArn"].into_iter().chain(options);
+            if let Some(other) = others.find(|name| fields.get(name).is_some()) {
+                let why = "not allowed in a rule with \"ignore\"; remove this field or \"ignore\"";
                 return Err(Error::invalid(&fields.path(other), why));
             }
-            if why.trim().is_empty() || why.len() > 500 {
-                let right = "expected the reason, in 1 to 500 bytes";
-                return Err(Error::invalid(&fields.path("ignore"), right));
+            if reason.trim().is_empty() || reason.len() > 500 {
+                let why = "expected a reason of 1 to 500 bytes";
+                return Err(Error::invalid(&fields.path("ignore"), why));
             }
-            return Ok(Self::Ignore(its, why.to_owned()));
+            return Ok(Self::Ignore(condition, reason.to_owned()));
         }
         let scrape_configuration_parameter = match fields.text("scrapeConfigurationParameter")? {
             None => None,
@@ -161,10 +164,10 @@ impl Rule {
             )?),
         };
         Ok(Self::Onboard(
-            its,
+            condition,
             Onboarding {
                 workspace: fields.arn("workspaceArn", WORKSPACE)?,
-                external_labels: external_labels(&fields.path("externalLabels"), fields.texts("externalLabels")?)?,
+                external_labels: external_labels(&fields.path("externalLabels"), fields.strings("externalLabels")?)?,
                 scrape_configuration_parameter,
                 patch_trust: fields.choice(
                     "patchTrust",
@@ -175,19 +178,19 @@ impl Rule {
         ))
     }
 
-    fn its(&self) -> &Match {
+    fn condition(&self) -> &Match {
         match self {
-            Self::Onboard(its, _) | Self::Ignore(its, _) => its,
+            Self::Onboard(condition, _) | Self::Ignore(condition, _) => condition,
         }
     }
 
-    /// Whether the rule is the cluster's.
+    /// Whether the rule matches a cluster.
     pub(super) fn matches(&self, cluster: &Cluster<'_>) -> bool {
-        let reachable = match self {
-            Self::Onboard(_, onboarding) => same_place(cluster.arn, &onboarding.workspace),
+        let same_region = match self {
+            Self::Onboard(_, onboarding) => in_same_region(cluster.arn, &onboarding.workspace),
             Self::Ignore(..) => true,
         };
-        reachable && self.its().holds(cluster)
+        same_region && self.condition().matches(cluster)
     }
 }
 
@@ -195,46 +198,47 @@ impl Match {
     fn read(path: &str, value: &Value, settings: &Settings) -> Result<Self, Error> {
         let known = ["accounts", "organizationalUnits", "regions", "clusterNames", "tags"];
         let fields = Fields::at(path, &format!("{path}."), value, &known, "{}")?;
-        let list = |name, right: &str, valid: fn(&str) -> bool| {
-            fields.list(name, &format!("\"{right}\""), |path, item| {
+        let list = |name, example: &str, valid: fn(&str) -> bool| {
+            fields.list(name, &format!("\"{example}\""), |path, item| {
                 let item = text(path, item)?;
-                let wrong = || Error::invalid(path, format!("{} is none; expected such as {right}", shown(item)));
-                valid(item).then(|| item.to_owned()).ok_or_else(wrong)
+                match valid(item) {
+                    true => Ok(item.to_owned()),
+                    false => {
+                        let why = format!("{} is not valid; expected a value such as {example}", shown(item));
+                        Err(Error::invalid(path, why))
+                    }
+                }
             })
         };
         let organizational_units = list("organizationalUnits", "ou-a1b2-c3d4e5f6", is_organizational_unit)?;
         if organizational_units.is_some() && !settings.organizations {
             return Err(Error::invalid(
                 &fields.path("organizationalUnits"),
-                "the hub may not ask AWS Organizations which accounts these are; update its stack with \
-                 OrganizationsAccess=yes, in the management account or one that is a delegated administrator, or match \
-                 on accounts",
+                "the hub has no access to AWS Organizations; deploy it with OrganizationsAccess=yes in the management \
+                 account or a delegated administrator account, or match on accounts instead",
             ));
         }
-        let tags = fields.texts("tags")?;
+        let tags = fields.strings("tags")?;
         if fields.get("tags").is_some() && tags.is_empty() {
             let why = "it is empty; name at least one tag, such as {\"team\": \"payments\"}, or leave the field out";
             return Err(Error::invalid(&fields.path("tags"), why));
         }
         Ok(Self {
-            accounts: list("accounts", "222222222222", is_account)?,
+            accounts: fields.identifiers("accounts", "222222222222")?,
             organizational_units,
-            regions: list("regions", "us-west-2", is_region)?,
+            regions: fields.identifiers("regions", "us-west-2")?,
             cluster_names: list("clusterNames", "prod-*", is_cluster_pattern)?,
             tags,
         })
     }
 
-    fn holds(&self, cluster: &Cluster<'_>) -> bool {
-        let one_of = |list: &Option<Vec<String>>, holds: &dyn Fn(&String) -> bool| {
-            list.as_ref().is_none_or(|items| items.iter().any(holds))
-        };
-        one_of(&self.accounts, &|account| account == cluster.arn.account())
-            && one_of(&self.organizational_units, &|unit| {
+    fn matches(&self, cluster: &Cluster<'_>) -> bool {
+        any_of(&self.accounts, |account| account == cluster.arn.account())
+            && any_of(&self.organizational_units, |unit| {
                 cluster.organizational_units.contains(unit)
             })
-            && one_of(&self.regions, &|region| region == cluster.arn.region())
-            && one_of(&self.cluster_names, &|pattern| glob::matches(pattern, cluster.arn.id()))
+            && any_of(&self.regions, |region| region == cluster.arn.region())
+            && any_of(&self.cluster_names, |pattern| glob::matches(pattern, cluster.arn.id()))
             && self.tags.iter().all(|(key, pattern)| {
                 let value = cluster.tags.get(key);
                 value.is_some_and(|value| glob::matches(pattern, value))
@@ -242,32 +246,40 @@ impl Match {
     }
 }
 
-/// `ou-a1b2-c3d4e5f6` (AWS Organizations API reference, OrganizationalUnit).
+/// Whether a list is absent, or one of its items matches.
+fn any_of<T>(list: &Option<Vec<T>>, matches: impl FnMut(&T) -> bool) -> bool {
+    match list {
+        Some(items) => items.iter().any(matches),
+        None => true,
+    }
+}
+
+/// Whether a text is an id such as `ou-a1b2-c3d4e5f6` (AWS Organizations API reference, OrganizationalUnit).
 fn is_organizational_unit(text: &str) -> bool {
-    let of = |part: Option<&str>, least| {
-        part.is_some_and(|part| {
-            (least..=32).contains(&part.len()) && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'z'))
-        })
+    let valid = |part: &str, shortest| {
+        (shortest..=32).contains(&part.len()) && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'z'))
     };
-    let mut parts = text.split('-');
-    parts.next() == Some("ou") && of(parts.next(), 4) && of(parts.next(), 8) && parts.next().is_none()
+    match text.split('-').collect::<Vec<_>>()[..] {
+        ["ou", root, unit] => valid(root, 4) && valid(unit, 8),
+        _ => false,
+    }
 }
 
 fn is_cluster_pattern(text: &str) -> bool {
-    let known = |c: char| c.is_ascii_alphanumeric() || "-_*?".contains(c);
-    (1..=100).contains(&text.len()) && text.chars().all(known)
+    let valid = |c: char| c.is_ascii_alphanumeric() || "-_*?".contains(c);
+    (1..=100).contains(&text.len()) && text.chars().all(valid)
 }
 
-/// A parameter beside the table: the functions may read no other.
+/// Checks the name of a parameter. The functions may read only parameters whose names begin like that of the table.
 fn parameter_name(path: &str, name: &str, settings: &Settings) -> Result<String, Error> {
     let folder = settings.parameter.rsplit_once('/').map_or("", |(folder, _)| folder);
-    let beside = name.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+    let in_folder = name.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
     let valid = |c: char| c.is_ascii_alphanumeric() || "_.-/".contains(c);
-    match beside && name.len() <= 1011 && name.chars().all(valid) {
+    match in_folder && name.len() <= 1011 && name.chars().all(valid) {
         true => Ok(name.to_owned()),
         false => Err(Error::invalid(
             path,
-            format!("{} is none that may be read; expected {folder}/<name>", shown(name)),
+            format!("{} is not valid; expected a parameter {folder}/<name>", shown(name)),
         )),
     }
 }

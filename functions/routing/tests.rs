@@ -26,34 +26,35 @@ fn refused(text: &str, settings: &Settings) -> String {
     error.to_string()
 }
 
-/// The demonstration cluster with these tags, in an account below these organizational units.
-fn routed(routes: &Routes, tags: &[(&str, &str)], units: &[&str], vended: Option<&str>) -> Result<Route, Error> {
+/// Routes [`CLUSTER`] with these tags, in an account below these organizational units.
+fn route(routes: &Routes, tags: &[(&str, &str)], units: &[&str], of_account: Option<&str>) -> Result<Route, Error> {
     let tags = tags.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     let units: Vec<String> = units.iter().map(ToString::to_string).collect();
     routes.route(&Cluster {
         arn: &CLUSTER.parse().unwrap(),
         tags: &tags,
         organizational_units: &units,
-        workspace: vended,
+        workspace: of_account,
     })
 }
 
-fn led_to(routes: &Routes, tags: &[(&str, &str)]) -> String {
-    match routed(routes, tags, &["ou-a1b2-prod0000", "ou-a1b2-top00000"], None).unwrap() {
+/// The id of the workspace that [`CLUSTER`] gets, or the reason why it is skipped.
+fn outcome(routes: &Routes, tags: &[(&str, &str)]) -> String {
+    match route(routes, tags, &["ou-a1b2-prod0000", "ou-a1b2-top00000"], None).unwrap() {
         Route::Onboard(onboarding) => onboarding.workspace.id().to_owned(),
         Route::Ignore(why) => why,
     }
 }
 
-/// A table of one rule that matches this.
-fn one(matches: Value) -> Routes {
-    table(json!({ "rules": [{ "match": matches, "workspaceArn": workspace("1") }] }))
+/// A table of one rule with this condition.
+fn one_rule(condition: Value) -> Routes {
+    table(json!({ "rules": [{ "match": condition, "workspaceArn": workspace("1") }] }))
 }
 
 #[test]
-fn all_that_a_rule_names_must_hold_and_of_a_list_one_thing() {
+fn every_field_of_a_condition_must_match_and_one_item_of_a_list() {
     let none = "no rule matches it, and there is no default workspace";
-    for (matches, right) in [
+    for (condition, matches) in [
         (json!({}), true),
         (json!(null), true),
         (json!({ "accounts": ["222222222222"] }), true),
@@ -75,8 +76,8 @@ fn all_that_a_rule_names_must_hold_and_of_a_list_one_thing() {
             false,
         ),
     ] {
-        let led = led_to(&one(matches.clone()), &[("team", "payments")]);
-        assert_eq!(led, if right { "ws-1" } else { none }, "{matches}");
+        let outcome = outcome(&one_rule(condition.clone()), &[("team", "payments")]);
+        assert_eq!(outcome, if matches { "ws-1" } else { none }, "{condition}");
     }
 }
 
@@ -87,23 +88,24 @@ fn the_first_rule_that_matches_decides() {
         { "match": { "clusterNames": ["payments-*"] }, "workspaceArn": workspace("1") },
         { "workspaceArn": workspace("2") },
     ] }));
-    assert_eq!(led_to(&routes, &[]), "ws-1");
-    let why = led_to(&routes, &[("stage", "sandbox")]);
-    assert_eq!(why, "rules[0] ignores it: sandboxes are not scraped");
+    assert_eq!(outcome(&routes, &[]), "ws-1");
+    let reason = outcome(&routes, &[("stage", "sandbox")]);
+    assert_eq!(reason, "rules[0] ignores it: sandboxes are not scraped");
 }
 
 #[test]
-fn a_workspace_of_another_region_or_partition_is_nobodys() {
-    let elsewhere = "arn:aws:aps:eu-west-1:333333333333:workspace/ws-e";
+fn a_rule_with_a_workspace_in_another_region_or_partition_does_not_match() {
+    let other_region = "arn:aws:aps:eu-west-1:333333333333:workspace/ws-e";
     let china = "arn:aws-cn:aps:cn-north-1:333333333333:workspace/ws-c";
-    let rules = json!({ "rules": [{ "workspaceArn": elsewhere }, { "workspaceArn": china }, { "workspaceArn": workspace("1") }] });
-    assert_eq!(led_to(&table(rules), &[]), "ws-1");
-    let only = json!({ "rules": [{ "workspaceArn": elsewhere }] });
-    for (default, says) in [
+    let rules = [other_region.to_owned(), china.to_owned(), workspace("1")].map(|arn| json!({ "workspaceArn": arn }));
+    let rules = json!({ "rules": rules });
+    assert_eq!(outcome(&table(rules), &[]), "ws-1");
+    let only = json!({ "rules": [{ "workspaceArn": other_region }] });
+    for (default, expected) in [
         (workspace("d"), "ws-d"),
         (
-            elsewhere.to_owned(),
-            "no rule matches it, and the default workspace arn:aws:aps:eu-west-1:333333333333:workspace/ws-e lies in \
+            other_region.to_owned(),
+            "no rule matches it, and the default workspace arn:aws:aps:eu-west-1:333333333333:workspace/ws-e is in \
              another Region",
         ),
     ] {
@@ -112,39 +114,39 @@ fn a_workspace_of_another_region_or_partition_is_nobodys() {
             ..settings()
         };
         let routes = Routes::parse(Some(&only.to_string()), &settings).unwrap();
-        assert_eq!(led_to(&routes, &[]), says);
+        assert_eq!(outcome(&routes, &[]), expected);
     }
 }
 
 #[test]
-fn without_a_table_the_default_decides() {
+fn without_a_table_clusters_get_the_default_workspace() {
     let with_default = Settings {
         default_workspace: workspace("d"),
         ..settings()
     };
     let routes = Routes::parse(None, &with_default).unwrap();
-    assert_eq!(led_to(&routes, &[]), "ws-d");
+    assert_eq!(outcome(&routes, &[]), "ws-d");
     let routes = Routes::parse(None, &settings()).unwrap();
-    assert!(led_to(&routes, &[]).contains("there is no default workspace"));
-    let wrong = Settings {
+    assert!(outcome(&routes, &[]).contains("there is no default workspace"));
+    let not_an_arn = Settings {
         default_workspace: "ws-d".to_owned(),
         ..settings()
     };
-    let why = Routes::parse(None, &wrong).unwrap_err().to_string();
-    assert!(why.starts_with("DefaultWorkspaceArn: "), "{why}");
+    let error = Routes::parse(None, &not_an_arn).unwrap_err().to_string();
+    assert!(error.starts_with("DefaultWorkspaceArn: "), "{error}");
 }
 
 #[test]
-fn a_cluster_may_opt_out_and_nothing_brings_it_back() {
-    let routes = one(json!({}));
+fn the_opt_out_tag_of_a_cluster_is_stronger_than_rules_and_choices() {
+    let routes = one_rule(json!({}));
     let chosen = workspace("1");
     for tags in [
         &[("ampxa:onboard", "no")][..],
         &[("ampxa:onboard", "no"), ("ampxa:workspace", chosen.as_str())],
     ] {
-        assert_eq!(led_to(&routes, tags), "its tag ampxa:onboard says no");
+        assert_eq!(outcome(&routes, tags), "its tag ampxa:onboard has the value no");
     }
-    assert_eq!(led_to(&routes, &[("ampxa:onboard", "yes")]), "ws-1");
+    assert_eq!(outcome(&routes, &[("ampxa:onboard", "yes")]), "ws-1");
 }
 
 #[test]
@@ -162,81 +164,87 @@ fn a_cluster_chooses_among_the_workspaces_that_the_table_allows() {
         "workspaces": [workspace("4"), "arn:aws:aps:eu-west-1:333333333333:workspace/ws-5"],
     });
     let routes = Routes::parse(Some(&json.to_string()), &with_default).unwrap();
-    for (wanted, led) in [
+    for (chosen, expected) in [
         ("ws-2", "ws-2"),
         ("ws-3", "ws-3"),
         ("ws-4", "ws-4"),
         ("ws-d", "ws-d"),
         (workspace("4").as_str(), "ws-4"),
     ] {
-        assert_eq!(led_to(&routes, &[("ampxa:workspace", wanted)]), led);
+        assert_eq!(outcome(&routes, &[("ampxa:workspace", chosen)]), expected);
     }
-    for wanted in [
+    for chosen in [
         "ws-9",
         "",
         "ws-5",
         "arn:aws:aps:us-west-2:444444444444:workspace/ws-4",
         "*",
     ] {
-        let why = routed(&routes, &[("ampxa:workspace", wanted)], &[], None).unwrap_err();
-        assert_eq!(why.name(), "InvalidRequest");
-        let why = why.to_string();
-        assert!(why.starts_with("the cluster's tag ampxa:workspace: "), "{why}");
-        assert!(why.contains("allows for the cluster") && why.len() < 1000, "{why}");
+        let error = route(&routes, &[("ampxa:workspace", chosen)], &[], None).unwrap_err();
+        assert_eq!(error.name(), "InvalidRequest");
+        let error = error.to_string();
+        assert!(error.starts_with("the cluster's tag ampxa:workspace: "), "{error}");
+        assert!(
+            error.contains("allows for the cluster") && error.len() < 1000,
+            "{error}"
+        );
     }
-    let with_options = |wanted| match routed(&routes, &[("ampxa:workspace", wanted)], &[], None) {
+    let options = |chosen| match route(&routes, &[("ampxa:workspace", chosen)], &[], None) {
         Ok(Route::Onboard(onboarding)) => (onboarding.external_labels.len(), onboarding.patch_trust),
         other => panic!("{other:?}"),
     };
     assert_eq!(
-        with_options("ws-2"),
+        options("ws-2"),
         (1, PatchTrust::Final),
-        "the options of the rule that matches"
+        "expected the options of the rule that matches"
     );
     assert_eq!(
-        with_options("ws-3"),
+        options("ws-3"),
         (0, PatchTrust::Final),
-        "not those of a rule that does not"
+        "expected no options of a rule that does not match"
     );
 }
 
 #[test]
-fn an_accounts_workspace_is_a_choice_too_and_weaker_than_the_clusters() {
+fn the_workspace_of_a_vended_account_is_a_choice_and_weaker_than_that_of_the_cluster() {
     let routes =
         table(json!({ "rules": [{ "workspaceArn": workspace("1") }], "workspaces": [workspace("2"), workspace("3")] }));
-    let led = |tags: &[(&str, &str)], vended| match routed(&routes, tags, &[], vended) {
+    let outcome = |tags: &[(&str, &str)], of_account| match route(&routes, tags, &[], of_account) {
         Ok(Route::Onboard(onboarding)) => onboarding.workspace.id().to_owned(),
-        Ok(Route::Ignore(why)) => why,
-        Err(why) => why.to_string(),
+        Ok(Route::Ignore(reason)) => reason,
+        Err(error) => error.to_string(),
     };
-    assert_eq!(led(&[], Some("ws-2")), "ws-2");
-    assert_eq!(led(&[("ampxa:workspace", "ws-3")], Some("ws-2")), "ws-3");
-    assert!(led(&[], Some("ws-9")).starts_with("the workspace that the account was vended with: \"ws-9\" is none"));
+    assert_eq!(outcome(&[], Some("ws-2")), "ws-2");
+    assert_eq!(outcome(&[("ampxa:workspace", "ws-3")], Some("ws-2")), "ws-3");
+    assert!(
+        outcome(&[], Some("ws-9"))
+            .starts_with("the workspace that was chosen when the account was vended: \"ws-9\" is not a workspace")
+    );
 }
 
 #[test]
 fn a_rule_that_ignores_is_stronger_than_a_choice() {
     let routes = table(json!({ "rules": [{ "ignore": "not this account" }], "workspaces": [workspace("1")] }));
-    assert!(led_to(&routes, &[("ampxa:workspace", "ws-1")]).starts_with("rules[0] ignores it"));
+    assert!(outcome(&routes, &[("ampxa:workspace", "ws-1")]).starts_with("rules[0] ignores it"));
 }
 
 #[test]
-fn an_id_that_two_accounts_use_must_be_told_apart() {
+fn a_workspace_id_that_exists_in_two_accounts_is_refused() {
     let twin = "arn:aws:aps:us-west-2:444444444444:workspace/ws-1";
     let routes = table(json!({ "workspaces": [workspace("1"), twin] }));
-    let why = routed(&routes, &[("ampxa:workspace", "ws-1")], &[], None).unwrap_err();
-    assert!(why.to_string().contains("name its ARN"), "{why}");
-    assert_eq!(led_to(&routes, &[("ampxa:workspace", twin)]), "ws-1");
+    let error = route(&routes, &[("ampxa:workspace", "ws-1")], &[], None).unwrap_err();
+    assert!(error.to_string().contains("use the ARN"), "{error}");
+    assert_eq!(outcome(&routes, &[("ampxa:workspace", twin)]), "ws-1");
 }
 
 #[test]
-fn what_is_wrong_in_a_table_is_named_by_its_place() {
+fn an_error_in_a_table_begins_with_the_path_of_the_field() {
     let rule = |rule: Value| json!({ "rules": [{ "ignore": "x" }, rule] }).to_string();
-    let matching = |matches: Value| rule(json!({ "match": matches, "workspaceArn": workspace("1") }));
-    for (text, says) in [
+    let matching = |condition: Value| rule(json!({ "match": condition, "workspaceArn": workspace("1") }));
+    for (text, expected) in [
         (
             "{".to_owned(),
-            "routes: the parameter /ampxa/routes does not hold JSON: ",
+            "routes: the parameter /ampxa/routes is not valid JSON: ",
         ),
         ("[]".to_owned(), "routes: expected an object"),
         (
@@ -246,25 +254,25 @@ fn what_is_wrong_in_a_table_is_named_by_its_place() {
         (json!({ "rules": {} }).to_string(), "routes: rules: expected an array"),
         (
             json!({ "workspaces": [] }).to_string(),
-            "routes: workspaces: it is empty",
+            "routes: workspaces: the array is empty",
         ),
         (
             json!({ "workspaces": ["ws-1"] }).to_string(),
-            "routes: workspaces[0]: \"ws-1\" is no workspace ARN",
+            "routes: workspaces[0]: \"ws-1\" is not a workspace ARN",
         ),
         (
             json!({ "workspaces": [workspace("1"), workspace("1")] }).to_string(),
-            "routes: workspaces[1]: it is routes: workspaces[0] already",
+            "routes: workspaces[1]: duplicate of routes: workspaces[0]",
         ),
         (rule(json!("x")), "routes: rules[1]: expected an object"),
         (rule(json!({})), "routes: rules[1].workspaceArn: missing"),
         (
             rule(json!({ "workspaceArn": "x" })),
-            "routes: rules[1].workspaceArn: \"x\" is no workspace ARN",
+            "routes: rules[1].workspaceArn: \"x\" is not a workspace ARN",
         ),
         (
             rule(json!({ "ignore": " " })),
-            "routes: rules[1].ignore: expected the reason",
+            "routes: rules[1].ignore: expected a reason",
         ),
         (
             rule(json!({ "ignore": true })),
@@ -272,27 +280,27 @@ fn what_is_wrong_in_a_table_is_named_by_its_place() {
         ),
         (
             rule(json!({ "ignore": "x", "workspaceArn": workspace("1") })),
-            "routes: rules[1].workspaceArn: a rule that ignores",
+            "routes: rules[1].workspaceArn: not allowed in a rule with",
         ),
         (
             rule(json!({ "ignore": "x", "patchTrust": "EARLY" })),
-            "routes: rules[1].patchTrust: a rule that ignores",
+            "routes: rules[1].patchTrust: not allowed in a rule with",
         ),
         (
             rule(json!({ "ignore": "x", "checkIngestion": "SKIP" })),
-            "routes: rules[1].checkIngestion: a rule that ignores",
+            "routes: rules[1].checkIngestion: not allowed in a rule with",
         ),
         (
             rule(json!({ "workspaceArn": workspace("1"), "checkIngestion": "NO" })),
-            "routes: rules[1].checkIngestion: \"NO\" is unknown; expected \"REPORT\" or \"REQUIRE\" or \"SKIP\"",
+            "routes: rules[1].checkIngestion: \"NO\" is not valid; expected \"REPORT\" or \"REQUIRE\" or \"SKIP\"",
         ),
         (
             rule(json!({ "workspaceArn": workspace("1"), "patchTrust": "early" })),
-            "routes: rules[1].patchTrust: \"early\" is unknown; expected \"FINAL\" or \"EARLY\"",
+            "routes: rules[1].patchTrust: \"early\" is not valid; expected \"FINAL\" or \"EARLY\"",
         ),
         (
             rule(json!({ "workspaceArn": workspace("1"), "externalLabels": { "__a": "b" } })),
-            "routes: rules[1].externalLabels.__a: no label name",
+            "routes: rules[1].externalLabels.__a: not a valid label name",
         ),
         (
             rule(json!({ "workspaceArn": workspace("1"), "externalLabels": { "a": 1 } })),
@@ -300,7 +308,8 @@ fn what_is_wrong_in_a_table_is_named_by_its_place() {
         ),
         (
             rule(json!({ "workspaceArn": workspace("1"), "scrapeConfigurationParameter": "/other/x" })),
-            "routes: rules[1].scrapeConfigurationParameter: \"/other/x\" is none that may be read; expected /ampxa/<name>",
+            "routes: rules[1].scrapeConfigurationParameter: \"/other/x\" is not valid; expected a parameter \
+             /ampxa/<name>",
         ),
         (
             rule(json!({ "workspaceArn": workspace("1"), "scrapeConfigurationParameter": "/ampxax/x" })),
@@ -313,7 +322,7 @@ fn what_is_wrong_in_a_table_is_named_by_its_place() {
         ),
         (
             matching(json!({ "accounts": [] })),
-            "routes: rules[1].match.accounts: it is empty",
+            "routes: rules[1].match.accounts: the array is empty",
         ),
         (
             matching(json!({ "accounts": "222222222222" })),
@@ -321,7 +330,7 @@ fn what_is_wrong_in_a_table_is_named_by_its_place() {
         ),
         (
             matching(json!({ "accounts": ["22222222222"] })),
-            "routes: rules[1].match.accounts[0]: \"22222222222\" is none",
+            "routes: rules[1].match.accounts[0]: \"22222222222\" is not valid",
         ),
         (
             matching(json!({ "accounts": [222222222222_u64] })),
@@ -333,7 +342,7 @@ fn what_is_wrong_in_a_table_is_named_by_its_place() {
         ),
         (
             matching(json!({ "regions": ["us-west-2", "oregon"] })),
-            "routes: rules[1].match.regions[1]: \"oregon\" is none",
+            "routes: rules[1].match.regions[1]: \"oregon\" is not valid",
         ),
         (
             matching(json!({ "clusterNames": ["a.*"] })),
@@ -348,29 +357,32 @@ fn what_is_wrong_in_a_table_is_named_by_its_place() {
             "routes: rules[1].match.tags.a: expected a string",
         ),
     ] {
-        let why = refused(&text, &settings());
-        assert!(why.starts_with(says), "{why:?} does not begin with {says:?}");
+        let error = refused(&text, &settings());
+        assert!(
+            error.starts_with(expected),
+            "{error:?} does not begin with {expected:?}"
+        );
     }
 }
 
 #[test]
-fn organizational_units_need_the_right_to_ask_for_them() {
+fn organizational_units_need_access_to_organizations() {
     let text = json!({ "rules": [{ "match": { "organizationalUnits": ["ou-a1b2-c3d4e5f6"] }, "ignore": "x" }] });
     let without = Settings {
         organizations: false,
         ..settings()
     };
-    let why = refused(&text.to_string(), &without);
+    let error = refused(&text.to_string(), &without);
     assert!(
-        why.starts_with("routes: rules[0].match.organizationalUnits: ") && why.contains("OrganizationsAccess=yes"),
-        "{why}"
+        error.starts_with("routes: rules[0].match.organizationalUnits: ") && error.contains("OrganizationsAccess=yes"),
+        "{error}"
     );
-    assert!(table(text).name_organizational_units());
-    assert!(!one(json!({})).name_organizational_units());
+    assert!(table(text).uses_organizational_units());
+    assert!(!one_rule(json!({})).uses_organizational_units());
 }
 
 #[test]
-fn an_empty_table_is_a_table() {
+fn an_empty_table_is_valid() {
     for text in ["{}", r#"{"rules": []}"#, r#"{"rules": null}"#] {
         assert_eq!(Routes::parse(Some(text), &settings()), Ok(Routes::default()));
     }
@@ -378,22 +390,22 @@ fn an_empty_table_is_a_table() {
 
 proptest! {
     #[test]
-    fn reading_a_table_never_panics_and_refuses_under_one_name(
+    fn parsing_never_panics_and_fails_only_with_invalid_request(
         text in prop_oneof![
             any::<String>(),
             r#"\{"rules": \[\{"match": \{"(accounts|regions|tags|clusterNames)": [\["{}a0-9\]:]{0,12}\}, "ignore": "x"\}\]\}"#,
         ],
     ) {
-        if let Err(why) = Routes::parse(Some(&text), &settings()) {
-            prop_assert_eq!(why.name(), "InvalidRequest");
-            prop_assert!(why.to_string().starts_with("routes: "));
+        if let Err(error) = Routes::parse(Some(&text), &settings()) {
+            prop_assert_eq!(error.name(), "InvalidRequest");
+            prop_assert!(error.to_string().starts_with("routes: "));
         }
     }
 
     #[test]
-    fn a_route_leads_only_to_a_workspace_that_the_table_names_in_the_clusters_region(
-        wanted in prop::option::of("ws-[0-9]"),
-        vended in prop::option::of("ws-[0-9]"),
+    fn a_route_is_a_workspace_of_the_table_in_the_clusters_region(
+        chosen in prop::option::of("ws-[0-9]"),
+        of_account in prop::option::of("ws-[0-9]"),
         rules in prop::collection::vec(("[0-4]", prop::sample::select(vec!["us-west-2", "eu-west-1"]), any::<bool>()), 0..5),
     ) {
         let arn = |id: &str, region: &str| format!("arn:aws:aps:{region}:333333333333:workspace/ws-{id}");
@@ -403,8 +415,8 @@ proptest! {
             json!({ "match": { "accounts": [account] }, "workspaceArn": workspace })
         }).collect();
         let routes = table(json!({ "rules": json }));
-        let tags: Vec<(&str, &str)> = wanted.iter().map(|wanted| ("ampxa:workspace", wanted.as_str())).collect();
-        if let Ok(Route::Onboard(onboarding)) = routed(&routes, &tags, &[], vended.as_deref()) {
+        let tags: Vec<(&str, &str)> = chosen.iter().map(|chosen| ("ampxa:workspace", chosen.as_str())).collect();
+        if let Ok(Route::Onboard(onboarding)) = route(&routes, &tags, &[], of_account.as_deref()) {
             prop_assert!(named.contains(&onboarding.workspace.to_string()));
             prop_assert_eq!(onboarding.workspace.region(), "us-west-2");
         }

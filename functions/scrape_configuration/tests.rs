@@ -3,41 +3,41 @@ use proptest::prelude::*;
 use serde_yaml_ng::{Mapping as Other, Value};
 use std::{fs, path::Path, time::Instant};
 
-fn given() -> BTreeMap<String, String> {
+fn labels_to_add() -> BTreeMap<String, String> {
     let cluster = "arn:aws:eks:us-west-2:222222222222:cluster/payments".parse().unwrap();
     labels(&cluster, &BTreeMap::from([("team".to_owned(), "payments".to_owned())]))
 }
 
 fn refused(yaml: &str) -> String {
-    let error = complete(yaml, &given()).unwrap_err();
+    let error = complete(yaml, &labels_to_add()).unwrap_err();
     assert_eq!(error.name(), "InvalidRequest");
     error.to_string()
 }
 
-/// The tree as another library reads it, with the labels put in there.
+/// The tree as another YAML library reads it, with the labels added.
 fn expected(yaml: &str) -> Option<Value> {
     let mut tree: Value = serde_yaml_ng::from_str(yaml).ok()?;
     tree.apply_merge().ok()?;
-    let under = |map: &mut Other, name: &str| {
+    let ensure_mapping = |map: &mut Other, name: &str| {
         let entry = map.entry(Value::from(name)).or_insert(Value::Null);
         if entry.is_null() {
             *entry = Value::Mapping(Other::new());
         }
     };
     let root = tree.as_mapping_mut()?;
-    under(root, "global");
+    ensure_mapping(root, "global");
     let global = root["global"].as_mapping_mut()?;
-    under(global, "external_labels");
+    ensure_mapping(global, "external_labels");
     let external = global["external_labels"].as_mapping_mut()?;
-    for (name, value) in given() {
+    for (name, value) in labels_to_add() {
         external.entry(Value::from(name)).or_insert(Value::from(value));
     }
     Some(tree)
 }
 
-/// Nothing but the labels is new, to another library too, and completing again changes nothing.
-fn holds(yaml: &str, completed: &str) {
-    assert_eq!(complete(completed, &given()).as_deref(), Ok(completed));
+/// Asserts that another YAML library reads the same tree with the labels added, and that completion is idempotent.
+fn assert_completed(yaml: &str, completed: &str) {
+    assert_eq!(complete(completed, &labels_to_add()).as_deref(), Ok(completed));
     let read: Value = serde_yaml_ng::from_str(completed).unwrap_or_else(|why| panic!("{why}: {completed}"));
     if let Some(expected) = expected(yaml) {
         assert_eq!(read, expected, "{completed}");
@@ -45,7 +45,7 @@ fn holds(yaml: &str, completed: &str) {
 }
 
 #[test]
-fn completed_configurations_are_the_golden_ones() {
+fn completed_configurations_match_the_golden_files() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/scrape_configuration");
     let mut seen = 0;
     for file in fs::read_dir(folder).unwrap() {
@@ -54,21 +54,21 @@ fn completed_configurations_are_the_golden_ones() {
             continue;
         }
         let yaml = fs::read_to_string(&path).unwrap();
-        let completed = complete(&yaml, &given()).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+        let completed = complete(&yaml, &labels_to_add()).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
         let golden = path.with_extension("completed.yaml");
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
             fs::write(&golden, &completed).unwrap();
         }
         assert_eq!(completed, fs::read_to_string(&golden).unwrap(), "{}", golden.display());
         assert!(expected(&yaml).is_some(), "{}", path.display());
-        holds(&yaml, &completed);
+        assert_completed(&yaml, &completed);
         seen += 1;
     }
     assert_eq!(seen, 4);
 }
 
 #[test]
-fn a_label_that_is_set_already_stays_and_the_requests_own_win() {
+fn labels_of_the_configuration_override_those_of_the_request_and_those_override_ours() {
     let cluster = "arn:aws-cn:eks:cn-north-1:222222222222:cluster/a".parse().unwrap();
     let labels = labels(&cluster, &BTreeMap::from([("region".to_owned(), "north".to_owned())]));
     let yaml = "global: {external_labels: {accountId: ~, 'cluster': x}}\nscrape_configs: [{job_name: a}]";
@@ -81,22 +81,26 @@ fn a_label_that_is_set_already_stays_and_the_requests_own_win() {
 }
 
 #[test]
-fn a_global_section_that_is_empty_is_filled() {
+fn a_missing_or_empty_global_section_is_filled() {
     for yaml in [
         "scrape_configs: [{job_name: a}]",
         "global:\nscrape_configs: [{job_name: a}]",
         "global: {external_labels: }\nscrape_configs: [{job_name: a}]",
         "\u{feff}---\r\nscrape_configs:\r\n- job_name: a\r\n...\r\n",
     ] {
-        let completed = complete(yaml, &given()).unwrap();
+        let completed = complete(yaml, &labels_to_add()).unwrap();
         assert!(completed.contains("    team: payments\n"), "{completed}");
-        holds(yaml, &completed);
+        assert_completed(yaml, &completed);
     }
 }
 
 #[test]
 fn only_a_plain_merge_key_merges() {
-    let completed = complete("scrape_configs: [{job_name: a, params: {\"<<\": [b]}}]", &given()).unwrap();
+    let completed = complete(
+        "scrape_configs: [{job_name: a, params: {\"<<\": [b]}}]",
+        &labels_to_add(),
+    )
+    .unwrap();
     assert!(
         completed.ends_with("    params:\n      \"<<\":\n        - b\n"),
         "{completed}"
@@ -104,7 +108,7 @@ fn only_a_plain_merge_key_merges() {
 }
 
 #[test]
-fn what_amp_allows_is_accepted() {
+fn configurations_that_amp_allows_are_accepted() {
     let token = "/var/run/secrets/kubernetes.io/serviceaccount/token";
     for job in [
         "scrape_interval: 30s".to_owned(),
@@ -117,15 +121,15 @@ fn what_amp_allows_is_accepted() {
             .to_owned(),
         "relabel_configs: [{action: keep}], metric_relabel_configs: [], params: {basic_auth: [a]}".to_owned(),
     ] {
-        complete(&format!("scrape_configs: [{{job_name: a, {job}}}]"), &given())
+        complete(&format!("scrape_configs: [{{job_name: a, {job}}}]"), &labels_to_add())
             .unwrap_or_else(|why| panic!("{job}: {why}"));
     }
 }
 
 #[test]
-fn what_amp_refuses_is_refused_by_its_path() {
-    for (yaml, begins, says) in [
-        ("a", "scrapeConfiguration: ", "expected a mapping, not a text"),
+fn an_error_begins_with_the_path_of_the_field() {
+    for (yaml, begins, contains) in [
+        ("a", "scrapeConfiguration: ", "expected a mapping, not a scalar"),
         ("[a: b]", "scrapeConfiguration: ", "expected a mapping, not a list"),
         (
             "global: {}",
@@ -145,10 +149,18 @@ fn what_amp_refuses_is_refused_by_its_path() {
         (
             "scrape_configs: [~]",
             "scrapeConfiguration.scrape_configs[0]: ",
-            "expected a mapping, not nothing",
+            "expected a mapping, not null",
         ),
-        ("remote_write: []", "scrapeConfiguration.remote_write: ", "by itself"),
-        ("'remote_write': []", "scrapeConfiguration.remote_write: ", "by itself"),
+        (
+            "remote_write: []",
+            "scrapeConfiguration.remote_write: ",
+            "writes to the workspace",
+        ),
+        (
+            "'remote_write': []",
+            "scrapeConfiguration.remote_write: ",
+            "writes to the workspace",
+        ),
         ("rule_files: []", "scrapeConfiguration.rule_files: ", "workspace"),
         (
             "otlp: {}",
@@ -164,12 +176,12 @@ fn what_amp_refuses_is_refused_by_its_path() {
         (
             "global: {external_labels: {a-b: c}}",
             "scrapeConfiguration.global.external_labels.a-b: ",
-            "no label name",
+            "not a valid label name",
         ),
         (
             "global: {external_labels: {a: [c]}}",
             "scrapeConfiguration.global.external_labels.a: ",
-            "expected a text",
+            "expected a scalar",
         ),
         (
             "global: {scrape_interval: 29s999ms}",
@@ -194,7 +206,7 @@ fn what_amp_refuses_is_refused_by_its_path() {
         (
             "scrape_configs: [{job_name: a}, {job_name: 'a'}]",
             "scrapeConfiguration.scrape_configs[1].job_name: ",
-            "scrape_configs[0].job_name already",
+            "already used by scrapeConfiguration.scrape_configs[0].job_name",
         ),
     ] {
         let message = refused(yaml);
@@ -202,28 +214,28 @@ fn what_amp_refuses_is_refused_by_its_path() {
             message.starts_with(begins),
             "{message:?} does not begin with {begins:?}"
         );
-        assert!(message.contains(says), "{message:?} does not say {says:?}");
+        assert!(message.contains(contains), "{message:?} does not contain {contains:?}");
     }
-    for (job, path, says) in [
+    for (job, path, contains) in [
         (
             "scrape_interval: 10s",
             "scrape_interval",
-            "\"10s\" is below 30s, the least AMP allows",
+            "\"10s\" is below 30s, AMP's minimum",
         ),
         ("scrape_interval: 0", "scrape_interval", "below 30s"),
         (
             "scrape_interval: 60",
             "scrape_interval",
-            "no duration; expected one such as 30s",
+            "not a duration; expected one such as 30s",
         ),
-        ("scrape_interval: 1s1m", "scrape_interval", "no duration"),
-        ("scrape_interval: ''", "scrape_interval", "no duration"),
-        ("scrape_interval: 1.5h", "scrape_interval", "no duration"),
-        ("scrape_interval: 300y", "scrape_interval", "no duration"),
+        ("scrape_interval: 1s1m", "scrape_interval", "not a duration"),
+        ("scrape_interval: ''", "scrape_interval", "not a duration"),
+        ("scrape_interval: 1.5h", "scrape_interval", "not a duration"),
+        ("scrape_interval: 300y", "scrape_interval", "not a duration"),
         (
             "scrape_interval: 99999999999999999999s",
             "scrape_interval",
-            "no duration",
+            "not a duration",
         ),
         ("<<: {scrape_interval: 10s}", "scrape_interval", "below 30s"),
         (
@@ -234,17 +246,17 @@ fn what_amp_refuses_is_refused_by_its_path() {
         (
             "ec2_sd_configs: []",
             "ec2_sd_configs",
-            "kubernetes_sd_configs and static_configs only",
+            "only kubernetes_sd_configs and static_configs",
         ),
         (
             "dns_sd_config: a",
             "dns_sd_config",
-            "kubernetes_sd_configs and static_configs only",
+            "only kubernetes_sd_configs and static_configs",
         ),
         (
             "static_configs: [{targets: ['example.com:80']}]",
             "static_configs[0].targets[0]",
-            "no IP address",
+            "not an IP address",
         ),
         (
             "static_configs: [{targets: ['fd00::1']}]",
@@ -254,7 +266,7 @@ fn what_amp_refuses_is_refused_by_its_path() {
         (
             "static_configs: [{targets: ['[10.0.0.1]:80']}]",
             "static_configs[0].targets[0]",
-            "no IP address",
+            "not an IP address",
         ),
         (
             "static_configs: [{targets: ['10.0.0.1:']}]",
@@ -274,12 +286,12 @@ fn what_amp_refuses_is_refused_by_its_path() {
         (
             "static_configs: [{targets: ['kubernetes.default.svc.cluster.local']}]",
             "static_configs[0].targets[0]",
-            "no IP address",
+            "not an IP address",
         ),
         (
             "static_configs: [{targets: ['http://10.0.0.1']}]",
             "static_configs[0].targets[0]",
-            "no IP address",
+            "not an IP address",
         ),
         (
             "static_configs: [{targets: 10.0.0.1}]",
@@ -291,7 +303,7 @@ fn what_amp_refuses_is_refused_by_its_path() {
         (
             "authorization: {credentials: secret}",
             "authorization.credentials",
-            "no secret",
+            "a secret is not allowed",
         ),
         (
             "authorization: {type: Bearer}",
@@ -356,13 +368,13 @@ fn what_amp_refuses_is_refused_by_its_path() {
             message.starts_with(&begins),
             "{message:?} does not begin with {begins:?}"
         );
-        assert!(message.contains(says), "{message:?} does not say {says:?}");
+        assert!(message.contains(contains), "{message:?} does not contain {contains:?}");
     }
 }
 
 #[test]
-fn yaml_that_readers_disagree_on_is_refused_by_its_line() {
-    for (yaml, begins, says) in [
+fn yaml_that_parsers_disagree_on_is_refused_with_its_line() {
+    for (yaml, begins, contains) in [
         ("", "scrapeConfiguration: ", "empty"),
         (
             "a: b\n---\nc: d",
@@ -376,7 +388,7 @@ fn yaml_that_readers_disagree_on_is_refused_by_its_line() {
         (
             "a: &b [*b]",
             "scrapeConfiguration: line 1, column 8: ",
-            "inside of what it names",
+            "inside the node that it refers to",
         ),
         ("[a]: b", "scrapeConfiguration: line 1, column ", "a key is a list"),
         (": b", "scrapeConfiguration: line 1, column ", "a key is missing"),
@@ -399,35 +411,39 @@ fn yaml_that_readers_disagree_on_is_refused_by_its_line() {
         (
             "a: [&b:c]",
             "scrapeConfiguration: line 1, column 5: ",
-            "an anchor's name",
+            "the name of an anchor",
         ),
         (
             "a: !!str &b:c d",
             "scrapeConfiguration: line 1, column 4: ",
-            "an anchor's name",
+            "the name of an anchor",
         ),
-        ("<<: a", "scrapeConfiguration: line 1, column ", "merges mappings only"),
+        (
+            "<<: a",
+            "scrapeConfiguration: line 1, column ",
+            "can only merge mappings",
+        ),
     ] {
         let message = refused(yaml);
         assert!(
             message.starts_with(begins),
             "{message:?} does not begin with {begins:?}"
         );
-        assert!(message.contains(says), "{message:?} does not say {says:?}");
+        assert!(message.contains(contains), "{message:?} does not contain {contains:?}");
     }
 }
 
 #[test]
-fn bombs_are_refused_at_once() {
-    let laughs = (1..20).fold("a0: &a0 [x, x, x, x, x, x, x, x]".to_owned(), |yaml, i| {
-        let before = format!("*a{}, ", i - 1).repeat(8);
-        format!("{yaml}\na{i}: &a{i} [{before}]")
+fn oversized_documents_are_refused_quickly() {
+    let nested_aliases = (1..20).fold("a0: &a0 [x, x, x, x, x, x, x, x]".to_owned(), |yaml, i| {
+        let aliases = format!("*a{}, ", i - 1).repeat(8);
+        format!("{yaml}\na{i}: &a{i} [{aliases}]")
     });
     let long_alias = format!("a: &a {}\nb: [{}]", "x".repeat(30_000), "*a, ".repeat(8_000));
     let anchors = format!("a: {}", "&a [ ".repeat(13_000));
     let wide = format!("a: {}[{}", "[&a ".repeat(60), "x,".repeat(30_000));
     for yaml in [
-        laughs,
+        nested_aliases,
         long_alias,
         anchors,
         wide,
@@ -459,36 +475,39 @@ fn bombs_are_refused_at_once() {
 }
 
 #[test]
-fn text_and_base64_are_told_apart() {
+fn yaml_and_base64_are_distinguished() {
     let yaml = "scrape_configs:\n- job_name: a\n";
     let base64 = aws_smithy_types::base64::encode(yaml);
     let (first, second) = base64.split_at(10);
     for text in [yaml, &base64, &format!("{first}\r\n{second}\n")] {
         assert_eq!(decode(text, "field").as_deref(), Ok(yaml));
     }
-    let long = format!("{yaml}#{}", "x".repeat(LONGEST - yaml.len() - 1));
+    let long = format!("{yaml}#{}", "x".repeat(MAX_BYTES - yaml.len() - 1));
     for text in [&long, &aws_smithy_types::base64::encode(&long)] {
         assert_eq!(decode(text, "field").as_deref(), Ok(long.as_str()));
     }
     let too_long = format!("{long}x");
-    for (text, says) in [
+    for (text, contains) in [
         ("", "empty"),
         (" \n", "empty"),
-        ("scrape_configs", "no base64 either"),
-        ("c2NyYXBlX2NvbmZpZ3M6Cg", "no base64 either"),
-        ("/////w==", "something else than UTF-8"),
+        ("scrape_configs", "not valid base64"),
+        ("c2NyYXBlX2NvbmZpZ3M6Cg", "not valid base64"),
+        ("/////w==", "does not contain UTF-8"),
         (&aws_smithy_types::base64::encode(&base64), "encoded twice"),
         (&too_long, "65537 bytes"),
         (&aws_smithy_types::base64::encode(&too_long), "65537 bytes"),
-        (&"A".repeat(2 * LONGEST + 1), "too long"),
+        (&"A".repeat(2 * MAX_BYTES + 1), "too long"),
     ] {
         let message = decode(text, "field").unwrap_err().to_string();
-        assert!(message.starts_with("field: ") && message.contains(says), "{message}");
+        assert!(
+            message.starts_with("field: ") && message.contains(contains),
+            "{message}"
+        );
     }
 }
 
-/// Pieces of YAML, as they are and as they may be combined.
-fn piece() -> impl Strategy<Value = String> {
+/// Fragments of YAML: scalars, and lists and mappings of them.
+fn fragment() -> impl Strategy<Value = String> {
     let scalar = prop_oneof![
         "[-+.~<=0-9a-fxoTZ:_, ]{0,8}",
         "[a-zA-Z0-9 :#,'\"\\\\{}\\[\\]&*!|>%@`?.-]{0,10}",
@@ -535,22 +554,22 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn completing_never_panics(text in prop_oneof![any::<String>(), piece()]) {
-        let _ = complete(&text, &given());
+    fn completion_never_panics(text in prop_oneof![any::<String>(), fragment()]) {
+        let _ = complete(&text, &labels_to_add());
         let _ = decode(&text, "field");
     }
 
     #[test]
-    fn completing_adds_the_labels_and_nothing_else(
-        pieces in prop::collection::vec(("[a-z0-9'\" ]{1,4}", piece()), 0..4),
-        own in prop_oneof![Just(String::new()), piece()],
+    fn completion_adds_only_the_labels(
+        fragments in prop::collection::vec(("[a-z0-9'\" ]{1,4}", fragment()), 0..4),
+        external_labels in prop_oneof![Just(String::new()), fragment()],
     ) {
-        let mut yaml = format!("global:\n  external_labels: {own}\nscrape_configs:\n- job_name: a\n");
-        for (key, value) in pieces {
+        let mut yaml = format!("global:\n  external_labels: {external_labels}\nscrape_configs:\n- job_name: a\n");
+        for (key, value) in fragments {
             yaml += &format!("  {key}: {value}\n");
         }
-        if let Ok(completed) = complete(&yaml, &given()) {
-            holds(&yaml, &completed);
+        if let Ok(completed) = complete(&yaml, &labels_to_add()) {
+            assert_completed(&yaml, &completed);
         }
     }
 }

@@ -1,8 +1,8 @@
-//! YAML read into a tree and written again so that it means the same, to any reader.
+//! Reads YAML into a tree, and writes it so that every parser reads the same meaning.
 //!
-//! Prometheus reads YAML with a Go library of YAML 1.1, which sees in `yes` a boolean and in `1.10`
-//! a number or the text `1.10`, as the place asks. So the tree never guesses: of a plain scalar
-//! that some reader might take for something else than a string, it keeps the text.
+//! Prometheus parses YAML with a Go library for YAML 1.1. It reads `yes` as a boolean, and `1.10` as a number or as a
+//! string, depending on the field. So the tree assigns no types: a plain scalar that a parser may read as another type
+//! than a string keeps its text.
 
 use crate::input::shown;
 use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
@@ -11,16 +11,16 @@ use std::{
     collections::{HashMap, hash_map::Entry},
 };
 
-/// The most nodes a tree may have once aliases are written out.
-const MOST_NODES: usize = 100_000;
-/// The most bytes of text a tree may have once aliases are written out.
-const MOST_BYTES: usize = 1024 * 1024;
-/// How deep it may be nested.
-const DEEPEST: usize = 64;
-/// The most bytes of a key as it is written: readers look for its `:` within 1,024 characters.
-const LONGEST_KEY: usize = 1_000;
+/// The maximum number of nodes of a tree after its aliases are expanded.
+const MAX_NODES: usize = 100_000;
+/// The maximum number of bytes of text of a tree after its aliases are expanded.
+const MAX_BYTES: usize = 1024 * 1024;
+/// The maximum depth of nesting.
+const MAX_DEPTH: usize = 64;
+/// The maximum length of a written key, in bytes. Parsers expect its `:` within 1,024 characters.
+const MAX_KEY_BYTES: usize = 1_000;
 
-/// A value. Anchors, aliases and merge keys are already resolved; keys are scalars, each once.
+/// A value. Anchors, aliases and merge keys are expanded; the keys of a mapping are scalars, and unique.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Node {
     Scalar(Scalar),
@@ -28,28 +28,28 @@ pub(super) enum Node {
     Mapping(Entries),
 }
 
-/// A mapping's keys and values, in their order.
+/// The keys and values of a mapping, in order.
 pub(super) type Entries = Vec<(Scalar, Node)>;
 
-/// A scalar: a string, or a text whose type is the reader's to guess.
+/// A scalar: a string, or a text whose type depends on the parser.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Scalar {
     pub(super) text: String,
-    /// Plain, and to some reader no string: to be written exactly as it stands.
-    bare: bool,
+    /// Whether it is a plain scalar that a parser may read as another type than a string. It is written as it was.
+    untyped: bool,
 }
 
 impl Scalar {
     pub(super) fn string(text: &str) -> Self {
         Self {
             text: text.to_owned(),
-            bare: false,
+            untyped: false,
         }
     }
 
-    /// Whether it says that there is nothing.
+    /// Whether it is null.
     pub(super) fn is_null(&self) -> bool {
-        self.bare && matches!(self.text.as_str(), "" | "~" | "null" | "Null" | "NULL")
+        self.untyped && matches!(self.text.as_str(), "" | "~" | "null" | "Null" | "NULL")
     }
 }
 
@@ -57,11 +57,11 @@ impl Node {
     fn null() -> Self {
         Self::Scalar(Scalar {
             text: String::new(),
-            bare: true,
+            untyped: true,
         })
     }
 
-    /// The same with the keys of every mapping in order.
+    /// The same tree with the keys of every mapping sorted.
     pub(super) fn sorted(self) -> Self {
         match self {
             Self::Scalar(scalar) => Self::Scalar(scalar),
@@ -74,26 +74,26 @@ impl Node {
         }
     }
 
-    /// Nodes, bytes of text, and depth.
+    /// The number of nodes, the bytes of text, and the depth.
     fn measure(&self) -> (usize, usize, usize) {
         let sum = |(nodes, bytes, depth): (usize, usize, usize), child: &Node| {
-            let (its_nodes, its_bytes, its_depth) = child.measure();
-            (nodes + its_nodes, bytes + its_bytes, depth.max(its_depth + 1))
+            let (child_nodes, child_bytes, child_depth) = child.measure();
+            (nodes + child_nodes, bytes + child_bytes, depth.max(child_depth + 1))
         };
         match self {
             Self::Scalar(scalar) => (1, scalar.text.len(), 0),
             Self::Sequence(items) => items.iter().fold((1, 0, 1), sum),
-            Self::Mapping(entries) => entries.iter().fold((1, 0, 1), |so_far, (key, value)| {
-                let (nodes, bytes, depth) = sum(so_far, value);
+            Self::Mapping(entries) => entries.iter().fold((1, 0, 1), |total, (key, value)| {
+                let (nodes, bytes, depth) = sum(total, value);
                 (nodes + 1, bytes + key.text.len(), depth)
             }),
         }
     }
 }
 
-/// Whether some reader of YAML 1.1 or 1.2 might take a plain scalar for something else than a
-/// string (YAML 1.1's type repository: null, bool, int, float, timestamp, merge, value).
-fn is_guessed(text: &str) -> bool {
+/// Whether a parser of YAML 1.1 or 1.2 may read a plain scalar as another type than a string (YAML 1.1's type
+/// repository: null, bool, int, float, timestamp, merge, value).
+fn is_ambiguous(text: &str) -> bool {
     const WORDS: [&str; 9] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
     match text.chars().next() {
         None => true,
@@ -106,83 +106,93 @@ fn is_guessed(text: &str) -> bool {
 
 /// Reads one YAML document.
 ///
-/// Time and memory are bounded: aliases are counted as what they stand for.
+/// Time and memory are bounded: an alias counts as much as its anchor's node.
 ///
 /// # Errors
-/// What is wrong, beginning with line and column where there is one.
+/// What is wrong. The message begins with line and column, if there are any.
 pub(super) fn read(text: &str) -> Result<Node, String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    characters(text)?;
+    check_characters(text)?;
     let chars: Vec<char> = text.chars().collect();
     let mut reader = Reader::default();
     for event in Parser::new_from_str(text) {
-        let (event, span) = event.map_err(|error| at(error.marker().line(), error.marker().col(), error.info()))?;
-        let is_named = matches!(
+        let (event, span) =
+            event.map_err(|error| with_position(error.marker().line(), error.marker().col(), error.info()))?;
+        let has_anchor_name = matches!(
             event,
             Event::Alias(_) | Event::Scalar(_, _, 1.., _) | Event::SequenceStart(1.., _) | Event::MappingStart(1.., _)
         );
-        let name = match is_named {
-            true => anchor_name(chars.get(span.start.index()..).unwrap_or_default()),
-            false => Ok(()),
-        };
-        let is_cut = span.end.index() >= chars.len() && !text.ends_with(['\n', '\r']);
-        name.and_then(|()| if is_cut { last(&event) } else { Ok(()) })
-            .and_then(|()| reader.take(event))
-            .map_err(|why| at(span.start.line(), span.start.col(), &why))?;
+        let ends_without_line_break = span.end.index() >= chars.len() && !text.ends_with(['\n', '\r']);
+        let mut result = Ok(());
+        if has_anchor_name {
+            result = check_anchor_name(chars.get(span.start.index()..).unwrap_or_default());
+        }
+        if result.is_ok() && ends_without_line_break {
+            result = check_last_node(&event);
+        }
+        if result.is_ok() {
+            result = reader.take(event);
+        }
+        result.map_err(|why| with_position(span.start.line(), span.start.col(), &why))?;
     }
-    reader.root.ok_or_else(|| "it is empty".to_owned())
+    match reader.root {
+        Some(root) => Ok(root),
+        None => Err("it is empty".to_owned()),
+    }
 }
 
-/// Checks the name of an anchor or alias at the beginning of a node: beyond letters, digits, `_` and
-/// `-`, YAML 1.1 and 1.2 differ on where a name ends.
-fn anchor_name(node: &[char]) -> Result<(), String> {
-    let sign = node.iter().position(|c| matches!(c, '&' | '*'));
-    let name = sign.map_or(&node[..0], |sign| &node[sign + 1..]);
-    let end = name
+/// Checks the name of the anchor or alias at the beginning of a node. YAML 1.1 and 1.2 disagree on where a name ends if
+/// it contains other characters than letters, digits, `_` and `-`.
+fn check_anchor_name(node: &[char]) -> Result<(), String> {
+    let Some(indicator) = node.iter().position(|c| matches!(c, '&' | '*')) else {
+        return Ok(());
+    };
+    let end = node[indicator + 1..]
         .iter()
         .find(|c| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '-'));
     match end {
         Some(c) if !c.is_whitespace() && !",[]{}".contains(*c) => {
-            Err("an anchor's name may have letters, digits, \"_\" and \"-\" only".to_owned())
+            Err("the name of an anchor may contain only letters, digits, \"_\" and \"-\"".to_owned())
         }
         _ => Ok(()),
     }
 }
 
-/// Checks a node that ends with the text, in the middle of its line: there, readers differ on
-/// whether a block of text ends with a line break.
-fn last(event: &Event<'_>) -> Result<(), String> {
+/// Checks the last node of a text without a final line break. Parsers disagree on whether a block scalar then ends with
+/// a line break.
+fn check_last_node(event: &Event<'_>) -> Result<(), String> {
     match event {
         Event::Scalar(text, ScalarStyle::Literal | ScalarStyle::Folded, ..) if text.ends_with('\n') => Err(
-            "the last line of this text has no line break, and readers differ on what that means; add one".to_owned(),
+            "the last line of this block scalar has no line break, and YAML parsers disagree on its value; add one"
+                .to_owned(),
         ),
         _ => Ok(()),
     }
 }
 
-fn at(line: usize, column: usize, why: &str) -> String {
+fn with_position(line: usize, column: usize, why: &str) -> String {
     format!("line {line}, column {}: {why}", column + 1)
 }
 
-/// Characters that YAML forbids, and those that some readers take for a line break and others not.
-fn characters(text: &str) -> Result<(), String> {
-    let wrong = |c: char| {
+/// Checks that a text has no characters that YAML forbids, and none that only some parsers treat as line breaks.
+fn check_characters(text: &str) -> Result<(), String> {
+    let forbidden = |c: char| {
         matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
             || (c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
     };
     for (number, line) in text.lines().enumerate() {
-        if let Some((column, c)) = line.chars().enumerate().find(|(_, c)| wrong(*c)) {
+        if let Some((column, c)) = line.chars().enumerate().find(|(_, c)| forbidden(*c)) {
             let why = format!(
-                "the character U+{:04X} may not stand in YAML; write it as an escape in double quotes",
+                "the character U+{:04X} is not allowed in YAML; write it as an escape sequence in double quotes",
                 c as u32
             );
-            return Err(at(number + 1, column, &why));
+            return Err(with_position(number + 1, column, &why));
         }
     }
     Ok(())
 }
 
-/// Builds the tree from the parser's events, on a stack of its own, so that depth costs no stack.
+/// Builds the tree from the parser's events, with a stack on the heap instead of recursion.
 #[derive(Default)]
 struct Reader {
     open: Vec<Open>,
@@ -210,8 +220,9 @@ struct Mapping {
     entries: Entries,
     /// The key whose value comes next.
     key: Option<Key>,
-    /// Where a key stands, and whether it was merged in.
+    /// The position of each key in `entries`, and whether it was merged.
     index: HashMap<String, (usize, bool)>,
+    /// Whether the mapping already has a merge key.
     merged: bool,
 }
 
@@ -227,7 +238,7 @@ impl Reader {
             Event::DocumentStart(_) => {
                 self.documents += 1;
                 if self.documents > 1 {
-                    return Err("a second YAML document begins here; put everything into one".to_owned());
+                    return Err("a second YAML document begins here; write everything into one document".to_owned());
                 }
                 Ok(())
             }
@@ -235,7 +246,7 @@ impl Reader {
                 let node = self
                     .anchors
                     .get(&anchor)
-                    .ok_or("an alias stands inside of what it names")?;
+                    .ok_or("an alias is inside the node that it refers to")?;
                 let (nodes, bytes, depth) = node.measure();
                 let node = node.clone();
                 self.count(nodes, bytes, depth)?;
@@ -259,7 +270,7 @@ impl Reader {
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 let Some(Open { anchor, kind }) = self.open.pop() else {
-                    return Err("a collection ends that never began".to_owned());
+                    return Err("a collection ends that did not begin".to_owned());
                 };
                 let node = match kind {
                     Kind::Sequence(items) => Node::Sequence(items),
@@ -277,7 +288,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Keeps a node for its aliases. The copy counts as well: anchors may be nested.
+    /// Stores a node for its aliases. The copy counts too, because anchors may be nested.
     fn anchor(&mut self, anchor: usize, node: &Node) -> Result<(), String> {
         if anchor > 0 {
             let (nodes, bytes, _) = node.measure();
@@ -290,16 +301,16 @@ impl Reader {
     fn count(&mut self, nodes: usize, bytes: usize, depth: usize) -> Result<(), String> {
         self.nodes += nodes;
         self.bytes += bytes;
-        if self.nodes > MOST_NODES || self.bytes > MOST_BYTES {
-            return Err("too much, with its aliases written out".to_owned());
+        if self.nodes > MAX_NODES || self.bytes > MAX_BYTES {
+            return Err("too large after its aliases are expanded".to_owned());
         }
-        if self.open.len() + depth > DEEPEST {
-            return Err(format!("nested deeper than {DEEPEST} levels"));
+        if self.open.len() + depth > MAX_DEPTH {
+            return Err(format!("nested deeper than {MAX_DEPTH} levels"));
         }
         Ok(())
     }
 
-    /// Puts a node that is complete into the collection it belongs to.
+    /// Puts a complete node into its collection.
     fn put(&mut self, node: Node, is_merge: bool) -> Result<(), String> {
         match self.open.last_mut().map(|open| &mut open.kind) {
             None => self.root = Some(node),
@@ -318,28 +329,28 @@ impl Mapping {
     fn key_of(&mut self, node: Node, is_merge: bool) -> Result<Key, String> {
         if is_merge {
             if std::mem::replace(&mut self.merged, true) {
-                return Err("\"<<\" stands here twice; merge a list of aliases instead".to_owned());
+                return Err("\"<<\" is used twice in this mapping; merge a list of aliases instead".to_owned());
             }
             return Ok(Key::Merge);
         }
         let Node::Scalar(key) = node else {
-            return Err("a key is a list or a mapping; expected a word".to_owned());
+            return Err("a key is a list or a mapping; expected a scalar".to_owned());
         };
         if key.is_null() {
             return Err("a key is missing or null".to_owned());
         }
         let mut written = String::new();
         write_scalar(&mut written, &key);
-        if written.len() > LONGEST_KEY {
-            return Err(format!("a key has more than {LONGEST_KEY} bytes"));
+        if written.len() > MAX_KEY_BYTES {
+            return Err(format!("a key has more than {MAX_KEY_BYTES} bytes"));
         }
         match self.index.get(&key.text) {
-            Some((_, false)) => Err(format!("the key {} stands here twice", shown(&key.text))),
+            Some((_, false)) => Err(format!("the key {} is used twice in this mapping", shown(&key.text))),
             _ => Ok(Key::Plain(key)),
         }
     }
 
-    /// Sets a key's own value, which wins over one that was merged in.
+    /// Sets a key. Its value overrides a merged one.
     fn set(&mut self, key: Scalar, node: Node) {
         match self.index.entry(key.text.clone()) {
             Entry::Occupied(mut entry) => {
@@ -354,7 +365,7 @@ impl Mapping {
         }
     }
 
-    /// Writes out a merge key: of several mappings the first that has a key wins.
+    /// Expands a merge key. Of several mappings with a key, the first one applies.
     fn merge(&mut self, node: Node) -> Result<(), String> {
         let sources = match node {
             Node::Sequence(items) => items,
@@ -362,15 +373,16 @@ impl Mapping {
         };
         for source in sources {
             let Node::Mapping(entries) = source else {
-                return Err("\"<<\" merges mappings only".to_owned());
+                return Err("\"<<\" can only merge mappings".to_owned());
             };
             for (key, node) in entries {
                 match self.index.get(&key.text) {
-                    // YAML says that the key's own value wins, wherever it stands; Prometheus' reader
-                    // lets the later one win.
+                    // In YAML, the mapping's own value applies, wherever it is. In Prometheus' parser, the later one
+                    // applies.
                     Some((_, false)) => {
                         let why = format!(
-                            "{} stands before a \"<<\" that sets it too, and readers differ on which wins; put \"<<\" first",
+                            "the key {} is before a \"<<\" that also sets it, and YAML parsers disagree on its value; put \
+                             \"<<\" first",
                             shown(&key.text)
                         );
                         return Err(why);
@@ -393,12 +405,15 @@ fn scalar(text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>) -> Result<S
         Some(tag) if tag.is_yaml_core_schema() && tag.suffix == "str" => true,
         Some(tag) => return Err(foreign_tag(tag)),
     };
-    // In brackets, readers of YAML 1.1 take these for the signs of a key and of a value.
+    // Within brackets, parsers of YAML 1.1 read these characters as key and value indicators.
     if style == ScalarStyle::Plain && text.starts_with(['?', ':']) {
-        return Err(format!("readers differ on {}; write it in quotes", shown(&text)));
+        return Err(format!(
+            "YAML parsers disagree on the meaning of {}; write it in quotes",
+            shown(&text)
+        ));
     }
     Ok(Scalar {
-        bare: !is_string && is_guessed(&text),
+        untyped: !is_string && is_ambiguous(&text),
         text: text.into_owned(),
     })
 }
@@ -411,7 +426,7 @@ fn collection_tag(tag: Option<&Tag>, own: &str) -> Result<(), String> {
 }
 
 fn foreign_tag(tag: &Tag) -> String {
-    format!("the tag {} is not supported; leave it out", shown(&tag.to_string()))
+    format!("the tag {} is not supported; remove it", shown(&tag.to_string()))
 }
 
 /// Writes a tree as block-style YAML.
@@ -421,7 +436,7 @@ pub(super) fn write(node: &Node) -> String {
     out
 }
 
-/// Writes a node whose first line is indented already, and ends the line.
+/// Writes a node, whose first line is already indented, and a line break.
 fn write_block(out: &mut String, node: &Node, indent: usize) {
     match node {
         Node::Scalar(scalar) => {
@@ -470,13 +485,13 @@ fn margin(out: &mut String, indent: usize) {
     out.extend(std::iter::repeat_n(' ', indent));
 }
 
-/// Writes a scalar on one line: as it stood if its type is the reader's to guess, else plain if it
-/// is a plain word, else in single quotes if that spares escapes, else in double quotes.
+/// Writes a scalar on one line: an untyped one as it was, a plain word without quotes, a text with quotes or
+/// backslashes in single quotes if possible, and everything else in double quotes.
 fn write_scalar(out: &mut String, scalar: &Scalar) {
     let text = &scalar.text;
     let printable =
         |c: char| !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}');
-    if scalar.bare || is_word(text) {
+    if scalar.untyped || is_plain_word(text) {
         out.push_str(text);
     } else if text.contains(['\\', '"']) && text.chars().all(printable) {
         out.push('\'');
@@ -492,7 +507,7 @@ fn write_scalar(out: &mut String, scalar: &Scalar) {
                 '\r' => out.push_str("\\r"),
                 '\t' => out.push_str("\\t"),
                 c if printable(c) => out.push(c),
-                // None of them lies beyond the basic plane.
+                // All characters that are not printable are in the basic multilingual plane.
                 c => out.push_str(&format!("\\u{:04X}", c as u32)),
             }
         }
@@ -500,10 +515,10 @@ fn write_scalar(out: &mut String, scalar: &Scalar) {
     }
 }
 
-/// A string that every reader takes for the same string without quotes.
-fn is_word(text: &str) -> bool {
+/// Whether every parser reads a text without quotes as the same string.
+fn is_plain_word(text: &str) -> bool {
     let mut after = text.chars().skip(1).chain(std::iter::once(' '));
-    !is_guessed(text)
+    !is_ambiguous(text)
         && text.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '/'))
         && text.chars().all(|c| {
             let next = after.next().unwrap_or(' ');

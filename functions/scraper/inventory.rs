@@ -1,4 +1,4 @@
-//! Which scrapers a pair has: the one to go on with, and those in its way.
+//! The existing scrapers of a pair: the one to continue with, and stale ones to delete.
 
 use crate::{
     arn::ClusterArn,
@@ -13,62 +13,62 @@ use aws_sdk_amp::{
 };
 use serde::Serialize;
 
-/// What stands where a pair's scraper should be.
+/// The existing scrapers of a pair.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Inventory {
-    /// The scraper to go on with.
-    pub scraper: Option<Found>,
-    /// Scrapers of ours that have to go first.
+    /// The scraper to continue with.
+    pub scraper: Option<ExistingScraper>,
+    /// Scrapers that must be deleted first.
     pub stale_scrapers: Vec<StaleScraper>,
 }
 
-/// The pair's own scraper, as a list shows it.
+/// The scraper of a pair, as AMP lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Found {
-    /// Its ARN.
+pub struct ExistingScraper {
+    /// The ARN.
     pub scraper_arn: String,
     #[serde(skip)]
-    pub(super) status: String,
+    pub(super) status: ScraperStatusCode,
     #[serde(skip)]
     pub(super) role_arn: String,
     #[serde(skip)]
     pub(super) created_by: Option<String>,
 }
 
-/// A scraper of ours that has to go before the pair can be connected.
+/// A scraper of the pair that must be deleted before the pair can be connected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StaleScraper {
-    /// Its ARN.
+    /// The ARN.
     pub scraper_arn: String,
-    /// Why it has to go, to be read after its name.
+    /// Why it is stale: the predicate of a sentence whose subject is the ARN.
     pub reason: String,
 }
 
-/// All scrapers that a list gives, page by page.
+/// Sends a list call, and returns the scrapers of all pages.
 ///
 /// # Errors
-/// As AWS answers.
+/// Those of the calls.
 pub async fn list(call: ListScrapersFluentBuilder) -> Result<Vec<ScraperSummary>, Error> {
     let mut pages = call.into_paginator().items().send();
-    let mut all = Vec::new();
+    let mut scrapers = Vec::new();
     while let Some(scraper) = pages.next().await {
-        all.push(scraper?);
+        scrapers.push(scraper?);
     }
-    Ok(all)
+    Ok(scrapers)
 }
 
-/// Sorts a pair's scrapers out of a list.
+/// Finds the scrapers of a pair in a list.
 ///
-/// A scraper is tied to its cluster's ARN and outlives the cluster (AMP user guide, "Using an AWS
-/// managed collector"): one that is older than the cluster, made at `cluster_created_at`, served a dead
-/// one of the same name. A failed one cannot be retried. Of several that work, the first to be
-/// ACTIVE and then the oldest is kept.
+/// A scraper refers to its cluster by ARN and outlives the cluster (AMP user guide, "Using an AWS managed collector").
+/// A scraper that is older than the cluster, which was created at `cluster_created_at`, served a deleted cluster of the
+/// same name. A failed scraper cannot be restarted. Of several usable scrapers, an ACTIVE one is kept, or else the
+/// oldest.
 ///
 /// # Errors
-/// `Conflict` when none of ours works and one that is not ours connects the pair; `NotReady` when one
-/// of ours is in a state that AMP did not have when this was written.
+/// `Conflict` if the pair has no usable scraper, and another scraper without its tags connects the same cluster to the
+/// same workspace; `NotReady` if a scraper of the pair has a status that AMP did not have when this was written.
 pub fn inventory(
     scrapers: &[ScraperSummary],
     pair: &Pair,
@@ -77,37 +77,45 @@ pub fn inventory(
     let (cluster, workspace) = (pair.cluster.to_string(), pair.workspace.to_string());
     let connects =
         |scraper: &&ScraperSummary| source(scraper) == Some(&cluster) && destination(scraper) == Some(&workspace);
-    let (ours, others): (Vec<_>, Vec<_>) = scrapers.iter().filter(connects).partition(|s| is_ours(s, pair));
-    if let Some(strange) = ours.iter().find(|scraper| !works(scraper) && !is_dead(scraper)) {
+    let (owned, foreign): (Vec<_>, Vec<_>) = scrapers.iter().filter(connects).partition(|s| has_tags_of(s, pair));
+    if let Some(scraper) = owned.iter().find(|scraper| !is_usable(scraper) && !is_dead(scraper)) {
         return Err(Error::NotReady(format!(
-            "The pair's scraper {} is {}, which says nothing about whether it works. Delete it, or wait until it is \
-             in another state, and start again.",
-            strange.arn(),
-            status(strange)
+            "The scraper {} of the pair has the status {}, which ampxa does not know. Delete the scraper, or wait \
+             until it has another status, then start the execution again.",
+            scraper.arn(),
+            status(scraper)
         )));
     }
-    let trouble = |scraper: &ScraperSummary| {
+    let defect = |scraper: &ScraperSummary| {
         if cluster_created_at.is_some_and(|created_at| scraper.created_at() < created_at) {
-            return Some("is older than the cluster: it served another one of the same name".to_owned());
+            return Some("is older than the cluster: it served a deleted cluster of the same name".to_owned());
         }
-        is_dead(scraper).then(|| format!("is {}", status(scraper)))
+        if is_dead(scraper) {
+            return Some(format!("is {}", status(scraper)));
+        }
+        None
     };
-    let kept = ours
+    let kept = owned
         .iter()
-        .filter(|scraper| trouble(scraper).is_none())
-        .min_by_key(|scraper| (status(scraper) != "ACTIVE", *scraper.created_at()));
-    if let (None, Some(other)) = (kept, others.iter().find(|other| status(other) != "DELETING")) {
+        .filter(|scraper| defect(scraper).is_none())
+        .min_by_key(|scraper| (status(scraper) != ScraperStatusCode::Active, *scraper.created_at()));
+    if let (None, Some(other)) = (
+        kept,
+        foreign
+            .iter()
+            .find(|other| status(other) != ScraperStatusCode::Deleting),
+    ) {
         return Err(Error::Conflict(format!(
-            "The scraper {} connects this cluster to this workspace already and does not carry the tags \
-             {CLUSTER_TAG} and {WORKSPACE_TAG}: it is not ours, and was left alone. Delete it, and start again.",
+            "The scraper {} already connects this cluster to this workspace, without the tags {CLUSTER_TAG} and \
+             {WORKSPACE_TAG} of this pair. ampxa did not change it. Delete it, then start the execution again.",
             other.arn()
         )));
     }
-    let stale_scrapers = ours
+    let stale_scrapers = owned
         .iter()
         .filter(|scraper| kept.is_none_or(|kept| kept.arn() != scraper.arn()));
     Ok(Inventory {
-        scraper: kept.map(|scraper| Found {
+        scraper: kept.map(|scraper| ExistingScraper {
             scraper_arn: scraper.arn().to_owned(),
             status: status(scraper),
             role_arn: scraper.role_arn().to_owned(),
@@ -116,54 +124,57 @@ pub fn inventory(
         stale_scrapers: stale_scrapers
             .map(|scraper| StaleScraper {
                 scraper_arn: scraper.arn().to_owned(),
-                reason: trouble(scraper).unwrap_or_else(|| "is one too many".to_owned()),
+                reason: defect(scraper).unwrap_or_else(|| "is a duplicate".to_owned()),
             })
             .collect(),
     })
 }
 
-/// A scraper of ours.
+/// A scraper with the tags of a pair.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ours {
-    /// What it connects, by its tags.
+pub struct OwnedScraper {
+    /// The pair that its tags name.
     pub pair: Pair,
-    /// Its ARN.
+    /// The ARN.
     pub scraper_arn: String,
-    /// The reconciliation that saw its cluster gone.
+    /// The ARN of the reconciliation that found its cluster missing, if one did.
     pub orphan_since: Option<String>,
 }
 
-/// Those of some scrapers that carry our tags and are not being deleted.
-pub fn ours(scrapers: &[ScraperSummary]) -> Vec<Ours> {
-    let ours = scrapers.iter().filter_map(|scraper| {
+/// The scrapers that have the tags of a pair and are not being deleted.
+pub fn owned(scrapers: &[ScraperSummary]) -> Vec<OwnedScraper> {
+    let owned = scrapers.iter().filter_map(|scraper| {
         let pair = Pair {
             cluster: tag(scraper, CLUSTER_TAG)?.parse().ok()?,
             workspace: tag(scraper, WORKSPACE_TAG)?.parse().ok()?,
         };
-        let serves_it = source(scraper) == Some(&pair.cluster.to_string());
-        (serves_it && status(scraper) != "DELETING").then(|| Ours {
+        let serves_cluster = source(scraper) == Some(&pair.cluster.to_string());
+        if !serves_cluster || status(scraper) == ScraperStatusCode::Deleting {
+            return None;
+        }
+        Some(OwnedScraper {
             pair,
             scraper_arn: scraper.arn().to_owned(),
             orphan_since: tag(scraper, ORPHAN_TAG).cloned(),
         })
     });
-    ours.collect()
+    owned.collect()
 }
 
-/// The pairs that a cluster's scrapers connect, as far as they carry our tags.
-pub fn ours_of_cluster(scrapers: &[ScraperSummary], cluster: &ClusterArn) -> Vec<Pair> {
+/// The pairs of a cluster that the tags of scrapers name.
+pub fn pairs_of_cluster(scrapers: &[ScraperSummary], cluster: &ClusterArn) -> Vec<Pair> {
     let pairs = scrapers.iter().filter_map(|scraper| {
         let pair = Pair {
             cluster: cluster.clone(),
             workspace: tag(scraper, WORKSPACE_TAG)?.parse().ok()?,
         };
-        is_ours(scraper, &pair).then_some(pair)
+        if has_tags_of(scraper, &pair) { Some(pair) } else { None }
     });
     pairs.collect()
 }
 
-/// Whether a scraper carries the tags of the pair.
-pub(super) fn is_ours(scraper: &ScraperSummary, pair: &Pair) -> bool {
+/// Whether a scraper has the tags of a pair.
+pub(super) fn has_tags_of(scraper: &ScraperSummary, pair: &Pair) -> bool {
     tag(scraper, CLUSTER_TAG) == Some(&pair.cluster.to_string())
         && tag(scraper, WORKSPACE_TAG) == Some(&pair.workspace.to_string())
 }
@@ -172,31 +183,23 @@ pub(super) fn tag<'a>(scraper: &'a ScraperSummary, key: &str) -> Option<&'a Stri
     scraper.tags().and_then(|tags| tags.get(key))
 }
 
-/// AMP's word for a scraper's state.
-pub(super) fn status(scraper: &ScraperSummary) -> String {
-    scraper.status().map_or_else(
-        || "in no known state".to_owned(),
-        |status| status.status_code().to_string(),
-    )
+/// The status of a scraper. AMP always returns one (API reference, ScraperSummary); a missing one has an empty name.
+pub(super) fn status(scraper: &ScraperSummary) -> ScraperStatusCode {
+    let status = scraper.status().map(|status| status.status_code().clone());
+    status.unwrap_or_else(|| ScraperStatusCode::from(""))
 }
 
-/// Whether a scraper is ACTIVE, or can still become so. A failed update leaves it as it was, and
-/// can be tried again.
-fn works(scraper: &ScraperSummary) -> bool {
+/// Whether a scraper is ACTIVE or can become ACTIVE. After a failed update it works as before, and can be updated
+/// again.
+fn is_usable(scraper: &ScraperSummary) -> bool {
     use ScraperStatusCode::{Active, Creating, UpdateFailed, Updating};
-    matches!(
-        scraper.status().map(|status| status.status_code()),
-        Some(Active | Creating | Updating | UpdateFailed)
-    )
+    matches!(status(scraper), Active | Creating | Updating | UpdateFailed)
 }
 
-/// Whether nothing can become of a scraper any more.
+/// Whether a scraper can never become ACTIVE again.
 fn is_dead(scraper: &ScraperSummary) -> bool {
     use ScraperStatusCode::{CreationFailed, Deleting, DeletionFailed};
-    matches!(
-        scraper.status().map(|status| status.status_code()),
-        Some(CreationFailed | Deleting | DeletionFailed)
-    )
+    matches!(status(scraper), CreationFailed | Deleting | DeletionFailed)
 }
 
 fn source(scraper: &ScraperSummary) -> Option<&str> {

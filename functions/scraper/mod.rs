@@ -1,17 +1,17 @@
-//! The scraper: making it and watching it; `inventory` says which there are, `update` puts right what
-//! an adopted one differs in, `removal` takes it away.
+//! The scraper of a pair: create it and read its status. `inventory` finds the existing scrapers, `update` updates an
+//! existing one to the request, `removal` deletes scrapers.
 
 mod inventory;
 mod removal;
 mod update;
 
-pub use inventory::{Found, Inventory, Ours, StaleScraper, inventory, list, ours, ours_of_cluster};
+pub use inventory::{ExistingScraper, Inventory, OwnedScraper, StaleScraper, inventory, list, owned, pairs_of_cluster};
 pub use removal::{RemoveInput, RemoveOutput, remove};
-pub use update::{UpdateInput, UpdateOutput, Works, update, works};
+pub use update::{CurrentState, UpdateInput, UpdateOutput, current_state, update};
 
 use crate::{
     arn::ScraperArn,
-    aws::unless,
+    aws::none_if,
     error::Error,
     names,
     network::Network,
@@ -26,80 +26,81 @@ use aws_sdk_amp::{
     primitives::Blob,
     types::{
         AmpConfiguration, Destination, EksConfiguration, RoleConfiguration, ScrapeConfiguration, ScraperDescription,
-        Source,
+        ScraperStatus, ScraperStatusCode, Source,
     },
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
-/// What the state machine knows when it asks for a scraper.
+/// The input of `create-scraper`, beside the request.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CreateInput {
-    /// Where its network interfaces go.
+    /// The subnets and security groups of the scraper.
     pub network: Network,
-    /// Whether a person must let it into the cluster.
+    /// Whether a person must grant the scraper access to the cluster.
     pub manual_access: bool,
 }
 
-/// What the state machine knows when it watches a scraper.
+/// The input of `check-scraper`, beside the request.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckInput {
-    /// Its ARN.
+    /// The ARN of the scraper.
     pub scraper_arn: ScraperArn,
-    /// Whether a person must let it into the cluster.
+    /// Whether a person must grant the scraper access to the cluster.
     pub manual_access: bool,
 }
 
-/// A scraper as it stands.
+/// The current state of a scraper.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Scraper {
-    /// Its ARN.
+    /// The ARN.
     pub scraper_arn: String,
-    /// AMP's word for its state, such as `CREATING` or `ACTIVE`.
-    pub status: String,
-    /// AMP's reason, where it gives one.
+    /// AMP's status, such as `CREATING` or `ACTIVE`.
+    #[serde(serialize_with = "status_name")]
+    pub status: ScraperStatusCode,
+    /// AMP's reason for the status, if any.
     pub status_reason: Option<String>,
-    /// Whether this execution made it.
+    /// Whether this execution created it.
     pub created: bool,
-    /// What a person has yet to do.
+    /// What a person must do.
     pub warnings: Vec<String>,
 }
 
-/// Makes the pair's scraper, or adopts the one it has.
+/// Creates the scraper of the pair, or returns the existing one.
 ///
-/// Safe to repeat: a call that was made before is answered as before, by its client token.
+/// Idempotent: AMP returns the same scraper for the same client token.
 ///
 /// # Errors
-/// As [`inventory()`], and as AWS answers; `NotVisibleYet` while an old scraper is still there.
+/// Those of [`inventory()`]; `NotVisibleYet` if a stale scraper still exists; and those of the calls.
 pub async fn create(amp: &Client, task: &Task<CreateInput>) -> Result<Scraper, Error> {
-    let (pair, request, plan) = (&task.pair, &task.request, &task.input);
+    let (pair, request, input) = (&task.pair, &task.request, &task.input);
     let inventory = inventory(&list(of_pair(amp, pair)).await?, pair, None)?;
-    if let Some(found) = inventory.scraper {
+    if let Some(existing) = inventory.scraper {
         return Ok(Scraper {
-            warnings: warnings(plan.manual_access, &found.role_arn),
-            scraper_arn: found.scraper_arn,
-            status: found.status,
+            warnings: warnings(input.manual_access, &existing.role_arn),
+            scraper_arn: existing.scraper_arn,
+            status: existing.status,
             status_reason: None,
-            // A step that died after it made the scraper finds it, and goes on.
-            created: found.created_by.as_ref() == Some(&task.execution),
+            // An earlier attempt of this execution may have created it and died before it could report it.
+            created: existing.created_by.as_deref() == Some(&*task.execution),
         });
     }
-    if let Some(old) = inventory.stale_scrapers.first() {
+    if let Some(stale) = inventory.stale_scrapers.first() {
         return Err(Error::NotVisibleYet(format!(
-            "The scraper {} {} and is still there.",
-            old.scraper_arn, old.reason
+            "The stale scraper {} {}, and AMP has not deleted it yet.",
+            stale.scraper_arn, stale.reason
         )));
     }
     let yaml = configuration(amp, task).await?;
     let mut tags = tags::of_pair(task);
-    tags.insert(CREATED_BY_TAG.to_owned(), task.execution.clone());
+    tags.insert(CREATED_BY_TAG.to_owned(), task.execution.to_string());
     let answer = amp
         .create_scraper()
         .client_token(names::hash(&[&task.execution, &pair.source_role_arn()], 32))
         .set_alias(request.alias.clone())
-        .source(Source::EksConfiguration(eks(pair, &plan.network)?))
+        .source(Source::EksConfiguration(eks(pair, &input.network)?))
         .destination(Destination::AmpConfiguration(
             AmpConfiguration::builder()
                 .workspace_arn(pair.workspace.to_string())
@@ -107,7 +108,7 @@ pub async fn create(amp: &Client, task: &Task<CreateInput>) -> Result<Scraper, E
                 .map_err(|error| Error::invalid("workspaceArn", error))?,
         ))
         .role_configuration(role_configuration(pair))
-        // The SDK encodes the blob: it takes plain YAML.
+        // The blob is plain YAML; the SDK encodes it.
         .scrape_configuration(ScrapeConfiguration::ConfigurationBlob(Blob::new(yaml)))
         .set_tags(Some(tags.into_iter().collect()))
         .send()
@@ -116,7 +117,7 @@ pub async fn create(amp: &Client, task: &Task<CreateInput>) -> Result<Scraper, E
         scraper_arn: answer.arn,
         status: answer
             .status
-            .map_or_else(String::new, |status| status.status_code.to_string()),
+            .map_or(ScraperStatusCode::Creating, |status| status.status_code),
         status_reason: None,
         created: true,
         warnings: Vec::new(),
@@ -139,14 +140,14 @@ fn role_configuration(pair: &Pair) -> RoleConfiguration {
         .build()
 }
 
-/// The scrapers that connect the pair, or once did.
+/// The call that lists the scrapers of the pair's cluster and workspace.
 fn of_pair(amp: &Client, pair: &Pair) -> ListScrapersFluentBuilder {
     amp.list_scrapers()
         .filters("sourceArn", vec![pair.cluster.to_string()])
         .filters("destinationArn", vec![pair.workspace.to_string()])
 }
 
-/// The scrape configuration that the request asks for, or AMP's default, with its labels.
+/// The desired scrape configuration: that of the request, or AMP's default, with the external labels.
 async fn configuration<K>(amp: &Client, task: &Task<K>) -> Result<String, Error> {
     let labels = scrape_configuration::labels(&task.pair.cluster, &task.request.external_labels);
     match &task.request.scrape_configuration {
@@ -157,22 +158,23 @@ async fn configuration<K>(amp: &Client, task: &Task<K>) -> Result<String, Error>
 
 async fn default_configuration(amp: &Client) -> Result<String, Error> {
     let answer = amp.get_default_scraper_configuration().send().await?;
-    String::from_utf8(answer.configuration.into_inner())
-        .map_err(|error| Error::Transient(format!("AMP's default scrape configuration is not UTF-8: {error}.")))
+    String::from_utf8(answer.configuration.into_inner()).map_err(|error| {
+        Error::Transient(format!(
+            "aps:GetDefaultScraperConfiguration returned a configuration that is not UTF-8: {error}."
+        ))
+    })
 }
 
-/// Looks at a scraper once. The state machine does the waiting.
+/// Reads the status of a scraper once. The state machine polls. Read-only.
 ///
 /// # Errors
-/// `NotVisibleYet` when AMP does not show the scraper; and as AWS answers.
+/// `NotVisibleYet` if AMP does not show the scraper; and those of the calls.
 pub async fn check(amp: &Client, task: &Task<CheckInput>) -> Result<Scraper, Error> {
     let scraper = describe(amp, &task.input.scraper_arn).await?;
     Ok(Scraper {
         scraper_arn: scraper.arn,
-        status: scraper
-            .status
-            .map_or_else(String::new, |status| status.status_code.to_string()),
-        // It stands within a sentence.
+        status: status_code(scraper.status.as_ref(), &task.input.scraper_arn)?,
+        // The state machine uses it within a sentence.
         status_reason: scraper
             .status_reason
             .map(|reason| reason.trim_end_matches('.').to_owned()),
@@ -181,15 +183,24 @@ pub async fn check(amp: &Client, task: &Task<CheckInput>) -> Result<Scraper, Err
     })
 }
 
-async fn describe(amp: &Client, arn: &ScraperArn) -> Result<ScraperDescription, Error> {
-    let answer = amp.describe_scraper().scraper_id(arn.id()).send().await;
-    unless(answer, |e| e.is_resource_not_found_exception())?
-        .and_then(|answer| answer.scraper)
-        .ok_or_else(|| Error::NotVisibleYet(format!("AMP shows no scraper {arn}.")))
+fn status_name<S: Serializer>(status: &ScraperStatusCode, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(status.as_str())
 }
 
-/// What a person must apply to a cluster that AMP cannot enter by itself (AMP user guide, "Manually
-/// configuring an Amazon EKS cluster for scraper access"). `aws-auth` takes no role ARN with a path.
+fn status_code(status: Option<&ScraperStatus>, arn: &ScraperArn) -> Result<ScraperStatusCode, Error> {
+    let status = status.map(|status| status.status_code.clone());
+    status.ok_or_else(|| Error::Transient(format!("aps:DescribeScraper returned no status for the scraper {arn}.")))
+}
+
+async fn describe(amp: &Client, arn: &ScraperArn) -> Result<ScraperDescription, Error> {
+    let answer = amp.describe_scraper().scraper_id(arn.id()).send().await;
+    none_if(answer, |e| e.is_resource_not_found_exception())?
+        .and_then(|answer| answer.scraper)
+        .ok_or_else(|| Error::NotVisibleYet(format!("AMP does not show the scraper {arn}.")))
+}
+
+/// What a person must apply to a cluster with manual access (AMP user guide, "Manually configuring an Amazon EKS
+/// cluster for scraper access"). In `aws-auth`, a role ARN must not have a path.
 fn warnings(manual_access: bool, role_arn: &str) -> Vec<String> {
     if !manual_access {
         return Vec::new();
@@ -199,9 +210,9 @@ fn warnings(manual_access: bool, role_arn: &str) -> Vec<String> {
         role_arn.rsplit('/').next(),
     );
     vec![format!(
-        "Until a person lets the scraper into the cluster, it scrapes nothing. Apply AMP's ClusterRole and binding \
-         `aps-collector-role` for the user `aps-collector-user`, and add to mapRoles in the ConfigMap aws-auth of \
-         kube-system:\n- rolearn: {account}/{}\n  username: aps-collector-user",
+        "The scraper cannot scrape until a person grants it access to the cluster. Apply AMP's ClusterRole and \
+         ClusterRoleBinding `aps-collector-role` for the user `aps-collector-user`, and add this entry to mapRoles in the ConfigMap \
+         aws-auth of the namespace kube-system:\n- rolearn: {account}/{}\n  username: aps-collector-user",
         name.unwrap_or_default()
     )]
 }
@@ -211,10 +222,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_mapping_names_the_role_without_its_path() {
+    fn the_entry_for_aws_auth_has_the_role_arn_without_its_path() {
         let role = "arn:aws:iam::222222222222:role/aws-service-role/scraper.aps.amazonaws.com/AWSServiceRoleForAmazonPrometheusScraper_1a2b";
         let [warning] = &warnings(true, role)[..] else {
-            panic!("one warning");
+            panic!("expected one warning");
         };
         assert!(
             warning.contains("rolearn: arn:aws:iam::222222222222:role/AWSServiceRoleForAmazonPrometheusScraper_1a2b\n")

@@ -1,67 +1,69 @@
-//! Taking scrapers of a pair away.
+//! Deletes scrapers of a pair.
 
 use super::{
-    inventory::{is_ours, status, tag},
+    inventory::{has_tags_of, status, tag},
     list, of_pair,
 };
-use crate::{aws::unless, error::Error, tags::CREATED_BY_TAG, task::Task};
-use aws_sdk_amp::Client;
+use crate::{aws::none_if, error::Error, tags::CREATED_BY_TAG, task::Task};
+use aws_sdk_amp::{Client, types::ScraperStatusCode};
 use serde::{Deserialize, Serialize};
 
-/// Which of a pair's scrapers are to go. Only such as carry the pair's tags ever do.
+/// The input of `remove-scraper`, beside the request.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RemoveInput {
-    /// Only what this execution made.
+    /// The ARN of an execution. If given, only scrapers that this execution created are deleted.
     pub created_by: Option<String>,
-    /// Only these.
+    /// If given, only these scrapers are deleted.
     pub scraper_arns: Option<Vec<String>>,
 }
 
-/// How far the removal is.
+/// The progress of the removal.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RemoveOutput {
-    /// Whether none of them is left.
+    /// Whether none of the scrapers exists any more.
     pub deleted: bool,
-    /// Those that are still there.
+    /// The ARNs of the scrapers that still exist.
     pub scraper_arns: Vec<String>,
 }
 
-/// Asks AMP to delete what is to go, and says what is still there. The state machine does the
-/// waiting: deleting takes minutes, and a scraper that is being made or changed refuses it.
+/// Starts the deletion of scrapers of the pair, and returns those that still exist. Only scrapers with the tags of the
+/// pair are deleted.
 ///
-/// Safe to repeat: what is gone, or going, is left alone.
+/// The state machine polls: a deletion takes minutes, and AMP does not delete a scraper that is CREATING or UPDATING.
+/// Idempotent: a scraper that does not exist, or is being deleted, is not an error.
 ///
 /// # Errors
-/// As AWS answers.
+/// Those of the calls.
 pub async fn remove(amp: &Client, task: &Task<RemoveInput>) -> Result<RemoveOutput, Error> {
     let RemoveInput {
         created_by,
         scraper_arns,
     } = &task.input;
-    let mut there = list(of_pair(amp, &task.pair)).await?;
-    there.retain(|scraper| {
-        is_ours(scraper, &task.pair)
+    let mut existing = list(of_pair(amp, &task.pair)).await?;
+    existing.retain(|scraper| {
+        has_tags_of(scraper, &task.pair)
             && created_by
                 .as_ref()
-                .is_none_or(|by| tag(scraper, CREATED_BY_TAG) == Some(by))
+                .is_none_or(|execution| tag(scraper, CREATED_BY_TAG) == Some(execution))
             && scraper_arns
                 .as_ref()
                 .is_none_or(|arns| arns.iter().any(|arn| arn == scraper.arn()))
     });
-    for scraper in &there {
-        if matches!(status(scraper).as_str(), "CREATING" | "UPDATING" | "DELETING") {
+    use ScraperStatusCode::{Creating, Deleting, Updating};
+    for scraper in &existing {
+        if matches!(status(scraper), Creating | Updating | Deleting) {
             continue;
         }
-        // It may change, or be gone, since the list was made: the next look says which.
+        // It may have changed or have been deleted since it was listed. The next poll shows its state.
         let answer = amp.delete_scraper().scraper_id(scraper.scraper_id()).send().await;
-        unless(answer, |e| {
+        none_if(answer, |e| {
             e.is_conflict_exception() || e.is_resource_not_found_exception()
         })?;
     }
     Ok(RemoveOutput {
-        deleted: there.is_empty(),
-        scraper_arns: there.iter().map(|scraper| scraper.arn().to_owned()).collect(),
+        deleted: existing.is_empty(),
+        scraper_arns: existing.iter().map(|scraper| scraper.arn().to_owned()).collect(),
     })
 }

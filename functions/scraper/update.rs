@@ -1,6 +1,6 @@
-//! An adopted scraper gets what the request asks for.
+//! Updates an existing scraper to the request.
 
-use super::{Scraper, configuration, describe, role_configuration, warnings};
+use super::{Scraper, configuration, describe, role_configuration, status_code, warnings};
 use crate::{
     arn::ScraperArn, error::Error, names, network::Network, pair::Pair, scrape_configuration, tags, task::Task,
 };
@@ -11,48 +11,48 @@ use aws_sdk_amp::{
 };
 use serde::{Deserialize, Serialize};
 
-/// What the state machine knows of a scraper that an earlier execution made.
+/// The input of `update-scraper`, beside the request.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateInput {
-    /// Its ARN.
+    /// The ARN of the scraper.
     pub scraper_arn: ScraperArn,
-    /// Where the request wants its network interfaces.
+    /// The subnets and security groups of the request.
     pub network: Network,
-    /// Whether a person must let it into the cluster.
+    /// Whether a person must grant the scraper access to the cluster.
     pub manual_access: bool,
 }
 
-/// What became of an adopted scraper.
+/// What [`update`] did.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateOutput {
-    /// The scraper as it stands now.
+    /// The current state of the scraper.
     #[serde(flatten)]
     pub scraper: Scraper,
-    /// What this call put right.
+    /// The parts that this call updated.
     pub repaired: Vec<&'static str>,
-    /// Whether there is nothing left to compare; otherwise ask again when it has settled.
+    /// Whether the comparison is complete. If not, the scraper was being changed: call again when it is ACTIVE.
     pub up_to_date: bool,
 }
 
-/// Compares the scraper with the request and updates what differs.
+/// Compares a scraper with the request, and updates what differs.
 ///
-/// Safe to repeat: what is right already is only read, and a scraper that changes is left to settle
-/// first. An alias that the request does not name is left as it is. Subnets and security groups
-/// cannot be changed (AMP API reference, UpdateScraper): a difference is a warning.
+/// Idempotent: a scraper that already matches is read, never written. A scraper that is being changed is not updated in
+/// this call. Without an alias in the request, the existing alias is kept. AMP cannot change subnets and security
+/// groups (AMP API reference, UpdateScraper): a difference is a warning.
 ///
 /// # Errors
-/// `NotVisibleYet` when AMP does not show the scraper; and as AWS answers.
+/// `NotVisibleYet` if AMP does not show the scraper; and those of the calls.
 pub async fn update(amp: &Client, task: &Task<UpdateInput>) -> Result<UpdateOutput, Error> {
-    use ScraperStatusCode::{Active, UpdateFailed};
+    use ScraperStatusCode::{Active, UpdateFailed, Updating};
     let arn = &task.input.scraper_arn;
     let found = describe(amp, arn).await?;
-    let code = found.status.as_ref().map(|status| status.status_code.clone());
-    let mut now = UpdateOutput {
+    let code = status_code(found.status.as_ref(), arn)?;
+    let mut output = UpdateOutput {
         scraper: Scraper {
             scraper_arn: found.arn.clone(),
-            status: code.as_ref().map_or_else(String::new, ToString::to_string),
+            status: code.clone(),
             status_reason: found.status_reason.clone(),
             created: false,
             warnings: warnings(task.input.manual_access, &found.role_arn),
@@ -60,19 +60,19 @@ pub async fn update(amp: &Client, task: &Task<UpdateInput>) -> Result<UpdateOutp
         repaired: Vec::new(),
         up_to_date: false,
     };
-    if !matches!(code, Some(Active | UpdateFailed)) {
-        return Ok(now);
+    if !matches!(code, Active | UpdateFailed) {
+        return Ok(output);
     }
-    now.scraper.warnings.extend(unchangeable(&found, task));
+    output.scraper.warnings.extend(network_warning(&found, task));
     let tags = missing_tags(&found, task);
     if !tags.is_empty() {
         let call = amp.tag_resource().resource_arn(&found.arn).set_tags(Some(tags));
         call.send().await?;
-        now.repaired.push("tags");
+        output.repaired.push("tags");
     }
     let yaml = configuration(amp, task).await?;
-    let differs = differences(&found, task, &yaml);
-    if !differs.is_empty() {
+    let differences = differences(&found, task, &yaml);
+    if !differences.is_empty() {
         let answer = amp
             .update_scraper()
             .scraper_id(arn.id())
@@ -82,86 +82,87 @@ pub async fn update(amp: &Client, task: &Task<UpdateInput>) -> Result<UpdateOutp
             .scrape_configuration(ScrapeConfiguration::ConfigurationBlob(Blob::new(yaml)))
             .send()
             .await?;
-        now.scraper.status = answer
-            .status
-            .map_or_else(String::new, |status| status.status_code.to_string());
-        now.scraper.status_reason = None;
-        now.repaired.extend(differs);
+        output.scraper.status = answer.status.map_or(Updating, |status| status.status_code);
+        output.scraper.status_reason = None;
+        output.repaired.extend(differences);
     }
-    now.up_to_date = true;
-    Ok(now)
+    output.up_to_date = true;
+    Ok(output)
 }
 
-/// How a pair's scraper works, whatever was asked for when it was made.
+/// The state of an existing scraper that can be compared without its request.
 #[derive(Debug)]
-pub struct Works {
-    /// Its scrape configuration.
+pub struct CurrentState {
+    /// The scrape configuration, as YAML.
     pub configuration: String,
-    /// What of it is not as it is for any request.
+    /// What differs from the desired state of any request: `failed update`, `roles`.
     pub drift: Vec<&'static str>,
 }
 
-/// Looks at how a pair's scraper works. Touches nothing.
+/// Reads the current state of the scraper of a pair. Read-only.
 ///
 /// # Errors
-/// `NotVisibleYet` when AMP does not show the scraper; and as AWS answers.
-pub async fn works(amp: &Client, arn: &ScraperArn, pair: &Pair) -> Result<Works, Error> {
+/// `NotVisibleYet` if AMP does not show the scraper; and those of the calls.
+pub async fn current_state(amp: &Client, arn: &ScraperArn, pair: &Pair) -> Result<CurrentState, Error> {
     let found = describe(amp, arn).await?;
-    Ok(Works {
-        configuration: there(&found).to_owned(),
-        drift: only_true(faults(&found, pair)),
+    Ok(CurrentState {
+        configuration: current_configuration(&found).to_owned(),
+        drift: only_true(defects(&found, pair)),
     })
 }
 
-fn there(found: &ScraperDescription) -> &str {
+fn current_configuration(found: &ScraperDescription) -> &str {
     match &found.scrape_configuration {
         Some(ScrapeConfiguration::ConfigurationBlob(blob)) => std::str::from_utf8(blob.as_ref()).unwrap_or_default(),
         _ => "",
     }
 }
 
-/// What an update would change.
+/// The parts that an update has to change.
 fn differences(found: &ScraperDescription, task: &Task<UpdateInput>, yaml: &str) -> Vec<&'static str> {
     let other_alias = task.request.alias.is_some() && task.request.alias != found.alias;
-    let other_configuration = !scrape_configuration::same_meaning(there(found), yaml);
-    let asked = [(other_alias, "alias"), (other_configuration, "scrape configuration")];
-    only_true(faults(found, &task.pair).into_iter().chain(asked))
+    let other_configuration = !scrape_configuration::same_meaning(current_configuration(found), yaml);
+    let requested = [(other_alias, "alias"), (other_configuration, "scrape configuration")];
+    only_true(defects(found, &task.pair).into_iter().chain(requested))
 }
 
-/// What is wrong whatever was asked for.
-fn faults(found: &ScraperDescription, pair: &Pair) -> [(bool, &'static str); 2] {
+/// What differs from the desired state of any request.
+fn defects(found: &ScraperDescription, pair: &Pair) -> [(bool, &'static str); 2] {
     let has_failed = found.status.as_ref().map(|s| &s.status_code) == Some(&ScraperStatusCode::UpdateFailed);
     let other_roles = found.role_configuration != Some(role_configuration(pair));
     [(has_failed, "failed update"), (other_roles, "roles")]
 }
 
-fn only_true(all: impl IntoIterator<Item = (bool, &'static str)>) -> Vec<&'static str> {
-    all.into_iter().filter_map(|(so, what)| so.then_some(what)).collect()
+/// The names whose condition is true.
+fn only_true(conditions: impl IntoIterator<Item = (bool, &'static str)>) -> Vec<&'static str> {
+    let true_ones = conditions.into_iter().filter(|(condition, _)| *condition);
+    true_ones.map(|(_, name)| name).collect()
 }
 
 fn missing_tags(found: &ScraperDescription, task: &Task<UpdateInput>) -> std::collections::HashMap<String, String> {
-    let there = |key: &String| found.tags.as_ref().and_then(|tags| tags.get(key));
-    let wanted = tags::of_pair(task).into_iter();
-    wanted.filter(|(key, value)| there(key) != Some(value)).collect()
+    let current = |key: &String| found.tags.as_ref().and_then(|tags| tags.get(key));
+    let expected = tags::of_pair(task).into_iter();
+    expected.filter(|(key, value)| current(key) != Some(value)).collect()
 }
 
-/// What the request asks for and no update can give.
-fn unchangeable(found: &ScraperDescription, task: &Task<UpdateInput>) -> Option<String> {
+/// A warning, if the request names subnets or security groups that the scraper does not have.
+fn network_warning(found: &ScraperDescription, task: &Task<UpdateInput>) -> Option<String> {
     let Some(Source::EksConfiguration(eks)) = &found.source else {
         return None;
     };
     let (request, network) = (&task.request, &task.input.network);
     let differs = (request.subnet_ids.is_some() && !same_set(eks.subnet_ids(), &network.subnet_ids))
         || (request.security_group_ids.is_some() && !same_set(groups(eks), &network.security_group_ids));
-    differs.then(|| {
-        format!(
-            "The scraper {} keeps its subnets {} and security groups {}: AMP cannot move a scraper. To move it, \
-             offboard the pair and onboard it again.",
-            found.arn,
-            eks.subnet_ids().join(", "),
-            groups(eks).join(", ")
-        )
-    })
+    if !differs {
+        return None;
+    }
+    Some(format!(
+        "The scraper {} keeps its subnets {} and security groups {}: AMP cannot change them. To move the scraper to \
+         those of the request, offboard the pair and onboard it again.",
+        found.arn,
+        eks.subnet_ids().join(", "),
+        groups(eks).join(", ")
+    ))
 }
 
 fn groups(eks: &EksConfiguration) -> &[String] {

@@ -1,7 +1,8 @@
-//! State machine, templates, binaries and error names belong together; here they are held so.
+//! State machines, templates, schemas, functions, error names and documents agree.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod glossary;
 mod request_schema;
 
 use ampxa::{
@@ -41,14 +42,11 @@ fn machine(name: &str) -> Value {
     support::machine(name)
 }
 
-/// All states of a machine, those within a Map too.
+/// All states of a machine, including those inside Maps.
 fn states(machine_name: &str) -> BTreeMap<String, Value> {
     fn gather(machine: &Value, all: &mut BTreeMap<String, Value>) {
         for (name, state) in machine["States"].as_object().unwrap() {
-            assert!(
-                all.insert(name.clone(), state.clone()).is_none(),
-                "{name} is there twice"
-            );
+            assert!(all.insert(name.clone(), state.clone()).is_none(), "{name} exists twice");
             if state["Type"] == "Map" {
                 gather(&state["ItemProcessor"], all);
             }
@@ -86,7 +84,7 @@ fn nested() -> BTreeMap<String, Value> {
     all.filter(|(_, state)| nests(state)).collect()
 }
 
-/// The tasks that invoke a function, of all machines; each name says which machine it is of.
+/// The tasks that invoke a function, of all machines. Each name begins with its machine.
 fn tasks() -> BTreeMap<String, Value> {
     let all = MACHINES.into_iter().flat_map(|machine| {
         let tasks = tasks_of(machine).into_iter();
@@ -95,7 +93,7 @@ fn tasks() -> BTreeMap<String, Value> {
     all.collect()
 }
 
-/// Whether a task undoes: it goes on, whatever happens, for long.
+/// Whether a task belongs to the rollback, which retries all errors for a long time.
 fn rolls_back(task: &Value) -> bool {
     task["Arguments"]["Payload"]["createdBy"].is_string()
 }
@@ -109,7 +107,7 @@ fn template(name: &str) -> Value {
             Yaml::Sequence(list) => list.into_iter().map(plain).collect(),
             Yaml::Mapping(map) => map
                 .into_iter()
-                .map(|(key, value)| (key.as_str().expect("a text as key").to_owned(), plain(value)))
+                .map(|(key, value)| (key.as_str().expect("a string as key").to_owned(), plain(value)))
                 .collect::<serde_json::Map<_, _>>()
                 .into(),
             other => serde_json::to_value(other).unwrap(),
@@ -137,7 +135,7 @@ fn invoked(task: &Value) -> String {
         .to_owned()
 }
 
-/// `check-request`, of `CheckRequest`.
+/// Converts `CheckRequest` to `check-request`.
 fn kebab(pascal: &str) -> String {
     let words = pascal
         .chars()
@@ -145,19 +143,19 @@ fn kebab(pascal: &str) -> String {
     words.skip(1).collect()
 }
 
-/// The binaries of Cargo.toml, in its order: the steps, in running order.
+/// The binaries of Cargo.toml, in its order, which is the order of execution of the steps.
 fn bins() -> Vec<String> {
     let manifest: toml::Table = toml::from_str(&read("Cargo.toml")).unwrap();
     let bins = manifest["bin"].as_array().unwrap().iter().map(|bin| {
         let name = bin["name"].as_str().unwrap();
         assert_eq!(bin["path"].as_str(), Some(format!("functions/bin/{name}.rs").as_str()));
-        assert_eq!(bin["test"].as_bool(), Some(false), "{name} has no tests of its own");
+        assert_eq!(bin["test"].as_bool(), Some(false), "{name} must not have own tests");
         name.to_owned()
     });
     bins.collect()
 }
 
-/// A list, or one thing as a list of one.
+/// A value as a list: an array as it is, null as an empty list, any other value as a list of one.
 fn list(value: &Value) -> Vec<Value> {
     match value {
         Value::Array(items) => items.clone(),
@@ -166,9 +164,9 @@ fn list(value: &Value) -> Vec<Value> {
     }
 }
 
-/// What AWS itself raises when a function could not be invoked, or was killed (Step Functions developer guide,
-/// "Handle Lambda service exceptions"; the names of a killed function are those that people report).
-const LAMBDAS: [&str; 9] = [
+/// The errors that AWS raises if a function could not be invoked, or was killed (Step Functions developer guide,
+/// "Handle Lambda service exceptions"; the names for a killed function are those that users report).
+const LAMBDA_ERRORS: [&str; 9] = [
     "Lambda.TooManyRequestsException",
     "Lambda.ServiceException",
     "Lambda.AWSLambdaException",
@@ -180,7 +178,7 @@ const LAMBDAS: [&str; 9] = [
     "States.Timeout",
 ];
 
-/// The names of our errors, from an error of each kind.
+/// The names of all variants of [`Error`].
 fn our_errors() -> Vec<&'static str> {
     let all = [
         Error::InvalidRequest(String::new()),
@@ -194,32 +192,32 @@ fn our_errors() -> Vec<&'static str> {
     all.iter().map(Error::name).collect()
 }
 
-/// What AWS raises when an execution could not be started (Step Functions developer guide, "Start workflow executions
-/// from a task state"; the general names are those of every service integration).
-const STARTS: [&str; 3] = [
+/// The errors that AWS raises if an execution could not be started (Step Functions developer guide, "Start workflow
+/// executions from a task state"; the general names are those of every service integration).
+const START_ERRORS: [&str; 3] = [
     "StepFunctions.ExecutionLimitExceeded",
     "StepFunctions.AWSStepFunctionsException",
     "StepFunctions.SdkClientException",
 ];
 
 #[test]
-fn every_error_name_that_is_matched_is_raised_by_somebody() {
+fn every_matched_error_name_is_raised_by_a_step_or_by_aws() {
     for (name, state) in MACHINES.into_iter().flat_map(states) {
         for rule in list(&state["Retry"]).iter().chain(&list(&state["Catch"])) {
             for error in list(&rule["ErrorEquals"]) {
                 let error = error.as_str().unwrap();
                 let known = our_errors().contains(&error)
-                    || LAMBDAS.contains(&error)
-                    || (STARTS.contains(&error) && nests(&state))
+                    || LAMBDA_ERRORS.contains(&error)
+                    || (START_ERRORS.contains(&error) && nests(&state))
                     || error == "States.ALL";
-                assert!(known, "{name} matches {error}, which nobody raises");
+                assert!(known, "{name} matches {error}, which is never raised");
             }
         }
     }
 }
 
 #[test]
-fn what_is_not_worth_a_retry_is_not_retried() {
+fn permanent_errors_are_not_retried() {
     for (name, task) in tasks().into_iter().filter(|(_, task)| !rolls_back(task)) {
         let retried = task["Retry"].to_string();
         for never in [
@@ -237,11 +235,11 @@ fn what_is_not_worth_a_retry_is_not_retried() {
 }
 
 #[test]
-fn every_task_retries_alike_and_every_undo_goes_on_for_long() {
+fn all_tasks_have_the_same_retriers_and_the_rollback_retries_for_an_hour() {
     let tasks = tasks();
-    let (rolling_back, doing): (Vec<_>, Vec<_>) = tasks.iter().partition(|(_, task)| rolls_back(task));
-    assert_eq!(rolling_back.len(), 3, "scraper, target role, source role");
-    for tasks in [&doing, &rolling_back] {
+    let (rollback, forward): (Vec<_>, Vec<_>) = tasks.iter().partition(|(_, task)| rolls_back(task));
+    assert_eq!(rollback.len(), 3, "scraper, target role, source role");
+    for tasks in [&forward, &rollback] {
         for (name, task) in tasks {
             assert_eq!(task["Retry"], tasks[0].1["Retry"], "{name}");
             for rule in list(&task["Retry"]) {
@@ -253,29 +251,35 @@ fn every_task_retries_alike_and_every_undo_goes_on_for_long() {
             }
         }
     }
-    let names: Vec<Value> = list(&doing[0].1["Retry"])
+    let names: Vec<Value> = list(&forward[0].1["Retry"])
         .iter()
         .flat_map(|rule| list(&rule["ErrorEquals"]))
         .collect();
-    let right: BTreeSet<&str> = ["NotVisibleYet", "Transient"].into_iter().chain(LAMBDAS).collect();
-    assert_eq!(names.iter().filter_map(Value::as_str).collect::<BTreeSet<_>>(), right);
+    let expected: BTreeSet<&str> = ["NotVisibleYet", "Transient"]
+        .into_iter()
+        .chain(LAMBDA_ERRORS)
+        .collect();
     assert_eq!(
-        list(&doing[0].1["Retry"]).len(),
-        2,
-        "one retrier for what is not visible yet, one for the rest"
+        names.iter().filter_map(Value::as_str).collect::<BTreeSet<_>>(),
+        expected
     );
-    assert_eq!(rolling_back[0].1["Retry"][0]["ErrorEquals"], json!(["States.ALL"]));
-    // Without jitter; with it, half of that on average.
+    assert_eq!(
+        list(&forward[0].1["Retry"]).len(),
+        2,
+        "one retrier for NotVisibleYet, one for all other errors"
+    );
+    assert_eq!(rollback[0].1["Retry"][0]["ErrorEquals"], json!(["States.ALL"]));
+    // The sum without jitter. Full jitter halves it on average.
     let longest = |rule: &Value| {
         let number = |key: &str| rule[key].as_f64().unwrap();
-        let gaps = (0..rule["MaxAttempts"].as_i64().unwrap())
+        let intervals = (0..rule["MaxAttempts"].as_i64().unwrap())
             .map(|n| (number("IntervalSeconds") * number("BackoffRate").powi(n as i32)).min(number("MaxDelaySeconds")));
-        gaps.sum::<f64>()
+        intervals.sum::<f64>()
     };
-    assert!(longest(&rolling_back[0].1["Retry"][0]) > 3600.0);
+    assert!(longest(&rollback[0].1["Retry"][0]) > 3600.0);
     assert!(
-        longest(&doing[0].1["Retry"][0]) > 4.0 * 30.0,
-        "IAM may take half a minute, and jitter is half"
+        longest(&forward[0].1["Retry"][0]) > 4.0 * 30.0,
+        "IAM may need 30 s, and jitter halves the intervals"
     );
 }
 
@@ -303,29 +307,29 @@ fn every_task_ends_in_time_and_after_its_function() {
     }
 }
 
-/// Steps whose failure fails the batch as a whole; the reconciliation then ends as `ReconcileIncomplete`.
-const BATCH_SUMS: [&str; 2] = ["reconcile: Summarize location", "reconcile: Summarize batch"];
+/// Steps whose failure fails the whole batch. The reconciliation then ends with `ReconcileIncomplete`.
+const FAIL_THE_BATCH: [&str; 2] = ["reconcile: Summarize location", "reconcile: Summarize batch"];
 
-/// Every Catch hands on the error as it is; the states that end a run word it (`properties` evaluates their expressions).
+/// Every Catch keeps the error unchanged. The Fail states format it (`properties` evaluates their expressions).
 #[test]
-fn every_error_reaches_the_end_of_its_run_unchanged() {
+fn every_error_reaches_the_fail_state_unchanged() {
     for (name, task) in tasks() {
-        if BATCH_SUMS.contains(&name.as_str()) {
+        if FAIL_THE_BATCH.contains(&name.as_str()) {
             assert!(task["Catch"].is_null(), "{name}");
             continue;
         }
         let [catch] = &list(&task["Catch"])[..] else {
-            panic!("{name} catches once");
+            panic!("{name} must have one catcher");
         };
         assert_eq!(catch["ErrorEquals"], json!(["States.ALL"]), "{name}");
         let (assign, output) = (&catch["Assign"], catch["Output"].as_str().unwrap_or_default());
-        let whole = json!("{% $states.errorOutput %}");
+        let error = json!("{% $states.errorOutput %}");
         if rolls_back(&task) {
-            assert!(assign["failure"].is_null(), "{name}: the first error stays");
-            assert_eq!(assign["rollbackFailure"], whole, "{name}");
+            assert!(assign["failure"].is_null(), "{name}: the first error is kept");
+            assert_eq!(assign["rollbackFailure"], error, "{name}");
             assert!(assign["remaining"].is_string(), "{name}");
         } else if output.is_empty() {
-            assert_eq!(assign["failure"], whole, "{name}");
+            assert_eq!(assign["failure"], error, "{name}");
         } else {
             let merged = "{% $merge([$states.input, {'failure': $states.errorOutput}]) %}";
             assert_eq!(output, merged, "{name}");
@@ -338,23 +342,23 @@ fn every_error_reaches_the_end_of_its_run_unchanged() {
             .filter(|state| state["Type"] == "Fail")
             .collect::<Vec<_>>()[..]
         else {
-            panic!("{name} fails in one place");
+            panic!("{name} must have one Fail state");
         };
         assert_eq!(end["Error"], "{% $failure.Error %}", "{name}");
     }
 }
 
-/// The tasks that come before the first that makes something for the pair.
-const BEFORE_ANYTHING: [&str; 4] = ["Check request", "Acquire lock", "Check cluster", "Remove stale scraper"];
+/// The tasks before the first one that creates a resource.
+const BEFORE_CREATION: [&str; 4] = ["Check request", "Acquire lock", "Check cluster", "Remove stale scraper"];
 
 #[test]
-fn what_was_made_is_undone_in_reverse_whatever_fails() {
+fn every_failure_after_a_creation_is_rolled_back_in_reverse_order() {
     let states = states("onboard");
     for (name, task) in tasks_of("onboard") {
         let end = match name.as_str() {
-            // What cannot be looked at is told, and undone only where the request requires samples.
+            // A failed check of ingestion is reported. It is rolled back only if the request requires samples.
             "Check ingestion" => "Are samples required?",
-            name if BEFORE_ANYTHING.contains(&name) || rolls_back(&task) => "Onboarding failed",
+            name if BEFORE_CREATION.contains(&name) || rolls_back(&task) => "Onboarding failed",
             _ => "Is rollback requested?",
         };
         assert_eq!(task["Catch"][0]["Next"], end, "{name}");
@@ -364,15 +368,15 @@ fn what_was_made_is_undone_in_reverse_whatever_fails() {
         (&required["Choices"][0]["Next"], &required["Default"]),
         (&json!("Is rollback requested?"), &json!("Onboarded"))
     );
-    let mut undo = vec!["Wait for IAM propagation before rollback"];
-    while let Some(next) = states[*undo.last().unwrap()]["Next"].as_str() {
-        undo.push(match next {
+    let mut rollback = vec!["Wait for IAM propagation before rollback"];
+    while let Some(next) = states[*rollback.last().unwrap()]["Next"].as_str() {
+        rollback.push(match next {
             "Is the scraper deleted?" => states[next]["Choices"][0]["Next"].as_str().unwrap(),
             _ => next,
         });
     }
     assert_eq!(
-        undo,
+        rollback,
         [
             "Wait for IAM propagation before rollback",
             "Remove scraper",
@@ -383,8 +387,8 @@ fn what_was_made_is_undone_in_reverse_whatever_fails() {
     );
 }
 
-/// Where a state may lead.
-fn targets(state: &Value) -> Vec<String> {
+/// The possible next states of a state.
+fn successors(state: &Value) -> Vec<String> {
     let rules = [list(&state["Choices"]), list(&state["Catch"])].concat();
     let nexts = rules
         .iter()
@@ -394,7 +398,7 @@ fn targets(state: &Value) -> Vec<String> {
 }
 
 #[test]
-fn every_state_is_reached_and_leads_to_one_that_exists() {
+fn every_state_is_reachable_and_every_next_state_exists() {
     fn walk(machine: &Value) {
         let states = machine["States"].as_object().unwrap();
         let mut reached = BTreeSet::new();
@@ -402,12 +406,12 @@ fn every_state_is_reached_and_leads_to_one_that_exists() {
         while let Some(name) = next.pop() {
             let state = states
                 .get(&name)
-                .unwrap_or_else(|| panic!("there is no state {name:?}"));
+                .unwrap_or_else(|| panic!("the state {name:?} does not exist"));
             let ends = ["Succeed", "Fail"].contains(&state["Type"].as_str().unwrap());
             let leads = state["Next"].is_string() || state["Default"].is_string();
             assert_eq!(leads, !ends && state["End"].is_null(), "{name}");
             if reached.insert(name) {
-                next.extend(targets(state));
+                next.extend(successors(state));
                 if state["Type"] == "Map" {
                     walk(&state["ItemProcessor"]);
                 }
@@ -418,9 +422,9 @@ fn every_state_is_reached_and_leads_to_one_that_exists() {
     MACHINES.iter().for_each(|name| walk(&machine(name)));
 }
 
-/// What the state machine hands a step, with a value for each name that steps read.
-fn handed(task: &Value) -> Value {
-    let payload = task["Arguments"]["Payload"].as_object().unwrap();
+/// The payload of a task, with a valid value for each field.
+fn payload(task: &Value) -> Value {
+    let fields = task["Arguments"]["Payload"].as_object().unwrap();
     let value = |key: &str| match key {
         "request" => json!({
             "clusterArn": "arn:aws:eks:us-west-2:222222222222:cluster/demo",
@@ -444,9 +448,9 @@ fn handed(task: &Value) -> Value {
         "expected" => json!(1),
         "maxListed" => json!(50),
         "orphanSince" => json!("arn:aws:states:us-west-2:111111111111:execution:ampxa-reconcile:0"),
-        other => panic!("no step reads {other:?}"),
+        other => panic!("add a value for the field {other:?}"),
     };
-    payload
+    fields
         .keys()
         .map(|key| (key.clone(), value(key)))
         .collect::<serde_json::Map<_, _>>()
@@ -454,15 +458,15 @@ fn handed(task: &Value) -> Value {
 }
 
 #[test]
-fn every_step_is_handed_what_it_reads() {
+fn every_task_passes_the_input_that_its_step_parses() {
     for (name, task) in tasks() {
-        let mut input = handed(&task);
+        let mut input = payload(&task);
         if name == "reconcile: Check reconciliation" {
             input["request"] = json!({ "accounts": ["222222222222"] });
         }
-        let read = match invoked(&task).as_str() {
+        let parsed = match invoked(&task).as_str() {
             "CheckRequest" => check_request::Input::try_from(input)
-                .and_then(|raw| check_request::check(&raw))
+                .and_then(|input| check_request::check(&input))
                 .map(drop),
             "CheckCluster" => Task::<cluster::Input>::try_from(input).map(drop),
             "CreateScraper" => Task::<scraper::CreateInput>::try_from(input).map(drop),
@@ -473,34 +477,34 @@ fn every_step_is_handed_what_it_reads() {
             "CheckReconciliation" => reconcile::Request::try_from(input).map(drop),
             "FindClusters" => reconcile::clusters::Location::try_from(input).map(drop),
             "RouteCluster" => reconcile::route::Input::try_from(input)
-                .map(|asked| assert_eq!((asked.organizational_units.len(), asked.workspace.is_some()), (1, true))),
+                .map(|input| assert_eq!((input.organizational_units.len(), input.workspace.is_some()), (1, true))),
             "MarkOrphans" => reconcile::orphans::Input::try_from(input)
-                .map(|missed| assert_eq!((missed.scrapers.len(), missed.orphan_since.is_some()), (1, true))),
+                .map(|input| assert_eq!((input.scrapers.len(), input.orphan_since.is_some()), (1, true))),
             "Summarize" => reconcile::summary::Input::try_from(input).map(drop),
             "CheckOffboarding" | "FindPairs" => offboarding::Request::try_from(input).map(drop),
             "RemoveScraper" => Task::<scraper::RemoveInput>::try_from(input).map(|task| {
-                let told = (task.input.created_by.is_some(), task.input.scraper_arns.is_some());
-                let right = match name.as_str() {
+                let given = (task.input.created_by.is_some(), task.input.scraper_arns.is_some());
+                let expected = match name.as_str() {
                     "onboard: Remove scraper" => (true, false),
                     "onboard: Remove stale scraper" => (false, true),
                     _ => (false, false),
                 };
-                assert_eq!(told, right, "{name}");
+                assert_eq!(given, expected, "{name}");
             }),
             "RemoveTargetRole" | "RemoveSourceRole" => Task::<roles::RemoveInput>::try_from(input)
                 .map(|task| assert_eq!(task.input.created_by.is_some(), name.starts_with("onboard"), "{name}")),
             "EnsureSourceRole" | "EnsureTargetRole" | "PatchTrustPolicies" => {
                 Task::<roles::EnsureInput>::try_from(input)
-                    .map(|task| assert!(task.input.scraper_arn.is_some(), "{name} is not told of the scraper"))
+                    .map(|task| assert!(task.input.scraper_arn.is_some(), "{name} does not pass the scraper"))
             }
-            other => panic!("what does {other} read?"),
+            other => panic!("add the input of {other}"),
         };
-        assert_eq!(read, Ok(()), "{name}");
+        assert_eq!(parsed, Ok(()), "{name}");
     }
 }
 
 #[test]
-fn the_machines_read_what_the_steps_say() {
+fn the_machines_read_only_fields_that_steps_return() {
     let arn = String::new;
     let checked = cluster::Output {
         readiness: Readiness::Ready,
@@ -516,7 +520,7 @@ fn the_machines_read_what_the_steps_say() {
     };
     let scraper = Scraper {
         scraper_arn: arn(),
-        status: String::new(),
+        status: "ACTIVE".into(),
         status_reason: None,
         created: true,
         warnings: vec![],
@@ -555,22 +559,22 @@ fn the_machines_read_what_the_steps_say() {
         target: true,
     });
     let complete = json!(
-        check_request::check(&check_request::Input::try_from(handed(&tasks()["onboard: Check request"])).unwrap())
+        check_request::check(&check_request::Input::try_from(payload(&tasks()["onboard: Check request"])).unwrap())
             .unwrap()
     );
     let mut check = json!(checked);
-    check["scraperArn"] = json!("of the scraper that was found");
+    check["scraperArn"] = json!("the ARN of the existing scraper");
     let pairs = json!(offboarding::Pairs { pairs: vec![] });
-    let says = |text: &str, variable: &str, said: &Value| {
+    let reads = |text: &str, variable: &str, output: &Value| {
         let rests: Vec<&str> = text.split(&format!("{variable}.")).skip(1).collect();
         for rest in &rests {
             let field: String = rest.chars().take_while(|c| c.is_alphanumeric()).collect();
-            assert!(said.get(&field).is_some(), "no step says {variable}.{field}");
+            assert!(output.get(&field).is_some(), "no step returns {variable}.{field}");
         }
         !rests.is_empty()
     };
     let onboard = read("statemachine/onboard.asl.yaml");
-    for (variable, said) in [
+    for (variable, output) in [
         ("$check", &check),
         ("$scraper", &json!(scraper)),
         ("$sourceRole", &role),
@@ -582,11 +586,11 @@ fn the_machines_read_what_the_steps_say() {
         ("$staleScraper", &removed),
         ("$removal", &removed),
     ] {
-        assert!(says(&onboard, variable, said), "{variable} is read");
+        assert!(reads(&onboard, variable, output), "{variable} is not read");
     }
     for machine in MACHINES {
         for (name, task) in tasks_of(machine) {
-            let said = match invoked(&task).as_str() {
+            let output = match invoked(&task).as_str() {
                 "CheckRequest" | "CheckOffboarding" => &complete,
                 "AcquireLock" => &acquired,
                 "CheckCluster" => &check,
@@ -599,16 +603,16 @@ fn the_machines_read_what_the_steps_say() {
                 "RemoveTargetRole" | "RemoveSourceRole" => &removed_role,
                 "FindPairs" => &pairs,
                 "CheckReconciliation" | "FindClusters" | "RouteCluster" | "MarkOrphans" | "Summarize" => &json!({}),
-                other => panic!("what does {other} say?"),
+                other => panic!("add the output of {other}"),
             };
-            says(&task.to_string(), "$states.result.Payload", said);
-            assert!(task["Output"].is_string(), "{name} shows what it learned");
+            reads(&task.to_string(), "$states.result.Payload", output);
+            assert!(task["Output"].is_string(), "{name} has no Output");
         }
     }
 }
 
 #[test]
-fn one_search_finds_a_step_in_machine_template_and_rust() {
+fn a_step_has_the_same_name_in_machine_template_and_functions() {
     let functions = functions();
     let resources = template("template")["Resources"].clone();
     let mut all_used = BTreeSet::new();
@@ -625,27 +629,39 @@ fn one_search_finds_a_step_in_machine_template_and_rust() {
         let mut used = BTreeSet::new();
         for (name, task) in tasks_of(name) {
             let function = invoked(&task);
-            // The states of one function: a scraper that is stale, a patch that is early, sums at three levels.
+            // Some functions have several states: for a stale scraper, for an early patch, for three levels of
+            // summaries.
             let words = name
                 .trim_end_matches(" early")
                 .replace("stale ", "")
                 .to_lowercase()
                 .replace(' ', "-");
-            let sums = kebab(&function) == "summarize" && words.starts_with("summarize-");
+            let summarizes = kebab(&function) == "summarize" && words.starts_with("summarize-");
             assert!(
-                words == kebab(&function) || sums,
+                words == kebab(&function) || summarizes,
                 "the state {name:?} invokes {function}"
+            );
+            let source = read(&format!("functions/bin/{}.rs", kebab(&function)));
+            assert!(
+                source.contains(name.as_str()),
+                "functions/bin/{}.rs names {name}",
+                kebab(&function)
+            );
+            let description = functions[&function]["Properties"]["Description"].as_str().unwrap();
+            let states = description.split(':').next().unwrap();
+            assert!(
+                states.split(", ").any(|state| state.trim_start_matches("and ") == name),
+                "{name}: {description}"
             );
             used.insert(function);
         }
-        let allowed: BTreeSet<String> = list(&machine["Policies"])
+        let allowed: BTreeSet<String> = rights(&resources[logical_id])
             .iter()
-            .filter_map(|policy| {
-                Some(
-                    policy["LambdaInvokePolicy"]["FunctionName"]["!Ref"]
-                        .as_str()?
-                        .to_owned(),
-                )
+            .filter(|statement| statement["Action"] == "lambda:InvokeFunction")
+            .flat_map(|statement| list(&statement["Resource"]))
+            .map(|resource| {
+                let function = resource["!GetAtt"].as_str().unwrap();
+                function.strip_suffix(".Arn").unwrap().to_owned()
             })
             .collect();
         let substituted: BTreeSet<String> = machine["DefinitionSubstitutions"]
@@ -654,7 +670,7 @@ fn one_search_finds_a_step_in_machine_template_and_rust() {
             .keys()
             .cloned()
             .collect();
-        assert_eq!(used, allowed, "{name} may invoke its functions and no others");
+        assert_eq!(used, allowed, "{name} may invoke exactly its functions");
         let starts: BTreeSet<String> = states(name)
             .values()
             .filter(|state| nests(state))
@@ -663,22 +679,25 @@ fn one_search_finds_a_step_in_machine_template_and_rust() {
         assert_eq!(used.union(&starts).cloned().collect::<BTreeSet<_>>(), substituted);
         for (name, value) in machine["DefinitionSubstitutions"].as_object().unwrap() {
             match starts.contains(name) {
-                true => assert_eq!(value["!Ref"], json!(name), "a machine's reference is its ARN"),
+                true => assert_eq!(value["!Ref"], json!(name), "!Ref of a state machine is its ARN"),
                 false => assert_eq!(value["!GetAtt"], json!(format!("{name}.Arn"))),
             }
         }
         all_used.extend(used);
     }
-    // No machine's steps: EventBridge invokes them.
+    // EventBridge invokes these functions.
     all_used.extend(["RouteEvent", "RecordOutcome"].map(str::to_owned));
     let used = all_used;
     let defined: BTreeSet<String> = functions.keys().cloned().collect();
-    assert_eq!(used, defined, "each function is a step of a machine, or EventBridge's");
+    assert_eq!(
+        used, defined,
+        "each function is a step of a machine, or is invoked by EventBridge"
+    );
     let bins = bins();
     assert_eq!(
         fs::read_dir(root().join("functions/bin")).unwrap().count(),
         bins.len(),
-        "no file is forgotten"
+        "each file of functions/bin is in Cargo.toml"
     );
     assert_eq!(
         used.iter().map(|name| kebab(name)).collect::<BTreeSet<_>>(),
@@ -692,15 +711,16 @@ fn one_search_finds_a_step_in_machine_template_and_rust() {
         let source = read(&format!("functions/bin/{}.rs", kebab(&name)));
         assert!(
             source.contains(&format!("\"{}\"", kebab(&name))),
-            "{name} runs under its own name"
+            "functions/bin/{}.rs does not use its own name",
+            kebab(&name)
         );
-        assert!(source.lines().count() <= 30, "{name} fits on half a screen");
+        assert!(source.lines().count() <= 30, "{name} has more than 30 lines");
     }
 }
 
 #[test]
-fn every_choice_has_a_default_and_every_end_a_name_and_a_sentence() {
-    let ends = [
+fn every_choice_has_a_default_and_every_failure_an_error_name_and_a_cause() {
+    let failures = [
         "Onboarding failed",
         "Is rollback requested?",
         "Are samples required?",
@@ -712,21 +732,21 @@ fn every_choice_has_a_default_and_every_end_a_name_and_a_sentence() {
         match state["Type"].as_str().unwrap() {
             "Choice" => {
                 assert!(name.ends_with('?') && state["Default"].is_string(), "{name}");
-                // Before a rollback the first error has its name already.
+                // During a rollback the first error already has a name.
                 let rolls_back = ["Is rollback requested?", "Is the scraper deleted?"].contains(&name.as_str());
                 if name == "Are samples required?" {
                     continue;
                 }
                 for rule in list(&state["Choices"]) {
-                    let fails = ends.contains(&rule["Next"].as_str().unwrap());
+                    let fails = failures.contains(&rule["Next"].as_str().unwrap());
                     let named = |failure: &Value| failure["Error"].is_string() && failure["Cause"].is_string();
                     let assign = &rule["Assign"];
-                    let says = match rule["Output"].as_str() {
+                    let has_error = match rule["Output"].as_str() {
                         Some(output) => output.contains("'Error': '") && output.contains("'Cause': '"),
                         None if rolls_back => assign["rollback"].is_string() || named(&assign["rollbackFailure"]),
                         None => named(&assign["failure"]) || assign["failure"]["Sentence"].is_string(),
                     };
-                    assert_eq!(fails, says, "{name}");
+                    assert_eq!(fails, has_error, "{name}");
                 }
             }
             "Fail" => assert!(state["Error"].is_string() && state["Cause"].is_string(), "{name}"),
@@ -735,24 +755,24 @@ fn every_choice_has_a_default_and_every_end_a_name_and_a_sentence() {
     }
 }
 
-/// The rules that a definition in YAML keeps: no aliases (Step Functions developer guide, "Amazon States Language" in
-/// YAML), every string with `{%` is one expression without a line break, and no expression has a bare `$` as the context
-/// of a path, which some implementations of JSONata refuse.
+/// The rules for a definition in YAML: no aliases (Step Functions developer guide, "Amazon States Language" in YAML);
+/// every string with `{%` is exactly one expression without a line break; no expression uses a bare `$` as the context
+/// of a path, because some implementations of JSONata reject it.
 #[test]
 fn definitions_are_plain_yaml_with_short_lines() {
     for name in MACHINES {
         let text = read(&format!("statemachine/{name}.asl.yaml"));
         for (number, line) in text.lines().enumerate() {
-            let place = format!("{name}, line {}", number + 1);
+            let position = format!("{name}, line {}", number + 1);
             assert!(
                 line.len() <= 120 || line.contains("ErrorEquals"),
-                "{place} has {}",
+                "{position} has {} characters",
                 line.len()
             );
             let anchor = |mark: char| line.split(": ").nth(1).is_some_and(|value| value.starts_with(mark));
-            assert!(!anchor('&') && !anchor('*'), "{place} has an anchor or an alias");
+            assert!(!anchor('&') && !anchor('*'), "{position} has an anchor or an alias");
             for bare in ["($)", "$.", "($,", ", $)", "[$]"] {
-                assert!(!line.contains(bare), "{place} has a bare $");
+                assert!(!line.contains(bare), "{position} has a bare $");
             }
         }
         fn strings(value: &Value, visit: &mut impl FnMut(&str)) {
@@ -764,14 +784,14 @@ fn definitions_are_plain_yaml_with_short_lines() {
             }
         }
         strings(&machine(name), &mut |text| {
-            let whole = text.starts_with("{% ") && text.ends_with(" %}") && !text.contains('\n');
-            assert!(!text.contains("{%") || whole, "{name}: {text}");
+            let expression = text.starts_with("{% ") && text.ends_with(" %}") && !text.contains('\n');
+            assert!(!text.contains("{%") || expression, "{name}: {text}");
         });
     }
 }
 
 #[test]
-fn jsonata_is_the_language_of_all_machines() {
+fn all_machines_use_jsonata() {
     for name in MACHINES {
         assert_eq!(machine(name)["QueryLanguage"], "JSONata");
         let text = read(&format!("statemachine/{name}.asl.yaml"));
@@ -781,39 +801,39 @@ fn jsonata_is_the_language_of_all_machines() {
         }
         assert!(
             text.len() < 1_048_576,
-            "Step Functions takes a definition of 1 MB at most"
+            "Step Functions accepts definitions of up to 1 MB"
         );
     }
 }
 
-/// The seconds that `Wait for the scraper` waits, by its own expression's numbers.
-fn wait(waited: u64) -> u64 {
+/// The seconds of the next `Wait for the scraper`, with the numbers of its expression.
+fn wait_seconds(waited: u64) -> u64 {
     let state = &states("onboard")["Wait for the scraper"];
     assert_eq!(
         state["Seconds"], "{% $secondsForScraper < 600 or $secondsForScraper >= 1800 ? 60 : 15 %}",
-        "the schedule that this test walks"
+        "the schedule that this test follows"
     );
     assert_eq!(
         state["Assign"]["secondsForScraper"],
         "{% $secondsForScraper + ($secondsForScraper < 600 or $secondsForScraper >= 1800 ? 60 : 15) %}",
-        "what is waited is what is counted"
+        "the counter adds the seconds of the wait"
     );
     if !(600..1800).contains(&waited) { 60 } else { 15 }
 }
 
-/// The states of a run in which nothing fails and the scraper takes this long.
-fn healthy_run(seconds: u64) -> Vec<String> {
+/// The states of an execution without errors in which the scraper needs this long.
+fn successful_run(seconds: u64) -> Vec<String> {
     let states = states("onboard");
     let mut run = vec![machine("onboard")["StartAt"].as_str().unwrap().to_owned()];
     let mut waited = 0;
     loop {
-        assert!(run.len() < 1_000, "a run without end");
+        assert!(run.len() < 1_000, "the execution does not end");
         let name = run.last().unwrap().as_str();
         let state = &states[name];
         let taken = |condition: &str| {
             let rules = list(&state["Choices"]);
             let rule = rules.into_iter().find(|rule| rule["Condition"] == condition);
-            rule.unwrap_or_else(|| panic!("{name} asks whether {condition}"))["Next"].clone()
+            rule.unwrap_or_else(|| panic!("{name} has no rule {condition}"))["Next"].clone()
         };
         let next = match name {
             "Is the lock acquired?" => taken("{% $lock.state = 'ACQUIRED' and $lock.propagationSeconds = 0 %}"),
@@ -826,7 +846,7 @@ fn healthy_run(seconds: u64) -> Vec<String> {
             "Is the scraper active?" => taken("{% $scraper.status = 'ACTIVE' %}"),
             _ => {
                 waited += if name == "Wait for the scraper" {
-                    wait(waited)
+                    wait_seconds(waited)
                 } else {
                     0
                 };
@@ -841,29 +861,29 @@ fn healthy_run(seconds: u64) -> Vec<String> {
 }
 
 #[test]
-fn a_healthy_run_of_twenty_minutes_takes_at_most_170_transitions() {
-    let run = healthy_run(20 * 60);
+fn a_successful_onboarding_of_20_minutes_takes_at_most_170_transitions() {
+    let run = successful_run(20 * 60);
     assert_eq!(run.iter().filter(|name| *name == "Check scraper").count(), 50);
     assert!(run.len() <= 170, "{} transitions", run.len());
 }
 
 #[test]
-fn a_healthy_run_takes_the_steps_in_the_order_of_the_manifest() {
+fn a_successful_onboarding_runs_the_steps_in_the_order_of_cargo_toml() {
     let tasks = tasks_of("onboard");
-    let run = healthy_run(1);
+    let run = successful_run(1);
     let steps: Vec<String> = run
         .iter()
         .filter_map(|name| Some(kebab(&invoked(tasks.get(name)?))))
         .collect();
     let bins = bins();
-    let place = |step: &String| bins.iter().position(|bin| bin == step).unwrap();
-    assert!(steps.is_sorted_by_key(place), "{steps:?}");
+    let position = |step: &String| bins.iter().position(|bin| bin == step).unwrap();
+    assert!(steps.is_sorted_by_key(position), "{steps:?}");
     assert_eq!(steps.len(), 9, "{steps:?}");
     assert_eq!(run.last().unwrap(), "Onboarded");
 }
 
 #[test]
-fn every_loop_has_an_end_and_the_machine_outlasts_them_all() {
+fn every_loop_ends_and_the_machine_timeout_exceeds_all_loops() {
     for (name, loops) in [
         (
             "onboard",
@@ -898,41 +918,45 @@ fn every_loop_has_an_end_and_the_machine_outlasts_them_all() {
                 };
                 condition.contains(counter) && condition.contains(&format!(">= {limit}"))
             });
-            assert!(ends, "{choice} never gives up");
+            assert!(ends, "{choice} has no limit");
             let waiting = &states[states[*choice]["Default"].as_str().unwrap()];
             assert_eq!(waiting["Type"], "Wait");
             let counts = format!("{}{}", waiting["Assign"], waiting["Output"]);
-            assert!(counts.contains(counter) && counts.contains(" + "), "{choice} counts");
+            assert!(
+                counts.contains(counter) && counts.contains(" + "),
+                "{choice} does not count its waits"
+            );
             longest += seconds;
         }
         let waits = states.iter().filter(|(_, state)| state["Type"] == "Wait");
-        // Both settle when an execution before has just ended, and onboarding before it undoes.
-        let settling = match name {
+        // Both machines also wait for IAM propagation after the lock; onboarding also before a rollback.
+        let propagation_waits = match name {
             "onboard" => 2,
             "offboard" => 1,
             _ => 0,
         };
-        assert_eq!(waits.count(), loops.len() + settling, "{name}");
-        // Beside the loops: what retries may take, at their longest.
+        assert_eq!(waits.count(), loops.len() + propagation_waits, "{name}");
+        // The longest time of retries, in addition to the loops.
         let retries: f64 = 4.0 * 3600.0;
         assert!(
             machine(name)["TimeoutSeconds"].as_f64().unwrap() > f64::from(longest) + retries,
             "{name}"
         );
         for needed in ["Wait", "Choice"] {
-            // The scraper is updated once, which a variable of the machine holds: no wait is needed there.
+            // The scraper is updated only once, as a variable of the machine records: that loop needs no wait.
             let rest = states
                 .iter()
                 .filter(|(name, state)| state["Type"] != needed && *name != "Update scraper");
-            if let Some(name) = on_a_circle(&rest.map(|(name, state)| (name.clone(), targets(state))).collect()) {
-                panic!("{name} goes round without a {needed}");
+            if let Some(name) = state_in_a_loop(&rest.map(|(name, state)| (name.clone(), successors(state))).collect())
+            {
+                panic!("{name} is in a loop without a {needed} state");
             }
         }
     }
 }
 
-/// A state that leads back to itself.
-fn on_a_circle(graph: &BTreeMap<String, Vec<String>>) -> Option<String> {
+/// A state from which a path leads back to itself.
+fn state_in_a_loop(graph: &BTreeMap<String, Vec<String>>) -> Option<String> {
     graph
         .keys()
         .find(|start| {
@@ -947,7 +971,7 @@ fn on_a_circle(graph: &BTreeMap<String, Vec<String>>) -> Option<String> {
         .cloned()
 }
 
-/// All statements of a template's policies.
+/// All policy statements in a value, at any depth.
 fn statements(value: &Value, found: &mut Vec<Value>) {
     match value {
         Value::Object(map) => {
@@ -961,8 +985,24 @@ fn statements(value: &Value, found: &mut Vec<Value>) {
     }
 }
 
+/// The statements of a function's or state machine's `Policies`, with those of the template's managed policies.
+fn rights(resource: &Value) -> Vec<Value> {
+    let resources = template("template")["Resources"].clone();
+    let mut all = Vec::new();
+    for policy in list(&resource["Properties"]["Policies"]) {
+        match policy["!Ref"].as_str() {
+            Some(managed) => {
+                assert_eq!(resources[managed]["Type"], "AWS::IAM::ManagedPolicy", "{managed}");
+                statements(&resources[managed], &mut all);
+            }
+            None => statements(&policy, &mut all),
+        }
+    }
+    all
+}
+
 #[test]
-fn no_statement_allows_more_than_it_names() {
+fn no_allow_statement_has_a_wildcard_action_or_an_exclusion() {
     for name in ["template", "source-account", "target-account", "management-account"] {
         let mut found = Vec::new();
         statements(&template(name), &mut found);
@@ -979,12 +1019,12 @@ fn no_statement_allows_more_than_it_names() {
     }
 }
 
-const SCRAPERS_SERVICE_ROLE: &str = "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/aws-service-role/\
+const SCRAPER_SERVICE_ROLE: &str = "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/aws-service-role/\
                                      scraper.aps.amazonaws.com/AWSServiceRoleForAmazonPrometheusScraper*";
 const REMOTE_WRITE: &str = "arn:${AWS::Partition}:iam::aws:policy/AmazonPrometheusRemoteWriteAccess";
 
 #[test]
-fn a_provisioner_reaches_roles_of_its_own_prefix_only_and_never_itself() {
+fn a_provisioner_may_change_only_roles_of_its_prefix_and_never_itself() {
     for side in ["source", "target"] {
         let template = template(&format!("{side}-account"));
         let provisioner = &template["Resources"]["Provisioner"]["Properties"];
@@ -1008,23 +1048,23 @@ fn a_provisioner_reaches_roles_of_its_own_prefix_only_and_never_itself() {
             }
             let condition = &statement["Condition"];
             for action in actions.iter().filter(|action| action.starts_with("iam:")) {
-                let only = match action.as_str() {
-                    "iam:CreateServiceLinkedRole" | "iam:DeleteServiceLinkedRole" => SCRAPERS_SERVICE_ROLE.to_owned(),
-                    // A list of names, which cannot be narrowed.
+                let expected = match action.as_str() {
+                    "iam:CreateServiceLinkedRole" | "iam:DeleteServiceLinkedRole" => SCRAPER_SERVICE_ROLE.to_owned(),
+                    // IAM supports no narrower resource for this action.
                     "iam:ListRoles" => "*".to_owned(),
                     _ => format!("{own}*"),
                 };
-                assert_eq!(resources, [only], "{action}");
+                assert_eq!(resources, [expected], "{action}");
                 let (operator, key, value) = match action.as_str() {
                     "iam:CreateServiceLinkedRole" => ("StringEquals", "iam:AWSServiceName", SCRAPER_SERVICE),
                     "iam:PassRole" => ("StringEquals", "iam:PassedToService", "aps.amazonaws.com"),
                     "iam:AttachRolePolicy" => ("ArnEquals", "iam:PolicyARN", REMOTE_WRITE),
                     _ => continue,
                 };
-                let given = &condition[operator][key];
-                assert_eq!(given["!Sub"].as_str().or(given.as_str()), Some(value), "{action}");
+                let actual = &condition[operator][key];
+                assert_eq!(actual["!Sub"].as_str().or(actual.as_str()), Some(value), "{action}");
             }
-            for removing in actions
+            for action in actions
                 .iter()
                 .filter(|action| {
                     ["iam:De", "aps:De", "aps:Update"]
@@ -1035,40 +1075,40 @@ fn a_provisioner_reaches_roles_of_its_own_prefix_only_and_never_itself() {
                 .filter(|action| *action != "aps:DescribeWorkspace")
             {
                 let tagged = json!({ "Null": { "aws:ResourceTag/ampxa:cluster": "false" } });
-                assert_eq!(condition, &tagged, "{removing} needs a tag of ours");
+                assert_eq!(condition, &tagged, "{action} must require our tag");
             }
-            for bounded in [
+            for action in [
                 "iam:CreateRole",
                 "iam:PutRolePolicy",
                 "iam:AttachRolePolicy",
                 "iam:PutRolePermissionsBoundary",
             ] {
-                if actions.iter().any(|action| action == bounded) {
+                if actions.iter().any(|other| other == action) {
                     let boundary = &condition["StringEquals"]["iam:PermissionsBoundary"];
-                    assert_eq!(boundary, &json!({ "!Ref": "Boundary" }), "{bounded}");
+                    assert_eq!(boundary, &json!({ "!Ref": "Boundary" }), "{action}");
                 }
             }
         }
-        assert!(denied, "{side}: the provisioner is denied itself");
+        assert!(denied, "{side}: no statement denies the provisioner changes of itself");
         let trust = &provisioner["AssumeRolePolicyDocument"]["Statement"][0];
-        let only = "arn:${AWS::Partition}:iam::${HubAccountId}:role/ampxa/*";
-        assert_eq!(trust["Condition"]["ArnLike"]["aws:PrincipalArn"]["!Sub"], only);
+        let hub_roles = "arn:${AWS::Partition}:iam::${HubAccountId}:role/ampxa/*";
+        assert_eq!(trust["Condition"]["ArnLike"]["aws:PrincipalArn"]["!Sub"], hub_roles);
     }
     assert_eq!(template("template")["Globals"]["Function"]["RolePath"], "/ampxa/");
 }
 
-/// A step that works in an account asks `aws.source` or `aws.target` for it, which assumes the provisioner there.
+/// A step gets access to an account from `aws.source` or `aws.target`, which assumes the provisioner there.
 #[test]
-fn a_function_may_assume_the_provisioners_that_it_asks_for_and_no_others() {
+fn a_function_may_assume_exactly_the_provisioners_that_it_uses() {
     let names = read("functions/names.rs");
     for (name, function) in functions() {
         let source = read(&format!("functions/bin/{}.rs", kebab(&name)));
-        let asked: BTreeSet<String> = ["source", "target"]
+        let used: BTreeSet<String> = ["source", "target"]
             .into_iter()
             .filter(|side| {
                 ["(", "_of(", "_at("]
                     .iter()
-                    .any(|asks| source.contains(&format!("aws.{side}{asks}")))
+                    .any(|call| source.contains(&format!("aws.{side}{call}")))
             })
             .map(|side| {
                 let provisioner = format!("ampxa-{side}-provisioner");
@@ -1076,54 +1116,45 @@ fn a_function_may_assume_the_provisioners_that_it_asks_for_and_no_others() {
                 format!("arn:${{AWS::Partition}}:iam::*:role/{provisioner}")
             })
             .collect();
-        let mut given = Vec::new();
-        statements(&function["Properties"]["Policies"], &mut given);
-        let may: BTreeSet<String> = given
+        let given = rights(&function);
+        let allowed: BTreeSet<String> = given
             .iter()
             .filter(|statement| statement["Action"] == "sts:AssumeRole")
             .flat_map(|statement| list(&statement["Resource"]))
             .map(|resource| resource["!Sub"].as_str().unwrap_or("*").to_owned())
             .collect();
-        assert_eq!(may, asked, "{name}");
+        assert_eq!(allowed, used, "{name}");
         let in_the_hub: Vec<&str> = given
             .iter()
             .map(|statement| statement["Action"].as_str().unwrap())
             .filter(|action| *action != "sts:AssumeRole")
             .collect();
-        let right: &[&str] = match name.as_str() {
+        let expected: &[&str] = match name.as_str() {
             "AcquireLock" => &["dynamodb:PutItem", "states:DescribeExecution"],
-            "RouteEvent" => &["states:StartExecution", "ssm:GetParameter", "organizations:ListParents"],
+            "RouteEvent" => &["ssm:GetParameter", "states:StartExecution", "organizations:ListParents"],
             "CheckReconciliation" => &["ssm:GetParameter", "organizations:ListAccounts"],
             "FindClusters" => &["ssm:GetParameter", "organizations:ListParents"],
             "RouteCluster" => &["ssm:GetParameter"],
             _ => &[],
         };
-        assert_eq!(in_the_hub, right, "{name}");
+        assert_eq!(in_the_hub, expected, "{name}");
     }
 }
 
 #[test]
-fn who_routes_may_read_the_hubs_parameters_and_start_its_machines_and_nothing_more() {
+fn functions_that_route_may_only_read_parameters_and_start_machines_of_the_hub() {
     for (name, function) in functions() {
         let properties = &function["Properties"];
-        let mut given = Vec::new();
-        statements(&properties["Policies"], &mut given);
-        let reads_routes = given.iter().any(|statement| statement["Action"] == "ssm:GetParameter");
-        let variables = &properties["Environment"]["Variables"];
-        assert_eq!(
-            variables["AMPXA_ROUTES"].is_object(),
-            reads_routes,
-            "{name} knows where the table is"
-        );
+        let given = rights(&function);
         for statement in &given {
-            let right = match statement["Action"].as_str().unwrap() {
+            let expected = match statement["Action"].as_str().unwrap() {
                 "ssm:GetParameter" => json!({
                     "!Sub": "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter/${AWS::StackName}/*"
                 }),
                 "states:StartExecution" => {
                     json!([{ "!Ref": "Onboard" }, { "!Ref": "Offboard" }, { "!Ref": "Reconcile" }])
                 }
-                // Neither can be narrowed, and both are given only where a person asks for them.
+                // IAM supports no narrower resource for these actions. They are allowed only if a parameter enables them.
                 "organizations:ListParents" | "organizations:ListAccounts" => {
                     let conditional = json!({ "!If": ["AsksOrganizations", statement, { "!Ref": "AWS::NoValue" }] });
                     assert!(
@@ -1134,7 +1165,7 @@ fn who_routes_may_read_the_hubs_parameters_and_start_its_machines_and_nothing_mo
                 }
                 _ => continue,
             };
-            assert_eq!(statement["Resource"], right, "{name}");
+            assert_eq!(statement["Resource"], expected, "{name}");
         }
     }
     let router = &functions()["RouteEvent"]["Properties"];
@@ -1158,31 +1189,36 @@ fn resources_of(template_name: &str, kind: &str) -> BTreeMap<String, Value> {
 }
 
 #[test]
-fn every_program_finds_its_environment_in_the_template() {
-    let mut known: BTreeSet<String> = BTreeSet::from(["AMPXA_TRUST".to_owned()]);
-    for function in functions().values() {
-        let variables = function["Properties"]["Environment"]["Variables"].as_object();
-        known.extend(variables.into_iter().flatten().map(|(name, _)| name.clone()));
+fn the_template_sets_exactly_the_environment_variables_that_functions_read() {
+    let mut set: BTreeSet<String> = BTreeSet::new();
+    let globals = template("template")["Globals"]["Function"].clone();
+    for properties in functions()
+        .values()
+        .map(|function| &function["Properties"])
+        .chain([&globals])
+    {
+        let variables = properties["Environment"]["Variables"].as_object();
+        set.extend(variables.into_iter().flatten().map(|(name, _)| name.clone()));
     }
     let mut read_by_code = BTreeSet::new();
     for file in [
         "aws/clients",
         "bin/acquire-lock",
+        "bin/record-outcome",
         "cluster",
         "route_event",
         "routing/mod",
         "reconcile/mod",
-        "telemetry",
     ] {
         let source = read(&format!("functions/{file}.rs"));
         let names = source.split("\"AMPXA_").skip(1);
         read_by_code.extend(names.map(|rest| format!("AMPXA_{}", rest.split('"').next().unwrap())));
     }
-    assert_eq!(known, read_by_code);
+    assert_eq!(set, read_by_code);
 }
 
 #[test]
-fn the_bus_takes_from_each_what_is_its_own() {
+fn the_bus_admits_each_event_source_only_from_the_accounts_that_may_send_it() {
     let policies = resources_of("template", "AWS::Events::EventBusPolicy");
     let sources: BTreeMap<&str, Vec<Value>> = policies
         .iter()
@@ -1192,10 +1228,10 @@ fn the_bus_takes_from_each_what_is_its_own() {
             assert_eq!(properties["Statement"]["Action"], "events:PutEvents");
             let organization = &condition["StringEquals"].to_string();
             assert!(organization.contains("aws:PrincipalOrgID"), "{name}: {organization}");
-            let everybody = properties["Statement"]["Principal"] == "*";
+            let any_principal = properties["Statement"]["Principal"] == "*";
             assert!(
-                !everybody || policy["Condition"] == "HasOrganization",
-                "{name} is for somebody"
+                !any_principal || policy["Condition"] == "HasOrganization",
+                "{name} admits any principal"
             );
             (
                 name.as_str(),
@@ -1203,7 +1239,7 @@ fn the_bus_takes_from_each_what_is_its_own() {
             )
         })
         .collect();
-    let right = BTreeMap::from([
+    let expected = BTreeMap::from([
         ("ClustersOfTheOrganization", vec![json!("aws.eks")]),
         (
             "AccountsOfTheManagementAccount",
@@ -1211,39 +1247,43 @@ fn the_bus_takes_from_each_what_is_its_own() {
         ),
         ("AccountsOfAft", vec![json!("ampxa.aft")]),
     ]);
-    assert_eq!(sources, right);
+    assert_eq!(sources, expected);
 }
 
-/// Whether EventBridge would take an event for a pattern, as far as these patterns go.
-fn takes(pattern: &Value, event: &Value) -> bool {
-    pattern.as_object().unwrap().iter().all(|(name, wanted)| match wanted {
-        Value::Array(all) => all.iter().any(|one| match one {
-            Value::Object(test) if test.contains_key("exists") => test["exists"] == json!(!event[name].is_null()),
-            Value::Object(reference) if reference.contains_key("!Ref") => event[name].is_string(),
-            literal => *literal == event[name],
-        }),
-        inner => takes(inner, &event[name]),
-    })
+/// Whether an event matches an event pattern, for the operators that the templates use.
+fn matches(pattern: &Value, event: &Value) -> bool {
+    pattern
+        .as_object()
+        .unwrap()
+        .iter()
+        .all(|(name, condition)| match condition {
+            Value::Array(all) => all.iter().any(|one| match one {
+                Value::Object(test) if test.contains_key("exists") => test["exists"] == json!(!event[name].is_null()),
+                Value::Object(reference) if reference.contains_key("!Ref") => event[name].is_string(),
+                literal => *literal == event[name],
+            }),
+            inner => matches(inner, &event[name]),
+        })
 }
 
 #[test]
-fn the_rules_take_the_events_that_start_something_and_are_alike_on_both_sides() {
+fn the_rules_match_only_relevant_events_and_are_equal_in_hub_and_accounts() {
     let pattern = |template: &str, rule: &str| {
         let mut pattern = resources_of(template, "AWS::Events::Rule")[rule]["Properties"]["EventPattern"].clone();
         let account = pattern.as_object_mut().unwrap().remove("account");
         (pattern, account)
     };
-    let (clusters, anybody) = pattern("template", "ClusterEvents");
-    let (accounts, only) = pattern("template", "AccountEvents");
+    let (clusters, any_account) = pattern("template", "ClusterEvents");
+    let (accounts, management) = pattern("template", "AccountEvents");
     assert_eq!((clusters.clone(), None), pattern("source-account", "ClusterEvents"));
     assert_eq!((accounts.clone(), None), pattern("management-account", "AccountEvents"));
     assert_eq!(
-        (anybody, only),
+        (any_account, management),
         (None, Some(json!([{ "!Ref": "ManagementAccountId" }])))
     );
     let (_, aft) = pattern("template", "AftEvents");
     assert_eq!(aft, Some(json!([{ "!Ref": "AftAccountId" }])));
-    for (name, rule, taken) in [
+    for (name, rule, matched) in [
         ("eks-CreateCluster", &clusters, true),
         ("eks-CreateCluster-clusterName", &clusters, true),
         ("eks-DeleteCluster", &clusters, true),
@@ -1254,14 +1294,14 @@ fn the_rules_take_the_events_that_start_something_and_are_alike_on_both_sides() 
         ("organizations-CreateAccountResult", &accounts, true),
     ] {
         let event: Value = serde_json::from_str(&read(&format!("tests/golden/events/{name}.json"))).unwrap();
-        assert_eq!(takes(rule, &event), taken, "{name}");
-        let ours = matches!(Reading::try_from(event), Ok(Reading::Recognized(_)));
-        assert!(ours || !taken, "{name} is taken and starts nothing");
+        assert_eq!(matches(rule, &event), matched, "{name}");
+        let recognized = matches!(Reading::try_from(event), Ok(Reading::Recognized(_)));
+        assert!(recognized || !matched, "{name} matches a rule and starts nothing");
     }
 }
 
 #[test]
-fn whatever_cannot_be_delivered_lies_where_an_alarm_looks() {
+fn failed_events_go_to_the_queue_of_an_alarm() {
     let queue = json!({ "!GetAtt": "FailedEvents.Arn" });
     let rules = resources_of("template", "AWS::Events::Rule");
     let targets = rules.values().flat_map(|rule| list(&rule["Properties"]["Targets"]));
@@ -1278,10 +1318,13 @@ fn whatever_cannot_be_delivered_lies_where_an_alarm_looks() {
         let properties = &alarms[name]["Properties"];
         assert!(
             list(&properties["AlarmActions"]).contains(&json!({ "!Ref": "Alerts" })),
-            "{name} reaches people"
+            "{name} does not notify Alerts"
         );
-        let said = properties["AlarmDescription"]["!Sub"].as_str().unwrap();
-        assert!(said.contains("Mend that"), "{name} says what to do");
+        let description = properties["AlarmDescription"]["!Sub"].as_str().unwrap();
+        assert!(
+            description.to_lowercase().contains("fix the cause"),
+            "the description of {name} does not say what to do"
+        );
         assert_eq!(
             (&properties["Threshold"], &properties["TreatMissingData"]),
             (&json!(1), &json!("notBreaching"))
@@ -1294,23 +1337,22 @@ fn whatever_cannot_be_delivered_lies_where_an_alarm_looks() {
         .iter()
         .filter(|metric| metric["MetricStat"].is_object())
         .map(|metric| {
-            let its = &metric["MetricStat"]["Metric"];
-            let machine = its["Dimensions"][0]["Value"]["!Ref"].as_str().unwrap();
-            format!("{machine} {}", its["MetricName"].as_str().unwrap())
+            let metric = &metric["MetricStat"]["Metric"];
+            let machine = metric["Dimensions"][0]["Value"]["!Ref"].as_str().unwrap();
+            format!("{machine} {}", metric["MetricName"].as_str().unwrap())
         })
         .collect();
     let ends = ["ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"];
     let all = ["Onboard", "Offboard", "Reconcile"].into_iter();
-    let right = all.flat_map(|machine| ends.map(|end| format!("{machine} {end}")));
-    assert_eq!(counted, right.collect());
+    let expected = all.flat_map(|machine| ends.map(|end| format!("{machine} {end}")));
+    assert_eq!(counted, expected.collect());
 }
 
 #[test]
-fn a_machine_that_starts_others_may_start_those_and_watch_their_executions() {
+fn the_reconcile_machine_may_start_the_machines_that_it_nests_and_itself() {
     let resources = template("template")["Resources"].clone();
-    let mut given = Vec::new();
-    statements(&resources["Reconcile"]["Properties"]["Policies"], &mut given);
-    let start = given
+    let allowed = rights(&resources["Reconcile"]);
+    let start = allowed
         .iter()
         .find(|one| one["Action"] == "states:StartExecution")
         .unwrap();
@@ -1327,33 +1369,34 @@ fn a_machine_that_starts_others_may_start_those_and_watch_their_executions() {
 }
 
 #[test]
-fn a_forwarder_may_put_events_on_the_hubs_bus_and_nothing_else() {
+fn a_forwarder_may_only_put_events_on_the_hubs_bus() {
     for name in ["source-account", "management-account"] {
         let forwarder = &template(name)["Resources"]["EventForwarder"]["Properties"];
         let mut given = Vec::new();
         statements(&forwarder["Policies"], &mut given);
-        let only = json!({ "Effect": "Allow", "Action": "events:PutEvents", "Resource": { "!Ref": "EventBusArn" } });
-        assert_eq!(given, [only], "{name}");
+        let expected =
+            json!({ "Effect": "Allow", "Action": "events:PutEvents", "Resource": { "!Ref": "EventBusArn" } });
+        assert_eq!(given, [expected], "{name}");
     }
     let aft: Value = serde_json::from_str(&read("infra/aft/policy.json")).unwrap();
-    let only = json!([{ "Effect": "Allow", "Action": "events:PutEvents", "Resource": "${EventBusArn}" }]);
-    assert_eq!(aft["Statement"], only);
+    let expected = json!([{ "Effect": "Allow", "Action": "events:PutEvents", "Resource": "${EventBusArn}" }]);
+    assert_eq!(aft["Statement"], expected);
 }
 
 #[test]
-fn afts_pipeline_goes_on_with_its_own_input_whatever_happens() {
+fn the_state_in_afts_pipeline_passes_its_input_on_even_after_an_error() {
     let fragment: Value = serde_json::from_str(&read("infra/aft/ampxa-state.asl.json")).unwrap();
     let [state] = &fragment.as_object().unwrap().values().collect::<Vec<_>>()[..] else {
-        panic!("one state");
+        panic!("the fragment must have one state");
     };
-    let untouched = "{% $states.input %}";
-    assert_eq!(state["Output"], untouched);
+    let input = "{% $states.input %}";
+    assert_eq!(state["Output"], input);
     let [catch] = &list(&state["Catch"])[..] else {
-        panic!("it catches once");
+        panic!("the state must have one catcher");
     };
     assert_eq!(
         (&catch["ErrorEquals"], &catch["Output"]),
-        (&json!(["States.ALL"]), &json!(untouched))
+        (&json!(["States.ALL"]), &json!(input))
     );
     assert_eq!(catch["Next"], state["Next"]);
     assert!(state["TimeoutSeconds"].is_number());
@@ -1366,17 +1409,17 @@ fn afts_pipeline_goes_on_with_its_own_input_whatever_happens() {
         ("customFields", "account_request.custom_fields"),
     ] {
         let path = format!("$states.input.{path}");
-        let right = format!("{{% $exists({path}) ? {path} : null %}}");
+        let expected = format!("{{% $exists({path}) ? {path} : null %}}");
         assert_eq!(
             entry["Detail"][field],
-            json!(right),
-            "a field that is missing is no error"
+            json!(expected),
+            "a missing field must not be an error"
         );
     }
 }
 
 #[test]
-fn a_boundary_allows_one_action_on_one_kind_of_thing() {
+fn a_boundary_allows_one_action_on_one_type_of_resource() {
     for (side, action, resource) in [
         (
             "source",
@@ -1390,13 +1433,13 @@ fn a_boundary_allows_one_action_on_one_kind_of_thing() {
         ),
     ] {
         let boundary = &template(&format!("{side}-account"))["Resources"]["Boundary"]["Properties"]["PolicyDocument"];
-        let only = json!([{ "Effect": "Allow", "Action": action, "Resource": { "!Sub": resource } }]);
-        assert_eq!(boundary["Statement"], only, "{side}");
+        let expected = json!([{ "Effect": "Allow", "Action": action, "Resource": { "!Sub": resource } }]);
+        assert_eq!(boundary["Statement"], expected, "{side}");
     }
 }
 
 #[test]
-fn the_boundaries_that_roles_are_made_with_are_those_of_the_templates() {
+fn roles_are_created_with_the_boundaries_of_the_templates() {
     let task: Task<roles::EnsureInput> = json!({
         "request": {
             "clusterArn": "arn:aws:eks:us-west-2:222222222222:cluster/demo",
@@ -1420,7 +1463,7 @@ fn the_boundaries_that_roles_are_made_with_are_those_of_the_templates() {
 }
 
 #[test]
-fn acquiring_the_lock_writes_one_table_and_describes_executions_of_our_machines() {
+fn acquire_lock_may_only_write_the_table_and_describe_executions_of_our_machines() {
     let template = template("template");
     let mut given = Vec::new();
     statements(
@@ -1434,11 +1477,11 @@ fn acquiring_the_lock_writes_one_table_and_describes_executions_of_our_machines(
         let execution = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:execution:${AWS::StackName}";
         json!({ "!Sub": format!("{execution}-{machine}:*") })
     });
-    let right = [
+    let expected = [
         json!({ "Effect": "Allow", "Action": "dynamodb:PutItem", "Resource": { "!GetAtt": "Locks.Arn" } }),
         json!({ "Effect": "Allow", "Action": "states:DescribeExecution", "Resource": executions }),
     ];
-    assert_eq!(given, right);
+    assert_eq!(given, expected);
     let table = &template["Resources"]["Locks"]["Properties"];
     let source = read("functions/lock.rs");
     let source: String = source.split_whitespace().collect();
@@ -1446,7 +1489,10 @@ fn acquiring_the_lock_writes_one_table_and_describes_executions_of_our_machines(
         &table["KeySchema"][0]["AttributeName"],
         &table["TimeToLiveSpecification"]["AttributeName"],
     ] {
-        assert!(source.contains(&format!(".item({name},")), "{name} is written");
+        assert!(
+            source.contains(&format!(".item({name},")),
+            "functions/lock.rs does not write {name}"
+        );
     }
 }
 
@@ -1457,30 +1503,33 @@ fn the_documents_list_every_step_and_every_error() {
         let name = name.trim_end_matches(" early").replace("stale ", "");
         assert!(
             readme.contains(&format!("| {name} |")),
-            "the README's table misses {name}"
+            "README.md has no row for {name}"
         );
     }
     let machines = MACHINES
         .map(|name| read(&format!("statemachine/{name}.asl.yaml")))
         .concat();
-    let ends = machine_names(&machines);
-    assert!(ends.len() >= 5, "{ends:?}");
+    let errors_of_machines = machine_errors(&machines);
+    assert!(errors_of_machines.len() >= 5, "{errors_of_machines:?}");
     let errors = read("docs/errors.md");
-    for name in ends.into_iter().chain(our_errors().into_iter().map(str::to_owned)) {
+    for name in errors_of_machines
+        .into_iter()
+        .chain(our_errors().into_iter().map(str::to_owned))
+    {
         assert!(
             errors.contains(&format!("`{name}`")),
-            "docs/errors.md does not explain {name}"
+            "docs/errors.md does not describe {name}"
         );
     }
 }
 
-/// The names that the machines themselves fail under.
-fn machine_names(machines: &str) -> BTreeSet<String> {
-    let literal = ["Error: ", "'Error': '"].into_iter().flat_map(|begin| {
+/// The error names that the state machines themselves use.
+fn machine_errors(machines: &str) -> BTreeSet<String> {
+    let literals = ["Error: ", "'Error': '"].into_iter().flat_map(|begin| {
         let rests = machines.split(begin).skip(1);
         rests.filter_map(|rest| rest.split(['\n', ',', '\'']).next())
     });
-    literal
+    literals
         .filter(|name| name.chars().all(char::is_alphabetic))
         .map(str::to_owned)
         .collect()
@@ -1503,14 +1552,14 @@ fn emitted() -> BTreeSet<(String, Vec<String>)> {
         ended.hub = "ampxa".to_owned();
         for line in ended.lines() {
             let directive = &line["_aws"]["CloudWatchMetrics"][0];
-            let by: Vec<String> = list(&directive["Dimensions"][0])
+            let dimensions: Vec<String> = list(&directive["Dimensions"][0])
                 .iter()
                 .map(|name| name.as_str().unwrap().to_owned())
                 .collect();
             all.extend(
                 list(&directive["Metrics"])
                     .iter()
-                    .map(|metric| (metric["Name"].as_str().unwrap().to_owned(), by.clone())),
+                    .map(|metric| (metric["Name"].as_str().unwrap().to_owned(), dimensions.clone())),
             );
         }
     }
@@ -1518,7 +1567,7 @@ fn emitted() -> BTreeSet<(String, Vec<String>)> {
 }
 
 #[test]
-fn whatever_runs_is_traced() {
+fn all_functions_and_machines_are_traced() {
     let template = template("template");
     assert_eq!(template["Globals"]["Function"]["Tracing"], "Active");
     let machines = resources_of("template", "AWS::Serverless::StateMachine");
@@ -1529,13 +1578,13 @@ fn whatever_runs_is_traced() {
 }
 
 #[test]
-fn every_metric_that_people_are_shown_or_told_of_is_one_that_the_code_emits() {
+fn dashboard_and_alarms_use_exactly_the_metrics_that_the_code_emits() {
     let resources = template("template")["Resources"].clone();
     let emitted = emitted();
     let mut used = BTreeSet::new();
-    let mut uses = |name: &str, by: Vec<String>| {
-        let metric = (name.to_owned(), by);
-        assert!(emitted.contains(&metric), "nobody emits {metric:?}: {emitted:?}");
+    let mut use_metric = |name: &str, dimensions: Vec<String>| {
+        let metric = (name.to_owned(), dimensions);
+        assert!(emitted.contains(&metric), "{metric:?} is not emitted: {emitted:?}");
         used.insert(metric);
     };
     let mut alarms = 0;
@@ -1545,15 +1594,15 @@ fn every_metric_that_people_are_shown_or_told_of_is_one_that_the_code_emits() {
         }
         alarms += 1;
         let alarm = &resource["Properties"];
-        let said = alarm["AlarmDescription"]["!Sub"].as_str().unwrap_or_default();
+        let description = alarm["AlarmDescription"]["!Sub"].as_str().unwrap_or_default();
         assert!(
-            said.split(". ").count() >= 2 && said.len() > 150,
-            "{name} says what to do: {said}"
+            description.split(". ").count() >= 2 && description.len() > 150,
+            "the description of {name} does not say what to do: {description}"
         );
         assert_eq!(
             alarm["AlarmActions"],
             json!([{ "!Ref": "Alerts" }]),
-            "{name} reaches people"
+            "{name} does not notify Alerts"
         );
         assert_eq!(alarm["TreatMissingData"], "notBreaching", "{name}");
         let stats = list(&alarm["Metrics"]);
@@ -1564,12 +1613,12 @@ fn every_metric_that_people_are_shown_or_told_of_is_one_that_the_code_emits() {
         }
         for metric in metrics {
             let namespace = metric["Namespace"].as_str().unwrap();
-            let of_aws = ["AWS/SQS", "AWS/States"].contains(&namespace);
-            assert!(of_aws || namespace == telemetry::NAMESPACE, "{name}: {namespace}");
-            if !of_aws {
+            let is_aws = ["AWS/SQS", "AWS/States"].contains(&namespace);
+            assert!(is_aws || namespace == telemetry::NAMESPACE, "{name}: {namespace}");
+            if !is_aws {
                 let dimensions = list(&metric["Dimensions"]);
-                let by = dimensions.iter().map(|one| one["Name"].as_str().unwrap().to_owned());
-                uses(metric["MetricName"].as_str().unwrap(), by.collect());
+                let names = dimensions.iter().map(|one| one["Name"].as_str().unwrap().to_owned());
+                use_metric(metric["MetricName"].as_str().unwrap(), names.collect());
             }
         }
     }
@@ -1585,7 +1634,7 @@ fn every_metric_that_people_are_shown_or_told_of_is_one_that_the_code_emits() {
                 Some(namespace) => {
                     assert_eq!(namespace, telemetry::NAMESPACE);
                     assert_eq!(metric[3], "${AWS::StackName}");
-                    uses(
+                    use_metric(
                         metric[1].as_str().unwrap(),
                         vec![metric[2].as_str().unwrap().to_owned()],
                     );
@@ -1593,9 +1642,9 @@ fn every_metric_that_people_are_shown_or_told_of_is_one_that_the_code_emits() {
                 None => {
                     let search = metric[0]["expression"].as_str().unwrap();
                     let schema = search.split(['{', '}']).nth(1).unwrap();
-                    let by: Vec<String> = schema.split(',').skip(1).map(str::to_owned).collect();
+                    let dimensions: Vec<String> = schema.split(',').skip(1).map(str::to_owned).collect();
                     assert!(schema.starts_with(&format!("{},", telemetry::NAMESPACE)), "{search}");
-                    uses(search.split('"').nth(1).unwrap(), by);
+                    use_metric(search.split('"').nth(1).unwrap(), dimensions);
                 }
             }
         }
@@ -1610,5 +1659,5 @@ fn every_metric_that_people_are_shown_or_told_of_is_one_that_the_code_emits() {
     }
     let shown: BTreeSet<&String> = used.iter().map(|(name, _)| name).collect();
     let all: BTreeSet<&String> = emitted.iter().map(|(name, _)| name).collect();
-    assert_eq!(shown, all, "what is counted is shown");
+    assert_eq!(shown, all, "every emitted metric is on the dashboard or in an alarm");
 }

@@ -1,4 +1,4 @@
-//! The schema and the parser accept the same requests.
+//! Schemas and parsers accept the same requests.
 
 use ampxa::{
     offboarding, reconcile,
@@ -43,7 +43,7 @@ fn cluster(arn: &str) -> Value {
 }
 
 #[test]
-fn the_schema_and_the_parser_agree() {
+fn schema_and_parser_accept_the_same_requests() {
     let subnet = |i: usize| format!("subnet-0123456789abcde{i:02}");
     let subnets = |count: usize| json!((0..count).map(subnet).collect::<Vec<_>>());
     let numbered = |count: usize| -> Value {
@@ -52,7 +52,7 @@ fn the_schema_and_the_parser_agree() {
             .collect::<serde_json::Map<_, _>>()
             .into()
     };
-    let good = [
+    let valid = [
         cluster("arn:aws-cn:eks:cn-northwest-1:222222222222:cluster/a"),
         cluster("arn:aws-us-gov:eks:us-gov-east-1:222222222222:cluster/A_b-3"),
         cluster("arn:aws:eks:ap-southeast-5:222222222222:cluster/0"),
@@ -87,14 +87,14 @@ fn the_schema_and_the_parser_agree() {
         with("checkIngestion", json!("REQUIRE")),
         with("checkIngestion", Value::Null),
     ];
-    let bad = [
+    let invalid = [
         json!(null),
         json!("{}"),
         json!([]),
         json!({}),
         json!({ "clusterArn": "arn:aws:eks:us-west-2:222222222222:cluster/payments" }),
         with("clusterArn", Value::Null),
-        with("onFailure", json!("undo")),
+        with("onFailure", json!("rollback")),
         with("checkIngestion", json!("skip")),
         with("clusterarn", json!("a")),
         cluster("arn:aws:eks:cn-north-1:222222222222:cluster/a"),
@@ -153,20 +153,20 @@ fn the_schema_and_the_parser_agree() {
         with("activationTimeoutMinutes", json!("60")),
     ];
     let validator = validator();
-    for request in &good {
-        assert!(validator.is_valid(request), "the schema refuses {request}");
+    for request in &valid {
+        assert!(validator.is_valid(request), "the schema rejects {request}");
         assert_eq!(Request::parse(request).err(), None, "{request}");
     }
-    for request in &bad {
+    for request in &invalid {
         assert!(!validator.is_valid(request), "the schema accepts {request}");
         assert!(Request::parse(request).is_err(), "the parser accepts {request}");
     }
 }
 
-/// What the parser refuses and no schema can say: two fields compared, keys compared in another
-/// case, bytes counted, a text decoded and read.
+/// Rules of the parser that a schema cannot express: a comparison of two fields, keys that differ only in case, a limit
+/// in bytes, the content of the scrape configuration.
 #[test]
-fn what_a_schema_cannot_say_the_parser_says() {
+fn the_parser_checks_rules_that_a_schema_cannot_express() {
     let validator = validator();
     for request in [
         with(
@@ -187,7 +187,7 @@ fn what_a_schema_cannot_say_the_parser_says() {
     }
 }
 
-/// Every field of a schema, however deep, with its path.
+/// All fields of a schema at any depth, with their paths.
 fn fields(schema: &Value, path: &str, found: &mut Vec<(String, Value)>) {
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
         let path = format!("{path}.{name}");
@@ -200,7 +200,7 @@ fn fields(schema: &Value, path: &str, found: &mut Vec<(String, Value)>) {
 }
 
 #[test]
-fn every_field_of_every_schema_is_explained_and_shown() {
+fn every_field_of_every_schema_has_a_description_and_valid_examples() {
     for name in ["request", "offboarding", "reconcile", "routes"] {
         let schema = json_file(folder().join(format!("{name}.schema.json")));
         let mut found = vec![];
@@ -208,8 +208,8 @@ fn every_field_of_every_schema_is_explained_and_shown() {
         assert!(!found.is_empty());
         for (path, field) in found {
             assert!(field["title"].is_string(), "{path} has no title");
-            let said = field["description"].as_str().unwrap_or_default();
-            assert!(said.ends_with('.'), "{path}: {said}");
+            let description = field["description"].as_str().unwrap_or_default();
+            assert!(description.ends_with('.'), "{path}: {description}");
             let validator = jsonschema::draft202012::new(&field).unwrap();
             let examples = field["examples"].as_array().map_or(&[][..], Vec::as_slice);
             assert!(!examples.is_empty(), "{path} has no examples");
@@ -221,7 +221,7 @@ fn every_field_of_every_schema_is_explained_and_shown() {
 }
 
 #[test]
-fn every_folder_of_examples_is_read_by_a_test() {
+fn every_folder_of_examples_is_used_by_a_test() {
     let entries = fs::read_dir(folder().join("examples")).unwrap().map(Result::unwrap);
     let folders = entries.filter(|entry| entry.path().is_dir());
     let mut folders: Vec<String> = folders.map(|entry| entry.file_name().into_string().unwrap()).collect();
@@ -252,7 +252,7 @@ fn every_field_has_a_title_a_description_and_a_valid_example() {
 }
 
 #[test]
-fn every_example_file_is_accepted_by_both() {
+fn every_example_is_accepted_by_schema_and_parser() {
     let mut seen = 0;
     for file in fs::read_dir(folder().join("examples")).unwrap() {
         let path = file.unwrap().path();
@@ -261,7 +261,7 @@ fn every_example_file_is_accepted_by_both() {
         }
         let request: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
         assert!(validator().is_valid(&request), "{}", path.display());
-        let parsed = Request::parse(&request).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+        let parsed = Request::parse(&request).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         if let Some(yaml) = &parsed.scrape_configuration {
             let labels = ampxa::scrape_configuration::labels(&parsed.cluster_arn, &parsed.external_labels);
             ampxa::scrape_configuration::complete(yaml, &labels).unwrap();
@@ -274,12 +274,12 @@ fn every_example_file_is_accepted_by_both() {
 }
 
 #[test]
-fn what_to_offboard_is_read_as_its_schema_says() {
+fn schema_and_parser_of_offboarding_accept_the_same_requests() {
     let schema = json_file(folder().join("offboarding.schema.json"));
     let validator = jsonschema::draft202012::new(&schema).unwrap();
     let parse = |request: &Value| offboarding::Request::try_from(json!({ "request": request }));
     let cluster = with("workspaceArn", Value::Null);
-    let mut good = vec![
+    let mut valid = vec![
         cluster.clone(),
         json!({ "clusterArn": cluster["clusterArn"] }),
         with(
@@ -288,12 +288,12 @@ fn what_to_offboard_is_read_as_its_schema_says() {
         ),
     ];
     for file in fs::read_dir(folder().join("examples/offboarding")).unwrap() {
-        good.push(json_file(file.unwrap().path()));
+        valid.push(json_file(file.unwrap().path()));
     }
-    assert_eq!(good.len(), 5);
-    for request in good {
+    assert_eq!(valid.len(), 5);
+    for request in valid {
         assert!(validator.is_valid(&request), "{request}");
-        let parsed = parse(&request).unwrap_or_else(|why| panic!("{request}: {why}"));
+        let parsed = parse(&request).unwrap_or_else(|error| panic!("{request}: {error}"));
         let again = serde_json::to_value(&parsed).unwrap();
         assert!(validator.is_valid(&again), "{again}");
         assert_eq!(parse(&again), Ok(parsed));
@@ -313,16 +313,21 @@ fn what_to_offboard_is_read_as_its_schema_says() {
         ),
     ] {
         assert!(!validator.is_valid(&request), "{request}");
-        let why = parse(&request).unwrap_err().to_string();
-        assert!(why.starts_with(field), "{why:?} does not begin with {field:?}");
+        let error = parse(&request).unwrap_err().to_string();
+        assert!(error.starts_with(field), "{error:?} does not begin with {field:?}");
     }
-    // What no schema can say: two fields compared.
-    let elsewhere = with(
+    // A rule that a schema cannot express: both ARNs must have the same Region.
+    let other_region = with(
         "workspaceArn",
         json!("arn:aws:aps:eu-west-1:333333333333:workspace/ws-1"),
     );
-    assert!(validator.is_valid(&elsewhere));
-    assert!(parse(&elsewhere).unwrap_err().to_string().starts_with("workspaceArn: "));
+    assert!(validator.is_valid(&other_region));
+    assert!(
+        parse(&other_region)
+            .unwrap_err()
+            .to_string()
+            .starts_with("workspaceArn: ")
+    );
 }
 
 /// A schema, and the examples of a folder.
@@ -333,7 +338,7 @@ fn schema_and_examples(schema: &str, examples: &str) -> (Validator, Vec<Value>) 
 }
 
 #[test]
-fn a_routing_table_is_read_as_its_schema_says() {
+fn schema_and_parser_accept_the_same_routing_tables() {
     let (validator, examples) = schema_and_examples("routes.schema.json", "routes");
     assert_eq!(examples.len(), 3);
     let settings = Settings {
@@ -345,7 +350,7 @@ fn a_routing_table_is_read_as_its_schema_says() {
     let workspace = "arn:aws:aps:us-west-2:333333333333:workspace/ws-1";
     let rule = |rule: Value| json!({ "rules": [rule] });
     let matching = |matches: Value| rule(json!({ "match": matches, "workspaceArn": workspace }));
-    let good = [
+    let valid = [
         json!({}),
         json!({ "rules": null, "workspaces": null }),
         json!({ "rules": [] }),
@@ -360,8 +365,8 @@ fn a_routing_table_is_read_as_its_schema_says() {
         matching(json!({ "clusterNames": ["*", "a?_-B9"] })),
         matching(json!({ "tags": { "any key": "any value *" } })),
     ];
-    for table in good.iter().chain(&examples) {
-        assert!(validator.is_valid(table), "the schema refuses {table}");
+    for table in valid.iter().chain(&examples) {
+        assert!(validator.is_valid(table), "the schema rejects {table}");
         assert_eq!(parse(table).err(), None, "{table}");
     }
     for table in [
@@ -409,24 +414,24 @@ fn a_routing_table_is_read_as_its_schema_says() {
         assert!(!validator.is_valid(&table), "the schema accepts {table}");
         assert!(parse(&table).is_err(), "the parser accepts {table}");
     }
-    // What no schema can say: where the table itself is, and what the hub may ask.
-    let elsewhere = rule(json!({ "workspaceArn": workspace, "scrapeConfigurationParameter": "/other/x" }));
-    assert!(validator.is_valid(&elsewhere) && parse(&elsewhere).is_err());
+    // A rule that a schema cannot express: the parameter must be in the folder of the table.
+    let other_folder = rule(json!({ "workspaceArn": workspace, "scrapeConfigurationParameter": "/other/x" }));
+    assert!(validator.is_valid(&other_folder) && parse(&other_folder).is_err());
 }
 
 #[test]
-fn what_to_reconciliation_is_read_as_its_schema_says() {
+fn schema_and_parser_of_reconciliation_accept_the_same_requests() {
     let (validator, examples) = schema_and_examples("reconcile.schema.json", "reconcile");
     assert_eq!(examples.len(), 4);
     let parse = |request: &Value| reconcile::Request::try_from(json!({ "request": request }));
-    let good = [
+    let valid = [
         json!({ "accounts": null, "organization": true }),
         json!({ "accounts": ["222222222222"], "organization": false }),
         json!({ "provisionerTimeoutMinutes": 240.0 }),
         json!({ "provisionerTimeoutMinutes": 0 }),
     ];
-    for request in good.iter().chain(&examples) {
-        assert!(validator.is_valid(request), "the schema refuses {request}");
+    for request in valid.iter().chain(&examples) {
+        assert!(validator.is_valid(request), "the schema rejects {request}");
         assert_eq!(parse(request).err(), None, "{request}");
     }
     for request in [

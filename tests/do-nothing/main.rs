@@ -1,4 +1,4 @@
-//! A Lambda that does nothing: what the benchmark measures every step against.
+//! A Lambda function that does nothing: the baseline of the benchmark.
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::Value;

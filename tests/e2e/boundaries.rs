@@ -1,13 +1,13 @@
-//! The provisioners: what they refuse to do, whoever asks.
+//! The guardrails of the provisioners: who may assume them, and what IAM denies them.
 
-use crate::world::{HUB, SOURCE, TARGET, world};
+use crate::deployment::{HUB, SOURCE, TARGET, deployment};
 use ampxa_cli::account::Account;
 use aws_credential_types::Credentials;
 use driver::{REGION, demo};
 
-/// A principal of the hub, made for a test, that may assume anything it is trusted by.
+/// Creates a role in the hub that may assume every role that trusts it; returns a session of it.
 async fn hub_principal(path: &str, name: &str) -> Account {
-    let hub = world().cloud.account(HUB, REGION);
+    let hub = deployment().cloud.account(HUB, REGION);
     let trust = format!(
         r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Principal":{{"AWS":"arn:aws:iam::{HUB}:root"}},"Action":"sts:AssumeRole"}}]}}"#
     );
@@ -29,16 +29,16 @@ async fn hub_principal(path: &str, name: &str) -> Account {
         .unwrap();
     assume(&hub, &format!("arn:aws:iam::{HUB}:role{path}{name}"))
         .await
-        .expect("the hub's root may assume its roles")
+        .expect("the root user of the hub could not assume a role of the hub")
 }
 
-async fn assume(who: &Account, role: &str) -> Result<Account, String> {
-    narrowed(who, role, None).await
+async fn assume(principal: &Account, role: &str) -> Result<Account, String> {
+    assume_with_policy(principal, role, None).await
 }
 
-/// The same in a session that a policy narrows.
-async fn narrowed(who: &Account, role: &str, policy: Option<String>) -> Result<Account, String> {
-    let assume = who.sts().assume_role().role_arn(role).role_session_name("test");
+/// The same with a session policy.
+async fn assume_with_policy(principal: &Account, role: &str, policy: Option<String>) -> Result<Account, String> {
+    let assume = principal.sts().assume_role().role_arn(role).role_session_name("test");
     let answer = assume.set_policy(policy).send().await;
     let session = answer
         .map_err(|error| format!("{:?}", error.into_service_error()))?
@@ -53,45 +53,49 @@ async fn narrowed(who: &Account, role: &str, policy: Option<String>) -> Result<A
     );
     let account = role.split(':').nth(4).unwrap();
     Ok(Account::with_credentials(
-        &world().cloud.url,
+        &deployment().cloud.url,
         account,
         REGION,
         credentials,
     ))
 }
 
-fn denied<T: std::fmt::Debug, E: std::fmt::Debug>(answer: Result<T, E>, action: &str) {
+/// Asserts that IAM denied an action.
+fn assert_denied<T: std::fmt::Debug, E: std::fmt::Debug>(answer: Result<T, E>, action: &str) {
     let why = format!("{:?}", answer.expect_err(action));
     assert!(why.contains("AccessDenied") && why.contains(action), "{action}: {why}");
 }
 
-const NOBODY: &str = r#"{"Version":"2012-10-17","Statement":[]}"#;
-const ANYTHING: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
-const ANYBODY: &str =
+const EMPTY_POLICY: &str = r#"{"Version":"2012-10-17","Statement":[]}"#;
+const ALLOW_EVERYTHING: &str =
+    r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
+const TRUST_EVERYONE: &str =
     r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"sts:AssumeRole"}]}"#;
 
 #[tokio::test]
-async fn only_the_hubs_own_functions_may_assume_a_provisioner() {
+async fn only_functions_of_the_hub_may_assume_a_provisioner() {
     let unrelated = hub_principal("/", "not-a-function").await;
     let function = hub_principal("/ampxa/", "a-function").await;
     for (account, side) in [(SOURCE, "source"), (TARGET, "target")] {
         let provisioner = format!("arn:aws:iam::{account}:role/ampxa-{side}-provisioner");
-        denied(assume(&unrelated, &provisioner).await, "sts:AssumeRole");
-        denied(
-            assume(&world().cloud.account(HUB, REGION), &provisioner).await,
+        assert_denied(assume(&unrelated, &provisioner).await, "sts:AssumeRole");
+        assert_denied(
+            assume(&deployment().cloud.account(HUB, REGION), &provisioner).await,
             "sts:AssumeRole",
         );
-        denied(
-            assume(&world().cloud.account("777777777777", REGION), &provisioner).await,
+        assert_denied(
+            assume(&deployment().cloud.account("777777777777", REGION), &provisioner).await,
             "sts:AssumeRole",
         );
-        assume(&function, &provisioner).await.expect("a function of the hub");
+        assume(&function, &provisioner)
+            .await
+            .expect("a function of the hub could not assume the provisioner");
     }
 }
 
 #[tokio::test]
-async fn a_provisioner_makes_no_role_outside_its_fence() {
-    let function = hub_principal("/ampxa/", "fence").await;
+async fn a_provisioner_creates_only_roles_with_its_prefix_and_its_boundary() {
+    let function = hub_principal("/ampxa/", "bounded").await;
     for (account, side) in [(SOURCE, "source"), (TARGET, "target")] {
         let own = format!("ampxa-{side}-provisioner");
         let iam = assume(&function, &format!("arn:aws:iam::{account}:role/{own}"))
@@ -99,54 +103,58 @@ async fn a_provisioner_makes_no_role_outside_its_fence() {
             .unwrap()
             .iam();
         let boundary = format!("arn:aws:iam::{account}:policy/ampxa-{side}-boundary");
-        let create = |name: &str| iam.create_role().role_name(name).assume_role_policy_document(NOBODY);
-        let name = format!("ampxa-{side}-fenced");
+        let create = |name: &str| {
+            iam.create_role()
+                .role_name(name)
+                .assume_role_policy_document(EMPTY_POLICY)
+        };
+        let name = format!("ampxa-{side}-bounded");
 
-        denied(create(&name).send().await, "iam:CreateRole");
+        assert_denied(create(&name).send().await, "iam:CreateRole");
         let other = "arn:aws:iam::aws:policy/AdministratorAccess";
-        denied(create(&name).permissions_boundary(other).send().await, "iam:CreateRole");
-        denied(
+        assert_denied(create(&name).permissions_boundary(other).send().await, "iam:CreateRole");
+        assert_denied(
             create("something-else").permissions_boundary(&boundary).send().await,
             "iam:CreateRole",
         );
-        let across = if side == "source" {
-            "ampxa-target-fenced"
+        let of_other_side = if side == "source" {
+            "ampxa-target-bounded"
         } else {
-            "ampxa-source-fenced"
+            "ampxa-source-bounded"
         };
-        denied(
-            create(across).permissions_boundary(&boundary).send().await,
+        assert_denied(
+            create(of_other_side).permissions_boundary(&boundary).send().await,
             "iam:CreateRole",
         );
         create(&name)
             .permissions_boundary(&boundary)
             .send()
             .await
-            .expect("inside the fence");
+            .expect("a role with the prefix and the boundary could not be created");
 
         let attach = |arn: &str| iam.attach_role_policy().role_name(&name).policy_arn(arn);
-        denied(attach(other).send().await, "iam:AttachRolePolicy");
-        let unbounded = iam
+        assert_denied(attach(other).send().await, "iam:AttachRolePolicy");
+        let other_boundary = iam
             .put_role_permissions_boundary()
             .role_name(&name)
             .permissions_boundary(other);
-        denied(unbounded.send().await, "iam:PutRolePermissionsBoundary");
-        denied(
+        assert_denied(other_boundary.send().await, "iam:PutRolePermissionsBoundary");
+        assert_denied(
             iam.delete_role_permissions_boundary().role_name(&name).send().await,
             "iam:DeleteRolePermissionsBoundary",
         );
         iam.put_role_policy()
             .role_name(&name)
             .policy_name("p")
-            .policy_document(ANYTHING)
+            .policy_document(ALLOW_EVERYTHING)
             .send()
             .await
-            .expect("a bounded role");
+            .expect("a policy could not be added to a role with the boundary");
     }
 }
 
 #[tokio::test]
-async fn a_provisioner_cannot_touch_itself_or_its_boundary() {
+async fn a_provisioner_cannot_change_itself_or_its_boundary() {
     let function = hub_principal("/ampxa/", "itself").await;
     for (account, side) in [(SOURCE, "source"), (TARGET, "target")] {
         let own = format!("ampxa-{side}-provisioner");
@@ -155,24 +163,24 @@ async fn a_provisioner_cannot_touch_itself_or_its_boundary() {
             .unwrap()
             .iam();
         let boundary = format!("arn:aws:iam::{account}:policy/ampxa-{side}-boundary");
-        denied(
+        assert_denied(
             iam.put_role_policy()
                 .role_name(&own)
                 .policy_name("more")
-                .policy_document(ANYTHING)
+                .policy_document(ALLOW_EVERYTHING)
                 .send()
                 .await,
             "iam:PutRolePolicy",
         );
-        denied(
+        assert_denied(
             iam.update_assume_role_policy()
                 .role_name(&own)
-                .policy_document(ANYBODY)
+                .policy_document(TRUST_EVERYONE)
                 .send()
                 .await,
             "iam:UpdateAssumeRolePolicy",
         );
-        denied(
+        assert_denied(
             iam.put_role_permissions_boundary()
                 .role_name(&own)
                 .permissions_boundary(&boundary)
@@ -180,7 +188,7 @@ async fn a_provisioner_cannot_touch_itself_or_its_boundary() {
                 .await,
             "iam:PutRolePermissionsBoundary",
         );
-        denied(
+        assert_denied(
             iam.delete_role_policy()
                 .role_name(&own)
                 .policy_name("provision")
@@ -188,21 +196,21 @@ async fn a_provisioner_cannot_touch_itself_or_its_boundary() {
                 .await,
             "iam:DeleteRolePolicy",
         );
-        denied(
+        assert_denied(
             iam.create_policy_version()
                 .policy_arn(&boundary)
-                .policy_document(ANYTHING)
+                .policy_document(ALLOW_EVERYTHING)
                 .set_as_default(true)
                 .send()
                 .await,
             "iam:CreatePolicyVersion",
         );
-        denied(
+        assert_denied(
             iam.delete_policy().policy_arn(&boundary).send().await,
             "iam:DeletePolicy",
         );
-        denied(iam.create_user().user_name("mallory").send().await, "iam:CreateUser");
-        denied(
+        assert_denied(iam.create_user().user_name("mallory").send().await, "iam:CreateUser");
+        assert_denied(
             iam.create_access_key().user_name("mallory").send().await,
             "iam:CreateAccessKey",
         );
@@ -210,24 +218,24 @@ async fn a_provisioner_cannot_touch_itself_or_its_boundary() {
 }
 
 #[tokio::test]
-async fn a_role_of_our_name_without_the_boundary_gets_no_policy() {
+async fn a_provisioner_cannot_add_a_policy_to_a_role_without_the_boundary() {
     let function = hub_principal("/ampxa/", "unbounded").await;
     for (account, side) in [(SOURCE, "source"), (TARGET, "target")] {
         let name = format!("ampxa-{side}-unbounded");
-        let root = world().cloud.account(account, REGION).iam();
+        let root = deployment().cloud.account(account, REGION).iam();
         root.create_role()
             .role_name(&name)
-            .assume_role_policy_document(NOBODY)
+            .assume_role_policy_document(EMPTY_POLICY)
             .send()
             .await
             .unwrap();
         let provisioner = format!("arn:aws:iam::{account}:role/ampxa-{side}-provisioner");
         let iam = assume(&function, &provisioner).await.unwrap().iam();
-        denied(
+        assert_denied(
             iam.put_role_policy()
                 .role_name(&name)
                 .policy_name("more")
-                .policy_document(ANYTHING)
+                .policy_document(ALLOW_EVERYTHING)
                 .send()
                 .await,
             "iam:PutRolePolicy",
@@ -235,31 +243,31 @@ async fn a_role_of_our_name_without_the_boundary_gets_no_policy() {
     }
 }
 
-/// The step that looks for samples has a session that may ask its workspace and nothing else, whatever the
-/// provisioner may.
+/// The session of the step that queries samples may query its workspace and nothing else, although the provisioner may
+/// do more.
 #[tokio::test]
 async fn a_session_for_samples_may_query_one_workspace_and_do_nothing_else() {
-    let target = world().cloud.account(TARGET, REGION);
-    let (mine, other) = (
+    let target = deployment().cloud.account(TARGET, REGION);
+    let (own, other) = (
         demo::workspace(&target, "mine").await.unwrap(),
         demo::workspace(&target, "other").await.unwrap(),
     );
-    let function = hub_principal("/ampxa/", "asks-for-samples").await;
+    let function = hub_principal("/ampxa/", "queries-samples").await;
     let provisioner = format!("arn:aws:iam::{TARGET}:role/ampxa-target-provisioner");
     let id = |workspace: &str| workspace.rsplit('/').next().unwrap().to_owned();
 
-    let whole = assume(&function, &provisioner).await.unwrap();
-    whole.query(&id(&other), "up").unwrap();
+    let full = assume(&function, &provisioner).await.unwrap();
+    full.query(&id(&other), "up").unwrap();
 
-    let policy = ampxa::policy::queries(&mine.parse().unwrap()).to_string();
-    let session = narrowed(&function, &provisioner, Some(policy)).await.unwrap();
-    assert!(session.query(&id(&mine), "up").unwrap().is_empty());
-    denied(session.query(&id(&other), "up"), "aps:QueryMetrics");
+    let policy = ampxa::policy::query_permissions(&own.parse().unwrap()).to_string();
+    let session = assume_with_policy(&function, &provisioner, Some(policy)).await.unwrap();
+    assert!(session.query(&id(&own), "up").unwrap().is_empty());
+    assert_denied(session.query(&id(&other), "up"), "aps:QueryMetrics");
     let role = session
         .iam()
         .get_role()
         .role_name("ampxa-target-provisioner")
         .send()
         .await;
-    denied(role.map_err(|error| error.into_service_error()), "iam:GetRole");
+    assert_denied(role.map_err(|error| error.into_service_error()), "iam:GetRole");
 }

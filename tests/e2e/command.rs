@@ -1,4 +1,4 @@
-//! The commands as a person or a script runs them: what they print, and that nothing stays behind.
+//! The commands as a person or a script runs them: what they print, how they exit, and that no process is left.
 
 use ampxa_cli::{account::Account, execution};
 use driver::{REGION, SOURCE, TARGET, demo, project::Project};
@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A program of this repository: `driver`, which `cargo run -p local` becomes, or `ampxa`.
+/// A program of this repository: `ampxa`, or `driver`, which `cargo run -p local` executes.
 fn program(name: &str, arguments: &[&str]) -> Command {
     static BUILT: Once = Once::new();
     BUILT.call_once(|| Project::here().unwrap().build().unwrap());
@@ -29,7 +29,7 @@ fn ampxa(arguments: &[&str]) -> Command {
     program("ampxa", arguments)
 }
 
-/// The processes that descend from one, by the parents that `/proc` names.
+/// The descendants of a process, by the parents in `/proc`.
 fn descendants(of: u32) -> Vec<u32> {
     let parent = |pid: u32| -> Option<u32> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -55,7 +55,7 @@ fn alive(pid: u32) -> bool {
         .is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
 }
 
-/// Starts `up` and waits until it is ready; answers it and its lines with `export`.
+/// Starts `up` and waits until it is ready; returns its process and its lines that begin with `export`.
 fn up(arguments: &[&str]) -> (Child, Vec<String>) {
     let mut up = driver(&[&["up"], arguments].concat())
         .stdout(Stdio::piped())
@@ -63,19 +63,22 @@ fn up(arguments: &[&str]) -> (Child, Vec<String>) {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(up.stdout.take().unwrap()).lines();
-    assert!(lines.any(|line| line.unwrap() == "ready"), "no line ready");
+    assert!(
+        lines.any(|line| line.unwrap() == "ready"),
+        "`up` did not print the line ready"
+    );
     let exports = lines
         .by_ref()
         .map(Result::unwrap)
         .take_while(|line| line.starts_with("export "))
         .collect();
-    // What else it says is read, so that it can say it.
+    // The rest of the output is read, so that a full pipe cannot block the process.
     thread::spawn(move || lines.for_each(drop));
     (up, exports)
 }
 
-/// Starts `up`, has a look at its processes, ends it by a signal, and finds none of them left.
-fn nothing_is_left_after(signal: &str) {
+/// Starts `up`, ends it by a signal, and asserts that all processes that it started end.
+fn assert_no_process_is_left_after(signal: &str) {
     let (mut up, exports) = up(&[]);
     for name in [
         "AWS_ENDPOINT_URL=http://127.0.0.1:",
@@ -88,12 +91,12 @@ fn nothing_is_left_after(signal: &str) {
         );
     }
     let started = descendants(up.id());
-    assert!(!started.is_empty(), "up has no process of its own");
+    assert!(!started.is_empty(), "`up` started no process");
     kill(&up, signal);
     up.wait().unwrap();
-    let end = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while started.iter().any(|pid| alive(*pid)) {
-        assert!(Instant::now() < end, "processes left after SIG{signal}");
+        assert!(Instant::now() < deadline, "processes are left after SIG{signal}");
         thread::sleep(Duration::from_millis(50));
     }
 }
@@ -106,7 +109,7 @@ fn kill(child: &Child, signal: &str) {
 }
 
 #[test]
-fn onboard_prints_one_document_and_nothing_else() {
+fn onboard_with_json_prints_one_document_and_nothing_else() {
     let mut run = driver(&["onboard", "--json", "--minute", "0.05"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -163,7 +166,10 @@ fn onboard_prints_one_document_and_nothing_else() {
         document["prometheus"]
     );
     let page = std::fs::read_to_string(text("/page")).unwrap();
-    assert!(page.contains(text("/scraperArn")), "the page is of this run");
+    assert!(
+        page.contains(text("/scraperArn")),
+        "the page does not contain the scraper of this run"
+    );
     for state in [
         "Check request",
         "Ensure target role",
@@ -172,7 +178,7 @@ fn onboard_prints_one_document_and_nothing_else() {
     ] {
         assert!(
             progress.contains(state),
-            "the progress does not tell {state}:\n{progress}"
+            "the progress does not contain {state}:\n{progress}"
         );
     }
 }
@@ -183,23 +189,23 @@ fn the_last_line_of_onboard_is_the_path_of_its_page() {
     let run = driver(&["onboard", "--minute", "0.05", "--page", &page])
         .output()
         .unwrap();
-    let said = String::from_utf8(run.stdout).unwrap();
-    assert!(run.status.success(), "{said}");
-    assert_eq!(said.lines().last(), Some(page.as_str()));
+    let printed = String::from_utf8(run.stdout).unwrap();
+    assert!(run.status.success(), "{printed}");
+    assert_eq!(printed.lines().last(), Some(page.as_str()));
     assert!(fs::read_to_string(page).unwrap().contains("SUCCEEDED"));
 }
 
-/// A run of a command against a cloud: whether it succeeded, and what it said.
-fn said(arguments: &[&str]) -> (bool, String) {
+/// Runs `ampxa`; returns whether it succeeded, and what it printed.
+fn run_ampxa(arguments: &[&str]) -> (bool, String) {
     let run = ampxa(arguments).output().unwrap();
     let output = [run.stdout, run.stderr].concat();
     (run.status.success(), String::from_utf8(output).unwrap())
 }
 
-/// What operators see of a cloud that runs: the state of all pairs, and pages of executions. A page that is looked at
-/// in a browser later stays in the folder of the build.
+/// `ampxa status` and `ampxa page` against a running cloud. The pages stay in the build directory, where CI opens them
+/// in a browser later.
 #[tokio::test]
-async fn operators_see_pairs_and_executions() {
+async fn status_lists_pairs_and_page_shows_executions() {
     let (mut cloud, exports) = up(&["--minute", "0.05"]);
     let url = exports
         .iter()
@@ -216,11 +222,11 @@ async fn operators_see_pairs_and_executions() {
         assert!(runs.iter().all(|run| run.output.is_some()), "{runs:?}");
     }
 
-    // Both clusters arrive in one workspace and are told apart by their labels.
-    let end = Instant::now() + Duration::from_secs(120);
+    // Samples of both clusters arrive in one workspace. Their labels distinguish the clusters.
+    let deadline = Instant::now() + Duration::from_secs(120);
     let status = ["status", "--local-cloud", url, "--check"];
-    while !said(&status).0 {
-        assert!(Instant::now() < end, "{}", said(&status).1);
+    while !run_ampxa(&status).0 {
+        assert!(Instant::now() < deadline, "{}", run_ampxa(&status).1);
     }
     let fleet = ampxa(&["status", "--local-cloud", url, "--json"])
         .stderr(Stdio::null())
@@ -233,52 +239,52 @@ async fn operators_see_pairs_and_executions() {
         assert_eq!(pair["scraperArn"], run.output.as_ref().unwrap()["scraperArn"]);
         assert_eq!((&pair["fine"], &pair["drift"]), (&json!(true), &json!([])));
         assert_eq!(pair["samples"], json!({ "targets": 3, "up": 3 }));
-        let of_it = series
+        let of_cluster = series
             .iter()
             .filter(|one| one["metric"]["clusterArn"] == pair["clusterArn"]);
-        let labels = of_it.map(|one| &one["metric"]);
+        let labels = of_cluster.map(|one| &one["metric"]);
         let name = pair["clusterArn"].as_str().unwrap().rsplit('/').next().unwrap();
-        let right = labels
+        let expected = labels
             .filter(|labels| labels["cluster"] == name && labels["accountId"] == SOURCE && labels["region"] == REGION);
-        assert_eq!(right.count(), 3, "{series:?}");
+        assert_eq!(expected.count(), 3, "{series:?}");
     }
 
     let file = |name: &str| format!("{}/{name}.html", env!("CARGO_TARGET_TMPDIR"));
     let page = |arn: &str, name: &str| {
         let file = file(name);
-        let run = said(&["page", arn, "--local-cloud", url, "--minute", "0.05", "--page", &file]);
+        let run = run_ampxa(&["page", arn, "--local-cloud", url, "--minute", "0.05", "--page", &file]);
         (run, fs::read_to_string(file).unwrap_or_default())
     };
-    let ((good, told), shown) = page(&runs[0].arn, "of-an-execution");
-    assert!(good, "{told}");
+    let ((success, printed), html) = page(&runs[0].arn, "of-an-execution");
+    assert!(success, "{printed}");
     let output = runs[0].output.as_ref().unwrap();
     for part in [
         output["scraperArn"].as_str().unwrap(),
-        "Before: as ampxa keeps a role until the patch.",
+        "Before: the placeholder trust policy.",
         "<td>patch-trust-policies</td><td>222222222222</td><td>iam: UpdateAssumeRolePolicy</td>",
-        "<td>create-scraper</td><td>222222222222</td><td>aps: POST /scrapers</td>",
+        "<td>create-scraper</td><td>222222222222</td><td>aps: CreateScraper</td>",
     ] {
-        assert!(shown.contains(part), "no {part} in {shown}");
+        assert!(html.contains(part), "no {part} in {html}");
     }
     assert_eq!(
-        shown.matches("<ins>").count(),
+        html.matches("<ins>").count(),
         2,
-        "one line of each trust policy: {shown}"
+        "expected one changed line of each trust policy: {html}"
     );
-    let real = Command::new("prometheus").arg("--version").output().is_ok();
-    assert_eq!(shown.contains("<polyline"), real, "{shown}");
-    // The plot's scale is that of three endpoints, which have arrived.
-    assert_eq!(shown.contains(">3</text>"), real, "{shown}");
+    let installed = Command::new("prometheus").arg("--version").output().is_ok();
+    assert_eq!(html.contains("<polyline"), installed, "{html}");
+    // The scale of the plot ends at three, the number of targets.
+    assert_eq!(html.contains(">3</text>"), installed, "{html}");
 
-    let nowhere = workspace.replace("/ws-", "/ws-0000");
-    let input = json!({ "clusterArn": output["clusterArn"], "workspaceArn": nowhere });
+    let missing = workspace.replace("/ws-", "/ws-0000");
+    let input = json!({ "clusterArn": output["clusterArn"], "workspaceArn": missing });
     let failed = execution::run(&hub, onboard, &input).await.unwrap();
-    let ((good, told), shown) = page(&failed.arn, "of-a-failure");
+    let ((success, printed), html) = page(&failed.arn, "of-a-failure");
     assert!(
-        good && shown.contains("FAILED") && shown.contains("There is no workspace"),
-        "{told}{shown}"
+        success && html.contains("FAILED") && html.contains(&format!("{missing} does not exist")),
+        "{printed}{html}"
     );
-    assert_eq!(shown.matches("There is no such role now.").count(), 2);
+    assert_eq!(html.matches("The role does not exist.").count(), 2);
 
     let stuck = demo::Cluster::named("stuck").tag("local:activation-minutes", "100000");
     let stuck = stuck.make(&source).await.unwrap();
@@ -292,80 +298,86 @@ async fn operators_see_pairs_and_executions() {
         .any(|state| state.name == "Check scraper")
     {
         assert!(
-            Instant::now() < end + Duration::from_secs(120),
-            "it does not get that far"
+            Instant::now() < deadline + Duration::from_secs(120),
+            "the execution did not reach Check scraper"
         );
     }
-    let ((good, told), shown) = page(&running, "of-one-that-runs");
-    assert!(good && shown.contains("RUNNING</span> for"), "{told}{shown}");
+    let ((success, printed), html) = page(&running, "of-one-that-runs");
+    assert!(success && html.contains("RUNNING</span> for"), "{printed}{html}");
 
-    let ((good, told), _) = page(&running.replace("ampxa-onboard", "ampxa-reconcile"), "none");
-    assert!(!good && told.contains("a page shows one of ampxa-onboard"), "{told}");
-    let (good, told) = said(&["status", "--local-cloud", url, "--accounts", "12345"]);
-    assert!(!good && told.contains("12 digits"), "{told}");
+    let ((success, printed), _) = page(&running.replace("ampxa-onboard", "ampxa-reconcile"), "none");
+    assert!(
+        !success && printed.contains("a page shows one of ampxa-onboard"),
+        "{printed}"
+    );
+    let (success, printed) = run_ampxa(&["status", "--local-cloud", url, "--accounts", "12345"]);
+    assert!(!success && printed.contains("12 digits"), "{printed}");
 
-    // As a person with credentials of one account sees AWS.
-    let person = |arguments: &[&str]| {
+    // `status` with the credentials of one account.
+    let status_as_444444444444 = |arguments: &[&str]| {
         let mut command = ampxa(&[&["status", "--regions", "us-west-2", "--accounts"], arguments].concat());
         command.envs([("AWS_ACCESS_KEY_ID", "444444444444"), ("AWS_SECRET_ACCESS_KEY", "test")]);
         let services = ["STS", "IAM", "AMP"].map(|service| (format!("AWS_ENDPOINT_URL_{service}"), url));
         let answer = command.envs(services).output().unwrap();
         (answer.status.success(), String::from_utf8(answer.stdout).unwrap())
     };
-    // What checks a fleet must not be content with none, or with an account that nobody prepared.
-    let (good, told) = said(&["status", "--local-cloud", url, "--check", "--accounts", "444444444444"]);
-    assert!(!good && told.contains("0 pairs in account 444444444444"), "{told}");
+    // `--check` fails if no pair exists, or if an account has no provisioner.
+    let (success, printed) = run_ampxa(&["status", "--local-cloud", url, "--check", "--accounts", "444444444444"]);
     assert!(
-        told.contains("The account 444444444444 has no role ampxa-source-provisioner"),
-        "{told}"
+        !success && printed.contains("0 pairs in account 444444444444"),
+        "{printed}"
     );
-    let (good, told) = person(&["444444444444"]);
     assert!(
-        good && told.contains("0 pairs in account 444444444444, us-west-2"),
-        "{told}"
+        printed.contains("The account 444444444444 has no role ampxa-source-provisioner"),
+        "{printed}"
     );
-    let (good, told) = person(&["444444444444,222222222222"]);
-    let why = "NOT LOOKED AT: account 222222222222: the credentials are of account 444444444444";
-    assert!(!good && told.contains(why), "{told}");
-    let (good, told) = person(&["222222222222", "--role-name", "nobody"]);
-    let why = "role/nobody cannot be assumed: sts:AssumeRole answered AccessDenied";
-    assert!(!good && told.contains(why), "{told}");
+    let (success, printed) = status_as_444444444444(&["444444444444"]);
+    assert!(
+        success && printed.contains("0 pairs in account 444444444444, us-west-2"),
+        "{printed}"
+    );
+    let (success, printed) = status_as_444444444444(&["444444444444,222222222222"]);
+    let why = "NOT CHECKED: account 222222222222: the credentials are of account 444444444444";
+    assert!(!success && printed.contains(why), "{printed}");
+    let (success, printed) = status_as_444444444444(&["222222222222", "--role-name", "missing"]);
+    let why = "role/missing cannot be assumed: sts:AssumeRole failed with AccessDenied";
+    assert!(!success && printed.contains(why), "{printed}");
     kill(&cloud, "INT");
     cloud.wait().unwrap();
 }
 
 #[test]
-fn nothing_is_left_after_ctrl_c() {
-    nothing_is_left_after("INT");
+fn no_process_is_left_after_ctrl_c() {
+    assert_no_process_is_left_after("INT");
 }
 
 #[test]
-fn nothing_is_left_after_terminate() {
-    nothing_is_left_after("TERM");
+fn no_process_is_left_after_sigterm() {
+    assert_no_process_is_left_after("TERM");
 }
 
 #[test]
-fn nothing_is_left_after_a_kill() {
-    nothing_is_left_after("KILL");
+fn no_process_is_left_after_sigkill() {
+    assert_no_process_is_left_after("KILL");
 }
 
 #[test]
-fn a_bad_argument_says_what_would_be_right() {
+fn an_invalid_argument_is_reported_with_the_valid_range() {
     let answer = driver(&["onboard", "--minute", "0"]).output().unwrap();
     assert_eq!(answer.status.code(), Some(2));
-    let said = String::from_utf8_lossy(&answer.stderr);
-    assert!(said.contains("from 0.01 to 60"), "{said}");
+    let printed = String::from_utf8_lossy(&answer.stderr);
+    assert!(printed.contains("from 0.01 to 60"), "{printed}");
 }
 
 #[test]
-fn an_endpoint_where_nothing_listens_is_one_sentence() {
+fn an_endpoint_that_does_not_answer_is_reported_in_one_line() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
         .unwrap();
     let closed = format!("http://{closed}");
     let status = ["status", "--accounts", "222222222222", "--regions", "us-west-2"];
-    for (way, url, why) in [
+    for (option, url, why) in [
         ("--local-cloud", closed.as_str(), "nothing listens at http://127.0.0.1:"),
         (
             "--endpoint-url",
@@ -378,18 +390,18 @@ fn an_endpoint_where_nothing_listens_is_one_sentence() {
             "expected a URL such as http://127.0.0.1:4566",
         ),
     ] {
-        let (good, said) = said(&[&status[..], &[way, url]].concat());
-        assert!(!good && said.contains(why), "{said}");
-        assert_eq!(said.trim().lines().count(), 1, "{said}");
+        let (success, printed) = run_ampxa(&[&status[..], &[option, url]].concat());
+        assert!(!success && printed.contains(why), "{printed}");
+        assert_eq!(printed.trim().lines().count(), 1, "{printed}");
     }
     let by_environment = ampxa(&status).env("AWS_ENDPOINT_URL", &closed).output().unwrap();
-    let said = String::from_utf8(by_environment.stderr).unwrap();
-    assert!(said.starts_with("AWS_ENDPOINT_URL: nothing listens at"), "{said}");
+    let printed = String::from_utf8(by_environment.stderr).unwrap();
+    assert!(printed.starts_with("AWS_ENDPOINT_URL: nothing listens at"), "{printed}");
 }
 
 #[test]
-fn who_has_no_credentials_is_told_what_to_do() {
-    let person = |region: Option<&str>| {
+fn missing_regions_and_missing_credentials_are_reported() {
+    let status = |region: Option<&str>| {
         let mut command = ampxa(&["status", "--accounts", "222222222222"]);
         command
             .env_clear()
@@ -400,22 +412,25 @@ fn who_has_no_credentials_is_told_what_to_do() {
         assert_eq!(answer.status.code(), Some(1), "{answer:?}");
         String::from_utf8([answer.stdout, answer.stderr].concat()).unwrap()
     };
-    let said = person(None);
-    assert!(said.contains("name some with --regions"), "{said}");
-    let said = person(Some("us-west-2"));
-    assert!(said.contains("0 pairs in account 222222222222, us-west-2"), "{said}");
+    let printed = status(None);
+    assert!(printed.contains("name some with --regions"), "{printed}");
+    let printed = status(Some("us-west-2"));
     assert!(
-        said.contains("NOT LOOKED AT: account 222222222222: no AWS credentials were found"),
-        "{said}"
+        printed.contains("0 pairs in account 222222222222, us-west-2"),
+        "{printed}"
+    );
+    assert!(
+        printed.contains("NOT CHECKED: account 222222222222: no AWS credentials were found"),
+        "{printed}"
     );
 }
 
 #[test]
-fn a_taken_port_is_named() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = taken.local_addr().unwrap().port().to_string();
+fn a_port_that_is_in_use_is_named_in_the_error() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
     let answer = driver(&["up", "--port", &port]).output().unwrap();
     assert!(!answer.status.success());
-    let said = String::from_utf8_lossy(&answer.stderr);
-    assert!(said.contains(&port), "{said}");
+    let printed = String::from_utf8_lossy(&answer.stderr);
+    assert!(printed.contains(&port), "{printed}");
 }

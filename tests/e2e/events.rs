@@ -1,6 +1,6 @@
-//! What starts the product by itself: events of clusters, accounts and AFT, and the schedule.
+//! Automatic starts of the state machines: by events of clusters, accounts and AFT, and by the schedule.
 //!
-//! One cloud serves all of these tests. `fixture` deploys it and wires its accounts to the hub.
+//! One cloud serves all of these tests. `fixture` deploys it and lets its accounts forward their events to the hub.
 
 mod aft;
 mod alarms;

@@ -2,14 +2,14 @@
 //! (`tests/simulation/every_call.rs`); these tests prove that the real processes, clients and timeouts agree with it.
 //!
 //! Each test has two accounts of its own. The gate is checked against every version of the target role's trust policy,
-//! and another scraper tries to write while the run goes on.
+//! and another scraper attempts to write during the run.
 
 mod gate;
 pub mod proxy;
 
 use crate::{
-    onboarding::is_onboarded,
-    world::{Place, attempt, pair_of, text, world},
+    deployment::{Accounts, attempt, deployment, pair_of, text},
+    onboarding::assert_onboarded,
 };
 use ampxa_cli::execution::{self, Execution};
 use driver::demo;
@@ -19,34 +19,34 @@ use std::time::Duration;
 
 const ALWAYS: u32 = u32::MAX;
 /// The time between two attempts of another scraper to write.
-const PACE: Duration = Duration::from_millis(500);
+const ATTEMPT_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Two accounts, a cluster and a workspace.
-struct Stage {
-    place: Place,
+/// Two accounts with a cluster and a workspace.
+struct Scenario {
+    accounts: Accounts,
     request: Value,
 }
 
-impl Stage {
+impl Scenario {
     async fn new() -> Self {
         Self::of(&demo::Cluster::named("faults")).await
     }
 
-    /// The scraper of this stage's cluster fails, so that its onboarding is rolled back.
+    /// A scenario whose scraper fails, so that its onboarding is rolled back.
     async fn failing() -> Self {
         Self::of(&demo::Cluster::named("faults").tag("local:activation-fails", "cannot reach the API")).await
     }
 
     async fn of(cluster: &demo::Cluster) -> Self {
-        let place = world().fresh_place();
-        let request = place
+        let accounts = deployment().new_accounts();
+        let request = accounts
             .pair_of(&cluster.clone().tag("local:activation-minutes", "2"))
             .await;
-        Self { place, request }
+        Self { accounts, request }
     }
 
-    /// Makes the calls fail that a function makes in its account: the target account for target roles, else the source
-    /// account.
+    /// Plans a fault for calls of a function in its account. That is the target account for steps on the target role,
+    /// else the source account.
     fn plan(&self, function: &'static str, call: &'static str, fault: Fault, times: u32) {
         let planned = Planned {
             function,
@@ -54,13 +54,13 @@ impl Stage {
             fault,
             times,
         };
-        world().proxy.plan(self.account_of(function), planned);
+        deployment().proxy.plan(self.account_of(function), planned);
     }
 
-    /// Ends the fault, which must have happened.
+    /// Ends the fault; panics if it did not happen.
     fn end(&self, function: &str) {
         assert_ne!(
-            world().proxy.end(self.account_of(function)),
+            deployment().proxy.end(self.account_of(function)),
             0,
             "the fault did not happen"
         );
@@ -68,20 +68,20 @@ impl Stage {
 
     fn account_of(&self, function: &str) -> &str {
         match function.contains("target-role") {
-            true => &self.place.target.id,
-            false => &self.place.source.id,
+            true => &self.accounts.target.id,
+            false => &self.accounts.source.id,
         }
     }
 
     async fn onboard(&self) -> Execution {
-        self.run(&world().onboard_arn).await
+        self.run(&deployment().onboard_arn).await
     }
 
     async fn offboard(&self) -> Execution {
-        self.run(&world().offboard_arn).await
+        self.run(&deployment().offboard_arn).await
     }
 
-    /// Runs a machine while another scraper tries to write.
+    /// Runs a state machine while another scraper attempts to write.
     async fn run(&self, machine: &str) -> Execution {
         let pair = pair_of(&self.request);
         let roles = json!({
@@ -90,59 +90,61 @@ impl Stage {
             "workspaceArn": self.request["workspaceArn"],
         });
         let other = gate::other_scraper(&pair);
-        let intrude = async {
+        let attempts_of_other = async {
             loop {
-                tokio::time::sleep(PACE).await;
-                let tried = attempt(&roles, &other);
-                assert_eq!(tried["written"], false, "another scraper could write: {tried}");
+                tokio::time::sleep(ATTEMPT_INTERVAL).await;
+                let result = attempt(&roles, &other);
+                assert_eq!(result["written"], false, "another scraper could write: {result}");
             }
         };
         tokio::select! {
-            run = execution::run(&self.place.hub, machine, &self.request) => run.expect("an execution"),
-            () = intrude => unreachable!(),
+            run = execution::run(&self.accounts.hub, machine, &self.request) => {
+                run.expect("the execution could not be started or read")
+            }
+            () = attempts_of_other => unreachable!(),
         }
     }
 
-    /// The run has connected the pair, exactly as an undisturbed run does.
-    async fn is_connected(&self, run: &Execution) {
+    /// Asserts that the run has connected the pair, exactly as a run without faults does.
+    async fn assert_connected(&self, run: &Execution) {
         let output = run
             .output
             .as_ref()
             .unwrap_or_else(|| panic!("{:?}: {:?}", run.error, run.cause));
-        is_onboarded(&self.place, &self.request, output).await;
-        assert_eq!(self.place.scrapers().await.len(), 1, "there is one scraper");
+        assert_onboarded(&self.accounts, &self.request, output).await;
+        assert_eq!(self.accounts.scrapers().await.len(), 1, "expected one scraper");
         let scraper = text(&output["scraperArn"]);
         assert_eq!(attempt(output, scraper)["written"], true);
-        gate::never_opened_for_others(&pair_of(&self.request), Some(scraper));
+        gate::assert_admits_no_other(&pair_of(&self.request), Some(scraper));
     }
 
-    /// The run has failed with an error and left the accounts as they were.
-    fn is_as_before(&self, run: &Execution, error: &str, before: &Value) {
+    /// Asserts that the run failed with an error and that the accounts are as before.
+    fn assert_unchanged(&self, run: &Execution, error: &str, before: &Value) {
         assert_eq!(run.error.as_deref(), Some(error), "{:?}", run.cause);
-        assert_eq!(self.place.resources(), *before, "resources were left or lost");
-        gate::never_opened_for_others(&pair_of(&self.request), None);
+        assert_eq!(self.accounts.resources(), *before, "resources are left or missing");
+        gate::assert_admits_no_other(&pair_of(&self.request), None);
     }
 }
 
 async fn onboards_despite(function: &'static str, call: &'static str, fault: Fault, times: u32) {
-    let stage = Stage::new().await;
-    stage.plan(function, call, fault, times);
-    let run = stage.onboard().await;
-    stage.end(function);
-    stage.is_connected(&run).await;
+    let scenario = Scenario::new().await;
+    scenario.plan(function, call, fault, times);
+    let run = scenario.onboard().await;
+    scenario.end(function);
+    scenario.assert_connected(&run).await;
 }
 
 async fn fails_and_leaves_nothing(function: &'static str, call: &'static str, fault: Fault, times: u32, error: &str) {
-    let stage = Stage::new().await;
-    let before = stage.place.resources();
-    stage.plan(function, call, fault, times);
-    let run = stage.onboard().await;
-    stage.end(function);
-    stage.is_as_before(&run, error, &before);
+    let scenario = Scenario::new().await;
+    let before = scenario.accounts.resources();
+    scenario.plan(function, call, fault, times);
+    let run = scenario.onboard().await;
+    scenario.end(function);
+    scenario.assert_unchanged(&run, error, &before);
 }
 
 #[tokio::test]
-async fn a_call_that_is_throttled_once_is_repeated() {
+async fn a_call_that_is_throttled_once_is_retried() {
     onboards_despite("create-scraper", "aps:CreateScraper", Fault::Throttled, 1).await;
 }
 
@@ -153,22 +155,22 @@ async fn a_call_that_is_always_throttled_fails_the_run_which_is_rolled_back() {
 }
 
 #[tokio::test]
-async fn a_patch_that_iam_answers_with_a_server_error_is_repeated() {
+async fn a_patch_that_iam_answers_with_a_server_error_is_retried() {
     onboards_despite("patch-trust-policies", "iam:UpdateAssumeRolePolicy", Fault::Failed, 1).await;
 }
 
 #[tokio::test]
-async fn a_connection_that_is_cut_before_the_effect_is_repeated() {
-    onboards_despite("ensure-target-role", "iam:CreateRole", Fault::CutBefore, 1).await;
+async fn a_call_whose_connection_is_closed_before_the_effect_is_retried() {
+    onboards_despite("ensure-target-role", "iam:CreateRole", Fault::ClosedBefore, 1).await;
 }
 
 #[tokio::test]
 async fn a_scraper_whose_creation_was_not_answered_is_not_created_twice() {
-    onboards_despite("create-scraper", "aps:CreateScraper", Fault::CutAfter, 1).await;
+    onboards_despite("create-scraper", "aps:CreateScraper", Fault::ClosedAfter, 1).await;
 }
 
 #[tokio::test]
-async fn an_access_that_is_denied_once_is_not_repeated() {
+async fn a_call_that_is_denied_once_is_not_retried() {
     let (function, call) = ("ensure-target-role", "iam:PutRolePolicy");
     fails_and_leaves_nothing(function, call, Fault::Denied, 1, "AccessDenied").await;
 }
@@ -180,12 +182,12 @@ async fn a_patch_that_is_always_denied_fails_the_run_which_is_rolled_back() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_answered_after_the_client_gave_up_is_repeated() {
+async fn a_call_that_is_answered_after_the_client_timeout_is_retried() {
     onboards_despite("ensure-source-role", "iam:CreateRole", Fault::Slow, 1).await;
 }
 
 #[tokio::test]
-async fn a_function_that_is_killed_after_it_created_the_scraper_finds_it() {
+async fn a_function_that_is_killed_after_it_created_the_scraper_continues_with_it() {
     onboards_despite("create-scraper", "aps:CreateScraper", Fault::Killed, 1).await;
 }
 
@@ -196,23 +198,23 @@ async fn a_function_that_is_always_killed_fails_the_run_which_is_rolled_back() {
 }
 
 #[tokio::test]
-async fn roles_that_iam_does_not_show_for_thirty_seconds_are_waited_for() {
-    let stage = Stage::new().await;
-    for account in [&stage.place.source, &stage.place.target] {
+async fn onboarding_waits_for_roles_that_iam_does_not_show_for_thirty_seconds() {
+    let scenario = Scenario::new().await;
+    for account in [&scenario.accounts.source, &scenario.accounts.target] {
         let delay = json!({ "account": account.id, "seconds": 30 });
-        world().cloud.tell("visibility", &delay).unwrap();
+        deployment().cloud.tell("visibility", &delay).unwrap();
     }
-    let run = stage.onboard().await;
-    stage.is_connected(&run).await;
+    let run = scenario.onboard().await;
+    scenario.assert_connected(&run).await;
 }
 
 async fn rolls_back_despite(function: &'static str, call: &'static str, fault: Fault, times: u32) {
-    let stage = Stage::failing().await;
-    let before = stage.place.resources();
-    stage.plan(function, call, fault, times);
-    let run = stage.onboard().await;
-    stage.end(function);
-    stage.is_as_before(&run, "ScraperFailed", &before);
+    let scenario = Scenario::failing().await;
+    let before = scenario.accounts.resources();
+    scenario.plan(function, call, fault, times);
+    let run = scenario.onboard().await;
+    scenario.end(function);
+    scenario.assert_unchanged(&run, "ScraperFailed", &before);
 }
 
 #[tokio::test]
@@ -227,32 +229,32 @@ async fn a_rollback_continues_after_its_function_was_killed() {
 
 #[tokio::test]
 async fn an_offboarding_that_is_always_throttled_is_finished_by_the_next_one() {
-    let stage = Stage::new().await;
-    let before = stage.place.resources();
-    let onboarding = stage.onboard().await;
-    stage.is_connected(&onboarding).await;
+    let scenario = Scenario::new().await;
+    let before = scenario.accounts.resources();
+    let onboarding = scenario.onboard().await;
+    scenario.assert_connected(&onboarding).await;
     let function = "remove-target-role";
-    stage.plan(function, "iam:DeleteRole", Fault::Throttled, ALWAYS);
-    let failed = stage.offboard().await;
+    scenario.plan(function, "iam:DeleteRole", Fault::Throttled, ALWAYS);
+    let failed = scenario.offboard().await;
     assert_eq!(failed.error.as_deref(), Some("Transient"), "{:?}", failed.cause);
-    stage.end(function);
-    let finished = stage.offboard().await;
+    scenario.end(function);
+    let finished = scenario.offboard().await;
     assert!(finished.output.is_some(), "{:?}: {:?}", finished.error, finished.cause);
-    assert_eq!(stage.place.resources(), before, "resources were left");
+    assert_eq!(scenario.accounts.resources(), before, "resources are left");
     let scraper = onboarding.output.unwrap()["scraperArn"].clone();
-    gate::never_opened_for_others(&pair_of(&stage.request), Some(text(&scraper)));
+    gate::assert_admits_no_other(&pair_of(&scenario.request), Some(text(&scraper)));
 }
 
 #[tokio::test]
-async fn a_repeated_onboarding_survives_a_server_error_and_changes_nothing() {
-    let stage = Stage::new().await;
-    let first = stage.onboard().await;
-    stage.is_connected(&first).await;
-    let before = stage.place.resources();
+async fn a_repeated_onboarding_succeeds_despite_a_server_error_and_changes_nothing() {
+    let scenario = Scenario::new().await;
+    let first = scenario.onboard().await;
+    scenario.assert_connected(&first).await;
+    let before = scenario.accounts.resources();
     let function = "ensure-target-role";
-    stage.plan(function, "iam:GetRole", Fault::Failed, 1);
-    let second = stage.onboard().await;
-    stage.end(function);
-    stage.is_connected(&second).await;
-    assert_eq!(stage.place.resources(), before);
+    scenario.plan(function, "iam:GetRole", Fault::Failed, 1);
+    let second = scenario.onboard().await;
+    scenario.end(function);
+    scenario.assert_connected(&second).await;
+    assert_eq!(scenario.accounts.resources(), before);
 }

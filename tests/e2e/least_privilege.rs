@@ -1,12 +1,12 @@
-//! Least privilege is real: every granted action is used, and a run that misses one fails and names it.
+//! Least privilege: every granted action is used, and a run that lacks one fails and names it.
 //!
-//! The cloud enforces IAM, so every test of this folder fails when an action that is needed is not granted. The first
-//! test here compares what is granted with the calls that the cloud has recorded: an action that no call needs fails
-//! it. The other tests remove actions.
+//! The cloud enforces IAM, so every test of this folder fails if a required action is not granted. The first test here
+//! compares the granted actions with the calls in the cloud's request log, and fails if no call needs an action. The
+//! other tests remove actions.
 
 use crate::{
+    deployment::{Accounts, deployment, pair_of, text, with},
     events::fixture::{self, FLEET, Machine},
-    world::{Place, pair_of, text, with, world},
 };
 use ampxa_cli::{account::Account, execution::Execution};
 use aws_sdk_iam::Client;
@@ -15,7 +15,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 /// Actions that AMP checks with its caller's permissions while it creates or deletes a scraper (AMP user guide, "Using
-/// AWS managed collectors"). They are no calls of the functions: tests below remove each of them.
+/// AWS managed collectors"). The functions do not call them: tests below remove each of them.
 const CHECKED_BY_CREATE_SCRAPER: [&str; 4] = [
     "iam:PassRole",
     "iam:CreateServiceLinkedRole",
@@ -23,8 +23,11 @@ const CHECKED_BY_CREATE_SCRAPER: [&str; 4] = [
     "eks:AssociateAccessPolicy",
 ];
 const CHECKED_BY_DELETE_SCRAPER: [&str; 2] = ["eks:DeleteAccessEntry", "iam:DeleteServiceLinkedRole"];
+/// Lambda itself sends an event that a function could not handle to the queue, with the permissions of the function's
+/// role (Lambda developer guide, "Capturing records of Lambda asynchronous invocations").
+const USED_BY_LAMBDA: &str = "sqs:SendMessage";
 
-/// One inline policy of one role.
+/// What one role may do.
 struct Policy {
     iam: Client,
     role: String,
@@ -48,6 +51,38 @@ impl Policy {
     /// The policy of an account's provisioner.
     async fn of_provisioner(account: &Account, side: &str) -> Self {
         Self::read(&account.iam(), &format!("ampxa-{side}-provisioner"), "provision").await
+    }
+
+    /// All statements of a function's role: its own and those of the managed policies of the hub.
+    async fn of_function(iam: &Client, role: &str) -> Self {
+        let mut statements = Vec::new();
+        let inline = iam.list_role_policies().role_name(role).send().await.unwrap();
+        for name in inline.policy_names {
+            statements.extend(statements_of(Self::read(iam, role, &name).await.document));
+        }
+        let attached = iam.list_attached_role_policies().role_name(role).send().await.unwrap();
+        for policy in attached.attached_policies() {
+            let arn = policy.policy_arn().unwrap();
+            if arn.contains(":iam::aws:") {
+                continue;
+            }
+            let described = iam.get_policy().policy_arn(arn).send().await.unwrap().policy.unwrap();
+            let version = iam.get_policy_version().policy_arn(arn);
+            let version = version
+                .version_id(described.default_version_id().unwrap())
+                .send()
+                .await
+                .unwrap();
+            let text = version.policy_version.unwrap().document.unwrap();
+            let text = percent_decode_str(&text).decode_utf8().unwrap().into_owned();
+            statements.extend(statements_of(serde_json::from_str(&text).unwrap()));
+        }
+        Self {
+            iam: iam.clone(),
+            role: role.to_owned(),
+            name: "all".to_owned(),
+            document: json!({ "Statement": statements }),
+        }
     }
 
     async fn write(&self, document: &Value) {
@@ -87,7 +122,14 @@ impl Policy {
     }
 }
 
-/// The elements of a list, or the only one, which a policy need not put into a list.
+fn statements_of(document: Value) -> Vec<Value> {
+    match &document["Statement"] {
+        Value::Array(all) => all.clone(),
+        one => vec![one.clone()],
+    }
+}
+
+/// The elements of a list, or the only element: a policy may contain it without a list.
 fn list(value: &Value) -> Vec<&str> {
     match value {
         Value::Array(all) => all.iter().map(text).collect(),
@@ -107,7 +149,7 @@ fn matches(pattern: &str, whole: &str) -> bool {
 
 #[test]
 fn a_pattern_matches_as_iam_matches_it() {
-    for (pattern, whole, right) in [
+    for (pattern, whole, expected) in [
         ("*", "anything", true),
         (
             "arn:aws:iam::1:role/ampxa-*",
@@ -118,7 +160,7 @@ fn a_pattern_matches_as_iam_matches_it() {
         ("a*c", "abc", true),
         ("a*c", "abcd", false),
     ] {
-        assert_eq!(matches(pattern, whole), right, "{pattern} {whole}");
+        assert_eq!(matches(pattern, whole), expected, "{pattern} {whole}");
     }
 }
 
@@ -131,15 +173,7 @@ async fn policies_of_the_functions(iam: &Client) -> Vec<Policy> {
         if role.path() != "/ampxa/" {
             continue;
         }
-        let names = iam
-            .list_role_policies()
-            .role_name(role.role_name())
-            .send()
-            .await
-            .unwrap();
-        for name in names.policy_names {
-            policies.push(Policy::read(iam, role.role_name(), &name).await);
-        }
+        policies.push(Policy::of_function(iam, role.role_name()).await);
     }
     policies.retain(|policy| {
         let document = policy.document.to_string();
@@ -150,11 +184,11 @@ async fn policies_of_the_functions(iam: &Client) -> Vec<Policy> {
     policies
 }
 
-/// A cluster is connected by its event, drifts, is repaired, missed by a reconciliation, found by the next one, and deleted. No
-/// action is left over that no call of these runs needs.
+/// Onboards a cluster by its event, causes and repairs drift, recovers the cluster from an orphan tag, and deletes it.
+/// Each granted action must be needed by a call of these runs.
 #[tokio::test]
 async fn every_granted_action_is_needed_by_a_call() {
-    let wired = fixture::alone().await.unwrap();
+    let wired = fixture::exclusive().await.unwrap();
     let account = FLEET[0];
     let table = json!({ "rules": [
         {
@@ -164,7 +198,7 @@ async fn every_granted_action_is_needed_by_a_call() {
         { "match": { "clusterNames": ["*"] }, "ignore": "not the cluster of this test" },
     ] });
     wired.set_routes(&table.to_string()).unwrap();
-    let place = Place {
+    let accounts = Accounts {
         hub: wired.hub(),
         source: wired.account(account, REGION),
         target: wired.account(TARGET, REGION),
@@ -174,7 +208,7 @@ async fn every_granted_action_is_needed_by_a_call() {
         .unwrap();
 
     let cluster = demo::Cluster::named("least").tag("local:activation-minutes", "0");
-    let cluster = cluster.make(&place.source).await.unwrap();
+    let cluster = cluster.make(&accounts.source).await.unwrap();
     wired
         .started(Machine::Onboard, "create-least-")
         .await
@@ -185,8 +219,8 @@ async fn every_granted_action_is_needed_by_a_call() {
     let request = json!({ "clusterArn": cluster, "workspaceArn": wired.workspace });
     let pair = pair_of(&request);
     for (account, role) in [
-        (&place.source, pair.source_role_name()),
-        (&place.target, pair.target_role_name()),
+        (&accounts.source, pair.source_role_name()),
+        (&accounts.target, pair.target_role_name()),
     ] {
         let iam = account.iam();
         iam.delete_role_permissions_boundary()
@@ -195,10 +229,10 @@ async fn every_granted_action_is_needed_by_a_call() {
             .await
             .unwrap();
     }
-    let group = demo::security_group(&place.source).unwrap();
+    let group = demo::security_group(&accounts.source).unwrap();
     let changed = json!({ "alias": "changed", "tags": { "team": "a" }, "securityGroupIds": [group] });
     let changed = with(&request, changed);
-    // The second one looks at the first one, which holds the lock.
+    // The second execution reads the status of the first one, which holds the lock.
     let (first, second) = tokio::join!(
         wired.run(Machine::Onboard, &changed),
         wired.run(Machine::Onboard, &changed)
@@ -207,7 +241,7 @@ async fn every_granted_action_is_needed_by_a_call() {
     second.unwrap().succeeded().unwrap();
 
     let scraper = &wired.scrapers(account, REGION).await.unwrap()[cluster.as_str()].0;
-    let tag = place.source.amp().tag_resource().resource_arn(scraper);
+    let tag = accounts.source.amp().tag_resource().resource_arn(scraper);
     tag.tags("ampxa:orphan-since", "an earlier reconciliation")
         .send()
         .await
@@ -225,14 +259,21 @@ async fn every_granted_action_is_needed_by_a_call() {
         reconciliation.output
     );
 
-    let attach = place
+    let attach = accounts
         .source
         .iam()
         .attach_role_policy()
         .role_name(pair.source_role_name());
     let managed = "arn:aws:iam::aws:policy/ReadOnlyAccess";
     attach.policy_arn(managed).send().await.unwrap();
-    place.source.eks().delete_cluster().name("least").send().await.unwrap();
+    accounts
+        .source
+        .eks()
+        .delete_cluster()
+        .name("least")
+        .send()
+        .await
+        .unwrap();
     wired
         .started(Machine::Offboard, "delete-least-")
         .await
@@ -242,36 +283,41 @@ async fn every_granted_action_is_needed_by_a_call() {
 
     let log = wired.cloud.look("calls").unwrap();
     let calls = log["calls"].as_array().unwrap().iter().filter(|call| {
-        // A function may have kept a session that it got in another test.
+        // A function may still use a session from another test.
         call["n"].as_u64() > Some(since) || call["action"] == "sts:AssumeRole"
     });
     let calls: Vec<&Value> = calls.collect();
-    let mut policies = policies_of_the_functions(&place.hub.iam()).await;
+    let mut policies = policies_of_the_functions(&accounts.hub.iam()).await;
     let functions: Vec<&String> = policies.iter().map(|policy| &policy.role).collect();
     assert_eq!(
         functions.len(),
         18,
-        "each function that calls AWS has one policy: {functions:#?}"
+        "expected one policy for each function that calls AWS: {functions:#?}"
     );
-    policies.push(Policy::of_provisioner(&place.source, "source").await);
-    policies.push(Policy::of_provisioner(&place.target, "target").await);
-    let checked = [&CHECKED_BY_CREATE_SCRAPER[..], &CHECKED_BY_DELETE_SCRAPER].concat();
-    let mut left_over = Vec::new();
+    policies.push(Policy::of_provisioner(&accounts.source, "source").await);
+    policies.push(Policy::of_provisioner(&accounts.target, "target").await);
+    let checked = [
+        &CHECKED_BY_CREATE_SCRAPER[..],
+        &CHECKED_BY_DELETE_SCRAPER,
+        &[USED_BY_LAMBDA],
+    ]
+    .concat();
+    let mut unused = Vec::new();
     for policy in &policies {
         let grants = policy.grants();
         let session = format!(":assumed-role/{}/", policy.role);
-        let its = calls.iter().filter(|call| {
+        let allowed_calls = calls.iter().filter(|call| {
             let allowed = call["status"].as_u64().is_some_and(|status| status < 300);
             allowed && text(&call["principal"]).contains(&session)
         });
         let mut needed = vec![false; grants.len()];
-        for call in its {
+        for call in allowed_calls {
             let (action, resource) = (text(&call["action"]), call["resource"].as_str().unwrap_or("*"));
             let allow = |(granted, resources): &(&str, Vec<&str>)| {
                 *granted == action && resources.iter().any(|pattern| matches(pattern, resource))
             };
             let allowing: Vec<usize> = (0..grants.len()).filter(|index| allow(&grants[*index])).collect();
-            // Of two grants that allow a call, neither is needed for it.
+            // A call that two grants allow needs neither of them.
             if let [only] = allowing[..] {
                 needed[only] = true;
             }
@@ -283,101 +329,107 @@ async fn every_granted_action_is_needed_by_a_call() {
                 policy.role
             );
             if !needed && !checked.contains(action) {
-                left_over.push(format!("{}: {action} on {resources:?}", policy.role));
+                unused.push(format!("{}: {action} on {resources:?}", policy.role));
             }
             let both = needed && checked.contains(action);
-            assert!(!both, "{action} is a call of the functions: it need not be listed here");
+            assert!(!both, "the functions call {action}: remove it from the constants above");
         }
     }
-    assert!(left_over.is_empty(), "no call needs {left_over:#?}");
+    assert!(unused.is_empty(), "no call needs {unused:#?}");
 }
 
-fn refused(run: &Execution, action: &str) {
+/// Asserts that a run failed because an action was denied, and that its cause names the action.
+fn assert_denied(run: &Execution, action: &str) {
     let cause = run.cause.as_deref().unwrap_or_default();
     assert_eq!(
         run.error.as_deref(),
         Some("AccessDenied"),
-        "it works without {action}: {cause}"
+        "without {action} the run did not end with AccessDenied: {cause}"
     );
     assert!(cause.contains(action), "the cause does not name {action}: {cause}");
 }
 
-async fn fresh_pair() -> (Place, Value) {
-    let place = world().fresh_place();
+/// A cluster and a workspace in accounts that no other test uses.
+async fn new_pair() -> (Accounts, Value) {
+    let accounts = deployment().new_accounts();
     let cluster = demo::Cluster::named("least").tag("local:activation-minutes", "0");
-    let request = place.pair_of(&cluster).await;
-    (place, request)
+    let request = accounts.pair_of(&cluster).await;
+    (accounts, request)
 }
 
 #[tokio::test]
 async fn an_onboarding_without_one_permission_fails_and_names_it() {
-    let (place, request) = fresh_pair().await;
-    let before = place.resources();
+    let (accounts, request) = new_pair().await;
+    let before = accounts.resources();
     let own_calls = [("source", "aps:CreateScraper"), ("target", "iam:AttachRolePolicy")];
     let checked = CHECKED_BY_CREATE_SCRAPER.map(|action| ("source", action));
     for (side, action) in checked.into_iter().chain(own_calls) {
-        let account = if side == "source" { &place.source } else { &place.target };
+        let account = if side == "source" {
+            &accounts.source
+        } else {
+            &accounts.target
+        };
         let policy = Policy::of_provisioner(account, side).await;
         policy.write(&policy.without(action)).await;
-        let run = place.onboard(&request).await;
+        let run = accounts.onboard(&request).await;
         policy.write(&policy.document).await;
-        refused(&run, action);
-        assert_eq!(place.resources(), before, "without {action} resources were left");
+        assert_denied(&run, action);
+        assert_eq!(accounts.resources(), before, "without {action} resources are left");
     }
-    place.onboarded(&request).await;
+    accounts.onboarded(&request).await;
 }
 
 #[tokio::test]
 async fn an_offboarding_without_one_permission_fails_and_names_it() {
-    let (place, request) = fresh_pair().await;
-    place.onboarded(&request).await;
-    let policy = Policy::of_provisioner(&place.source, "source").await;
+    let (accounts, request) = new_pair().await;
+    accounts.onboarded(&request).await;
+    let policy = Policy::of_provisioner(&accounts.source, "source").await;
     for action in CHECKED_BY_DELETE_SCRAPER.into_iter().chain(["aps:DeleteScraper"]) {
         policy.write(&policy.without(action)).await;
-        let run = place.offboard(&request).await;
+        let run = accounts.offboard(&request).await;
         policy.write(&policy.document).await;
-        refused(&run, action);
+        assert_denied(&run, action);
         assert_eq!(
-            place.scrapers().await.len(),
+            accounts.scrapers().await.len(),
             1,
             "the scraper was deleted without {action}"
         );
     }
-    place.offboarded(&request).await;
+    accounts.offboarded(&request).await;
 }
 
 #[tokio::test]
-async fn samples_that_may_not_be_queried_are_reported_with_the_missing_permission() {
-    let (place, request) = fresh_pair().await;
-    let policy = Policy::of_provisioner(&place.target, "target").await;
+async fn a_denied_query_for_samples_is_reported_with_the_missing_permission() {
+    let (accounts, request) = new_pair().await;
+    let policy = Policy::of_provisioner(&accounts.target, "target").await;
     policy.write(&policy.without("aps:QueryMetrics")).await;
-    let output = place.onboarded(&request).await;
+    let output = accounts.onboarded(&request).await;
     assert_eq!(output["ingestion"]["result"], "NOT_CHECKED");
     let hint = text(&output["ingestion"]["hints"][0]);
     assert!(hint.contains("aps:QueryMetrics"), "{hint}");
 }
 
-/// Only the role of this function is denied the provisioner of this account.
+/// The denial concerns only the role of this function and the provisioner of this account.
 #[tokio::test]
-async fn a_function_that_may_not_assume_the_provisioner_is_named() {
-    let (place, request) = fresh_pair().await;
-    let hub = world().cloud.account(HUB, REGION);
+async fn a_function_that_may_not_assume_the_provisioner_is_named_in_the_cause() {
+    let (accounts, request) = new_pair().await;
+    let hub = deployment().cloud.account(HUB, REGION);
     let role = fixture::resource(&hub, "ampxa", "EnsureTargetRoleRole").unwrap();
-    let provisioner = format!("arn:aws:iam::{}:role/ampxa-target-provisioner", place.target.id);
+    let provisioner = format!("arn:aws:iam::{}:role/ampxa-target-provisioner", accounts.target.id);
     let denial = json!({ "Version": "2012-10-17", "Statement": [
         { "Effect": "Deny", "Action": "sts:AssumeRole", "Resource": provisioner }
     ] });
     let iam = hub.iam();
     let put = iam.put_role_policy().role_name(&role).policy_name("denial");
     put.policy_document(denial.to_string()).send().await.unwrap();
-    let run = place.onboard(&request).await;
+    let run = accounts.onboard(&request).await;
     iam.delete_role_policy()
         .role_name(&role)
         .policy_name("denial")
         .send()
         .await
         .unwrap();
-    refused(&run, "sts:AssumeRole");
+    assert_denied(&run, "sts:AssumeRole");
     let cause = run.cause.unwrap();
     assert!(cause.contains("EnsureTargetRole"), "{cause}");
 }

@@ -1,14 +1,15 @@
-//! The product on the local cloud, with IAM enforced: the deployed templates, the real binaries, the real state machines.
+//! Tests of the deployed product on the local cloud, with IAM enforced: templates, functions and state machines.
 //!
-//! Two clouds serve all tests. In `world`'s, whose functions call AWS through a proxy that can make calls fail, each test
-//! starts the state machines itself and has a Region or accounts of its own. In `events`', the accounts are wired to the
-//! hub, so that events and the schedule start them.
+//! Two clouds serve all tests. In the cloud of `deployment`, each test starts the state machines itself, and uses a
+//! Region or accounts of its own. The functions of that cloud call AWS through a proxy that can make calls fail. In the
+//! cloud of `events`, the accounts forward their events to the hub, so that events and the schedule start the machines.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod access;
 mod boundaries;
 mod command;
+mod deployment;
 mod events;
 mod faults;
 mod ingestion;
@@ -23,4 +24,3 @@ mod rollback;
 mod scraper_drift;
 mod status;
 mod telemetry;
-mod world;

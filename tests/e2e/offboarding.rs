@@ -1,6 +1,6 @@
-//! Offboarding: all of a pair goes, whatever of it is still there, and nothing else.
+//! Offboarding deletes all resources of a pair that exist, and nothing else.
 
-use crate::world::{BOTH, SOURCE, TARGET, text, with, world};
+use crate::deployment::{BOTH, SOURCE, TARGET, deployment, text, with};
 use driver::demo;
 use serde_json::{Value, json};
 
@@ -9,59 +9,76 @@ fn name_of(arn: &Value) -> &str {
 }
 
 #[tokio::test]
-async fn a_pair_goes_whole_and_can_come_back() {
-    let place = world().place(SOURCE, TARGET);
-    let request = place.pair("leaving").await;
-    let output = place.onboarded(&request).await;
-    let gone = place.offboarded(&request).await;
+async fn an_offboarded_pair_is_deleted_completely_and_can_be_onboarded_again() {
+    let accounts = deployment().accounts(SOURCE, TARGET);
+    let request = accounts.pair("leaving").await;
+    let output = accounts.onboarded(&request).await;
+    let offboarded = accounts.offboarded(&request).await;
     let removed = json!([output["scraperArn"], output["targetRoleArn"], output["sourceRoleArn"]]);
-    assert_eq!(gone["removed"], removed);
-    assert_eq!(gone["skipped"], json!([]));
-    let pair = json!({ "clusterArn": request["clusterArn"], "workspaceArn": request["workspaceArn"], "removed": removed, "skipped": [] });
-    assert_eq!(gone["pairs"], json!([pair]));
-    place.nothing_was_made().await;
+    assert_eq!(offboarded["removed"], removed);
+    assert_eq!(offboarded["skipped"], json!([]));
+    let pair = json!({
+        "clusterArn": request["clusterArn"],
+        "workspaceArn": request["workspaceArn"],
+        "removed": removed,
+        "skipped": [],
+    });
+    assert_eq!(offboarded["pairs"], json!([pair]));
+    accounts.assert_nothing_was_created().await;
 
-    let again = place.offboarded(&request).await;
+    let again = accounts.offboarded(&request).await;
     assert_eq!(
         (&again["removed"], &again["skipped"]),
         (&json!([]), &json!([])),
-        "what is gone is gone"
+        "a second offboarding found something to remove"
     );
-    let back = place.onboarded(&request).await;
-    assert_eq!(back["created"], json!(["source role", "target role", "scraper"]));
-    assert_ne!(back["scraperArn"], output["scraperArn"]);
+    let second = accounts.onboarded(&request).await;
+    assert_eq!(second["created"], json!(["source role", "target role", "scraper"]));
+    assert_ne!(second["scraperArn"], output["scraperArn"]);
 }
 
 #[tokio::test]
-async fn a_cluster_alone_is_disconnected_from_all_its_workspaces() {
-    let place = world().place(BOTH, BOTH);
-    let request = place.pair("many").await;
-    let other_workspace = demo::workspace(&place.target, "second").await.unwrap();
+async fn a_request_without_a_workspace_offboards_all_pairs_of_the_cluster() {
+    let accounts = deployment().accounts(BOTH, BOTH);
+    let request = accounts.pair("many").await;
+    let other_workspace = demo::workspace(&accounts.target, "second").await.unwrap();
     let other = with(&request, json!({ "workspaceArn": other_workspace }));
-    let stays = place.onboarded(&place.pair("many2").await).await;
-    place.onboarded(&request).await;
-    let second = place.onboarded(&other).await;
-    // Of one pair only the roles are left: they are found by the source role.
+    let unrelated = accounts.onboarded(&accounts.pair("many2").await).await;
+    accounts.onboarded(&request).await;
+    let second = accounts.onboarded(&other).await;
+    // One pair has no scraper any more. It is found by the tags of its source role.
     let id = name_of(&second["scraperArn"]);
-    place.source.amp().delete_scraper().scraper_id(id).send().await.unwrap();
-    let gone = place.offboarded(&json!({ "clusterArn": request["clusterArn"] })).await;
-    assert_eq!(gone["pairs"].as_array().map(Vec::len), Some(2), "{gone}");
-    let scrapers = place.scrapers().await;
-    assert_eq!(scrapers, [(text(&stays["scraperArn"]).to_owned(), "ACTIVE".to_owned())]);
+    accounts
+        .source
+        .amp()
+        .delete_scraper()
+        .scraper_id(id)
+        .send()
+        .await
+        .unwrap();
+    let offboarded = accounts
+        .offboarded(&json!({ "clusterArn": request["clusterArn"] }))
+        .await;
+    assert_eq!(offboarded["pairs"].as_array().map(Vec::len), Some(2), "{offboarded}");
+    let scrapers = accounts.scrapers().await;
+    assert_eq!(
+        scrapers,
+        [(text(&unrelated["scraperArn"]).to_owned(), "ACTIVE".to_owned())]
+    );
     for role in [&second["sourceRoleArn"], &second["targetRoleArn"]] {
-        let found = place.source.iam().get_role().role_name(name_of(role)).send().await;
-        assert!(found.is_err(), "{role} is still there");
+        let found = accounts.source.iam().get_role().role_name(name_of(role)).send().await;
+        assert!(found.is_err(), "{role} was not deleted");
     }
-    place.roles(&stays).await;
+    accounts.roles(&unrelated).await;
 }
 
 #[tokio::test]
-async fn whatever_is_gone_already_is_no_hindrance() {
-    let place = world().place(SOURCE, TARGET);
-    let request = place.pair("half").await;
-    let output = place.onboarded(&request).await;
+async fn an_offboarding_succeeds_without_the_target_role_and_the_cluster() {
+    let accounts = deployment().accounts(SOURCE, TARGET);
+    let request = accounts.pair("half").await;
+    let output = accounts.onboarded(&request).await;
     let name = name_of(&output["targetRoleArn"]);
-    let iam = place.target.iam();
+    let iam = accounts.target.iam();
     let managed = "arn:aws:iam::aws:policy/AmazonPrometheusRemoteWriteAccess";
     iam.detach_role_policy()
         .role_name(name)
@@ -76,19 +93,29 @@ async fn whatever_is_gone_already_is_no_hindrance() {
         .await
         .unwrap();
     iam.delete_role().role_name(name).send().await.unwrap();
-    place.source.eks().delete_cluster().name("half").send().await.unwrap();
-    let gone = place.offboarded(&request).await;
-    assert_eq!(gone["removed"], json!([output["scraperArn"], output["sourceRoleArn"]]));
-    place.nothing_was_made().await;
+    accounts
+        .source
+        .eks()
+        .delete_cluster()
+        .name("half")
+        .send()
+        .await
+        .unwrap();
+    let offboarded = accounts.offboarded(&request).await;
+    assert_eq!(
+        offboarded["removed"],
+        json!([output["scraperArn"], output["sourceRoleArn"]])
+    );
+    accounts.assert_nothing_was_created().await;
 }
 
 #[tokio::test]
-async fn what_people_attached_to_our_roles_goes_with_them() {
-    let place = world().place(SOURCE, TARGET);
-    let request = place.pair("attached").await;
-    let output = place.onboarded(&request).await;
+async fn policies_that_were_added_to_our_roles_are_removed_with_them() {
+    let accounts = deployment().accounts(SOURCE, TARGET);
+    let request = accounts.pair("attached").await;
+    let output = accounts.onboarded(&request).await;
     let name = name_of(&output["sourceRoleArn"]);
-    let iam = place.source.iam();
+    let iam = accounts.source.iam();
     let policy = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"*","Resource":"*"}]}"#;
     iam.put_role_policy()
         .role_name(name)
@@ -104,34 +131,40 @@ async fn what_people_attached_to_our_roles_goes_with_them() {
         .send()
         .await
         .unwrap();
-    place.offboarded(&request).await;
-    place.nothing_was_made().await;
+    accounts.offboarded(&request).await;
+    accounts.assert_nothing_was_created().await;
 }
 
 #[tokio::test]
-async fn resources_without_our_tags_stay_and_are_reported() {
-    let place = world().place(SOURCE, TARGET);
-    let request = place.pair("theirs").await;
-    let output = place.onboarded(&request).await;
+async fn a_role_without_our_tags_is_skipped_and_reported() {
+    let accounts = deployment().accounts(SOURCE, TARGET);
+    let request = accounts.pair("theirs").await;
+    let output = accounts.onboarded(&request).await;
     let name = name_of(&output["targetRoleArn"]);
-    let untag = place
+    let untag = accounts
         .target
         .iam()
         .untag_role()
         .role_name(name)
         .tag_keys("ampxa:workspace");
     untag.send().await.unwrap();
-    let gone = place.offboarded(&request).await;
-    assert_eq!(gone["removed"], json!([output["scraperArn"], output["sourceRoleArn"]]));
-    let left = gone["skipped"].as_array().unwrap();
-    assert_eq!(left.len(), 1);
-    assert!(text(&left[0]).starts_with(text(&output["targetRoleArn"])), "{left:?}");
-    assert!(place.target.iam().get_role().role_name(name).send().await.is_ok());
+    let offboarded = accounts.offboarded(&request).await;
+    assert_eq!(
+        offboarded["removed"],
+        json!([output["scraperArn"], output["sourceRoleArn"]])
+    );
+    let skipped = offboarded["skipped"].as_array().unwrap();
+    assert_eq!(skipped.len(), 1);
+    assert!(
+        text(&skipped[0]).starts_with(text(&output["targetRoleArn"])),
+        "{skipped:?}"
+    );
+    assert!(accounts.target.iam().get_role().role_name(name).send().await.is_ok());
 }
 
 #[tokio::test]
-async fn a_bad_request_is_refused_by_its_field() {
-    let place = world().place(SOURCE, TARGET);
+async fn an_invalid_request_fails_with_the_path_of_its_field() {
+    let accounts = deployment().accounts(SOURCE, TARGET);
     for (request, field) in [
         (json!({}), "clusterArn: missing"),
         (json!({ "clusterArn": "demo" }), "clusterArn: "),
@@ -140,42 +173,45 @@ async fn a_bad_request_is_refused_by_its_field() {
             "alias: unknown field",
         ),
     ] {
-        let run = place.offboard(&request).await;
+        let run = accounts.offboard(&request).await;
         assert_eq!(run.error.as_deref(), Some("InvalidRequest"));
         let cause = run.cause.unwrap();
         assert!(cause.starts_with(field), "{cause}");
-        assert_eq!(run.states.len(), 2, "nothing was touched");
+        assert_eq!(run.states.len(), 2, "a state ran after the check of the request");
     }
 }
 
 #[tokio::test]
-async fn an_account_that_cannot_be_reached_is_named_and_the_other_pairs_go() {
-    let place = world().place(BOTH, BOTH);
-    let request = place.pair("reach").await;
-    let output = place.onboarded(&request).await;
-    // A scraper of ours into an account that has no provisioner.
-    let far = text(&request["workspaceArn"]).replace(BOTH, "999999999999");
-    let amp = place.source.amp();
+async fn an_unreachable_account_is_named_and_the_other_pairs_are_offboarded() {
+    let accounts = deployment().accounts(BOTH, BOTH);
+    let request = accounts.pair("reach").await;
+    let output = accounts.onboarded(&request).await;
+    // The tag of the scraper names a workspace in an account that has no provisioner.
+    let unreachable = text(&request["workspaceArn"]).replace(BOTH, "999999999999");
+    let amp = accounts.source.amp();
     let id = name_of(&output["scraperArn"]);
-    let tags = [("ampxa:workspace".to_owned(), far.clone())];
+    let tags = [("ampxa:workspace".to_owned(), unreachable.clone())];
     let tag = amp.tag_resource().resource_arn(text(&output["scraperArn"]));
     tag.set_tags(Some(tags.into())).send().await.unwrap();
-    let run = place.offboard(&json!({ "clusterArn": request["clusterArn"] })).await;
+    let run = accounts.offboard(&json!({ "clusterArn": request["clusterArn"] })).await;
     assert_eq!(run.error.as_deref(), Some("AccessDenied"));
     let cause = run.cause.unwrap();
-    assert!(cause.contains(&format!("Offboarding from {far} stopped: ")), "{cause}");
+    assert!(
+        cause.contains(&format!("Offboarding from {unreachable} stopped: ")),
+        "{cause}"
+    );
     assert!(cause.contains("infra/target-account.yaml"), "{cause}");
-    let roles = place
+    let source_role = accounts
         .source
         .iam()
         .get_role()
         .role_name(name_of(&output["sourceRoleArn"]))
         .send()
         .await;
-    assert!(roles.is_err(), "the other pair is gone");
+    assert!(source_role.is_err(), "the roles of the other pair were not deleted");
     assert_eq!(
-        place.scrapers().await.len(),
+        accounts.scrapers().await.len(),
         1,
-        "{id} goes to a workspace that its tag does not name: it stays"
+        "the scraper {id} was deleted, although its tag names another workspace than its own"
     );
 }

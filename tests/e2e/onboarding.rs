@@ -1,6 +1,6 @@
-//! The main job.
+//! Onboarding: one execution connects a cluster to a workspace.
 
-use crate::world::{BOTH, HUB, Place, SOURCE, TARGET, attempt, pair_of, text, with, world};
+use crate::deployment::{Accounts, BOTH, HUB, SOURCE, TARGET, attempt, deployment, pair_of, text, with};
 use ampxa::{
     arn::ScraperArn,
     policy::{self, Gate},
@@ -10,15 +10,15 @@ use driver::{demo, onboard};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// What every successful onboarding must leave behind, whoever owns which account.
-pub async fn is_onboarded(place: &Place, request: &Value, output: &Value) {
+/// Asserts the result of a successful onboarding: the scraper is ACTIVE, both roles are complete, and samples arrive.
+pub async fn assert_onboarded(accounts: &Accounts, request: &Value, output: &Value) {
     let pair = pair_of(request);
     let scraper: ScraperArn = text(&output["scraperArn"]).parse().unwrap();
     assert_eq!(output["scraperStatus"], "ACTIVE");
     assert_eq!(output["sourceRoleArn"], json!(pair.source_role_arn()));
     assert_eq!(output["targetRoleArn"], json!(pair.target_role_arn()));
 
-    let (source, target) = place.roles(output).await;
+    let (source, target) = accounts.roles(output).await;
     assert_eq!(
         source["trustPolicy"],
         policy::source_trust(&pair, Gate::Scraper(&scraper))
@@ -49,8 +49,8 @@ pub async fn is_onboarded(place: &Place, request: &Value, output: &Value) {
     }
 
     let samples = onboard::wait_for_samples(
-        &world().cloud,
-        &place.target,
+        &deployment().cloud,
+        &accounts.target,
         text(&request["workspaceArn"]),
         text(&request["clusterArn"]),
     );
@@ -58,77 +58,77 @@ pub async fn is_onboarded(place: &Place, request: &Value, output: &Value) {
     assert!(!samples.is_empty(), "no samples of {} arrived", pair.cluster);
     for sample in samples {
         assert_eq!(sample["metric"]["cluster"], pair.cluster.id());
-        assert_eq!(sample["metric"]["accountId"], pair.cluster.account());
-        assert_eq!(sample["metric"]["region"], pair.cluster.region());
+        assert_eq!(sample["metric"]["accountId"], **pair.cluster.account());
+        assert_eq!(sample["metric"]["region"], **pair.cluster.region());
     }
 }
 
 #[tokio::test]
 async fn one_execution_connects_a_cluster_to_a_workspace_in_another_account() {
-    let place = world().place(SOURCE, TARGET);
-    let request = place.pair("happy").await;
-    let run = place.onboard(&request).await;
-    let output = run.output.expect("an onboarding that succeeds");
-    is_onboarded(&place, &request, &output).await;
+    let accounts = deployment().accounts(SOURCE, TARGET);
+    let request = accounts.pair("happy").await;
+    let run = accounts.onboard(&request).await;
+    let output = run.output.expect("the onboarding failed");
+    assert_onboarded(&accounts, &request, &output).await;
     assert_eq!(output["created"], json!(["source role", "target role", "scraper"]));
     assert_eq!(output["existing"], json!([]));
     assert_eq!(output["repaired"], json!([]));
     assert_eq!(output["warnings"], json!([]));
-    // How often it looked depends on how fast this machine answers; what it says of that does not.
+    // The number of polls depends on the speed of this machine. The reported minutes must match that number.
     let waits = run.states.iter().filter(|state| state.name == "Wait for the scraper");
     let seconds: u32 = waits.enumerate().map(|(n, _)| if n < 10 { 60 } else { 15 }).sum();
-    assert!(seconds > 0, "it never waited");
+    assert!(seconds > 0, "the execution never waited");
     assert_eq!(output["activationMinutes"].as_f64(), Some(f64::from(seconds) / 60.0));
 }
 
 #[tokio::test]
 async fn source_and_target_may_be_one_account() {
-    let place = world().place(BOTH, BOTH);
-    let request = place.pair("one-account").await;
-    let output = place.onboarded(&request).await;
-    is_onboarded(&place, &request, &output).await;
+    let accounts = deployment().accounts(BOTH, BOTH);
+    let request = accounts.pair("one-account").await;
+    let output = accounts.onboarded(&request).await;
+    assert_onboarded(&accounts, &request, &output).await;
 }
 
 #[tokio::test]
-async fn all_three_may_be_one_account() {
-    let place = world().place(HUB, HUB);
-    let request = place.pair("all-one").await;
-    let output = place.onboarded(&request).await;
-    is_onboarded(&place, &request, &output).await;
+async fn hub_source_and_target_may_be_one_account() {
+    let accounts = deployment().accounts(HUB, HUB);
+    let request = accounts.pair("all-one").await;
+    let output = accounts.onboarded(&request).await;
+    assert_onboarded(&accounts, &request, &output).await;
 }
 
 #[tokio::test]
-async fn a_cluster_still_being_made_is_waited_for() {
-    let place = world().place(SOURCE, TARGET);
+async fn onboarding_waits_for_a_cluster_that_is_creating() {
+    let accounts = deployment().accounts(SOURCE, TARGET);
     let cluster = demo::Cluster::named("young").tag("local:creating-minutes", "50");
-    let request = place.pair_of(&cluster).await;
-    let run = place.onboard(&request).await;
+    let request = accounts.pair_of(&cluster).await;
+    let run = accounts.onboard(&request).await;
     assert!(
         run.states.iter().any(|state| state.name == "Wait for the cluster"),
         "{:?}",
         run.error
     );
     let output = run.output.unwrap();
-    is_onboarded(&place, &request, &output).await;
+    assert_onboarded(&accounts, &request, &output).await;
 }
 
 #[tokio::test]
-async fn a_cluster_that_never_starts_ends_the_run_by_name() {
-    let place = world().place(SOURCE, TARGET);
+async fn a_cluster_that_does_not_become_active_fails_the_run_with_an_error_of_its_own() {
+    let accounts = deployment().accounts(SOURCE, TARGET);
     let cluster = demo::Cluster::named("unborn").tag("local:creating-minutes", "100000");
-    let run = place.onboard(&place.pair_of(&cluster).await).await;
+    let run = accounts.onboard(&accounts.pair_of(&cluster).await).await;
     assert_eq!(run.error.as_deref(), Some("ClusterNotActive"));
     let cause = run.cause.unwrap();
     assert!(cause.contains("was not ACTIVE after 60 minutes"), "{cause}");
-    place.nothing_was_made().await;
+    accounts.assert_nothing_was_created().await;
 }
 
 #[tokio::test]
-async fn everything_a_request_may_say_reaches_aws() {
-    let place = world().place(SOURCE, TARGET);
-    let request = place.pair("chosen").await;
-    let subnets = demo::default_subnets(&place.source).unwrap();
-    let group = demo::security_group(&place.source).unwrap();
+async fn every_optional_field_of_a_request_reaches_aws() {
+    let accounts = deployment().accounts(SOURCE, TARGET);
+    let request = accounts.pair("chosen").await;
+    let subnets = demo::default_subnets(&accounts.source).unwrap();
+    let group = demo::security_group(&accounts.source).unwrap();
     let request = with(
         &request,
         json!({
@@ -140,10 +140,10 @@ async fn everything_a_request_may_say_reaches_aws() {
             "tags": { "cost-centre": "4711" },
         }),
     );
-    let output = place.onboarded(&request).await;
-    is_onboarded(&place, &request, &output).await;
+    let output = accounts.onboarded(&request).await;
+    assert_onboarded(&accounts, &request, &output).await;
     let id = text(&output["scraperArn"]).rsplit('/').next().unwrap();
-    let scraper = place
+    let scraper = accounts
         .source
         .amp()
         .describe_scraper()
@@ -168,38 +168,37 @@ async fn everything_a_request_may_say_reaches_aws() {
         yaml.contains("team") && yaml.contains("60s") && yaml.contains("clusterArn"),
         "{yaml}"
     );
-    let (source, _) = place.roles(&output).await;
+    let (source, _) = accounts.roles(&output).await;
     assert_eq!(source["tags"]["cost-centre"], "4711");
 }
 
 #[tokio::test]
-async fn nothing_can_write_before_the_patch_and_after_it_only_this_scraper() {
-    let place = world().place(SOURCE, TARGET);
-    let other = place.onboarded(&place.pair("other").await).await;
-    // Near the end of the patience, for time to try in.
+async fn no_scraper_can_write_before_the_patch_and_only_this_one_after_it() {
+    let accounts = deployment().accounts(SOURCE, TARGET);
+    let other = accounts.onboarded(&accounts.pair("other").await).await;
+    // The activation takes nearly as long as the timeout, so that there is time for attempts.
     let cluster = demo::Cluster::named("gate").tag("local:activation-minutes", "50");
-    let request = place.pair_of(&cluster).await;
-    let arn = execution::start(&place.hub, &world().onboard_arn, &request)
+    let request = accounts.pair_of(&cluster).await;
+    let arn = execution::start(&accounts.hub, &deployment().onboard_arn, &request)
         .await
         .unwrap();
     let mut before = 0;
-    let run = execution::watch(&place.hub, &arn, Duration::from_millis(50), async |now| {
-        let made = now
+    let run = execution::watch(&accounts.hub, &arn, Duration::from_millis(50), async |now| {
+        let created = now
             .states
             .iter()
             .find(|state| state.name == "Create scraper")
             .and_then(|state| state.output.clone());
         let patching = now.states.iter().any(|state| state.name == "Patch trust policies");
-        if let (Some(made), false) = (made, patching) {
+        if let (Some(created), false) = (created, patching) {
             let names = now.states[0].output.clone().unwrap();
             let roles = with(&request, names);
-            let scraper = text(&made["scraperArn"]);
-            let steps = attempt(&roles, scraper);
-            // The patch may have begun while this attempt was made: only one that was refused
-            // by the gate, or one made while the machine still waits, says something.
-            let still = execution::look(&place.hub, &arn).await?;
-            if !still.states.iter().any(|state| state.name == "Patch trust policies") {
-                assert_eq!(steps["written"], false, "{steps}");
+            let scraper = text(&created["scraperArn"]);
+            let own = attempt(&roles, scraper);
+            // The patch may have begun during this attempt: its result counts only if the machine still waits.
+            let current = execution::look(&accounts.hub, &arn).await?;
+            if !current.states.iter().any(|state| state.name == "Patch trust policies") {
+                assert_eq!(own["written"], false, "{own}");
                 before += 1;
             }
             let unrelated = attempt(&roles, text(&other["scraperArn"]));
@@ -210,53 +209,53 @@ async fn nothing_can_write_before_the_patch_and_after_it_only_this_scraper() {
     let output = run.await.unwrap().output.unwrap();
     assert!(before > 0, "no attempt was made before the patch");
 
-    let ours = attempt(&output, text(&output["scraperArn"]));
-    assert_eq!(ours["written"], true, "{ours}");
-    let nobody = text(&output["scraperArn"]).rsplit_once('/').unwrap().0;
+    let own = attempt(&output, text(&output["scraperArn"]));
+    assert_eq!(own["written"], true, "{own}");
+    let prefix = text(&output["scraperArn"]).rsplit_once('/').unwrap().0;
     for unrelated in [
         text(&other["scraperArn"]),
-        &format!("{nobody}/s-00000000-0000-0000-0000-000000000000"),
-        &format!("{nobody}/*"),
+        &format!("{prefix}/s-00000000-0000-0000-0000-000000000000"),
+        &format!("{prefix}/*"),
     ] {
         let attempt = attempt(&output, unrelated);
         assert_eq!(attempt["written"], false, "{unrelated}: {attempt}");
     }
-    // Its own source role does not help the other scraper into this target role.
+    // The other scraper cannot use this target role from its own source role either.
     let crossed = with(&output, json!({ "sourceRoleArn": other["sourceRoleArn"] }));
     assert_eq!(attempt(&crossed, text(&other["scraperArn"]))["written"], false);
-    // Nor does this target role let this scraper into another workspace.
-    let astray = with(&output, json!({ "workspaceArn": other["workspaceArn"] }));
-    let astray = attempt(&astray, text(&output["scraperArn"]));
-    assert_eq!(astray["written"], false, "{astray}");
+    // This scraper cannot write to another workspace with this target role.
+    let elsewhere = with(&output, json!({ "workspaceArn": other["workspaceArn"] }));
+    let elsewhere = attempt(&elsewhere, text(&output["scraperArn"]));
+    assert_eq!(elsewhere["written"], false, "{elsewhere}");
 }
 
 #[tokio::test]
-async fn the_trust_can_be_patched_before_the_scraper_is_active() {
-    let place = world().place(SOURCE, TARGET);
-    let request = with(&place.pair("early").await, json!({ "patchTrust": "EARLY" }));
-    let run = place.onboard(&request).await;
+async fn the_trust_policies_can_be_patched_before_the_scraper_is_active() {
+    let accounts = deployment().accounts(SOURCE, TARGET);
+    let request = with(&accounts.pair("early").await, json!({ "patchTrust": "EARLY" }));
+    let run = accounts.onboard(&request).await;
     let output = run.output.unwrap();
-    is_onboarded(&place, &request, &output).await;
+    assert_onboarded(&accounts, &request, &output).await;
     let at = |name: &str| run.states.iter().position(|state| state.name == name).unwrap();
     assert!(at("Patch trust policies early") < at("Wait for the scraper"));
     let last = &run.states[at("Patch trust policies")];
     assert_eq!(
         last.output,
         Some(json!({ "source": false, "target": false })),
-        "the final patch found both right"
+        "the final patch changed a trust policy"
     );
     assert_eq!(output["trustPatched"], json!({ "source": true, "target": true }));
 }
 
 #[tokio::test]
-async fn a_scraper_that_never_starts_ends_the_run_by_name() {
-    let place = world().place(SOURCE, TARGET);
+async fn a_scraper_that_does_not_become_active_fails_the_run_with_an_error_of_its_own() {
+    let accounts = deployment().accounts(SOURCE, TARGET);
     let cluster = demo::Cluster::named("stuck").tag("local:activation-minutes", "100000");
     let request = with(
-        &place.pair_of(&cluster).await,
+        &accounts.pair_of(&cluster).await,
         json!({ "activationTimeoutMinutes": 25 }),
     );
-    let run = place.onboard(&request).await;
+    let run = accounts.onboard(&request).await;
     assert_eq!(run.error.as_deref(), Some("ScraperNotActive"));
     let cause = run.cause.unwrap();
     assert!(cause.contains("was CREATING after 25 minutes"), "{cause}");

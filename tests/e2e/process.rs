@@ -1,5 +1,5 @@
-//! A function's whole process, given hostile events: it answers every one, lives on, and logs one
-//! line of JSON for each.
+//! The process of a function, given hostile events: it answers each event, continues to run, and logs one line of JSON
+//! for each.
 
 use driver::{
     http::{self, Server},
@@ -15,13 +15,13 @@ use std::{
     thread,
 };
 
-/// Gives a function events, one after the other; its answers, and the lines of its log.
+/// Invokes a function with events, one after another; returns its answers and the lines of its log.
 fn run(step: &str, events: &[Vec<u8>]) -> (Vec<Answer>, Vec<String>) {
-    // Nothing listens there: these steps call nobody.
+    // Nothing listens on this port: these steps make no calls.
     run_in(step, events, SocketAddr::from(([127, 0, 0, 1], 9)), &[])
 }
 
-/// The same with an AWS, and more in its environment.
+/// The same with an endpoint of AWS and additional environment variables.
 fn run_in(step: &str, events: &[Vec<u8>], aws: SocketAddr, environment: &[(&str, &str)]) -> (Vec<Answer>, Vec<String>) {
     let project = Project::here().unwrap();
     project.build().unwrap();
@@ -35,14 +35,14 @@ fn run_in(step: &str, events: &[Vec<u8>], aws: SocketAddr, environment: &[(&str,
     (answers, log.join().unwrap())
 }
 
-/// An AWS that lets everybody assume every role, with credentials that are secret, and denies everything else.
-fn secretive_aws() -> Server {
+/// An AWS that answers each AssumeRole with credentials that must stay secret, and denies every other call.
+fn aws_with_secret_credentials() -> Server {
     let answer = |request: http::Request, connection: &mut std::net::TcpStream| {
-        let (status, said) = match request.body.starts_with(b"Action=AssumeRole") {
+        let (status, body) = match request.body.starts_with(b"Action=AssumeRole") {
             true => ("200 OK", SESSION),
-            false => ("403 Forbidden", r#"{"message":"secret to nobody"}"#),
+            false => ("403 Forbidden", r#"{"message":"denied"}"#),
         };
-        http::answer(connection, status, &[("x-amzn-requestid", "r-1")], said.as_bytes())
+        http::answer(connection, status, &[("x-amzn-requestid", "r-1")], body.as_bytes())
     };
     Server::start(answer).unwrap()
 }
@@ -52,15 +52,18 @@ const SESSION: &str = "<AssumeRoleResponse><AssumeRoleResult><Credentials><Acces
     <Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>";
 
 #[test]
-fn the_log_tells_of_calls_and_of_no_credentials() {
-    let aws = secretive_aws();
+fn the_log_contains_calls_and_no_credentials() {
+    let aws = aws_with_secret_credentials();
     let environment = [
         ("AWS_ACCESS_KEY_ID", "AKIASECRET"),
         ("AWS_SECRET_ACCESS_KEY", "secret-of-the-function"),
         ("AWS_SESSION_TOKEN", "token-of-the-function"),
     ];
     let request = json!({ "clusterArn": CLUSTER, "workspaceArn": WORKSPACE });
-    let event = json!({ "request": request, "execution": "e" }).to_string().into_bytes();
+    let execution = "arn:aws:states:us-west-2:111111111111:execution:ampxa-onboard:e";
+    let event = json!({ "request": request, "execution": execution })
+        .to_string()
+        .into_bytes();
     let (answers, lines) = run_in("check-cluster", &[event], aws.address, &environment);
     assert_eq!(answers[0].body["errorType"], "AccessDenied");
     let line: Value = serde_json::from_str(&lines[0]).unwrap();
@@ -68,22 +71,22 @@ fn the_log_tells_of_calls_and_of_no_credentials() {
     let calls = json!([
         { "service": "sts", "call": "AssumeRole", "account": null, "status": 200, "requestId": "r-1" },
         { "service": "sts", "call": "AssumeRole", "account": null, "status": 200, "requestId": "r-1" },
-        { "service": "eks", "call": "GET /clusters/*", "account": account(CLUSTER), "status": 403, "requestId": "r-1" },
+        { "service": "eks", "call": "DescribeCluster", "account": account(CLUSTER), "status": 403, "requestId": "r-1" },
     ]);
     assert_eq!(line["calls"], calls);
     let everything = format!("{lines:?} {}", answers[0].body);
     for secret in ["AKIASECRET", "ASIASECRET", "secret-of-", "token-of-"] {
-        assert!(!everything.contains(secret), "{secret} is told: {everything}");
+        assert!(!everything.contains(secret), "{secret} is disclosed: {everything}");
     }
 }
 
-/// Events that are JSON, whatever else they are.
+/// Hostile events that are valid JSON.
 fn events() -> Vec<Value> {
     let mut events: Vec<Value> = ["null", "1", "\"x\"", "[]", "{}", "[[]]"]
         .map(|text| serde_json::from_str(text).unwrap())
         .into();
     for text in hostile_texts() {
-        // One that is very long is read once: here it is about what is said of it.
+        // A very long text is in one event only: this test is about the log line, and reading such a text takes time.
         if text.len() > 10_000 {
             events.push(json!({ "request": with("alias", text), "execution": "e" }));
             continue;
@@ -115,16 +118,16 @@ fn every_outcome_is_one_line_of_json() {
                 true => (&answer.body["errorType"], answer.body["errorMessage"].clone()),
                 false => (&json!("Done"), json!("")),
             };
-            // A step of a reconciliation is handed the cluster outside of any request.
-            let told = |name: &str| {
-                let mut places = [&event["request"][name], &event[name]].into_iter();
-                places.find(|value| value.is_string()).cloned()
+            // The steps of a reconciliation receive the cluster outside of `request`.
+            let logged_field = |name: &str| {
+                let mut candidates = [&event["request"][name], &event[name]].into_iter();
+                candidates.find(|value| value.is_string()).cloned()
             };
             let expected = json!({
                 "step": step,
                 "execution": event["execution"],
-                "clusterArn": told("clusterArn"),
-                "workspaceArn": told("workspaceArn"),
+                "clusterArn": logged_field("clusterArn"),
+                "workspaceArn": logged_field("workspaceArn"),
                 "calls": [],
                 "requestId": REQUEST_ID,
                 "outcome": outcome,
@@ -137,7 +140,7 @@ fn every_outcome_is_one_line_of_json() {
 }
 
 #[test]
-fn an_event_that_cannot_be_read_is_an_error_and_the_next_one_is_answered() {
+fn an_unreadable_event_is_an_error_and_the_next_event_is_handled() {
     let request = |field: &str| {
         let text = format!(r#"{{"request": {{"clusterArn": "{CLUSTER}", "workspaceArn": "{WORKSPACE}", {field}}}}}"#);
         text.into_bytes()
@@ -163,16 +166,16 @@ fn an_event_that_cannot_be_read_is_an_error_and_the_next_one_is_answered() {
     for (position, pair) in answers.chunks(2).enumerate() {
         assert!(
             pair[0].error.is_some() && pair[0].body["errorMessage"].is_string(),
-            "event {position}"
+            "event {position} was accepted"
         );
         assert!(pair[1].error.is_none(), "after event {position}: {}", pair[1].body);
     }
-    // What never reached the step is not its outcome.
+    // An event that never reached the step has no line in the log.
     assert_eq!(lines.len(), events.len() / 2);
 }
 
 #[test]
-fn of_a_key_that_stands_twice_the_last_counts() {
+fn the_last_of_two_equal_keys_counts() {
     let event = |request: String| format!("{{\"request\": {request}}}").into_bytes();
     let pair = format!(r#""clusterArn": "{CLUSTER}", "workspaceArn": "{WORKSPACE}""#);
     let events = [
@@ -183,4 +186,24 @@ fn of_a_key_that_stands_twice_the_last_counts() {
     let (answers, _) = run("check-request", &events);
     assert_eq!(answers[0].body["request"]["alias"], "a");
     assert!(answers[1].error.is_some() && answers[2].error.is_some());
+}
+
+#[test]
+fn a_missing_environment_variable_is_named_when_the_function_starts() {
+    let project = Project::here().unwrap();
+    project.build().unwrap();
+    for (step, variable) in [
+        ("acquire-lock", "AMPXA_LOCKS"),
+        ("check-cluster", "AMPXA_SCRAPER_QUOTA"),
+        ("route-event", "AMPXA_ROUTES"),
+        ("record-outcome", "AMPXA_HUB"),
+    ] {
+        let mut program = Command::new(project.program(step));
+        program
+            .env_clear()
+            .envs([("AWS_REGION", "us-west-2"), ("AMPXA_TRUST", "AMAZON")]);
+        let ended = program.output().unwrap();
+        let log = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert!(!ended.status.success() && log.contains(variable), "{step}: {log}");
+    }
 }

@@ -1,15 +1,16 @@
-//! Onboarding what is onboarded: repairs drift, changes nothing else.
+//! A repeated onboarding repairs drift of the roles and changes nothing else.
 
-use crate::world::{Place, SOURCE, TARGET, text, world};
+use crate::deployment::{Accounts, SOURCE, TARGET, deployment, text};
 use serde_json::{Value, json};
 
-/// The actions that a run of a step took since a point of the cloud's log, by Region-free name.
-fn writes_since(point: u64, execution_region: &str) -> Vec<String> {
-    let log = world().cloud.look(&format!("calls?since={point}")).unwrap();
+/// The writing actions that steps called as a provisioner since a position in the request log, on resources whose ARN
+/// contains a text.
+fn writes_since(position: u64, resource: &str) -> Vec<String> {
+    let log = deployment().cloud.look(&format!("calls?since={position}")).unwrap();
     let calls = log["calls"].as_array().unwrap();
-    let ours = calls.iter().filter(|call| {
+    let of_provisioner = calls.iter().filter(|call| {
         let principal = call["principal"].as_str().unwrap_or_default();
-        principal.contains("-provisioner/ampxa-") && call["resource"].to_string().contains(execution_region)
+        principal.contains("-provisioner/ampxa-") && call["resource"].to_string().contains(resource)
     });
     let action = |call: &Value| text(&call["action"]).split(':').nth(1).unwrap().to_owned();
     let reads = |action: &String| {
@@ -17,45 +18,47 @@ fn writes_since(point: u64, execution_region: &str) -> Vec<String> {
             .iter()
             .any(|verb| action.starts_with(verb))
     };
-    ours.map(action).filter(|action| !reads(action)).collect()
+    of_provisioner.map(action).filter(|action| !reads(action)).collect()
 }
 
-fn now() -> u64 {
-    world().cloud.look("calls").unwrap()["next"].as_u64().unwrap()
+/// The next position in the request log.
+fn log_position() -> u64 {
+    deployment().cloud.look("calls").unwrap()["next"].as_u64().unwrap()
 }
 
-async fn repaired(place: &Place, request: &Value) -> Value {
-    let output = place.onboarded(request).await;
+/// Onboards an onboarded pair; returns what was repaired.
+async fn repaired(accounts: &Accounts, request: &Value) -> Value {
+    let output = accounts.onboarded(request).await;
     assert_eq!(output["created"], json!([]), "{output}");
     assert_eq!(output["activationMinutes"], 0);
     output["repaired"].clone()
 }
 
 #[tokio::test]
-async fn a_second_run_finds_everything_and_changes_nothing() {
-    let place = world().place(SOURCE, TARGET);
-    let request = place.pair("again").await;
-    let first = place.onboarded(&request).await;
-    let before = place.roles(&first).await;
-    let point = now();
-    let second = place.onboarded(&request).await;
+async fn a_second_run_changes_nothing() {
+    let accounts = deployment().accounts(SOURCE, TARGET);
+    let request = accounts.pair("again").await;
+    let first = accounts.onboarded(&request).await;
+    let before = accounts.roles(&first).await;
+    let position = log_position();
+    let second = accounts.onboarded(&request).await;
     assert_eq!(second["scraperArn"], first["scraperArn"]);
     assert_eq!(second["existing"], json!(["source role", "target role", "scraper"]));
     assert_eq!(second["created"], json!([]));
     assert_eq!(second["repaired"], json!([]));
     assert_eq!(second["trustPatched"], json!({ "source": false, "target": false }));
-    assert_eq!(place.roles(&second).await, before);
-    for name in ["ampxa-source-again-", "ampxa-target-again-", &place.source.region] {
-        assert_eq!(writes_since(point, name), [""; 0], "a second run wrote");
+    assert_eq!(accounts.roles(&second).await, before);
+    for name in ["ampxa-source-again-", "ampxa-target-again-", &accounts.source.region] {
+        assert_eq!(writes_since(position, name), [""; 0], "the second run changed {name}");
     }
 }
 
 #[tokio::test]
-async fn drift_of_a_role_is_repaired_and_named() {
-    let place = world().place(SOURCE, TARGET);
-    let request = place.pair("drift").await;
-    let output = place.onboarded(&request).await;
-    let right = place.roles(&output).await;
+async fn drift_of_a_role_is_repaired_and_reported() {
+    let accounts = deployment().accounts(SOURCE, TARGET);
+    let request = accounts.pair("drift").await;
+    let output = accounts.onboarded(&request).await;
+    let expected = accounts.roles(&output).await;
     let name = |side: &str| {
         text(&output[format!("{side}RoleArn")])
             .rsplit('/')
@@ -64,18 +67,18 @@ async fn drift_of_a_role_is_repaired_and_named() {
             .to_owned()
     };
     let (source, target) = (name("source"), name("target"));
-    let nobody = r#"{"Version":"2012-10-17","Statement":[]}"#;
+    let empty = r#"{"Version":"2012-10-17","Statement":[]}"#;
 
-    place
+    accounts
         .source
         .iam()
         .update_assume_role_policy()
         .role_name(&source)
-        .policy_document(nobody)
+        .policy_document(empty)
         .send()
         .await
         .unwrap();
-    place
+    accounts
         .target
         .iam()
         .delete_role_permissions_boundary()
@@ -83,7 +86,7 @@ async fn drift_of_a_role_is_repaired_and_named() {
         .send()
         .await
         .unwrap();
-    place
+    accounts
         .target
         .iam()
         .delete_role_policy()
@@ -93,7 +96,7 @@ async fn drift_of_a_role_is_repaired_and_named() {
         .await
         .unwrap();
     let managed = "arn:aws:iam::aws:policy/AmazonPrometheusRemoteWriteAccess";
-    place
+    accounts
         .target
         .iam()
         .detach_role_policy()
@@ -103,7 +106,7 @@ async fn drift_of_a_role_is_repaired_and_named() {
         .await
         .unwrap();
     assert_eq!(
-        repaired(&place, &request).await,
+        repaired(&accounts, &request).await,
         json!([
             "source role: trust policy",
             "target role: permissions boundary",
@@ -111,9 +114,9 @@ async fn drift_of_a_role_is_repaired_and_named() {
             "target role: managed policy"
         ])
     );
-    assert_eq!(place.roles(&output).await, right);
+    assert_eq!(accounts.roles(&output).await, expected);
 
-    place
+    accounts
         .source
         .iam()
         .delete_role_permissions_boundary()
@@ -123,7 +126,7 @@ async fn drift_of_a_role_is_repaired_and_named() {
         .unwrap();
     let widened =
         r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole","Resource":"*"}]}"#;
-    let put = place
+    let put = accounts
         .source
         .iam()
         .put_role_policy()
@@ -132,19 +135,19 @@ async fn drift_of_a_role_is_repaired_and_named() {
         .policy_document(widened);
     put.send().await.unwrap();
     assert_eq!(
-        repaired(&place, &request).await,
+        repaired(&accounts, &request).await,
         json!(["source role: permissions boundary", "source role: permissions"])
     );
-    assert_eq!(place.roles(&output).await, right);
+    assert_eq!(accounts.roles(&output).await, expected);
 }
 
 #[tokio::test]
 async fn a_target_role_that_trusts_a_deleted_source_role_is_repaired() {
-    let place = world().place(SOURCE, TARGET);
-    let request = place.pair("aroa").await;
-    let output = place.onboarded(&request).await;
+    let accounts = deployment().accounts(SOURCE, TARGET);
+    let request = accounts.pair("aroa").await;
+    let output = accounts.onboarded(&request).await;
     let name = text(&output["sourceRoleArn"]).rsplit('/').next().unwrap();
-    let iam = place.source.iam();
+    let iam = accounts.source.iam();
     iam.delete_role_policy()
         .role_name(name)
         .policy_name("ampxa")
@@ -152,20 +155,20 @@ async fn a_target_role_that_trusts_a_deleted_source_role_is_repaired() {
         .await
         .unwrap();
     iam.delete_role().role_name(name).send().await.unwrap();
-    let trust = ampxa_cli::document::trust(&place.target, text(&output["targetRoleArn"]))
+    let trust = ampxa_cli::document::trust(&accounts.target, text(&output["targetRoleArn"]))
         .await
         .unwrap()
         .unwrap();
     let principal = text(&trust["Statement"][0]["Principal"]["AWS"]);
     assert!(
         principal.starts_with("AROA"),
-        "IAM shows the id of the deleted role: {principal}"
+        "IAM does not show the id of the deleted role: {principal}"
     );
 
-    let again = place.onboarded(&request).await;
+    let again = accounts.onboarded(&request).await;
     assert_eq!(again["created"], json!(["source role"]));
     assert_eq!(again["scraperArn"], output["scraperArn"]);
-    let trust = ampxa_cli::document::trust(&place.target, text(&output["targetRoleArn"]))
+    let trust = ampxa_cli::document::trust(&accounts.target, text(&output["targetRoleArn"]))
         .await
         .unwrap()
         .unwrap();
@@ -174,6 +177,6 @@ async fn a_target_role_that_trusts_a_deleted_source_role_is_repaired() {
         trust["Statement"][0]["Condition"]["StringEquals"]["sts:ExternalId"],
         output["scraperArn"]
     );
-    let attempt = crate::world::attempt(&output, text(&output["scraperArn"]));
+    let attempt = crate::deployment::attempt(&output, text(&output["scraperArn"]));
     assert_eq!(attempt["written"], true, "{attempt}");
 }

@@ -1,6 +1,6 @@
-//! A failing run takes away what it made, and nothing else.
+//! A failed run deletes what it created, and nothing else.
 
-use crate::world::{SOURCE, TARGET, text, with, world};
+use crate::deployment::{SOURCE, TARGET, deployment, text, with};
 use driver::demo;
 use serde_json::{Value, json};
 
@@ -10,15 +10,15 @@ fn failing(name: &str) -> demo::Cluster {
 }
 
 #[tokio::test]
-async fn a_failing_run_leaves_the_accounts_as_they_were_and_says_so() {
-    let place = world().place(SOURCE, TARGET);
-    let request = place.pair_of(&failing("undone")).await;
-    let run = place.onboard(&request).await;
+async fn a_failed_run_deletes_what_it_created_and_reports_it() {
+    let accounts = deployment().accounts(SOURCE, TARGET);
+    let request = accounts.pair_of(&failing("undone")).await;
+    let run = accounts.onboard(&request).await;
     assert_eq!(run.error.as_deref(), Some("ScraperFailed"));
     let cause = run.cause.unwrap();
     assert!(cause.contains("CREATION_FAILED: cannot reach the API"), "{cause}");
-    let undone = "Nothing that this execution created is left; removed: arn:aws:aps:";
-    assert!(cause.contains(undone), "{cause}");
+    let report = "Nothing that this execution created is left; removed: arn:aws:aps:";
+    assert!(cause.contains(report), "{cause}");
     for role in ["role/ampxa-target-undone-", "role/ampxa-source-undone-"] {
         assert!(cause.contains(role), "{cause}");
     }
@@ -26,53 +26,60 @@ async fn a_failing_run_leaves_the_accounts_as_they_were_and_says_so() {
     let at = |name: &str| order.iter().rposition(|state| *state == name).unwrap();
     assert!(at("Remove scraper") < at("Remove target role") && at("Remove target role") < at("Remove source role"));
     assert_eq!(order.last(), Some(&"Onboarding failed"));
-    place.nothing_was_made().await;
+    accounts.assert_nothing_was_created().await;
 }
 
 #[tokio::test]
-async fn what_a_failed_run_keeps_is_reported_and_can_be_offboarded() {
-    let place = world().place(SOURCE, TARGET);
-    let request = place.pair_of(&failing("kept")).await;
-    let run = place
+async fn resources_that_a_failed_run_keeps_are_reported_and_can_be_offboarded() {
+    let accounts = deployment().accounts(SOURCE, TARGET);
+    let request = accounts.pair_of(&failing("kept")).await;
+    let run = accounts
         .onboard(&with(&request, json!({ "onFailure": "DO_NOTHING" })))
         .await;
     assert_eq!(run.error.as_deref(), Some("ScraperFailed"));
     let cause = run.cause.unwrap();
     assert!(cause.contains("are kept") && cause.contains(&run.arn), "{cause}");
-    let [(scraper, status)] = &place.scrapers().await[..] else {
-        panic!("one scraper is kept");
+    let [(scraper, status)] = &accounts.scrapers().await[..] else {
+        panic!("expected one scraper");
     };
     assert_eq!(status, "CREATION_FAILED");
 
-    let output = place.offboarded(&request).await;
+    let output = accounts.offboarded(&request).await;
     let removed: Vec<&str> = output["removed"].as_array().unwrap().iter().map(text).collect();
     assert_eq!(removed.len(), 3, "{removed:?}");
     assert_eq!(removed[0], scraper);
-    place.nothing_was_made().await;
+    accounts.assert_nothing_was_created().await;
 }
 
 #[tokio::test]
-async fn what_an_earlier_run_built_stays_and_stays_shut() {
-    let place = world().place(SOURCE, TARGET);
-    let request = place.pair("earlier").await;
-    let output = place.onboarded(&request).await;
-    let (source, target) = place.roles(&output).await;
+async fn roles_of_an_earlier_run_are_kept_with_the_placeholder() {
+    let accounts = deployment().accounts(SOURCE, TARGET);
+    let request = accounts.pair("earlier").await;
+    let output = accounts.onboarded(&request).await;
+    let (source, target) = accounts.roles(&output).await;
     let scraper = text(&output["scraperArn"]);
     let id = scraper.rsplit('/').next().unwrap();
-    place.source.amp().delete_scraper().scraper_id(id).send().await.unwrap();
-    // Whatever scraper comes next fails.
+    accounts
+        .source
+        .amp()
+        .delete_scraper()
+        .scraper_id(id)
+        .send()
+        .await
+        .unwrap();
+    // The next scraper of this cluster fails.
     let tags = [("local:activation-fails".to_owned(), "cannot reach the API".to_owned())];
-    let tag = place
+    let tag = accounts
         .source
         .eks()
         .tag_resource()
         .resource_arn(text(&request["clusterArn"]));
     tag.set_tags(Some(tags.into())).send().await.unwrap();
 
-    let run = place.onboard(&request).await;
+    let run = accounts.onboard(&request).await;
     assert_eq!(run.error.as_deref(), Some("ScraperFailed"));
-    assert_eq!(place.scrapers().await, [], "its own scraper is undone");
-    let (source_now, target_now) = place.roles(&output).await;
+    assert_eq!(accounts.scrapers().await, [], "the scraper of the failed run is left");
+    let (source_now, target_now) = accounts.roles(&output).await;
     assert_eq!(
         (&source_now["tags"], &target_now["tags"]),
         (&source["tags"], &target["tags"])
@@ -84,25 +91,25 @@ async fn what_an_earlier_run_built_stays_and_stays_shut() {
     let external_id = &target_now["trustPolicy"]["Statement"][0]["Condition"]["StringEquals"]["sts:ExternalId"];
     assert!(
         text(external_id).ends_with(":scraper/*"),
-        "the gate is shut: {external_id}"
+        "the trust policy does not contain the placeholder: {external_id}"
     );
     let cause = run.cause.unwrap();
-    assert!(!cause.contains("role/ampxa-"), "no role was removed: {cause}");
+    assert!(!cause.contains("role/ampxa-"), "a role was removed: {cause}");
 }
 
 #[tokio::test]
-async fn an_undo_that_cannot_finish_says_what_is_left_and_where() {
-    let place = world().fresh_place();
-    let iam = place.target.iam();
+async fn a_rollback_that_cannot_finish_lists_what_is_left() {
+    let accounts = deployment().new_accounts();
+    let iam = accounts.target.iam();
     let denial = json!({ "Version": "2012-10-17", "Statement": [
         { "Effect": "Deny", "Action": "iam:DeleteRole", "Resource": "*" }
     ] });
     let provisioner = "ampxa-target-provisioner";
     let put = iam.put_role_policy().role_name(provisioner).policy_name("denial");
     put.policy_document(denial.to_string()).send().await.unwrap();
-    let request = place.pair_of(&failing("left")).await;
-    let run = place.onboard(&request).await;
-    assert_eq!(run.error.as_deref(), Some("ScraperFailed"), "the first error's name");
+    let request = accounts.pair_of(&failing("left")).await;
+    let run = accounts.onboard(&request).await;
+    assert_eq!(run.error.as_deref(), Some("ScraperFailed"), "not the first error");
     let cause = run.cause.unwrap();
     assert!(cause.contains("CREATION_FAILED"), "{cause}");
     let (_, left) = cause.split_once("The rollback did not finish: ").expect(&cause);
@@ -115,7 +122,7 @@ async fn an_undo_that_cannot_finish_says_what_is_left_and_where() {
         names.iter().all(|name| left.contains(name)) && !left.contains("scraper"),
         "{left}"
     );
-    assert_eq!(place.scrapers().await, []);
+    assert_eq!(accounts.scrapers().await, []);
 
     iam.delete_role_policy()
         .role_name(provisioner)
@@ -123,17 +130,19 @@ async fn an_undo_that_cannot_finish_says_what_is_left_and_where() {
         .send()
         .await
         .unwrap();
-    let output = place.offboarded(&json!({ "clusterArn": request["clusterArn"] })).await;
+    let output = accounts
+        .offboarded(&json!({ "clusterArn": request["clusterArn"] }))
+        .await;
     assert_eq!(output["removed"].as_array().map(Vec::len), Some(2), "{output}");
-    place.nothing_was_made().await;
+    accounts.assert_nothing_was_created().await;
 }
 
 #[tokio::test]
-async fn a_run_that_is_refused_before_it_makes_anything_has_nothing_to_undo() {
-    let place = world().place(SOURCE, TARGET);
-    let mut request = place.pair("nothing").await;
+async fn a_run_that_fails_before_it_creates_anything_is_not_rolled_back() {
+    let accounts = deployment().accounts(SOURCE, TARGET);
+    let mut request = accounts.pair("nothing").await;
     request["clusterArn"] = json!(text(&request["clusterArn"]).replace("nothing", "no-such-cluster"));
-    let run = place.onboard(&request).await;
+    let run = accounts.onboard(&request).await;
     assert_eq!(run.error.as_deref(), Some("NotReady"));
     let cause = run.cause.unwrap();
     assert!(cause.ends_with(" Nothing was created."), "{cause}");

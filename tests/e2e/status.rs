@@ -1,6 +1,6 @@
-//! What operators are told of the pairs there are.
+//! `ampxa status`: the list of pairs and their drift.
 
-use crate::world::{SOURCE, TARGET, pair_of, text, with, world};
+use crate::deployment::{SOURCE, TARGET, deployment, pair_of, text, with};
 use ampxa_cli::{
     credentials::{Credentials, Source},
     status::{self, Fleet, Standing},
@@ -9,31 +9,33 @@ use ampxa_cli::{
 use serde_json::json;
 use std::time::Duration;
 
+/// The result of `ampxa status` for the source account.
 async fn fleet(url: &str, regions: &[&str]) -> Fleet {
     let credentials = Credentials::new(Source::LocalCloud { url: url.to_owned() }).unwrap();
     let regions: Vec<String> = regions.iter().map(|region| (*region).to_owned()).collect();
     status::look(&credentials, &[SOURCE.to_owned()], &regions, &Report::quiet()).await
 }
 
-async fn look(region: &str) -> Vec<Standing> {
-    let fleet = fleet(&world().cloud.url, &[region]).await;
-    assert!(fleet.not_looked_at.is_empty(), "{fleet:?}");
+/// The pairs in a Region of the source account.
+async fn pairs_in(region: &str) -> Vec<Standing> {
+    let fleet = fleet(&deployment().cloud.url, &[region]).await;
+    assert!(fleet.not_checked.is_empty(), "{fleet:?}");
     fleet.pairs
 }
 
 #[tokio::test]
 async fn every_pair_is_listed_with_its_drift() {
-    let place = world().place(SOURCE, TARGET);
-    let region = place.source.region.as_str();
-    assert!(look(region).await.is_empty());
+    let accounts = deployment().accounts(SOURCE, TARGET);
+    let region = accounts.source.region.as_str();
+    assert!(pairs_in(region).await.is_empty());
 
-    let (fine, drifted) = (place.pair("fine").await, place.pair("drifted").await);
+    let (fine, drifted) = (accounts.pair("fine").await, accounts.pair("drifted").await);
     let fine = with(&fine, json!({ "externalLabels": { "clusterArn": "another name" } }));
-    let output = place.onboarded(&fine).await;
-    place
+    let output = accounts.onboarded(&fine).await;
+    accounts
         .onboarded(&with(&drifted, json!({ "tags": { "team": "a" } })))
         .await;
-    let (pair, target) = (pair_of(&drifted), place.target.iam());
+    let (pair, target) = (pair_of(&drifted), accounts.target.iam());
     let name = pair.target_role_name();
     target
         .delete_role_permissions_boundary()
@@ -41,18 +43,18 @@ async fn every_pair_is_listed_with_its_drift() {
         .send()
         .await
         .unwrap();
-    let nobody = r#"{"Version":"2012-10-17","Statement":[]}"#;
+    let empty = r#"{"Version":"2012-10-17","Statement":[]}"#;
     let trust = target.update_assume_role_policy().role_name(&name);
-    trust.policy_document(nobody).send().await.unwrap();
+    trust.policy_document(empty).send().await.unwrap();
     let source = pair.source_role_name();
-    let policy = place
+    let policy = accounts
         .source
         .iam()
         .delete_role_policy()
         .role_name(&source)
         .policy_name("ampxa");
     policy.send().await.unwrap();
-    place
+    accounts
         .source
         .iam()
         .delete_role()
@@ -62,58 +64,62 @@ async fn every_pair_is_listed_with_its_drift() {
         .unwrap();
 
     let fine_arn = text(&fine["clusterArn"]);
-    let arrive = |all: &[Standing]| all.iter().any(|one| one.cluster_arn == fine_arn && one.fine);
-    let mut all = look(region).await;
+    let receives = |all: &[Standing]| all.iter().any(|one| one.cluster_arn == fine_arn && one.fine);
+    let mut all = pairs_in(region).await;
     for _ in 0..200 {
-        if !arrive(&all) {
+        if !receives(&all) {
             tokio::time::sleep(Duration::from_millis(100)).await;
-            all = look(region).await;
+            all = pairs_in(region).await;
         }
     }
-    let of = |cluster: &str| all.iter().find(|one| one.cluster_arn == cluster).expect("it is listed");
-    let good = of(fine_arn);
-    assert_eq!(good.scraper_arn.as_deref(), Some(text(&output["scraperArn"])));
+    let of = |cluster: &str| {
+        all.iter()
+            .find(|one| one.cluster_arn == cluster)
+            .expect("the pair is not listed")
+    };
+    let healthy = of(fine_arn);
+    assert_eq!(healthy.scraper_arn.as_deref(), Some(text(&output["scraperArn"])));
     assert_eq!(
-        (good.scraper_status.as_str(), &good.drift, &good.problems),
+        (healthy.scraper_status.as_str(), &healthy.drift, &healthy.problems),
         ("ACTIVE", &vec![], &vec![])
     );
-    assert!(good.fine && good.age_hours.unwrap() < 24.0, "{good:?}");
-    let bad = of(text(&drifted["clusterArn"]));
+    assert!(healthy.fine && healthy.age_hours.unwrap() < 24.0, "{healthy:?}");
+    let broken = of(text(&drifted["clusterArn"]));
     let drift = [
         "source role: missing",
         "target role: trust policy",
         "target role: permissions boundary",
     ];
-    assert_eq!(bad.drift, drift);
-    assert!(!bad.fine && bad.problems.is_empty(), "{bad:?}");
+    assert_eq!(broken.drift, drift);
+    assert!(!broken.fine && broken.problems.is_empty(), "{broken:?}");
 
-    let fleet = fleet(&world().cloud.url, &[region]).await;
+    let fleet = fleet(&deployment().cloud.url, &[region]).await;
     let table = fleet.table();
     assert!(
         table.contains("source role: missing; target role: trust policy")
             && table.contains("2 pairs in account 222222222222, "),
         "{table}"
     );
-    place.onboarded(&drifted).await;
-    assert!(look(region).await.iter().all(|one| one.drift.is_empty()));
+    accounts.onboarded(&drifted).await;
+    assert!(pairs_in(region).await.iter().all(|one| one.drift.is_empty()));
 }
 
 #[tokio::test]
-async fn a_pair_that_lost_its_scraper_is_listed_as_such() {
-    let place = world().place(SOURCE, TARGET);
-    let request = place.pair("bereft").await;
-    let output = place.onboarded(&request).await;
+async fn a_pair_without_its_scraper_is_listed_as_drift() {
+    let accounts = deployment().accounts(SOURCE, TARGET);
+    let request = accounts.pair("bereft").await;
+    let output = accounts.onboarded(&request).await;
     let id = text(&output["scraperArn"]).rsplit('/').next().unwrap();
-    let removal = place.source.amp().delete_scraper().scraper_id(id).send().await;
+    let removal = accounts.source.amp().delete_scraper().scraper_id(id).send().await;
     removal.unwrap();
-    let region = place.source.region.as_str();
+    let region = accounts.source.region.as_str();
     for _ in 0..600 {
-        if place.scrapers().await.is_empty() {
+        if accounts.scrapers().await.is_empty() {
             break;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let all = look(region).await;
+    let all = pairs_in(region).await;
     let [only] = &all[..] else {
         panic!("{all:?}");
     };
@@ -127,20 +133,20 @@ async fn a_pair_that_lost_its_scraper_is_listed_as_such() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_looked_at_is_listed() {
-    let place = world().place(SOURCE, TARGET);
-    place.onboarded(&place.pair("seen").await).await;
-    // The cloud stops after the command has found it.
+async fn an_account_that_cannot_be_read_is_listed() {
+    let accounts = deployment().accounts(SOURCE, TARGET);
+    accounts.onboarded(&accounts.pair("seen").await).await;
+    // Nothing listens at the URL: the cloud has stopped after the command found it.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let credentials = Credentials::new(Source::LocalCloud { url }).unwrap();
     drop(listener);
-    let regions = [place.source.region.clone()];
-    let nowhere = status::look(&credentials, &[SOURCE.to_owned()], &regions, &Report::quiet()).await;
-    assert!(nowhere.pairs.is_empty() && !nowhere.is_whole(), "{nowhere:?}");
+    let regions = [accounts.source.region.clone()];
+    let fleet = status::look(&credentials, &[SOURCE.to_owned()], &regions, &Report::quiet()).await;
+    assert!(fleet.pairs.is_empty() && !fleet.is_whole(), "{fleet:?}");
     assert!(
-        nowhere.table().contains(&format!("NOT LOOKED AT: account {SOURCE}")),
+        fleet.table().contains(&format!("NOT CHECKED: account {SOURCE}")),
         "{}",
-        nowhere.table()
+        fleet.table()
     );
 }

@@ -1,15 +1,15 @@
-//! What a run leaves in the log: lines that tell of its calls, and metrics.
+//! The log of a run: one line for each step with its calls, and metrics.
 
-use crate::world::{Place, SOURCE, TARGET, text, world};
+use crate::deployment::{Accounts, SOURCE, TARGET, deployment, text};
 use serde_json::{Value, json};
 
-/// The lines of JSON in the functions' log that tell of a run.
-fn lines(place: &Place, execution: &str) -> Vec<Value> {
+/// The lines of JSON in the functions' log that belong to an execution.
+fn lines(accounts: &Accounts, execution: &str) -> Vec<Value> {
     let name = execution.rsplit(':').next().unwrap();
-    let ask = json!({ "logGroupName": "/aws/lambda/ampxa", "filterPattern": format!("\"{name}\"") });
-    let events = place
+    let body = json!({ "logGroupName": "/aws/lambda/ampxa", "filterPattern": format!("\"{name}\"") });
+    let events = accounts
         .hub
-        .json_api("logs", "Logs_20140328.FilterLogEvents", &ask)
+        .json_api("logs", "Logs_20140328.FilterLogEvents", &body)
         .unwrap();
     events["events"]
         .as_array()
@@ -21,20 +21,20 @@ fn lines(place: &Place, execution: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn the_log_tells_of_calls_and_outcomes() {
-    let place = world().place(SOURCE, TARGET);
-    let request = place.pair("logged").await;
-    let run = place.onboard(&request).await;
+async fn the_log_contains_calls_and_metrics() {
+    let accounts = deployment().accounts(SOURCE, TARGET);
+    let request = accounts.pair("logged").await;
+    let run = accounts.onboard(&request).await;
     let output = run.output.unwrap();
-    let has = |all: &[Value], what: &str| all.iter().any(|line| !line[what].is_null() || line["step"] == what);
-    let mut all = lines(&place, &run.arn);
-    // A line that comes after its function's answer is in the log with the next one's.
+    let has = |all: &[Value], name: &str| all.iter().any(|line| !line[name].is_null() || line["step"] == name);
+    let mut all = lines(&accounts, &run.arn);
+    // A line that a function writes after its answer appears in the log with the next invocation.
     for _ in 0..60 {
         if has(&all, "ScraperQuotaPercent") && has(&all, "check-cluster") {
             break;
         }
-        place.onboarded(&request).await;
-        all = lines(&place, &run.arn);
+        accounts.onboarded(&request).await;
+        all = lines(&accounts, &run.arn);
     }
     let metrics: Vec<&Value> = all.iter().filter(|line| line["_aws"].is_object()).collect();
     let of = |name: &str| {

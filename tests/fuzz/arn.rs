@@ -1,4 +1,4 @@
-//! An ARN, as any text.
+//! Fuzz target: any text as an ARN.
 
 use ampxa::arn::{ClusterArn, ScraperArn, WorkspaceArn};
 use serde::{Serialize, de::DeserializeOwned};
@@ -7,29 +7,30 @@ use std::{
     str::FromStr,
 };
 
-/// What is accepted is printed as it was written and means nothing to a policy but itself; no text
-/// is an ARN of two kinds.
-pub fn holds(bytes: &[u8]) {
+/// An accepted ARN is displayed as it was written, and has no special meaning in a policy. No text is accepted as two
+/// kinds of ARN.
+pub fn check(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else {
         return;
     };
-    let kinds = [
-        reads_back::<ClusterArn>(text),
-        reads_back::<WorkspaceArn>(text),
-        reads_back::<ScraperArn>(text),
+    let accepted = [
+        accepts::<ClusterArn>(text),
+        accepts::<WorkspaceArn>(text),
+        accepts::<ScraperArn>(text),
     ];
-    assert!(kinds.iter().filter(|accepted| **accepted).count() <= 1, "{text:?}");
+    assert!(accepted.iter().filter(|accepted| **accepted).count() <= 1, "{text:?}");
 }
 
-fn reads_back<T>(text: &str) -> bool
+/// Whether a kind of ARN accepts the text; checks the round trip if so.
+fn accepts<T>(text: &str) -> bool
 where
     T: FromStr<Err = String> + Display + Debug + PartialEq + Serialize + DeserializeOwned,
 {
     let json = serde_json::Value::from(text);
     let arn: T = match text.parse() {
         Ok(arn) => arn,
-        Err(why) => {
-            crate::short(&why);
+        Err(message) => {
+            crate::assert_one_short_line(&message);
             assert!(serde_json::from_value::<T>(json).is_err());
             return false;
         }
@@ -37,7 +38,7 @@ where
     assert_eq!(arn.to_string(), text);
     assert_eq!(serde_json::to_value(&arn).unwrap(), json);
     assert_eq!(serde_json::from_value::<T>(json).unwrap(), arn);
-    // Neither a wildcard nor a policy variable, nothing that ends a string.
+    // No wildcard, no policy variable, and no character that ends a string.
     let harmless = |c: char| c.is_ascii_alphanumeric() || ":/-_.".contains(c);
     assert!(text.len() < 250 && text.chars().all(harmless), "{text:?}");
     true

@@ -1,6 +1,6 @@
-"""Packs a folder of inputs into the corpus file of a target, or unpacks the file: tests/fuzz/run says when.
+"""Packs a folder of inputs into the corpus file of a target, or unpacks the file. tests/fuzz/run calls it.
 
-Each line of `corpus/<target>.jsonl` is one input: a JSON object with its name and its bytes, each byte one character
+Each line of `corpus/<target>.jsonl` is one input: a JSON object with its name and its bytes. Each byte is one character
 from U+0000 to U+00FF (ISO 8859-1).
 """
 
@@ -14,7 +14,8 @@ if action == "unpack":
         entry = json.loads(line)
         (folder / entry["name"]).write_bytes(entry["bytes"].encode("iso-8859-1"))
 elif action == "pack":
-    entries = ({"name": path.name, "bytes": path.read_bytes().decode("iso-8859-1")} for path in sorted(folder.iterdir()))
+    inputs = sorted(folder.iterdir())
+    entries = ({"name": path.name, "bytes": path.read_bytes().decode("iso-8859-1")} for path in inputs)
     file.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
 else:
-    sys.exit(f"{action}: neither pack nor unpack")
+    sys.exit(f"unknown action {action}: use pack or unpack")

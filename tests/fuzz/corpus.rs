@@ -1,5 +1,6 @@
-//! Each input of the corpus through its target: an input that once reached new code, or broke a promise, is tested from
-//! then on. A line of `corpus/<target>.jsonl` is an input: its name, and its bytes as the characters U+0000 to U+00FF.
+//! Replays the corpus: runs each input with its fuzz target. The corpus has the inputs that reached new code, or that
+//! once failed. A line of `corpus/<target>.jsonl` is one input: its name, and its bytes as the characters U+0000 to
+//! U+00FF.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -7,9 +8,9 @@ use std::{fs, panic, path::Path};
 
 use serde_json::Value;
 
-fn replay(target: &str, holds: fn(&[u8])) {
+fn replay(target: &str, check: fn(&[u8])) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("corpus/{target}.jsonl"));
-    let (mut seen, mut broken) = (0, Vec::new());
+    let (mut count, mut failed) = (0, Vec::new());
     for line in fs::read_to_string(&file).unwrap().lines() {
         let entry: Value = serde_json::from_str(line).unwrap();
         let bytes: Vec<u8> = entry["bytes"]
@@ -18,31 +19,31 @@ fn replay(target: &str, holds: fn(&[u8])) {
             .chars()
             .map(|byte| u8::try_from(byte).unwrap())
             .collect();
-        if panic::catch_unwind(|| holds(&bytes)).is_err() {
-            broken.push(entry["name"].clone());
+        if panic::catch_unwind(|| check(&bytes)).is_err() {
+            failed.push(entry["name"].clone());
         }
-        seen += 1;
+        count += 1;
     }
-    assert!(seen > 20, "{seen} inputs in {}", file.display());
-    assert!(broken.is_empty(), "{broken:?}");
+    assert!(count > 20, "{count} inputs in {}", file.display());
+    assert!(failed.is_empty(), "{failed:?}");
 }
 
 #[test]
-fn requests_are_parsed_or_refused() {
-    replay("request", fuzz::request::holds);
+fn requests_are_accepted_or_rejected() {
+    replay("request", fuzz::request::check);
 }
 
 #[test]
-fn arns_are_parsed_or_refused() {
-    replay("arn", fuzz::arn::holds);
+fn arns_are_accepted_or_rejected() {
+    replay("arn", fuzz::arn::check);
 }
 
 #[test]
-fn scrape_configurations_keep_their_meaning() {
-    replay("scrape_configuration", fuzz::scrape_configuration::holds);
+fn completed_scrape_configurations_keep_their_meaning() {
+    replay("scrape_configuration", fuzz::scrape_configuration::check);
 }
 
 #[test]
-fn policies_mean_what_they_say() {
-    replay("policy", fuzz::policy::holds);
+fn policies_with_the_same_meaning_have_the_same_content() {
+    replay("policy", fuzz::policy::check);
 }

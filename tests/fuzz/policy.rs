@@ -1,4 +1,4 @@
-//! A policy document, as IAM might give it back.
+//! Fuzz target: any text as a policy document that IAM returns.
 
 use ampxa::{
     pair::Pair,
@@ -8,29 +8,32 @@ use ampxa::{
 use serde_json::Value;
 use std::{collections::BTreeSet, sync::LazyLock};
 
-/// To mean the same is an equivalence, blind to order and shape only; and no document that says
-/// anything else, or more, means the same as one of ours.
+/// `same_meaning` is an equivalence relation that ignores only order and shape. A document with other or additional
+/// content never has the same meaning as a document of ampxa.
 ///
-/// The first line is a document, the rest another one.
-pub fn holds(bytes: &[u8]) {
+/// The first line of the input is one document, the rest is another one.
+pub fn check(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let (one, other) = text.split_once('\n').unwrap_or((&text, ""));
     let (one, other) = (roles::document(one), roles::document(other));
     for document in [&one, &other] {
         assert!(same_meaning(document, document), "{document}");
         assert!(same_meaning(document, &reshaped(document)), "{document}");
-        let same: Vec<&Value> = OURS.iter().filter(|ours| agree(document, ours)).collect();
+        let same: Vec<&Value> = OWN_DOCUMENTS
+            .iter()
+            .filter(|own| have_same_meaning(document, own))
+            .collect();
         assert!(same.len() <= 1, "{document}");
     }
-    if agree(&one, &other) {
-        for ours in OURS.iter() {
-            assert_eq!(same_meaning(&one, ours), same_meaning(&other, ours), "{one} {other}");
+    if have_same_meaning(&one, &other) {
+        for own in OWN_DOCUMENTS.iter() {
+            assert_eq!(same_meaning(&one, own), same_meaning(&other, own), "{one} {other}");
         }
     }
 }
 
-/// Every document that the product writes for a pair.
-static OURS: LazyLock<Vec<Value>> = LazyLock::new(|| {
+/// All policy documents that ampxa writes for a pair.
+static OWN_DOCUMENTS: LazyLock<Vec<Value>> = LazyLock::new(|| {
     let pair = Pair {
         cluster: "arn:aws:eks:us-west-2:222222222222:cluster/demo".parse().unwrap(),
         workspace: "arn:aws:aps:us-west-2:333333333333:workspace/ws-1".parse().unwrap(),
@@ -46,28 +49,28 @@ static OURS: LazyLock<Vec<Value>> = LazyLock::new(|| {
     ]
 });
 
-/// Whether two documents mean the same, and if so, whether they say the same.
-fn agree(one: &Value, other: &Value) -> bool {
+/// Whether two documents have the same meaning; asserts that they have the same content if so.
+fn have_same_meaning(one: &Value, other: &Value) -> bool {
     let same = same_meaning(one, other);
     assert_eq!(same, same_meaning(other, one), "{one} {other}");
     if same {
-        assert_eq!(said(one), said(other), "{one} {other}");
+        assert_eq!(content(one), content(other), "{one} {other}");
     }
     same
 }
 
-/// What a document says, statement by statement: each value with the keys that lead to it, wherever
-/// lists stand in between. Known without a thought of policies, so that it errs in other places.
-fn said(document: &Value) -> BTreeSet<BTreeSet<String>> {
+/// The content of a document by statement: each value with its path of keys, without the indexes of lists. It does not
+/// use the rules of policies, so that it does not have the same bugs as `same_meaning`.
+fn content(document: &Value) -> BTreeSet<BTreeSet<String>> {
     let mut statements: Vec<&Value> = match &document["Statement"] {
         Value::Array(list) => list.iter().collect(),
-        one => vec![one],
+        statement => vec![statement],
     };
-    let mut rest = document.clone();
-    if let Value::Object(rest) = &mut rest {
-        rest.remove("Statement");
+    let mut other_fields = document.clone();
+    if let Value::Object(fields) = &mut other_fields {
+        fields.remove("Statement");
     }
-    statements.push(&rest);
+    statements.push(&other_fields);
     let all = statements.into_iter().map(|statement| {
         let mut leaves = BTreeSet::new();
         collect(&mut leaves, String::new(), statement);
@@ -88,7 +91,7 @@ fn collect(leaves: &mut BTreeSet<String>, path: String, value: &Value) {
                 collect(leaves, path.clone(), value);
             }
         }
-        // JSON's 0.0 and -0.0 are one number in two spellings.
+        // 0.0 and -0.0 are the same number.
         Value::Number(number) => {
             leaves.insert(format!("{path}={:?}", number.as_f64().map(|number| number + 0.0)));
         }
@@ -98,7 +101,7 @@ fn collect(leaves: &mut BTreeSet<String>, path: String, value: &Value) {
     }
 }
 
-/// The same with its statements backwards, a lone one in a list, and each action in a list twice.
+/// The document with its statements in a list in reverse order, and with each action in a list twice.
 fn reshaped(document: &Value) -> Value {
     let mut document = document.clone();
     let Some(statements) = document.as_object_mut().and_then(|map| map.get_mut("Statement")) else {

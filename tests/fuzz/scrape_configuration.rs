@@ -1,4 +1,4 @@
-//! A scrape configuration, as any text.
+//! Fuzz target: any text as a scrape configuration.
 
 use ampxa::{
     Error,
@@ -10,37 +10,37 @@ use std::collections::{BTreeMap, HashSet};
 
 const FIELD: &str = "scrapeConfiguration";
 
-/// What is completed means the same but for the labels, to another reader of YAML too, and is
-/// completed once and for all.
-pub fn holds(bytes: &[u8]) {
+/// A completed configuration has the same meaning as the original, except for the labels; another YAML parser must
+/// agree. Completing it again changes nothing.
+pub fn check(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else {
         return;
     };
     let yaml = match decode(text, FIELD) {
         Ok(yaml) => yaml,
-        Err(error) => return refusal(&error),
+        Err(error) => return assert_rejected(&error),
     };
     assert_eq!(decode(&yaml, FIELD).as_ref(), Ok(&yaml));
-    let labels = given();
+    let labels = test_labels();
     let default = complete_default(&yaml, &labels);
     match &default {
         Ok(completed) => {
-            means_the_same(&yaml, completed, &labels);
+            assert_same_meaning(&yaml, completed, &labels);
             assert_eq!(complete_default(completed, &labels).as_ref(), Ok(completed));
         }
-        Err(error) => refusal(error),
+        Err(error) => assert_rejected(error),
     }
     match complete(&yaml, &labels) {
-        // AMP's rules refuse, and change nothing.
+        // AMP's rules may reject a configuration, but never change it.
         Ok(completed) => {
             assert_eq!(complete(&completed, &labels).as_ref(), Ok(&completed));
             assert_eq!(default, Ok(completed));
         }
-        Err(error) => refusal(&error),
+        Err(error) => assert_rejected(&error),
     }
 }
 
-fn given() -> BTreeMap<String, String> {
+fn test_labels() -> BTreeMap<String, String> {
     let cluster = "arn:aws:eks:us-west-2:222222222222:cluster/demo".parse().unwrap();
     labels(
         &cluster,
@@ -48,40 +48,39 @@ fn given() -> BTreeMap<String, String> {
     )
 }
 
-fn refusal(error: &Error) {
+fn assert_rejected(error: &Error) {
     let message = error.to_string();
     assert_eq!(error.name(), "InvalidRequest");
     assert!(message.starts_with(FIELD), "{message}");
-    crate::short(&message);
+    crate::assert_one_short_line(&message);
 }
 
-fn means_the_same(yaml: &str, completed: &str, labels: &BTreeMap<String, String>) {
+fn assert_same_meaning(yaml: &str, completed: &str, labels: &BTreeMap<String, String>) {
     assert!(same_meaning(completed, completed), "{completed}");
     assert_eq!(
         same_meaning(yaml, completed),
         same_meaning(completed, yaml),
         "{completed}"
     );
-    // It is YAML to the other reader, whatever that can make of its numbers.
-    serde_yaml_ng::from_str::<IgnoredAny>(completed).unwrap_or_else(|why| panic!("{why}: {completed}"));
+    // The other parser must accept it as YAML, even if it cannot represent its numbers.
+    serde_yaml_ng::from_str::<IgnoredAny>(completed).unwrap_or_else(|error| panic!("{error}: {completed}"));
     if let Some(expected) = with_labels(yaml, labels) {
-        let read: Value = serde_yaml_ng::from_str(completed).unwrap_or_else(|why| panic!("{why}: {completed}"));
-        assert_eq!(read, expected, "{completed}");
+        let actual: Value = serde_yaml_ng::from_str(completed).unwrap_or_else(|error| panic!("{error}: {completed}"));
+        assert_eq!(actual, expected, "{completed}");
     }
 }
 
-/// The configuration as another library reads it, with the labels put in there; nothing where it
-/// cannot read it.
+/// The configuration as another library parses it, with the labels added; `None` if it cannot parse it.
 ///
-/// That library mistakes one anchor for another where a name is given twice, and takes `<<` in quotes
-/// for a merge key.
+/// It is also `None` where that library is wrong: it confuses two anchors with the same name, and treats `<<` in quotes
+/// as a merge key.
 fn with_labels(yaml: &str, labels: &BTreeMap<String, String>) -> Option<Value> {
     let mut names = HashSet::new();
     let ends = |c: char| !c.is_ascii_alphanumeric() && !"-_".contains(c);
     if yaml
         .split('&')
         .skip(1)
-        .any(|rest| !names.insert(rest.split(ends).next()))
+        .any(|text| !names.insert(text.split(ends).next()))
     {
         return None;
     }
@@ -90,8 +89,8 @@ fn with_labels(yaml: &str, labels: &BTreeMap<String, String>) -> Option<Value> {
     }
     let mut tree: Value = serde_yaml_ng::from_str(yaml).ok()?;
     tree.apply_merge().ok()?;
-    let global = under(tree.as_mapping_mut()?, "global")?;
-    let external = under(global, "external_labels")?;
+    let global = mapping_at(tree.as_mapping_mut()?, "global")?;
+    let external = mapping_at(global, "external_labels")?;
     for (name, value) in labels {
         external
             .entry(Value::from(name.as_str()))
@@ -100,8 +99,8 @@ fn with_labels(yaml: &str, labels: &BTreeMap<String, String>) -> Option<Value> {
     Some(tree)
 }
 
-/// The mapping under a key, an empty one if there is nothing.
-fn under<'a>(mapping: &'a mut Mapping, name: &str) -> Option<&'a mut Mapping> {
+/// The mapping at a key; adds an empty one if the key is missing or null.
+fn mapping_at<'a>(mapping: &'a mut Mapping, name: &str) -> Option<&'a mut Mapping> {
     let entry = mapping.entry(Value::from(name)).or_insert(Value::Null);
     if entry.is_null() {
         *entry = Value::Mapping(Mapping::new());

@@ -1,7 +1,7 @@
-//! Cargo, with its progress as one line.
+//! Runs Cargo and shows its progress in one line.
 //!
-//! All programs of the workspace are built in one selection: Cargo then chooses the same features of every dependency as
-//! `cargo test --workspace` does, and compiles the AWS SDK once for both.
+//! All programs of the workspace are built in one selection: Cargo then chooses the same features of every dependency
+//! as for `cargo test --workspace`, and compiles the AWS SDK once for both.
 
 use crate::{Progress, progress::Shown, root};
 use std::{
@@ -13,10 +13,10 @@ use std::{
     time::Duration,
 };
 
-/// Builds the Lambda functions, the driver and the command `ampxa`, as tests and the local cloud run them.
+/// Builds the Lambda functions, the driver and the command `ampxa` for tests and the local cloud.
 ///
 /// # Errors
-/// Cargo's own words.
+/// Cargo's output.
 pub fn programs(progress: Progress) -> Result<(), String> {
     cargo(
         &["build", "--workspace", "--bins"],
@@ -25,22 +25,22 @@ pub fn programs(progress: Progress) -> Result<(), String> {
     )
 }
 
-/// Builds these programs as they are deployed.
+/// Builds these programs with the profile of a deployment.
 ///
 /// # Errors
-/// Cargo's own words.
+/// Cargo's output.
 pub fn release(names: &[String], progress: Progress) -> Result<(), String> {
     let mut arguments = vec!["build", "--release", "--package", "ampxa", "--package", "do-nothing"];
     arguments.extend(names.iter().flat_map(|name| ["--bin", name]));
-    cargo(&arguments, "the functions as they are deployed", progress)
+    cargo(&arguments, "the functions for release", progress)
 }
 
 fn cargo(arguments: &[&str], what: &str, progress: Progress) -> Result<(), String> {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    // What Cargo sets for a program it runs would change the fingerprints of build scripts that read it, and so compile
-    // their crates again for each program that calls this.
+    // Cargo sets these variables for programs that it runs. They would change the fingerprints of build scripts that
+    // read them, and Cargo would compile those crates again for each program that calls this function.
     for (name, _) in env::vars_os() {
-        let own = [
+        let set_by_cargo = [
             "CARGO_PKG_",
             "CARGO_MANIFEST_",
             "CARGO_BIN_",
@@ -49,7 +49,7 @@ fn cargo(arguments: &[&str], what: &str, progress: Progress) -> Result<(), Strin
         ];
         if name
             .to_str()
-            .is_some_and(|name| own.iter().any(|prefix| name.starts_with(prefix)))
+            .is_some_and(|name| set_by_cargo.iter().any(|prefix| name.starts_with(prefix)))
         {
             command.env_remove(name);
         }
@@ -66,50 +66,52 @@ fn cargo(arguments: &[&str], what: &str, progress: Progress) -> Result<(), Strin
         .spawn()
         .map_err(|error| format!("cargo could not be started: {error}"))?;
     let mut shown = Shown::new(progress);
-    let mut said = String::new();
-    let mut now = format!("Building {what}");
+    let mut messages = String::new();
+    let mut status = format!("Building {what}");
     let (sender, lines) = mpsc::channel();
     if let Some(output) = child.stderr.take() {
-        // The thread ends with the output.
+        // The thread ends at the end of the output.
         thread::spawn(move || each_line(output, |line| _ = sender.send(line.to_owned())));
     }
     loop {
         match lines.recv_timeout(Duration::from_secs(1)) {
             Ok(line) => match Step::of(&line) {
-                Some(Step::Counted { done, all, at }) => now = format!("Building {what}: {done} of {all} ({at})"),
-                Some(Step::Fetching(at)) => now = format!("Building {what}: {at}"),
+                Some(Step::Counted { done, all, at }) => {
+                    status = format!("Building {what}: {done} of {all} ({at})");
+                }
+                Some(Step::Fetching(at)) => status = format!("Building {what}: {at}"),
                 Some(Step::Compiling) => {}
                 None => {
-                    said.push_str(&line);
-                    said.push('\n');
+                    messages.push_str(&line);
+                    messages.push('\n');
                 }
             },
-            // The time goes on while one crate compiles for minutes.
+            // The shown time is updated while one crate compiles for minutes.
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
-        shown.at(&now);
+        shown.update(&status);
     }
     match child.wait() {
         Ok(status) if status.success() => {
-            shown.done(&format!("Built {what}"));
+            shown.finish(&format!("Built {what}"));
             Ok(())
         }
         _ => Err(format!(
-            "{said}\nBuilding {what} failed: `cargo {}`.",
+            "{messages}\nBuilding {what} failed: `cargo {}`.",
             arguments.join(" ")
         )),
     }
 }
 
-/// What a line of Cargo's says of its progress.
+/// The progress in a line of Cargo's output.
 #[derive(Debug, PartialEq, Eq)]
 enum Step<'a> {
     /// `Building [===>   ] 12/264: aws-sdk-iam, …`
     Counted { done: &'a str, all: &'a str, at: &'a str },
     /// `Updating crates.io index`, `Downloaded serde v1.0.229`
     Fetching(&'a str),
-    /// `Compiling serde v1.0.229`: the counted line says it too.
+    /// `Compiling serde v1.0.229`: not shown, because the line with the count contains it.
     Compiling,
 }
 
@@ -131,14 +133,14 @@ impl<'a> Step<'a> {
     }
 }
 
-/// Lines that end with a carriage return, as a moving line does, or with a line feed.
-fn each_line(from: impl Read, mut seen: impl FnMut(&str)) {
+/// Splits output into lines, which end with a line feed or, for an updating line, with a carriage return.
+fn each_line(from: impl Read, mut on_line: impl FnMut(&str)) {
     let mut line = Vec::new();
     for byte in BufReader::new(from).bytes().map_while(Result::ok) {
         if byte == b'\r' || byte == b'\n' {
             let text = String::from_utf8_lossy(&line);
             if !text.trim().is_empty() {
-                seen(&text);
+                on_line(&text);
             }
             line.clear();
         } else {
@@ -152,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_count_of_a_moving_line_is_read() {
+    fn the_count_of_the_progress_line_is_parsed() {
         let line = "    Building [=====>                    ]  61/264: aws-sdk-iam, ring(build)";
         let counted = Step::Counted {
             done: "61",
@@ -163,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_compiler_says_is_kept() {
+    fn compiler_messages_are_kept() {
         for line in [
             "error[E0425]: cannot find value `x`",
             "warning: unused import",
@@ -175,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_end_with_a_return_or_a_feed() {
+    fn lines_end_with_a_carriage_return_or_a_line_feed() {
         let mut lines = Vec::new();
         each_line(&b"one\rtwo\n\r\nthree\n"[..], |line| lines.push(line.to_owned()));
         assert_eq!(lines, ["one", "two", "three"]);

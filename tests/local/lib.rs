@@ -1,7 +1,7 @@
-//! What must be there before the local cloud's driver can run: Python, the Lambda functions, the driver itself.
+//! The prerequisites of the driver of the local cloud: Python, the Lambda functions, the driver itself.
 //!
-//! - [`python`]: whether there is a Python that the emulator runs on.
-//! - [`building`]: Cargo, with its progress as one line that moves, or as plain lines where there is no terminal.
+//! - [`python`]: checks for a Python that can run the emulator.
+//! - [`building`]: runs Cargo and shows its progress, as one updating line on a terminal or as plain lines elsewhere.
 
 pub mod building;
 mod progress;
@@ -33,7 +33,7 @@ pub fn programs() -> PathBuf {
     target().join("debug")
 }
 
-/// The program that has the commands.
+/// The program that implements the commands.
 pub fn driver() -> PathBuf {
     programs().join("driver")
 }

@@ -1,26 +1,26 @@
-//! One line that moves on a terminal; elsewhere a plain line now and then, so that a log shows that work goes on.
+//! Progress: one updating line on a terminal; elsewhere a plain line every ten seconds, so that a log shows activity.
 
 use std::{
     io::{IsTerminal, Write, stderr},
     time::{Duration, Instant},
 };
 
-/// How often a plain line is written where there is no terminal.
+/// The interval of plain lines.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Where progress is shown.
+/// The form in which progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// On standard error, as one line that moves.
+    /// On standard error, as one updating line.
     Line,
     /// On standard error, as plain lines.
     Plain,
-    /// Nowhere.
+    /// Not at all.
     Quiet,
 }
 
 impl Progress {
-    /// On standard error, in the form that suits it.
+    /// On standard error: as an updating line if it is a terminal, as plain lines otherwise.
     pub fn stderr() -> Self {
         match stderr().is_terminal() {
             true => Self::Line,
@@ -29,7 +29,7 @@ impl Progress {
     }
 }
 
-/// A line of progress, from its first change until it is dropped.
+/// A progress line.
 #[derive(Debug)]
 pub(crate) struct Shown {
     progress: Progress,
@@ -46,8 +46,8 @@ impl Shown {
         }
     }
 
-    /// Shows where the work is; `what` is completed by the time that has passed.
-    pub(crate) fn at(&mut self, what: &str) {
+    /// Shows `what` and the elapsed time.
+    pub(crate) fn update(&mut self, what: &str) {
         let time = clock(self.began.elapsed());
         match self.progress {
             Progress::Line => {
@@ -62,8 +62,8 @@ impl Shown {
         self.last = Some(Instant::now());
     }
 
-    /// Ends it; says how long it took, if anything was shown.
-    pub(crate) fn done(self, what: &str) {
+    /// Ends the line, and prints the duration if progress was shown.
+    pub(crate) fn finish(self, what: &str) {
         if self.progress == Progress::Line && self.last.is_some() {
             let _ = write!(stderr(), "\r\x1b[2K");
         }

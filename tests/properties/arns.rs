@@ -1,7 +1,7 @@
-//! A wildcard or a policy variable in an ARN is refused before it can reach a policy document, where
-//! it would mean more than itself (IAM user guide, "Policy elements: variables and tags").
+//! ARNs with a wildcard or a policy variable are rejected. In a policy document they would match other resources (IAM
+//! user guide, "Policy elements: variables and tags").
 
-use crate::{CLUSTER, WORKSPACE, refusal};
+use crate::{CLUSTER, EXECUTION, WORKSPACE, assert_rejected};
 use ampxa::{
     arn::{ClusterArn, ScraperArn, WorkspaceArn},
     offboarding,
@@ -14,7 +14,8 @@ use std::str::FromStr;
 
 const SCRAPER: &str = "arn:aws:aps:us-west-2:222222222222:scraper/s-1";
 
-const WILD: [&str; 12] = [
+/// Wildcards, policy variables, and texts that resemble them.
+const WILDCARDS: [&str; 12] = [
     "*",
     "?",
     "**",
@@ -29,18 +30,22 @@ const WILD: [&str; 12] = [
     "%2A",
 ];
 
-/// The ARN with a wild text in place of each part, before it, after it, and behind the last letter.
-fn wild(arn: &str) -> Vec<String> {
+/// The ARN with a wildcard instead of each part, before it and after it; and each wildcard alone.
+fn with_wildcards(arn: &str) -> Vec<String> {
     let parts: Vec<&str> = arn.split([':', '/']).collect();
     let mut all = Vec::new();
-    for wild in WILD {
-        all.push(wild.to_owned());
+    for wildcard in WILDCARDS {
+        all.push(wildcard.to_owned());
         let mut begin = 0;
         for part in &parts {
             let end = begin + part.len();
             let (before, after) = (&arn[..begin], &arn[end..]);
-            for instead in [wild.to_owned(), format!("{wild}{part}"), format!("{part}{wild}")] {
-                all.push(format!("{before}{instead}{after}"));
+            for replacement in [
+                wildcard.to_owned(),
+                format!("{wildcard}{part}"),
+                format!("{part}{wildcard}"),
+            ] {
+                all.push(format!("{before}{replacement}{after}"));
             }
             begin = end + 1;
         }
@@ -48,50 +53,50 @@ fn wild(arn: &str) -> Vec<String> {
     all
 }
 
-fn none_is<T: FromStr<Err = String>>(arn: &str) {
+fn assert_rejects_wildcards<T: FromStr<Err = String>>(arn: &str) {
     assert!(arn.parse::<T>().is_ok());
-    for text in wild(arn) {
+    for text in with_wildcards(arn) {
         match text.parse::<T>() {
             Ok(_) => panic!("{text} is accepted"),
-            Err(why) => crate::one_short_line(&why),
+            Err(message) => crate::assert_one_short_line(&message),
         }
     }
 }
 
 #[test]
-fn no_arn_has_a_wildcard_or_a_policy_variable_anywhere() {
-    none_is::<ClusterArn>(CLUSTER);
-    none_is::<WorkspaceArn>(WORKSPACE);
-    none_is::<ScraperArn>(SCRAPER);
+fn an_arn_with_a_wildcard_or_a_policy_variable_is_rejected() {
+    assert_rejects_wildcards::<ClusterArn>(CLUSTER);
+    assert_rejects_wildcards::<WorkspaceArn>(WORKSPACE);
+    assert_rejects_wildcards::<ScraperArn>(SCRAPER);
 }
 
 #[test]
-fn a_request_with_a_wild_arn_is_refused_by_its_field() {
-    for text in wild(CLUSTER) {
+fn a_request_with_a_wildcard_in_an_arn_is_rejected_and_the_error_names_the_field() {
+    for text in with_wildcards(CLUSTER) {
         let request = json!({ "clusterArn": text, "workspaceArn": WORKSPACE });
-        refusal(&Request::parse(&request).unwrap_err(), "clusterArn: ");
-        let asked = offboarding::Request::try_from(json!({ "request": request }));
-        refusal(&asked.unwrap_err(), "clusterArn: ");
+        assert_rejected(&Request::parse(&request).unwrap_err(), "clusterArn: ");
+        let offboarding = offboarding::Request::try_from(json!({ "request": request }));
+        assert_rejected(&offboarding.unwrap_err(), "clusterArn: ");
     }
-    for text in wild(WORKSPACE) {
+    for text in with_wildcards(WORKSPACE) {
         let request = json!({ "clusterArn": CLUSTER, "workspaceArn": text });
-        refusal(&Request::parse(&request).unwrap_err(), "workspaceArn: ");
-        let asked = offboarding::Request::try_from(json!({ "request": request }));
-        refusal(&asked.unwrap_err(), "workspaceArn: ");
+        assert_rejected(&Request::parse(&request).unwrap_err(), "workspaceArn: ");
+        let offboarding = offboarding::Request::try_from(json!({ "request": request }));
+        assert_rejected(&offboarding.unwrap_err(), "workspaceArn: ");
     }
 }
 
 #[test]
-fn a_step_that_is_told_of_a_wild_scraper_refuses_it() {
-    let told = |scraper: &str| {
+fn a_step_rejects_an_input_with_a_wildcard_in_the_scraper_arn() {
+    let task = |scraper: &str| {
         Task::<EnsureInput>::try_from(json!({
             "request": { "clusterArn": CLUSTER, "workspaceArn": WORKSPACE },
-            "execution": "e",
+            "execution": EXECUTION,
             "scraperArn": scraper,
         }))
     };
-    assert!(told(SCRAPER).is_ok());
-    for text in wild(SCRAPER).iter().chain(&crate::hostile_texts()) {
-        refusal(&told(text).unwrap_err(), "scraperArn: ");
+    assert!(task(SCRAPER).is_ok());
+    for text in with_wildcards(SCRAPER).iter().chain(&crate::hostile_texts()) {
+        assert_rejected(&task(text).unwrap_err(), "scraperArn: ");
     }
 }

@@ -1,24 +1,27 @@
-//! Values that mean something to somebody on their way: JSON, YAML, JSONata, IAM, shells, terminals. And what must hold
-//! of a message whatever value it quotes.
+//! Hostile texts, which have a special meaning in JSON, YAML, JSONata, IAM, shells or terminals; and assertions about
+//! messages that quote them.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use ampxa::Error;
 use serde_json::{Value, json};
 
-/// A cluster's ARN.
+/// The ARN of a cluster.
 pub const CLUSTER: &str = "arn:aws:eks:us-west-2:222222222222:cluster/demo";
-/// The ARN of a workspace for it.
+/// The ARN of a workspace in the cluster's Region.
 pub const WORKSPACE: &str = "arn:aws:aps:us-west-2:333333333333:workspace/ws-1";
 
-/// The least request with another field.
+/// The ARN of an execution, for the input of a step.
+pub const EXECUTION: &str = "arn:aws:states:us-west-2:111111111111:execution:ampxa-onboard:e";
+
+/// The minimal request with one field added or replaced.
 pub fn with(field: &str, value: impl Into<Value>) -> Value {
     let mut request = json!({ "clusterArn": CLUSTER, "workspaceArn": WORKSPACE });
     request[field] = value.into();
     request
 }
 
-/// Texts that mean something to somebody on their way: JSON, YAML, JSONata, IAM, shells, terminals.
+/// Texts with a special meaning in JSON, YAML, JSONata, IAM, shells or terminals; and long texts.
 pub fn hostile_texts() -> Vec<String> {
     let mut texts: Vec<String> = [
         "",
@@ -102,38 +105,37 @@ pub fn hostile_texts() -> Vec<String> {
     ]
     .map(str::to_owned)
     .into();
-    for one in ["x", "\"", "\n", "*", "é", "\u{202e}", "\u{10ffff}", "{", "a: "] {
-        texts.push(one.repeat(100));
-        texts.push(one.repeat(1_000));
+    for unit in ["x", "\"", "\n", "*", "é", "\u{202e}", "\u{10ffff}", "{", "a: "] {
+        texts.push(unit.repeat(100));
+        texts.push(unit.repeat(1_000));
     }
-    for one in ["x", "\u{10ffff}", "[", "a: ", "- ", "{% "] {
-        texts.push(one.repeat(1024 * 1024 / one.len()));
+    for unit in ["x", "\u{10ffff}", "[", "a: ", "- ", "{% "] {
+        texts.push(unit.repeat(1024 * 1024 / unit.len()));
     }
     texts
 }
 
-/// What a person reads of a refusal: the field first, one line, and not long.
+/// Asserts that an error is an `InvalidRequest` whose message is one short line and starts with `field`.
 ///
 /// # Panics
-/// When it is not so.
-pub fn refusal(error: &Error, field: &str) {
+/// If it is not.
+pub fn assert_rejected(error: &Error, field: &str) {
     let message = error.to_string();
     assert_eq!(error.name(), "InvalidRequest", "{message}");
-    assert!(message.starts_with(field), "{message} does not begin with {field}");
-    one_short_line(&message);
+    assert!(message.starts_with(field), "{message} does not start with {field}");
+    assert_one_short_line(&message);
 }
 
-/// Whether a message is one line that no terminal acts on, and not long.
+/// Asserts that a message is one line of less than 600 characters, without characters that control a terminal.
 ///
 /// # Panics
-/// When it is not.
-pub fn one_short_line(message: &str) {
+/// If it is not.
+pub fn assert_one_short_line(message: &str) {
     let length = message.chars().count();
     assert!(length < 600, "{length} characters: {message}");
-    // Unicode's line separators and its marks that turn the direction of writing, beside what is
-    // a control character everywhere.
-    let acts = |c: char| {
+    // Control characters, Unicode's line separators, and Unicode's marks that change the direction of writing.
+    let controls = |c: char| {
         c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
-    assert!(!message.chars().any(acts), "{message:?}");
+    assert!(!message.chars().any(controls), "{message:?}");
 }

@@ -1,5 +1,5 @@
-//! The machines take values from variables only, and a text that looks like JSON or JSONata passes
-//! through their expressions as a text.
+//! The expressions of the state machines read values only from variables, and a text that looks like JSON or JSONata
+//! remains a text in them.
 
 use ampxa::Error;
 use lambda_runtime::Diagnostic;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::{fs, path::Path};
 use support::jsonata;
 
-/// Every text of every machine, with the keys that lead to it.
+/// Every string of every state machine, with its path.
 fn texts() -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../statemachine");
     let mut texts = Vec::new();
@@ -42,7 +42,7 @@ fn collect(texts: &mut Vec<(String, String)>, path: String, value: &Value) {
     }
 }
 
-/// The expressions of all machines, without their brackets.
+/// The expressions of all state machines with their paths, without `{%` and `%}`.
 fn expressions() -> Vec<(String, String)> {
     let inner = |text: &str| Some(text.strip_prefix("{%")?.strip_suffix("%}")?.trim().to_owned());
     let all = texts().into_iter();
@@ -53,14 +53,17 @@ fn evaluate(expression: &str, variables: &Value) -> Result<Value, String> {
     jsonata::evaluate(expression, variables.as_object().unwrap())
 }
 
-/// What an expression sees that words this error, wherever its machine keeps it.
-fn caught(error: &str, cause: Option<&str>) -> Value {
+/// The variables of an expression that creates a cause, with an error in each variable that may hold one.
+fn variables_with_failure(error: &str, cause: Option<&str>) -> Value {
     let mut failure = json!({ "Error": error });
     if let Some(cause) = cause {
         failure["Cause"] = cause.into();
     }
     json!({
-        "states": { "errorOutput": failure, "input": { "failure": failure, "clusterArn": "c", "orphan": { "clusterArn": "c" } } },
+        "states": {
+            "errorOutput": failure,
+            "input": { "failure": failure, "clusterArn": "c", "orphan": { "clusterArn": "c" } },
+        },
         "failure": failure,
         "rollback": "Nothing was created.",
         "rollbackFailure": {},
@@ -68,8 +71,8 @@ fn caught(error: &str, cause: Option<&str>) -> Value {
     })
 }
 
-/// The expressions that word an error.
-fn wordings() -> Vec<(String, String)> {
+/// The expressions that create the cause of an error.
+fn cause_expressions() -> Vec<(String, String)> {
     let all: Vec<_> = expressions()
         .into_iter()
         .filter(|(_, expression)| expression.contains("'AWS gave no cause.'"))
@@ -78,36 +81,37 @@ fn wordings() -> Vec<(String, String)> {
     all
 }
 
-/// The sentence that a wording answers.
-fn sentence(answer: &Value) -> &str {
-    let text = answer.get("cause").unwrap_or(answer);
-    text.as_str().unwrap_or_else(|| panic!("no text: {answer}"))
+/// The cause in the result of such an expression.
+fn cause_of(result: &Value) -> &str {
+    let text = result.get("cause").unwrap_or(result);
+    text.as_str().unwrap_or_else(|| panic!("not a string: {result}"))
 }
 
-/// Whether a wording says a text; in a reconciliation it says the first 200 characters.
-fn says(sentence: &str, text: &str) -> bool {
-    sentence.contains(text) || (sentence.chars().count() == 200 && text.starts_with(sentence))
+/// Whether a cause contains a text. In a reconciliation a cause may be the first 200 characters of the text.
+fn contains(cause: &str, text: &str) -> bool {
+    cause.contains(text) || (cause.chars().count() == 200 && text.starts_with(cause))
 }
 
-fn causes() -> impl Iterator<Item = String> {
-    // More than Step Functions gives of a cause comes never: 32,768 characters.
+/// Hostile texts as causes of errors.
+fn hostile_causes() -> impl Iterator<Item = String> {
+    // Step Functions limits a cause to 32,768 characters.
     let hostile = crate::hostile_texts().into_iter().filter(|text| text.len() <= 32_768);
-    let own = [
+    let more = [
         "{\"errorMessage\":\"inner\",\"errorType\":\"AccessDenied\"}",
         "{% $parse('{}') %}",
         "' & $states.input & '",
         "{\"errorMessage\":{\"a\":1}}",
         "{ no JSON at all",
     ];
-    hostile.chain(own.map(str::to_owned))
+    hostile.chain(more.map(str::to_owned))
 }
 
 #[test]
-fn no_expression_is_built_from_text() {
+fn no_expression_is_built_from_a_text() {
     for (path, text) in texts() {
         assert!(!text.contains("$eval"), "{path}: {text}");
         if text.contains("{%") || text.contains("%}") {
-            // One expression is the whole text, and none has a placeholder that deploying fills.
+            // The whole string is one expression, without a placeholder that the deployment substitutes.
             assert!(text.starts_with("{% ") && text.ends_with(" %}"), "{path}: {text}");
             assert_eq!(
                 (text.matches("{%").count(), text.matches("%}").count()),
@@ -116,31 +120,32 @@ fn no_expression_is_built_from_text() {
             );
             assert!(!text.contains("${"), "{path}: {text}");
         } else if text.contains("${") {
-            let name = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
-            let is_name = name.is_some_and(|name| name.chars().all(|c| c.is_ascii_alphanumeric()));
-            let is_callee = path.ends_with("/FunctionName") || path.ends_with("/StateMachineArn");
-            assert!(is_name && is_callee, "{path}: {text}");
+            let name = text.strip_prefix("${").and_then(|text| text.strip_suffix('}'));
+            let is_placeholder = name.is_some_and(|name| name.chars().all(|c| c.is_ascii_alphanumeric()));
+            let is_resource = path.ends_with("/FunctionName") || path.ends_with("/StateMachineArn");
+            assert!(is_placeholder && is_resource, "{path}: {text}");
         }
     }
     let all = expressions();
     assert!(all.len() > 60, "{}", all.len());
     for (_, expression) in all {
-        jsonata::parsed(&expression);
+        jsonata::parse(&expression);
     }
 }
 
 #[test]
-fn the_message_of_a_function_is_worded_unchanged() {
-    for (path, expression) in wordings() {
-        for said in causes() {
-            let diagnostic = Diagnostic::from(Error::AccessDenied(said.clone()));
-            let cause = json!({ "errorType": diagnostic.error_type, "errorMessage": diagnostic.error_message });
-            let answer = evaluate(&expression, &caught("AccessDenied", Some(&cause.to_string())))
-                .unwrap_or_else(|why| panic!("{path}: {why} for {said:?}"));
-            let sentence = sentence(&answer);
-            assert!(says(sentence, &said), "{path}: {said:?} became {sentence:?}");
+fn the_message_of_a_function_error_is_in_the_cause_unchanged() {
+    for (path, expression) in cause_expressions() {
+        for message in hostile_causes() {
+            let diagnostic = Diagnostic::from(Error::AccessDenied(message.clone()));
+            let json = json!({ "errorType": diagnostic.error_type, "errorMessage": diagnostic.error_message });
+            let variables = variables_with_failure("AccessDenied", Some(&json.to_string()));
+            let result =
+                evaluate(&expression, &variables).unwrap_or_else(|error| panic!("{path}: {error} for {message:?}"));
+            let cause = cause_of(&result);
+            assert!(contains(cause, &message), "{path}: {message:?} became {cause:?}");
             assert!(
-                !sentence.contains("errorType\":\"AccessDenied\",") || said.contains("errorType"),
+                !cause.contains("errorType\":\"AccessDenied\",") || message.contains("errorType"),
                 "{path}"
             );
         }
@@ -148,76 +153,79 @@ fn the_message_of_a_function_is_worded_unchanged() {
 }
 
 #[test]
-fn the_cause_of_an_error_of_aws_is_worded_unchanged_even_if_it_looks_like_json() {
-    for (path, expression) in wordings() {
-        // Every error of AWS's has a dot in its name, and none of ours has one.
+fn the_cause_of_an_aws_error_is_in_the_cause_unchanged_even_if_it_looks_like_json() {
+    for (path, expression) in cause_expressions() {
+        // The names of AWS's errors contain a dot; the names of ampxa's errors do not.
         for error in [
             "States.Timeout",
             "Runtime.ExitError",
             "Lambda.Unknown",
             "Sandbox.Timedout",
         ] {
-            for said in causes() {
-                let answer = evaluate(&expression, &caught(error, Some(&said)))
-                    .unwrap_or_else(|why| panic!("{path}: {why} for {said:?}"));
-                let sentence = sentence(&answer);
-                assert!(says(sentence, &format!("{error}: {said}")), "{path}: {sentence:?}");
+            for text in hostile_causes() {
+                let result = evaluate(&expression, &variables_with_failure(error, Some(&text)))
+                    .unwrap_or_else(|error| panic!("{path}: {error} for {text:?}"));
+                let cause = cause_of(&result);
+                assert!(contains(cause, &format!("{error}: {text}")), "{path}: {cause:?}");
             }
-            let answer = evaluate(&expression, &caught(error, None)).unwrap();
+            let result = evaluate(&expression, &variables_with_failure(error, None)).unwrap();
             assert!(
-                sentence(&answer).contains(&format!("{error}: AWS gave no cause.")),
+                cause_of(&result).contains(&format!("{error}: AWS gave no cause.")),
                 "{path}"
             );
         }
-        for said in causes().filter(|said| !said.starts_with("{\"error")) {
-            let answer = evaluate(&expression, &caught("ClusterBusy", Some(&said))).unwrap();
-            assert!(says(sentence(&answer), &said), "{path}: {said:?}");
+        for text in hostile_causes().filter(|text| !text.starts_with("{\"error")) {
+            let result = evaluate(&expression, &variables_with_failure("ClusterBusy", Some(&text))).unwrap();
+            assert!(contains(cause_of(&result), &text), "{path}: {text:?}");
         }
     }
 }
 
 #[test]
-fn a_failure_of_the_rollback_is_worded_after_the_failure_that_led_to_it() {
-    let (path, expression) = wordings()
+fn the_cause_of_a_failed_rollback_follows_the_cause_of_the_failure() {
+    let (path, expression) = cause_expressions()
         .into_iter()
         .find(|(path, _)| path.ends_with("Onboarding failed/Cause"))
         .unwrap();
-    for said in causes() {
-        let mut variables = caught("ScraperFailed", Some("The scraper is CREATION_FAILED."));
-        variables["rollbackFailure"] = json!({ "Error": "States.Timeout", "Cause": said });
+    for text in hostile_causes() {
+        let mut variables = variables_with_failure("ScraperFailed", Some("The scraper is CREATION_FAILED."));
+        variables["rollbackFailure"] = json!({ "Error": "States.Timeout", "Cause": text });
         variables["remaining"] = json!(["arn:a", "arn:b"]);
-        let answer = evaluate(&expression, &variables).unwrap();
-        let right = format!(
-            "The scraper is CREATION_FAILED. The rollback did not finish: States.Timeout: {said} What is left, if this \
+        let result = evaluate(&expression, &variables).unwrap();
+        let expected = format!(
+            "The scraper is CREATION_FAILED. The rollback did not finish: States.Timeout: {text} What is left, if this \
              execution created it: arn:a, arn:b."
         );
-        assert!(answer.as_str().unwrap().starts_with(&right), "{path}: {answer}");
+        assert!(result.as_str().unwrap().starts_with(&expected), "{path}: {result}");
     }
 }
 
 #[test]
-fn what_amp_says_of_a_scraper_is_a_text() {
+fn the_status_reason_of_a_scraper_is_in_the_cause_unchanged() {
     let (path, expression) = expressions()
         .into_iter()
         .find(|(_, expression)| expression.contains("$scraper.statusReason"))
         .unwrap();
-    for said in causes() {
-        let scraper = json!({ "scraperArn": "s", "status": "CREATION_FAILED", "statusReason": said });
-        let answer = evaluate(&expression, &json!({ "scraper": scraper })).unwrap();
+    for reason in hostile_causes() {
+        let scraper = json!({ "scraperArn": "s", "status": "CREATION_FAILED", "statusReason": reason });
+        let result = evaluate(&expression, &json!({ "scraper": scraper })).unwrap();
         assert!(
-            answer.as_str().unwrap().contains(&format!(": {said}. ")),
-            "{path}: {answer}"
+            result.as_str().unwrap().contains(&format!(": {reason}. ")),
+            "{path}: {result}"
         );
     }
 }
 
-/// What the states see, with `$states.result` as each kind of state gives it.
+/// The variables of the state machines, with `$states.result` and `$states.input` of each kind of state.
 fn samples() -> Vec<Value> {
     let input = json!({
-        "batches": [{ "accounts": ["222222222222"] }], "accounts": ["222222222222", "444444444444"], "regions": ["us-west-2"],
-        "provisionerTimeoutMinutes": 60, "workspace": "ws-1", "maxListed": 50, "reconciliation": "arn:r", "seconds": 300,
+        "batches": [{ "accounts": ["222222222222"] }], "accounts": ["222222222222", "444444444444"],
+        "regions": ["us-west-2"], "provisionerTimeoutMinutes": 60, "workspace": "ws-1", "maxListed": 50,
+        "reconciliation": "arn:r", "seconds": 300,
         "location": { "account": "222222222222", "region": "us-west-2" },
-        "inventory": { "reachable": true, "reason": "why", "clusters": ["c"], "organizationalUnits": [], "orphans": [] },
+        "inventory": {
+            "reachable": true, "reason": "why", "clusters": ["c"], "organizationalUnits": [], "orphans": [],
+        },
         "clusterArn": "c", "organizationalUnits": ["ou"], "failure": { "Error": "States.Timeout" },
         "decision": { "action": "WAIT", "name": "n", "request": { "clusterArn": "c" }, "reason": "why" },
         "orphan": { "clusterArn": "c", "scraperArns": ["s"], "missing": true, "orphanSince": null },
@@ -238,7 +246,8 @@ fn samples() -> Vec<Value> {
             "staleScrapers": [{ "scraperArn": "s", "reason": "is CREATION_FAILED" }],
             "network": { "subnetIds": ["subnet-1"], "securityGroupIds": [] },
         },
-        "staleScraper": { "deleted": false, "scraperArns": ["s"] }, "removal": { "deleted": false, "scraperArns": ["s"] },
+        "staleScraper": { "deleted": false, "scraperArns": ["s"] },
+        "removal": { "deleted": false, "scraperArns": ["s"] },
         "scraper": { "scraperArn": "s", "status": "CREATING", "statusReason": null },
         "scraperCreated": true, "upToDate": true, "scraperRepaired": [], "patched": { "source": true, "target": false },
         "ingestion": { "result": "NONE", "targets": 0, "up": 0, "hints": ["a", "b"] }, "warnings": ["w"], "polls": 3,
@@ -246,7 +255,9 @@ fn samples() -> Vec<Value> {
         "secondsForSamples": 600, "secondsForRemoval": 0, "removed": ["r"], "remaining": ["r"],
         "rollback": "Nothing was created.", "rollbackFailure": {}, "result": "Nothing was removed.",
         "failure": { "Error": "States.Timeout", "Cause": "why" },
-        "pairs": [{ "clusterArn": "c", "workspaceArn": "w", "removed": [], "skipped": [], "error": "E", "cause": "why" }],
+        "pairs": [
+            { "clusterArn": "c", "workspaceArn": "w", "removed": [], "skipped": [], "error": "E", "cause": "why" },
+        ],
     });
     let summary = json!({ "counts": {}, "failed": [], "skipped": [], "moreFailed": 0, "lost": 0 });
     let context = json!({
@@ -268,9 +279,9 @@ fn samples() -> Vec<Value> {
         ),
         of(
             json!({ "Payload": {
-            "request": {}, "sourceRoleArn": "arn:source", "targetRoleArn": "arn:target", "created": true, "warnings": [],
-            "repaired": [], "upToDate": true, "source": true, "target": true, "scraperArns": ["s"], "roleArn": "arn:source",
-            "outcome": "REMOVED",
+            "request": {}, "sourceRoleArn": "arn:source", "targetRoleArn": "arn:target", "created": true,
+            "warnings": [], "repaired": [], "upToDate": true, "source": true, "target": true, "scraperArns": ["s"],
+            "roleArn": "arn:source", "outcome": "REMOVED",
         } }),
             json!([]),
         ),

@@ -1,5 +1,5 @@
-//! Values that could break out stay data: in messages, policy documents, tags, labels, the log, and
-//! the machines' expressions.
+//! Property tests for hostile input: it remains data in messages, policy documents, tags, labels, and the expressions
+//! of the state machines.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -7,4 +7,4 @@ mod arns;
 mod machines;
 mod request;
 
-use properties::{CLUSTER, WORKSPACE, hostile_texts, one_short_line, refusal, with};
+use properties::{CLUSTER, EXECUTION, WORKSPACE, assert_one_short_line, assert_rejected, hostile_texts, with};

@@ -1,6 +1,6 @@
-//! A hostile text in any place of a request is refused, or stays where it was put.
+//! A hostile text in any field of a request is rejected, or remains a plain text in the field.
 
-use crate::{CLUSTER, WORKSPACE, hostile_texts, refusal, with};
+use crate::{CLUSTER, EXECUTION, WORKSPACE, assert_rejected, hostile_texts, with};
 use ampxa::{
     pair::Pair,
     policy::{self, Gate},
@@ -15,9 +15,8 @@ use serde_json::{Value, json};
 use serde_yaml_ng::Value as Yaml;
 use std::collections::BTreeMap;
 
-/// The places of a request where a text may stand: what a message about it begins with, and the
-/// request with the text there.
-fn places(text: &str) -> Vec<(&'static str, Value)> {
+/// The minimal request with the text in each possible field, and the name of the field that an error must start with.
+fn requests_with(text: &str) -> Vec<(&'static str, Value)> {
     let member = |key: &str, value: &str| json!({ key: value });
     let quoted = json!(text).to_string();
     vec![
@@ -95,15 +94,16 @@ fn places(text: &str) -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// Refused under the field's name, or harmless in everything that is built from it.
-fn holds(field: &str, given: &Value) {
+/// Asserts that a request is rejected with the field's name, or that everything built from it is harmless.
+fn assert_rejected_or_harmless(field: &str, given: &Value) {
     match Request::parse(given) {
-        Err(error) => refusal(&error, field),
-        Ok(request) => harmless(given, request),
+        Err(error) => assert_rejected(&error, field),
+        Ok(request) => assert_harmless(given, request),
     }
 }
 
-fn harmless(given: &Value, request: Request) {
+/// Asserts that tags, labels, policy documents and the request's JSON contain its values as plain texts.
+fn assert_harmless(given: &Value, request: Request) {
     let json = serde_json::to_value(&request).unwrap();
     let text = json.to_string();
     assert_eq!(
@@ -120,38 +120,38 @@ fn harmless(given: &Value, request: Request) {
     assert_eq!(request.tags, texts("tags"));
     assert_eq!(request.external_labels, texts("externalLabels"));
 
-    let task = Task::<EnsureInput>::try_from(json!({ "request": json, "execution": "e" })).unwrap();
-    let worn = tags::of_pair(&task);
-    assert!(request.tags.iter().all(|(key, value)| worn.get(key) == Some(value)));
-    assert_eq!(worn.get(tags::CLUSTER_TAG), Some(&task.pair.cluster.to_string()));
-    assert_eq!(worn.get(tags::WORKSPACE_TAG), Some(&task.pair.workspace.to_string()));
-    labels_arrive(&request);
-    policies_are_ours(&task.pair);
+    let task = Task::<EnsureInput>::try_from(json!({ "request": json, "execution": EXECUTION })).unwrap();
+    let tags = tags::of_pair(&task);
+    assert!(request.tags.iter().all(|(key, value)| tags.get(key) == Some(value)));
+    assert_eq!(tags.get(tags::CLUSTER_TAG), Some(&task.pair.cluster.to_string()));
+    assert_eq!(tags.get(tags::WORKSPACE_TAG), Some(&task.pair.workspace.to_string()));
+    assert_labels(&request);
+    assert_policies(&task.pair);
 }
 
-/// Another reader of YAML sees the very labels, whatever they are, but for those that the
-/// configuration sets itself.
-fn labels_arrive(request: &Request) {
+/// Asserts that another YAML parser reads the labels unchanged from the completed configuration. A label that the
+/// configuration sets itself keeps its value.
+fn assert_labels(request: &Request) {
     let labels = labels(&request.cluster_arn, &request.external_labels);
-    let (own, completed) = match &request.scrape_configuration {
-        Some(own) => (own.as_str(), complete(own, &labels)),
+    let (original, completed) = match &request.scrape_configuration {
+        Some(original) => (original.as_str(), complete(original, &labels)),
         None => ("a: b", complete_default("a: b", &labels)),
     };
-    let read = |yaml: &str| -> Yaml { serde_yaml_ng::from_str(yaml).unwrap_or_default() };
-    let (own, completed) = (read(own), read(&completed.unwrap()));
+    let parse = |yaml: &str| -> Yaml { serde_yaml_ng::from_str(yaml).unwrap_or_default() };
+    let (original, completed) = (parse(original), parse(&completed.unwrap()));
     for (name, value) in labels {
         let label = |yaml: &Yaml| yaml.get("global")?.get("external_labels")?.get(name.as_str()).cloned();
-        let expected = label(&own).unwrap_or(Yaml::from(value));
+        let expected = label(&original).unwrap_or(Yaml::from(value));
         assert_eq!(label(&completed), Some(expected), "{name}");
     }
 }
 
-/// Each document has the one statement it should have, and in it no text but names of this pair.
-fn policies_are_ours(pair: &Pair) {
+/// Asserts that each policy document has exactly the expected statement, with names and ARNs of this pair only.
+fn assert_policies(pair: &Pair) {
     let scraper = format!("arn:aws:aps:us-west-2:{}:scraper/s-1", pair.cluster.account());
     let scraper = scraper.parse().unwrap();
     for gate in [Gate::Placeholder, Gate::Scraper(&scraper)] {
-        let gates = match gate {
+        let scraper = match gate {
             Gate::Placeholder => pair.placeholder(),
             Gate::Scraper(scraper) => scraper.to_string(),
         };
@@ -160,29 +160,29 @@ fn policies_are_ours(pair: &Pair) {
             "Principal": { "Service": "scraper.aps.amazonaws.com" },
             "Action": "sts:AssumeRole",
             "Condition": {
-                "ArnEquals": { "aws:SourceArn": gates },
+                "ArnEquals": { "aws:SourceArn": scraper },
                 "StringEquals": { "aws:SourceAccount": pair.cluster.account() },
             },
         }]});
-        reads_as(&policy::source_trust(pair, gate), &expected);
+        assert_reads_as(&policy::source_trust(pair, gate), &expected);
         let expected = json!({ "Version": "2012-10-17", "Statement": [{
             "Effect": "Allow",
             "Principal": { "AWS": pair.source_role_arn() },
             "Action": "sts:AssumeRole",
-            "Condition": { "StringEquals": { "sts:ExternalId": gates } },
+            "Condition": { "StringEquals": { "sts:ExternalId": scraper } },
         }]});
-        reads_as(&policy::target_trust(pair, gate), &expected);
+        assert_reads_as(&policy::target_trust(pair, gate), &expected);
     }
     let expected = json!({ "Version": "2012-10-17", "Statement": [
         { "Effect": "Allow", "Action": "sts:AssumeRole", "Resource": pair.target_role_arn() },
     ]});
-    reads_as(&policy::source_permissions(pair), &expected);
+    assert_reads_as(&policy::source_permissions(pair), &expected);
     let expected = json!({ "Version": "2012-10-17", "Statement": [
         { "Effect": "Deny", "Action": "aps:RemoteWrite", "NotResource": pair.workspace.to_string() },
     ]});
-    reads_as(&policy::target_permissions(pair), &expected);
+    assert_reads_as(&policy::target_permissions(pair), &expected);
 
-    // IAM's alphabet for the names of roles, of which the ARNs above are made.
+    // The characters that IAM allows in role names, which are part of the ARNs above.
     for name in [pair.source_role_name(), pair.target_role_name()] {
         let valid = |c: char| c.is_ascii_alphanumeric() || "+=,.@-_".contains(c);
         assert!((1..=64).contains(&name.len()) && name.chars().all(valid), "{name}");
@@ -198,28 +198,29 @@ fn policies_are_ours(pair: &Pair) {
     assert_eq!(pair.placeholder().matches(['*', '?', '$', '"', '\\']).count(), 1);
 }
 
-fn reads_as(document: &Value, expected: &Value) {
+/// Asserts that a document has the expected value after a round trip through JSON text.
+fn assert_reads_as(document: &Value, expected: &Value) {
     let read: Value = serde_json::from_str(&document.to_string()).unwrap();
     assert_eq!(&read, expected);
 }
 
 #[test]
-fn a_hostile_text_anywhere_is_refused_by_its_field_or_stays_a_text() {
+fn a_hostile_text_in_any_field_is_rejected_or_remains_a_text() {
     for text in hostile_texts() {
-        for (field, request) in places(&text) {
-            holds(field, &request);
+        for (field, request) in requests_with(&text) {
+            assert_rejected_or_harmless(field, &request);
         }
     }
 }
 
 #[test]
-fn an_unknown_field_is_shown_and_not_obeyed() {
+fn an_unknown_field_is_rejected() {
     for text in hostile_texts() {
         let error = match Request::parse(&with(&text, "x")) {
             Err(error) => error.to_string(),
-            Ok(_) => panic!("{text:?} is no field"),
+            Ok(_) => panic!("the unknown field {text:?} is accepted"),
         };
-        crate::one_short_line(&error);
+        crate::assert_one_short_line(&error);
         assert!(
             error.contains("unknown field; ") || error.starts_with("clusterArn: "),
             "{error}"
@@ -228,7 +229,7 @@ fn an_unknown_field_is_shown_and_not_obeyed() {
 }
 
 #[test]
-fn any_value_where_another_is_expected_is_refused_by_its_field() {
+fn a_value_of_another_type_is_rejected_and_the_error_names_the_field() {
     let deep = (0..100).fold(json!("x"), |inner, _| json!([inner]));
     for field in [
         "clusterArn",
@@ -258,23 +259,23 @@ fn any_value_where_another_is_expected_is_refused_by_its_field() {
             deep.clone(),
             json!({ "a": deep }),
         ] {
-            holds(field, &with(field, value.clone()));
+            assert_rejected_or_harmless(field, &with(field, value.clone()));
             let error = Request::parse(&with(field, value)).unwrap_err();
-            refusal(&error, field);
+            assert_rejected(&error, field);
         }
     }
 }
 
 proptest! {
     #[test]
-    fn any_text_anywhere_is_refused_by_its_field_or_stays_a_text(text in any::<String>()) {
-        for (field, request) in places(&text) {
-            holds(field, &request);
+    fn any_text_in_any_field_is_rejected_or_remains_a_text(text in any::<String>()) {
+        for (field, request) in requests_with(&text) {
+            assert_rejected_or_harmless(field, &request);
         }
     }
 
     #[test]
-    fn names_that_are_accepted_make_the_documents_they_should(
+    fn the_policies_of_a_valid_request_have_exactly_the_expected_statements(
         cluster in "[a-zA-Z0-9][a-zA-Z0-9_-]{0,99}",
         workspace in "ws-[a-zA-Z0-9._-]{1,61}",
         label in "[ -~\u{a1}-\u{d7ff}\u{10000}-\u{10ffff}]{0,40}",
@@ -286,6 +287,6 @@ proptest! {
             "externalLabels": { "a": label },
             "tags": { "a": format!("x{tag}") },
         });
-        harmless(&request, Request::parse(&request).unwrap());
+        assert_harmless(&request, Request::parse(&request).unwrap());
     }
 }

@@ -1,108 +1,121 @@
-//! What somebody did to a connected pair by hand: the next onboarding repairs it, and the one
-//! after that finds nothing to do.
+//! Drift: someone changed a connected pair outside of ampxa. The next onboarding repairs it, and the one after that
+//! changes nothing.
 
 use crate::{
     aws::{
-        amp::{GONE, Scraper},
+        amp::{DELETED, Scraper},
         iam::Role,
     },
     healthy,
     machine::End,
     seeds,
-    world::{CLUSTER_MADE, Setup, World, simulate},
+    world::{CLUSTER_CREATED_AT, Setup, World, simulate},
 };
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 
 const OTHER: &str = "arn:aws:iam::aws:policy/PowerUserAccess";
 
-/// What is done by hand.
-enum Hand {
-    Source(fn(&mut Role)),
-    Target(fn(&mut Role)),
-    RemoveSource,
-    RemoveTarget,
+/// The cause of a drift.
+enum Change {
+    SourceRole(fn(&mut Role)),
+    TargetRole(fn(&mut Role)),
+    DeleteSourceRole,
+    DeleteTargetRole,
     Scraper(fn(&mut Scraper)),
-    RemoveScraper,
-    /// Nothing; the request asks for something else than is there.
-    Ask(Value),
+    DeleteScraper,
+    /// Additional fields of the request; the resources are unchanged.
+    Request(Value),
 }
 
-fn drifts() -> Vec<(&'static str, Hand)> {
-    let state = |state: fn(&mut Scraper)| Hand::Scraper(state);
+fn changes() -> Vec<(&'static str, Change)> {
+    let scraper = |edit: fn(&mut Scraper)| Change::Scraper(edit);
     vec![
         (
-            "target: trusted without an id",
-            Hand::Target(|role| role.trust["Statement"][0]["Condition"] = json!({})),
+            "target: trusted without an external id",
+            Change::TargetRole(|role| role.trust["Statement"][0]["Condition"] = json!({})),
         ),
         (
             "target: trusts another scraper",
-            Hand::Target(|role| role.trust["Statement"][0]["Condition"]["StringEquals"]["sts:ExternalId"] = json!("x")),
+            Change::TargetRole(|role| {
+                role.trust["Statement"][0]["Condition"]["StringEquals"]["sts:ExternalId"] = json!("x")
+            }),
         ),
         (
             "source: trusts another scraper",
-            Hand::Source(|role| role.trust["Statement"][0]["Condition"]["ArnEquals"]["aws:SourceArn"] = json!("x")),
+            Change::SourceRole(|role| {
+                role.trust["Statement"][0]["Condition"]["ArnEquals"]["aws:SourceArn"] = json!("x")
+            }),
         ),
-        ("target: policy detached", Hand::Target(|role| role.attached.clear())),
-        ("source: inline policy gone", Hand::Source(|role| role.inline.clear())),
+        (
+            "target: policy detached",
+            Change::TargetRole(|role| role.attached.clear()),
+        ),
+        (
+            "source: inline policy deleted",
+            Change::SourceRole(|role| role.inline.clear()),
+        ),
         (
             "source: inline policy allows more",
-            Hand::Source(|role| role.inline.get_mut("ampxa").unwrap()["Statement"][0]["Resource"] = json!("*")),
+            Change::SourceRole(|role| role.inline.get_mut("ampxa").unwrap()["Statement"][0]["Resource"] = json!("*")),
         ),
-        ("target: boundary gone", Hand::Target(|role| role.boundary = None)),
         (
-            "source: another boundary",
-            Hand::Source(|role| role.boundary = Some(OTHER.to_owned())),
+            "target: no permissions boundary",
+            Change::TargetRole(|role| role.boundary = None),
         ),
-        ("source: gone", Hand::RemoveSource),
-        ("target: gone", Hand::RemoveTarget),
         (
-            "source: made anew by hand",
-            Hand::Source(|role| role.id = "AROAMADEBYHAND".to_owned()),
+            "source: another permissions boundary",
+            Change::SourceRole(|role| role.boundary = Some(OTHER.to_owned())),
         ),
-        ("scraper: gone", Hand::RemoveScraper),
+        ("source: deleted", Change::DeleteSourceRole),
+        ("target: deleted", Change::DeleteTargetRole),
+        (
+            "source: deleted and created again",
+            Change::SourceRole(|role| role.id = "AROAMADEBYHAND".to_owned()),
+        ),
+        ("scraper: deleted", Change::DeleteScraper),
         (
             "scraper: CREATION_FAILED",
-            state(|scraper| scraper.states[0].1 = "CREATION_FAILED"),
+            scraper(|scraper| scraper.states[0].1 = "CREATION_FAILED"),
         ),
         (
             "scraper: UPDATE_FAILED",
-            state(|scraper| scraper.states[0].1 = "UPDATE_FAILED"),
+            scraper(|scraper| scraper.states[0].1 = "UPDATE_FAILED"),
         ),
         (
             "scraper: DELETION_FAILED",
-            state(|scraper| scraper.states[0].1 = "DELETION_FAILED"),
+            scraper(|scraper| scraper.states[0].1 = "DELETION_FAILED"),
         ),
         (
             "scraper: DELETING",
-            state(|scraper| scraper.states = vec![(Duration::ZERO, "DELETING"), (Duration::from_secs(90), GONE)]),
+            scraper(|scraper| scraper.states = vec![(Duration::ZERO, "DELETING"), (Duration::from_secs(90), DELETED)]),
         ),
         (
             "scraper: older than the cluster",
-            state(|scraper| scraper.made_at = CLUSTER_MADE - 1000.0),
+            scraper(|scraper| scraper.created_at = CLUSTER_CREATED_AT - 1000.0),
         ),
         (
             "scraper: other roles",
-            state(|scraper| scraper.roles["sourceRoleArn"] = json!("arn:aws:iam::222222222222:role/other")),
+            scraper(|scraper| scraper.roles["sourceRoleArn"] = json!("arn:aws:iam::222222222222:role/other")),
         ),
         (
             "scraper: another configuration",
-            state(|scraper| {
+            scraper(|scraper| {
                 scraper.configuration = aws_smithy_types::base64::encode("scrape_configs:\n  - job_name: other\n");
             }),
         ),
         (
             "other labels",
-            Hand::Ask(json!({ "externalLabels": { "team": "payments" } })),
+            Change::Request(json!({ "externalLabels": { "team": "payments" } })),
         ),
-        ("another alias", Hand::Ask(json!({ "alias": "other" }))),
-        ("more tags", Hand::Ask(json!({ "tags": { "team": "payments" } }))),
+        ("another alias", Change::Request(json!({ "alias": "other" }))),
+        ("more tags", Change::Request(json!({ "tags": { "team": "payments" } }))),
     ]
 }
 
-impl Hand {
-    /// Does it; answers the request.
-    fn lay(&self, world: &Arc<World>) -> Value {
+impl Change {
+    /// Makes the change, and returns the request for the next onboarding.
+    fn apply(&self, world: &Arc<World>) -> Value {
         let pair = world.pair(1);
         let mut request = world.request(1);
         let mut state = world.state();
@@ -113,23 +126,23 @@ impl Hand {
                 edit(&mut state.cloud.amp.scrapers[0]);
                 return request;
             }
-            Self::RemoveScraper => {
+            Self::DeleteScraper => {
                 state.cloud.amp.scrapers.clear();
                 return request;
             }
-            Self::Ask(more) => {
-                let more = more.as_object().unwrap().clone();
-                request.as_object_mut().unwrap().extend(more);
+            Self::Request(fields) => {
+                let fields = fields.as_object().unwrap().clone();
+                request.as_object_mut().unwrap().extend(fields);
                 return request;
             }
-            Self::Source(edit) => (source, source_role, Some(edit)),
-            Self::Target(edit) => (target, target_role, Some(edit)),
-            Self::RemoveSource => (source, source_role, None),
-            Self::RemoveTarget => (target, target_role, None),
+            Self::SourceRole(edit) => (source, source_role, Some(edit)),
+            Self::TargetRole(edit) => (target, target_role, Some(edit)),
+            Self::DeleteSourceRole => (source, source_role, None),
+            Self::DeleteTargetRole => (target, target_role, None),
         };
-        let iam = state.cloud.iam.get_mut(account).unwrap();
+        let iam = state.cloud.iam.get_mut(&**account).unwrap();
         let role = edit.map(|edit| {
-            let mut role = iam.truth(&name).unwrap().clone();
+            let mut role = iam.current(&name).unwrap().clone();
             edit(&mut role);
             role
         });
@@ -139,35 +152,35 @@ impl Hand {
 }
 
 #[test]
-fn whatever_was_done_by_hand_is_repaired_and_then_left_alone() {
-    let drifts = drifts();
-    seeds::each("whatever_was_done_by_hand", drifts.len() as u64, |seed| {
-        let (what, hand) = &drifts[seed as usize];
+fn every_drift_is_repaired_and_the_next_onboarding_changes_nothing() {
+    let changes = changes();
+    seeds::each("every_drift_is_repaired", changes.len() as u64, |seed| {
+        let (name, change) = &changes[seed as usize];
         simulate(&Setup::calm("drift", seed), async |world| {
             healthy::connect(world, &world.pair(1));
-            let request = hand.lay(world);
+            let request = change.apply(world);
             let repair = world.start("onboard", request.clone());
-            world.rest().await;
-            // That all is as the request asks was looked at when it ended.
+            world.wait_until_idle().await;
+            // The invariants at the end of the execution check that the pair is connected as requested.
             let Some(End::Succeeded(output)) = repair.end() else {
-                panic!("{what}: {:?}", repair.end());
+                panic!("{name}: {:?}", repair.end());
             };
-            let told = ["created", "repaired", "replaced"].map(|field| output[field].as_array().unwrap().len());
+            let reported = ["created", "repaired", "replaced"].map(|field| output[field].as_array().unwrap().len());
             assert!(
-                told.iter().sum::<usize>() > 0 || output["trustPatched"] == true,
-                "{what}: {output}"
+                reported.iter().sum::<usize>() > 0 || output["trustPatched"] == true,
+                "{name}: {output}"
             );
             let writes = world.state().writes.len();
-            assert!(writes > 0, "{what}: nothing was done");
+            assert!(writes > 0, "{name}: nothing was repaired");
 
             let again = world.start("onboard", request);
-            world.rest().await;
+            world.wait_until_idle().await;
             let Some(End::Succeeded(output)) = again.end() else {
-                panic!("{what}: {:?}", again.end());
+                panic!("{name}: {:?}", again.end());
             };
-            assert_eq!(world.state().writes.len(), writes, "{what}: {output}");
+            assert_eq!(world.state().writes.len(), writes, "{name}: {output}");
             for field in ["created", "repaired", "replaced"] {
-                assert_eq!(output[field], json!([]), "{what}: {output}");
+                assert_eq!(output[field], json!([]), "{name}: {output}");
             }
         });
     });

@@ -1,44 +1,49 @@
-//! Every call of every run, failing in every way, once and for long.
+//! Each call of each scenario fails with each kind of fault, once and repeatedly.
 
 use crate::{
-    every_step::same,
+    every_step::assert_same,
     faults::{Fault, INVOKE, Kind},
     invariants::Snapshot,
     machine::End,
-    scenarios::{Scenario, undoing},
+    scenarios::{Scenario, rollback_tasks},
     seeds,
-    world::{Made, Setup},
+    world::{RecordedCall, Setup},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Mutex,
 };
 
-/// Of what polls, so many of the same calls are tried.
-const MOST: usize = 3;
-/// For an undo, which goes on for hours, a fault that lasts ends after so many calls.
-const LONG: usize = 12;
+/// The maximum number of equal calls in one state that are tested: a polling loop makes many of them.
+const MAX_EQUAL_CALLS: usize = 3;
+/// The number of calls that a lasting fault hits in the rollback, which retries for hours.
+const LASTING: usize = 12;
 
 #[derive(Debug)]
 struct Case {
     scenario: Scenario,
-    call: Made,
+    call: RecordedCall,
     nth: usize,
     kind: Kind,
     lasts: bool,
 }
 
 fn cases() -> Vec<Case> {
-    let undoing = undoing();
+    let rollback_tasks = rollback_tasks();
     let mut cases = Vec::new();
-    for scenario in [Scenario::Fresh, Scenario::Failing, Scenario::Again, Scenario::Offboard] {
-        let mut seen: BTreeMap<Made, usize> = BTreeMap::new();
-        for call in scenario.play(&Setup::calm("plain", 1), &[], false).calls {
-            if scenario == Scenario::Failing && !undoing.contains(&call.state) {
+    for scenario in [
+        Scenario::Fresh,
+        Scenario::Failing,
+        Scenario::AlreadyOnboarded,
+        Scenario::Offboard,
+    ] {
+        let mut seen: BTreeMap<RecordedCall, usize> = BTreeMap::new();
+        for call in scenario.run(&Setup::calm("plain", 1), &[], false).calls {
+            if scenario == Scenario::Failing && !rollback_tasks.contains(&call.state) {
                 continue;
             }
             let nth = seen.entry(call.clone()).or_default();
-            if *nth < MOST {
+            if *nth < MAX_EQUAL_CALLS {
                 for kind in Kind::ALL {
                     for lasts in [false, true] {
                         let call = call.clone();
@@ -59,89 +64,93 @@ fn cases() -> Vec<Case> {
 }
 
 impl Case {
-    /// The names that it may fail under, and whether it may succeed.
-    fn may(&self) -> (&'static [&'static str], bool) {
+    /// The allowed error names, and whether the execution may succeed.
+    fn allowed(&self) -> (&'static [&'static str], bool) {
         let invokes = self.call.action == INVOKE;
         match (self.kind, invokes) {
-            (Kind::Denied, false) => return (&["AccessDenied"], false),
-            (Kind::Denied, true) => return (&["Lambda.AccessDeniedException"], false),
+            (Kind::AccessDenied, false) => return (&["AccessDenied"], false),
+            (Kind::AccessDenied, true) => return (&["Lambda.AccessDeniedException"], false),
             _ if !self.lasts => return (&[], true),
             _ => {}
         }
-        // What is done, though nobody hears so, is found done by the next try.
+        // If a write takes effect without a response, the next attempt finds its result and continues.
         let writes = ["Attach", "Create", "Delete", "Detach", "Put", "Tag", "Update"];
-        let found_done = !invokes
-            && matches!(self.kind, Kind::CutAfter | Kind::KilledAfter | Kind::Slow)
+        let takes_effect = !invokes
+            && matches!(
+                self.kind,
+                Kind::DisconnectedAfter | Kind::KilledAfter | Kind::NoResponse
+            )
             && writes.iter().any(|verb| self.call.action.starts_with(verb));
         let names: &[&str] = match (self.kind, invokes) {
             (Kind::KilledBefore | Kind::KilledAfter, _) => &["Runtime.ExitError"],
             (Kind::Throttled, true) => &["Lambda.TooManyRequestsException"],
-            (Kind::Broken, true) => &["Lambda.ServiceException"],
-            (Kind::Slow, true) => &["States.Timeout"],
+            (Kind::ServerError, true) => &["Lambda.ServiceException"],
+            (Kind::NoResponse, true) => &["States.Timeout"],
             (_, true) => &["Lambda.SdkClientException"],
             (_, false) => &["Transient"],
         };
-        (names, found_done)
+        (names, takes_effect)
     }
 
-    fn holds(&self, seed: u64) -> &'static str {
+    /// Runs the case, checks its result, and returns the category for the statistics.
+    fn check(&self, seed: u64) -> &'static str {
         let times = match (self.lasts, self.scenario) {
             (false, _) => 1,
-            (true, Scenario::Failing) => LONG,
+            (true, Scenario::Failing) => LASTING,
             (true, _) => usize::MAX,
         };
         let fault = Fault::of(0, &self.call.state, &self.call.action, self.nth, times, self.kind);
-        let again = self.scenario == Scenario::Offboard;
-        // By the same dice as the run that taught the calls.
+        let repeat = self.scenario == Scenario::Offboard;
+        // The same seed as in `cases`, so that the execution makes the same calls.
         let setup = Setup {
             number: seed,
             ..Setup::calm("calls", 1)
         };
-        let played = self.scenario.play(&setup, &[fault], again);
-        assert_eq!(played.struck, 1, "the fault did not happen: {self:?}");
+        let outcome = self.scenario.run(&setup, &[fault], repeat);
+        assert_eq!(outcome.injected, 1, "the fault was not injected: {self:?}");
         if self.scenario == Scenario::Failing {
-            assert_eq!(played.error(), Some("ScraperFailed"), "{self:?}");
-            same(&played.before, &played.after);
-            return "undone";
+            assert_eq!(outcome.error(), Some("ScraperFailed"), "{self:?}");
+            assert_same(&outcome.before, &outcome.after);
+            return "rolled back";
         }
-        let (names, may_succeed) = self.may();
-        match (&played.end, played.error()) {
-            (_, Some(name)) => assert!(names.contains(&name), "{self:?}: {:?}", played.end),
+        let (names, may_succeed) = self.allowed();
+        match (&outcome.end, outcome.error()) {
+            (_, Some(name)) => assert!(names.contains(&name), "{self:?}: {:?}", outcome.end),
             (end, None) => assert!(may_succeed && matches!(end, End::Succeeded(_)), "{self:?}: {end:?}"),
         }
-        match (self.scenario, played.error()) {
+        match (self.scenario, outcome.error()) {
             (Scenario::Offboard, _) => {
                 assert!(
-                    matches!(played.again, Some(End::Succeeded(_))),
+                    matches!(outcome.second_end, Some(End::Succeeded(_))),
                     "{self:?}: {:?}",
-                    played.again
+                    outcome.second_end
                 );
-                same(&played.after, &Snapshot::default());
+                assert_same(&outcome.after, &Snapshot::default());
                 "offboarded"
             }
-            (Scenario::Again, None) => {
-                same(&played.before, &played.after);
-                "as before"
+            (Scenario::AlreadyOnboarded, None) => {
+                assert_same(&outcome.before, &outcome.after);
+                "unchanged"
             }
             (_, Some(_)) => {
-                same(&played.before, &played.after);
-                "as before"
+                assert_same(&outcome.before, &outcome.after);
+                "unchanged"
             }
-            // That it is connected was looked at when it ended.
+            // The invariants at the end of the execution check that the pair is connected.
             (_, None) => "onboarded",
         }
     }
 }
 
 #[test]
-fn every_fault_at_every_call_ends_onboarded_or_clean() {
+fn every_fault_at_every_call_ends_in_a_consistent_state() {
     let cases = cases();
     let states: BTreeSet<&String> = cases.iter().map(|case| &case.call.state).collect();
     assert!(states.len() > 14, "{states:?}");
-    let sums: Mutex<BTreeMap<&str, usize>> = Mutex::default();
+    let counts: Mutex<BTreeMap<&str, usize>> = Mutex::default();
     seeds::each("every_fault_at_every_call", cases.len() as u64, |seed| {
-        let ended = cases[seed as usize].holds(seed);
-        *sums.lock().unwrap().entry(ended).or_default() += 1;
+        let category = cases[seed as usize].check(seed);
+        *counts.lock().unwrap().entry(category).or_default() += 1;
     });
-    println!("{} cases: {:?}", cases.len(), sums.into_inner().unwrap());
+    println!("{} cases: {:?}", cases.len(), counts.into_inner().unwrap());
 }

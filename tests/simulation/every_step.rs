@@ -1,53 +1,53 @@
-//! What holds for every step, whichever it is: twice is as good as once, and a failure leaves
-//! nothing behind.
+//! Each step is idempotent, and a failure of any step leaves nothing behind.
 
 use crate::{
     faults::{Fault, INVOKE, Kind},
     invariants::{Snapshot, difference},
     machine::End,
-    scenarios::{Played, Scenario, undoing},
+    scenarios::{Outcome, Scenario, rollback_tasks},
     seeds,
     world::{Setup, simulate},
 };
 
-/// Snapshots as they are but for when a scraper was made.
-fn timeless(snapshot: &Snapshot) -> Snapshot {
+/// The snapshot without the creation times of scrapers.
+fn without_times(snapshot: &Snapshot) -> Snapshot {
     let mut snapshot = snapshot.clone();
-    for thing in snapshot.0.values_mut() {
-        thing.as_object_mut().expect("an object").remove("madeAt");
+    for resource in snapshot.0.values_mut() {
+        resource.as_object_mut().expect("an object").remove("createdAt");
     }
     snapshot
 }
 
-pub fn same(one: &Snapshot, other: &Snapshot) {
-    let (one, other) = (timeless(one), timeless(other));
+/// Asserts that two snapshots are equal, except for the creation times of scrapers.
+pub fn assert_same(one: &Snapshot, other: &Snapshot) {
+    let (one, other) = (without_times(one), without_times(other));
     assert!(one == other, "{}", difference(&one, &other));
 }
 
 #[test]
-fn every_step_may_run_twice() {
-    seeds::each("every_step_may_run_twice", Scenario::ALL.len() as u64, |seed| {
+fn every_step_is_idempotent() {
+    seeds::each("every_step_is_idempotent", Scenario::ALL.len() as u64, |seed| {
         let scenario = Scenario::ALL[seed as usize];
-        let once = scenario.play(&Setup::calm("once", seed), &[], false);
+        let once = scenario.run(&Setup::calm("once", seed), &[], false);
         let twice = Setup {
             twice: true,
             ..Setup::calm("once", seed)
         };
-        let twice = scenario.play(&twice, &[], false);
+        let twice = scenario.run(&twice, &[], false);
         assert_eq!(once.error(), twice.error(), "{scenario:?}");
         assert_eq!(once.error(), (scenario == Scenario::Failing).then_some("ScraperFailed"));
-        same(&once.after, &twice.after);
+        assert_same(&once.after, &twice.after);
     });
 }
 
 #[test]
 fn a_failure_at_any_step_leaves_the_accounts_as_before() {
-    let undoing = undoing();
+    let rollback_tasks = rollback_tasks();
     let mut cases = Vec::new();
     for scenario in Scenario::ALL {
-        let tasks = scenario.play(&Setup::calm("plain", 0), &[], false).tasks();
-        for task in &tasks - &undoing {
-            for kind in [Kind::Broken, Kind::KilledAfter] {
+        let tasks = scenario.run(&Setup::calm("plain", 0), &[], false).tasks();
+        for task in &tasks - &rollback_tasks {
+            for kind in [Kind::ServerError, Kind::KilledAfter] {
                 cases.push((scenario, task.clone(), kind));
             }
         }
@@ -55,83 +55,85 @@ fn a_failure_at_any_step_leaves_the_accounts_as_before() {
     assert!(cases.len() > 80, "{}", cases.len());
     seeds::each("a_failure_at_any_step", cases.len() as u64, |seed| {
         let (scenario, task, kind) = &cases[seed as usize];
-        let offboards = scenario.machine() == "offboard";
+        let repeat = scenario.machine() == "offboard";
         let fault = Fault::of(0, task, INVOKE, 0, usize::MAX, *kind);
-        let played = scenario.play(&Setup::calm("failure", seed), &[fault], offboards);
+        let outcome = scenario.run(&Setup::calm("failure", seed), &[fault], repeat);
         let name = match kind {
-            Kind::Broken => "Lambda.ServiceException",
+            Kind::ServerError => "Lambda.ServiceException",
             _ => "Runtime.ExitError",
         };
         assert_eq!(
-            (played.struck, played.error()),
+            (outcome.injected, outcome.error()),
             (1, Some(name)),
             "{scenario:?} {task} {kind:?}"
         );
         match scenario {
-            // What a dead scraper leaves behind is nobody's loss; the roles stay.
-            Scenario::DeadScraper => roles_as_before(&played),
-            // Offboarding again takes away what is left.
+            // The execution deletes the failed scraper and does not restore it. The roles remain.
+            Scenario::FailedScraper => assert_same_roles(&outcome),
+            // The second offboarding removes what the first one did not.
             Scenario::Offboard | Scenario::OffboardAll => {
-                assert!(matches!(played.again, Some(End::Succeeded(_))), "{played:?}");
-                same(&played.after, &Snapshot::default());
+                assert!(matches!(outcome.second_end, Some(End::Succeeded(_))), "{outcome:?}");
+                assert_same(&outcome.after, &Snapshot::default());
             }
-            // What was repaired before the failure stays repaired, but nothing is made or lost.
-            Scenario::OtherAlias => assert!(played.before.0.keys().eq(played.after.0.keys())),
-            _ => same(&played.before, &played.after),
+            // Repairs before the failure remain, but no resource is created or deleted.
+            Scenario::OtherAlias => assert!(outcome.before.0.keys().eq(outcome.after.0.keys())),
+            _ => assert_same(&outcome.before, &outcome.after),
         }
     });
 }
 
-fn roles_as_before(played: &Played) {
+/// Asserts that the roles are the same before and after, except for their trust policies.
+fn assert_same_roles(outcome: &Outcome) {
     let roles = |snapshot: &Snapshot| {
         let mut snapshot = snapshot.clone();
         snapshot.0.retain(|arn, _| arn.contains(":role/"));
-        // A gate that was open to the dead scraper is shut.
+        // The placeholder trust replaces the scraper trust of the failed scraper.
         for role in snapshot.0.values_mut() {
             role.as_object_mut().expect("an object").remove("trust");
         }
         snapshot
     };
-    same(&roles(&played.before), &roles(&played.after));
+    assert_same(&roles(&outcome.before), &roles(&outcome.after));
 }
 
 #[test]
-fn every_undo_may_run_twice() {
-    let undoing: Vec<String> = undoing().into_iter().collect();
-    let ways = [
-        // Done, and nobody heard so: it runs again.
+fn every_rollback_step_is_idempotent_and_retried() {
+    let rollback_tasks: Vec<String> = rollback_tasks().into_iter().collect();
+    let faults = [
+        // The step succeeded, but the state machine receives no result and runs the step again.
         (Kind::KilledAfter, 1),
-        (Kind::CutAfter, 1),
-        // Whatever happens, for long.
-        (Kind::Broken, 6),
-        (Kind::Denied, 6),
-        (Kind::Slow, 3),
+        (Kind::DisconnectedAfter, 1),
+        // Several consecutive failures.
+        (Kind::ServerError, 6),
+        (Kind::AccessDenied, 6),
+        (Kind::NoResponse, 3),
     ];
-    let cases = undoing.len() * ways.len();
-    seeds::each("every_undo_may_run_twice", cases as u64, |seed| {
-        let (task, (kind, times)) = (&undoing[seed as usize / ways.len()], ways[seed as usize % ways.len()]);
+    let cases = rollback_tasks.len() * faults.len();
+    seeds::each("every_rollback_step", cases as u64, |seed| {
+        let task = &rollback_tasks[seed as usize / faults.len()];
+        let (kind, times) = faults[seed as usize % faults.len()];
         let fault = Fault::of(0, task, INVOKE, 0, times, kind);
         let setup = Setup {
             twice: true,
             ..Setup::calm("undo", seed)
         };
-        let played = Scenario::Failing.play(&setup, &[fault], false);
+        let outcome = Scenario::Failing.run(&setup, &[fault], false);
         assert_eq!(
-            (played.struck, played.error()),
+            (outcome.injected, outcome.error()),
             (1, Some("ScraperFailed")),
             "{task} {kind:?}"
         );
-        same(&played.before, &played.after);
+        assert_same(&outcome.before, &outcome.after);
     });
 }
 
 #[test]
-fn a_look_for_samples_that_fails_is_told_and_fails_nothing() {
-    let fault = Fault::of(0, "Check ingestion", INVOKE, 0, usize::MAX, Kind::Broken);
+fn a_failed_check_of_ingestion_is_reported_and_does_not_fail_the_execution() {
+    let fault = Fault::of(0, "Check ingestion", INVOKE, 0, usize::MAX, Kind::ServerError);
     let end = simulate(&Setup::calm("unseen", 1), async |world| {
         world.state().faults = vec![fault];
         let run = world.start("onboard", world.request(1));
-        world.rest().await;
+        world.wait_until_idle().await;
         run.end().expect("it has ended")
     });
     let End::Succeeded(output) = end else { panic!("{end:?}") };

@@ -1,84 +1,87 @@
-//! What goes wrong, where and how often.
+//! Faults of the simulation: what fails, at which calls, and how often.
 
-use crate::aws::{Answer, Call, Refusal, refused};
+use crate::aws::{Call, Response, ServiceError, error_response};
 
 /// What happens to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// The service says: slower.
+    /// The service throttles the call.
     Throttled,
-    /// The service fails.
-    Broken,
-    /// The connection is lost before the call arrives.
-    CutBefore,
-    /// The connection is lost after the effect.
-    CutAfter,
-    /// Access denied.
-    Denied,
-    /// The answer never comes; the effect does, sooner or later.
-    Slow,
-    /// The function is killed before the call arrives.
+    /// The service fails with an internal error.
+    ServerError,
+    /// The connection is lost before the service receives the call.
+    DisconnectedBefore,
+    /// The connection is lost after the call took effect.
+    DisconnectedAfter,
+    /// The service denies access.
+    AccessDenied,
+    /// The call takes effect after a delay, but no response arrives.
+    NoResponse,
+    /// The function is killed before the service receives the call.
     KilledBefore,
-    /// The function is killed after the effect.
+    /// The function is killed after the call took effect.
     KilledAfter,
 }
 
 impl Kind {
     pub const ALL: [Self; 8] = [
         Self::Throttled,
-        Self::Broken,
-        Self::CutBefore,
-        Self::CutAfter,
-        Self::Denied,
-        Self::Slow,
+        Self::ServerError,
+        Self::DisconnectedBefore,
+        Self::DisconnectedAfter,
+        Self::AccessDenied,
+        Self::NoResponse,
         Self::KilledBefore,
         Self::KilledAfter,
     ];
 
-    /// The refusal that it is, in the service's own words.
-    pub fn refusal(self, call: &Call) -> Option<Answer> {
+    /// The service's own error response for this fault; `None` if the fault is not an error response.
+    pub fn error_response(self, call: &Call) -> Option<Response> {
         let (status, code, message) = match (self, call.service.as_str()) {
             (Self::Throttled, "iam" | "sts") => (400, "Throttling", "Rate exceeded"),
             (Self::Throttled, "ec2") => (503, "RequestLimitExceeded", "Request limit exceeded."),
             (Self::Throttled, "dynamodb" | "states") => (400, "ThrottlingException", "Rate exceeded"),
             (Self::Throttled, _) => (429, "ThrottlingException", "Rate exceeded"),
-            (Self::Broken, "iam") => (500, "ServiceFailure", "The request failed."),
-            (Self::Broken, "sts" | "ec2") => (500, "InternalError", "An internal error has occurred."),
-            (Self::Broken, "dynamodb" | "states") => (500, "InternalServerError", "An internal error has occurred."),
-            (Self::Broken, _) => (500, "InternalServerException", "An internal error has occurred."),
-            (Self::Denied, "iam" | "sts") => (403, "AccessDenied", "User is not authorized to perform this."),
-            (Self::Denied, "ec2") => (403, "UnauthorizedOperation", "You are not authorized."),
-            (Self::Denied, "dynamodb" | "states") => (400, "AccessDeniedException", "User is not authorized."),
-            (Self::Denied, _) => (403, "AccessDeniedException", "User is not authorized."),
+            (Self::ServerError, "iam") => (500, "ServiceFailure", "The request failed."),
+            (Self::ServerError, "sts" | "ec2") => (500, "InternalError", "An internal error has occurred."),
+            (Self::ServerError, "dynamodb" | "states") => {
+                (500, "InternalServerError", "An internal error has occurred.")
+            }
+            (Self::ServerError, _) => (500, "InternalServerException", "An internal error has occurred."),
+            (Self::AccessDenied, "iam" | "sts") => (403, "AccessDenied", "User is not authorized to perform this."),
+            (Self::AccessDenied, "ec2") => (403, "UnauthorizedOperation", "You are not authorized."),
+            (Self::AccessDenied, "dynamodb" | "states") => (400, "AccessDeniedException", "User is not authorized."),
+            (Self::AccessDenied, _) => (403, "AccessDeniedException", "User is not authorized."),
             _ => return None,
         };
-        Some(refused(&call.service, &Refusal(status, code, message.to_owned())))
+        let error = ServiceError(status, code, message.to_owned());
+        Some(error_response(&call.service, &error))
     }
 }
 
-/// The call of an invocation itself: Step Functions asks Lambda.
+/// The action of an invocation itself: Step Functions calls Lambda.
 pub const INVOKE: &str = "Invoke";
 
-/// A fault that is planned.
+/// A planned fault.
 #[derive(Debug, Clone)]
 pub struct Fault {
-    /// Which execution, in the order of their start.
+    /// The index of the execution, in the order of their start.
     pub execution: usize,
-    /// Only in this state of the machine.
+    /// If set, only calls in this state of the machine match.
     pub state: Option<String>,
-    /// Only at this action, [`INVOKE`] for the invocation itself.
+    /// If set, only calls of this action match; [`INVOKE`] is the invocation itself.
     pub action: Option<String>,
-    /// How many calls pass before it.
+    /// The number of matching calls before the first one that fails.
     pub after: usize,
-    /// How many calls it strikes.
+    /// The number of calls that fail.
     pub times: usize,
     pub kind: Kind,
-    /// How many calls it has seen.
+    /// The number of matching calls so far.
     pub seen: usize,
 }
 
 impl Fault {
-    /// At the n-th call of an execution, from 0.
+    /// A fault at the n-th call of an execution, counted from 0.
     pub fn at(execution: usize, nth: usize, kind: Kind) -> Self {
         Self {
             execution,
@@ -91,7 +94,7 @@ impl Fault {
         }
     }
 
-    /// At the calls of an action in a state, from the n-th on.
+    /// A fault at the calls of an action in a state, from the n-th call on, counted from 0.
     pub fn of(execution: usize, state: &str, action: &str, nth: usize, times: usize, kind: Kind) -> Self {
         Self {
             state: Some(state.to_owned()),
@@ -101,19 +104,19 @@ impl Fault {
         }
     }
 
-    /// Whether it strikes this call.
-    pub fn strikes(&mut self, execution: usize, state: &str, action: &str) -> bool {
-        let meant = self.execution == execution
+    /// Counts a call, and returns whether the fault applies to it.
+    pub fn applies_to(&mut self, execution: usize, state: &str, action: &str) -> bool {
+        let matches = self.execution == execution
             && self.state.as_deref().is_none_or(|name| name == state)
             && self.action.as_deref().is_none_or(|name| name == action);
-        if !meant {
+        if !matches {
             return false;
         }
         self.seen += 1;
         self.seen > self.after && self.seen - self.after <= self.times
     }
 
-    pub fn has_struck(&self) -> bool {
+    pub fn was_injected(&self) -> bool {
         self.seen > self.after
     }
 }

@@ -1,4 +1,4 @@
-//! A pair that is connected, put there by hand.
+//! Creates the resources of a connected pair directly in the simulated AWS, without an execution.
 
 use crate::{
     aws::{
@@ -7,7 +7,7 @@ use crate::{
         iam::Role,
     },
     invariants::{CLUSTER_TAG, CREATED_BY_TAG, WORKSPACE_TAG},
-    world::{CLUSTER_MADE, World},
+    world::{CLUSTER_CREATED_AT, World},
 };
 use ampxa::{
     pair::Pair,
@@ -20,10 +20,10 @@ use std::{
     time::Duration,
 };
 
-/// The execution that made it, long ago.
+/// The ARN of an earlier execution, for the tag `ampxa:created-by`.
 const CREATED_BY: &str = "arn:aws:states:us-west-2:111111111111:execution:ampxa-onboard:long-ago";
 
-/// Connects a pair; answers the scraper's id.
+/// Connects a pair, and returns the scraper's id.
 pub fn connect(world: &World, pair: &Pair) -> String {
     let mut state = world.state();
     let cloud = &mut state.cloud;
@@ -39,11 +39,12 @@ pub fn connect(world: &World, pair: &Pair) -> String {
     id
 }
 
+/// Creates the scraper of a pair in a status, and returns its id.
 pub fn add_scraper(cloud: &mut Cloud, pair: &Pair, state: &'static str) -> String {
     let id = format!("s-{}", cloud.amp.scrapers.len() + 1);
     let labels = scrape_configuration::labels(&pair.cluster, &BTreeMap::new());
     let yaml = scrape_configuration::complete_default(DEFAULT_CONFIGURATION, &labels).expect("AMP's default");
-    let account = pair.cluster.account().to_owned();
+    let account = pair.cluster.account().to_string();
     cloud.amp.scrapers.push(Scraper {
         arn: format!("arn:aws:aps:{}:{account}:scraper/{id}", pair.cluster.region()),
         account,
@@ -57,7 +58,7 @@ pub fn add_scraper(cloud: &mut Cloud, pair: &Pair, state: &'static str) -> Strin
         workspace: pair.workspace.to_string(),
         roles: json!({ "sourceRoleArn": pair.source_role_arn(), "targetRoleArn": pair.target_role_arn() }),
         configuration: aws_smithy_types::base64::encode(yaml),
-        made_at: CLUSTER_MADE + 1000.0,
+        created_at: CLUSTER_CREATED_AT + 1000.0,
         states: vec![(Duration::ZERO, state)],
         reason: None,
         id: id.clone(),
@@ -65,6 +66,7 @@ pub fn add_scraper(cloud: &mut Cloud, pair: &Pair, state: &'static str) -> Strin
     id
 }
 
+/// Creates the source role of a pair.
 pub fn add_source_role(cloud: &mut Cloud, pair: &Pair, trust: &Value) {
     let boundary = pair.source_arn("policy", "ampxa-source-boundary");
     let role = role(
@@ -77,6 +79,7 @@ pub fn add_source_role(cloud: &mut Cloud, pair: &Pair, trust: &Value) {
     add_role(cloud, pair.cluster.account(), &pair.source_role_name(), role, trust);
 }
 
+/// Creates the target role of a pair.
 pub fn add_target_role(cloud: &mut Cloud, pair: &Pair, trust: &Value) {
     let boundary = pair.target_arn("policy", "ampxa-target-boundary");
     let managed = "arn:aws:iam::aws:policy/AmazonPrometheusRemoteWriteAccess";
@@ -102,7 +105,7 @@ fn role(pair: &Pair, arn: String, boundary: String, permissions: Value, managed:
     }
 }
 
-/// A role that has been there for long; its trust policy names other roles by their ids.
+/// Creates a role that reads return at once. Its trust policy is stored with the ids of the roles that it names.
 fn add_role(cloud: &mut Cloud, account: &str, name: &str, mut role: Role, trust: &Value) {
     let mut text = trust.to_string();
     for iam in cloud.iam.values() {

@@ -1,4 +1,4 @@
-//! What must hold after every write, and at the end of every execution.
+//! The invariants: what must be true after each write, and at the end of each execution.
 
 use crate::{
     aws::{
@@ -7,7 +7,7 @@ use crate::{
         iam::{self, Role},
     },
     machine::{End, Failure},
-    world::{CLUSTER_MADE, Execution, Invocation, World},
+    world::{CLUSTER_CREATED_AT, Execution, Invocation, World},
 };
 use ampxa::{
     pair::Pair,
@@ -24,7 +24,7 @@ pub const CLUSTER_TAG: &str = "ampxa:cluster";
 pub const WORKSPACE_TAG: &str = "ampxa:workspace";
 pub const CREATED_BY_TAG: &str = "ampxa:created-by";
 
-/// All roles and scrapers as they are, by ARN.
+/// All existing roles and scrapers, by ARN.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Snapshot(pub BTreeMap<String, Value>);
 
@@ -33,11 +33,11 @@ impl Snapshot {
         let mut all = BTreeMap::new();
         for iam in cloud.iam.values() {
             for (_, role) in iam.all() {
-                all.insert(role.arn.clone(), shown_role(cloud, role));
+                all.insert(role.arn.clone(), role_value(cloud, role));
             }
         }
-        for (scraper, state) in cloud.amp.there(now) {
-            let shown = json!({
+        for (scraper, state) in cloud.amp.existing(now) {
+            let value = json!({
                 "state": state,
                 "alias": scraper.alias,
                 "tags": scraper.tags,
@@ -45,50 +45,50 @@ impl Snapshot {
                 "workspace": scraper.workspace,
                 "roles": scraper.roles,
                 "configuration": scraper.configuration,
-                "madeAt": scraper.made_at,
+                "createdAt": scraper.created_at,
             });
-            all.insert(scraper.arn.clone(), shown);
+            all.insert(scraper.arn.clone(), value);
         }
         Self(all)
     }
 
-    /// What belongs to a pair, by its names and tags.
+    /// The resources of a pair: the roles by their names, the scrapers by their tags.
     pub fn of_pair(&self, pair: &Pair) -> Self {
-        let names = [pair.source_role_arn(), pair.target_role_arn()];
-        let belongs = |arn: &String, thing: &Value| names.contains(arn) || is_scraper_of(arn, thing, pair);
+        let roles = [pair.source_role_arn(), pair.target_role_arn()];
+        let belongs = |arn: &String, resource: &Value| roles.contains(arn) || is_scraper_of(arn, resource, pair);
         Self(
             self.0
                 .iter()
-                .filter(|(arn, thing)| belongs(arn, thing))
+                .filter(|(arn, resource)| belongs(arn, resource))
                 .map(clone)
                 .collect(),
         )
     }
 
-    /// What belongs to none of some pairs.
+    /// The resources that belong to none of the given pairs.
     pub fn of_others(&self, pairs: &[Pair]) -> Self {
-        let ours: BTreeSet<String> = pairs.iter().flat_map(|pair| self.of_pair(pair).0.into_keys()).collect();
+        let of_pairs: BTreeSet<String> = pairs.iter().flat_map(|pair| self.of_pair(pair).0.into_keys()).collect();
         Self(
             self.0
                 .iter()
-                .filter(|(arn, _)| !ours.contains(*arn))
+                .filter(|(arn, _)| !of_pairs.contains(*arn))
                 .map(clone)
                 .collect(),
         )
     }
 }
 
-fn clone((arn, thing): (&String, &Value)) -> (String, Value) {
-    (arn.clone(), thing.clone())
+fn clone((arn, resource): (&String, &Value)) -> (String, Value) {
+    (arn.clone(), resource.clone())
 }
 
-fn is_scraper_of(arn: &str, thing: &Value, pair: &Pair) -> bool {
+fn is_scraper_of(arn: &str, resource: &Value, pair: &Pair) -> bool {
     arn.contains(":scraper/")
-        && thing["tags"][CLUSTER_TAG] == json!(pair.cluster.to_string())
-        && thing["tags"][WORKSPACE_TAG] == json!(pair.workspace.to_string())
+        && resource["tags"][CLUSTER_TAG] == json!(pair.cluster.to_string())
+        && resource["tags"][WORKSPACE_TAG] == json!(pair.workspace.to_string())
 }
 
-fn shown_role(cloud: &Cloud, role: &Role) -> Value {
+fn role_value(cloud: &Cloud, role: &Role) -> Value {
     json!({
         "id": role.id,
         "trust": iam::with_arns(&cloud.iam, &role.trust),
@@ -99,24 +99,24 @@ fn shown_role(cloud: &Cloud, role: &Role) -> Value {
     })
 }
 
-/// The pairs that an execution may touch.
+/// The pairs that an execution may change.
 fn pairs(world: &World, execution: &Execution) -> Vec<Pair> {
-    let named = execution.input["workspaceArn"].as_str();
+    let requested = execution.input["workspaceArn"].as_str();
     let all = [1, 2].map(|workspace| world.pair(workspace));
-    let named = |pair: &Pair| named.is_none_or(|named| named == pair.workspace.to_string());
-    all.into_iter().filter(named).collect()
+    let is_requested = |pair: &Pair| requested.is_none_or(|requested| requested == pair.workspace.to_string());
+    all.into_iter().filter(is_requested).collect()
 }
 
-/// What must hold after a write: it was this execution's turn, it touched its pair alone, and no
-/// trust policy admits anybody but the pair's own scraper.
-pub fn after_a_write(world: &World, cloud: &Cloud, invocation: &Invocation, call: &Call, now: Duration) -> Vec<String> {
-    let mut found = Vec::new();
+/// The violations of a write: the execution must hold the lock, it must change only resources of its pairs, and no
+/// trust policy may admit anything but the pair's own scraper.
+pub fn after_write(world: &World, cloud: &Cloud, invocation: &Invocation, call: &Call, now: Duration) -> Vec<String> {
+    let mut violations = Vec::new();
     let execution = &invocation.execution;
     let pairs = pairs(world, execution);
     let cluster = pairs[0].cluster.to_string();
-    let holder = cloud.turns.holder(&cluster);
+    let holder = cloud.locks.holder(&cluster);
     if holder != Some(&execution.arn) {
-        found.push(format!("it is the turn of {holder:?}"));
+        violations.push(format!("the lock is held by {holder:?}"));
     }
     let early = execution.input["patchTrust"] == json!("EARLY");
     if call.service == "iam" {
@@ -125,10 +125,10 @@ pub fn after_a_write(world: &World, cloud: &Cloud, invocation: &Invocation, call
             .iter()
             .find(|pair| name == pair.source_role_name() || name == pair.target_role_name());
         match pair {
-            None => found.push(format!("{name} is none of its roles")),
+            None => violations.push(format!("the role {name} does not belong to the execution's pairs")),
             Some(pair) if matches!(call.action.as_str(), "CreateRole" | "UpdateAssumeRolePolicy") => {
-                let role = cloud.iam.get(&call.account).and_then(|iam| iam.truth(name));
-                found.extend(role.and_then(|role| wrong_trust(cloud, pair, name, role, early, now)));
+                let role = cloud.iam.get(&call.account).and_then(|iam| iam.current(name));
+                violations.extend(role.and_then(|role| trust_violation(cloud, pair, name, role, early, now)));
             }
             Some(_) => {}
         }
@@ -138,53 +138,62 @@ pub fn after_a_write(world: &World, cloud: &Cloud, invocation: &Invocation, call
             _ => call.id.rsplit('/').next().unwrap_or_default(),
         };
         let scraper = cloud.amp.scrapers.iter().find(|scraper| scraper.id == id);
-        let ours = scraper.is_some_and(|scraper| {
+        let belongs = scraper.is_some_and(|scraper| {
             let tag = |key: &str| scraper.tags.get(key).cloned();
             pairs.iter().any(|pair| {
                 tag(CLUSTER_TAG) == Some(pair.cluster.to_string())
                     && tag(WORKSPACE_TAG) == Some(pair.workspace.to_string())
             })
         });
-        if !ours {
-            found.push(format!("{id} is not its scraper"));
+        if !belongs {
+            violations.push(format!("the scraper {id} does not belong to the execution's pairs"));
         }
     }
-    found
+    violations
 }
 
-/// A trust policy that is neither shut nor open to the pair's own scraper alone.
-fn wrong_trust(cloud: &Cloud, pair: &Pair, name: &str, role: &Role, early: bool, now: Duration) -> Option<String> {
+/// The violation of a trust policy: it must be the placeholder trust, or the scraper trust of the pair's own scraper.
+/// `early` is whether the request has `"patchTrust": "EARLY"`.
+fn trust_violation(cloud: &Cloud, pair: &Pair, name: &str, role: &Role, early: bool, now: Duration) -> Option<String> {
     let trust = iam::with_arns(&cloud.iam, &role.trust);
-    fn wanted(pair: &Pair, name: &str, gate: Gate<'_>) -> Value {
+    fn expected(pair: &Pair, name: &str, gate: Gate<'_>) -> Value {
         match name == pair.source_role_name() {
             true => policy::source_trust(pair, gate),
             false => policy::target_trust(pair, gate),
         }
     }
-    if policy::same_meaning(&trust, &wanted(pair, name, Gate::Placeholder)) {
+    if policy::same_meaning(&trust, &expected(pair, name, Gate::Placeholder)) {
         return None;
     }
     let cluster = pair.cluster.to_string();
-    let own = cloud.amp.there(now).find(|(scraper, _)| {
+    let own = cloud.amp.existing(now).find(|(scraper, _)| {
         let gate = scraper.arn.parse().expect("a scraper's ARN");
-        policy::same_meaning(&trust, &wanted(pair, name, Gate::Scraper(&gate)))
+        policy::same_meaning(&trust, &expected(pair, name, Gate::Scraper(&gate)))
             && scraper.cluster() == cluster
             && scraper.workspace == pair.workspace.to_string()
             && scraper.tags.get(CLUSTER_TAG) == Some(&cluster)
     });
     match own {
         Some((_, "ACTIVE")) => None,
-        // Early is before it is known whether the scraper will ever run.
+        // The early patch happens before the scraper is ACTIVE, and the scraper may still fail.
         Some((_, "CREATING" | "CREATION_FAILED" | "UPDATING" | "UPDATE_FAILED")) if early => None,
-        Some((scraper, state)) => Some(format!("{name} is opened to {} while it is {state}", scraper.arn)),
-        None => Some(format!("{name} admits somebody else: {trust}")),
+        Some((scraper, state)) => Some(format!(
+            "the trust policy of {name} admits {}, which is {state}",
+            scraper.arn
+        )),
+        None => Some(format!(
+            "the trust policy of {name} admits more than the pair's scraper: {trust}"
+        )),
     }
 }
 
-/// Why a pair is not connected as a request asks; its scraper's ARN if it is.
-pub fn connected(snapshot: &Snapshot, pair: &Pair, request: &Value) -> Result<String, String> {
-    let things = snapshot.of_pair(pair).0;
-    let scrapers: Vec<&String> = things.keys().filter(|arn| arn.contains(":scraper/")).collect();
+/// Checks that a pair is connected as requested, and returns its scraper's ARN.
+///
+/// # Errors
+/// The differences.
+pub fn check_connected(snapshot: &Snapshot, pair: &Pair, request: &Value) -> Result<String, String> {
+    let resources = snapshot.of_pair(pair).0;
+    let scrapers: Vec<&String> = resources.keys().filter(|arn| arn.contains(":scraper/")).collect();
     let [scraper] = scrapers[..] else {
         return Err(format!("the pair has the scrapers {scrapers:?}"));
     };
@@ -195,16 +204,20 @@ pub fn connected(snapshot: &Snapshot, pair: &Pair, request: &Value) -> Result<St
     }
     tags[CLUSTER_TAG] = json!(pair.cluster.to_string());
     tags[WORKSPACE_TAG] = json!(pair.workspace.to_string());
-    let mut wrong = Vec::new();
-    let mut expect = |what: &str, right: bool, is: &Value| {
-        if !right {
-            wrong.push(format!("{what} is {is}"));
+    let mut differences = Vec::new();
+    let mut expect = |name: &str, is_expected: bool, actual: &Value| {
+        if !is_expected {
+            differences.push(format!("{name} is {actual}"));
         }
     };
-    let thing = &things[scraper];
-    expect("the scraper's state", thing["state"] == "ACTIVE", &thing["state"]);
-    expect("the scraper's tags", has_tags(thing, &tags), &thing["tags"]);
-    let eks = &thing["source"]["eksConfiguration"];
+    let resource = &resources[scraper];
+    expect(
+        "the scraper's status",
+        resource["state"] == "ACTIVE",
+        &resource["state"],
+    );
+    expect("the scraper's tags", has_tags(resource, &tags), &resource["tags"]);
+    let eks = &resource["source"]["eksConfiguration"];
     expect(
         "the scraper's cluster",
         eks["clusterArn"] == json!(pair.cluster.to_string()),
@@ -212,23 +225,27 @@ pub fn connected(snapshot: &Snapshot, pair: &Pair, request: &Value) -> Result<St
     );
     expect(
         "the scraper's workspace",
-        thing["workspace"] == json!(pair.workspace.to_string()),
-        &thing["workspace"],
+        resource["workspace"] == json!(pair.workspace.to_string()),
+        &resource["workspace"],
     );
     let roles = json!({ "sourceRoleArn": pair.source_role_arn(), "targetRoleArn": pair.target_role_arn() });
-    expect("the scraper's roles", thing["roles"] == roles, &thing["roles"]);
+    expect("the scraper's roles", resource["roles"] == roles, &resource["roles"]);
     let alias = &request["alias"];
     expect(
         "the scraper's alias",
-        alias.is_null() || thing["alias"] == *alias,
-        &thing["alias"],
+        alias.is_null() || resource["alias"] == *alias,
+        &resource["alias"],
     );
-    let born = thing["madeAt"].as_f64().expect("a time");
-    expect("the scraper's birth", born >= CLUSTER_MADE, &thing["madeAt"]);
+    let created_at = resource["createdAt"].as_f64().expect("a time");
+    expect(
+        "the scraper's creation time",
+        created_at >= CLUSTER_CREATED_AT,
+        &resource["createdAt"],
+    );
     expect(
         "the scraper's configuration",
-        has_configuration(thing, pair, request),
-        &thing["configuration"],
+        has_configuration(resource, pair, request),
+        &resource["configuration"],
     );
     for (arn, trust, permissions, boundary, attached) in [
         (
@@ -246,17 +263,17 @@ pub fn connected(snapshot: &Snapshot, pair: &Pair, request: &Value) -> Result<St
             json!(["arn:aws:iam::aws:policy/AmazonPrometheusRemoteWriteAccess"]),
         ),
     ] {
-        let Some(role) = things.get(&arn) else {
-            return Err(format!("there is no role {arn}"));
+        let Some(role) = resources.get(&arn) else {
+            return Err(format!("the role {arn} does not exist"));
         };
-        let of = |what: &str| format!("{what} of {arn}");
+        let of = |part: &str| format!("{part} of {arn}");
         expect(
-            &of("the trust"),
+            &of("the trust policy"),
             policy::same_meaning(&role["trust"], &trust),
             &role["trust"],
         );
         expect(
-            &of("the boundary"),
+            &of("the permissions boundary"),
             role["boundary"] == json!(boundary),
             &role["boundary"],
         );
@@ -266,141 +283,143 @@ pub fn connected(snapshot: &Snapshot, pair: &Pair, request: &Value) -> Result<St
             &role["attached"],
         );
         let inline = &role["inline"];
-        let right = inline.as_object().is_some_and(|all| all.len() == 1)
+        let is_expected = inline.as_object().is_some_and(|all| all.len() == 1)
             && policy::same_meaning(&inline["ampxa"], &permissions);
-        expect(&of("the inline policies"), right, inline);
+        expect(&of("the inline policies"), is_expected, inline);
         expect(&of("the tags"), has_tags(role, &tags), &role["tags"]);
     }
-    match wrong.is_empty() {
+    match differences.is_empty() {
         true => Ok(scraper.clone()),
-        false => Err(wrong.join("; ")),
+        false => Err(differences.join("; ")),
     }
 }
 
-fn has_tags(thing: &Value, tags: &Value) -> bool {
+fn has_tags(resource: &Value, tags: &Value) -> bool {
     let mut tags = tags.as_object().expect("tags").iter();
-    tags.all(|(key, value)| thing["tags"][key] == *value)
+    tags.all(|(key, value)| resource["tags"][key] == *value)
 }
 
+/// Whether the scraper has AMP's default configuration, completed with the labels of the request.
 fn has_configuration(scraper: &Value, pair: &Pair, request: &Value) -> bool {
-    let own = serde_json::from_value(request["externalLabels"].clone()).unwrap_or_default();
-    let labels = scrape_configuration::labels(&pair.cluster, &own);
-    let wanted = scrape_configuration::complete_default(DEFAULT_CONFIGURATION, &labels).expect("AMP's default");
+    let requested = serde_json::from_value(request["externalLabels"].clone()).unwrap_or_default();
+    let labels = scrape_configuration::labels(&pair.cluster, &requested);
+    let expected = scrape_configuration::complete_default(DEFAULT_CONFIGURATION, &labels).expect("AMP's default");
     let encoded = scraper["configuration"].as_str().expect("a blob");
-    let there = aws_smithy_types::base64::decode(encoded).expect("base64");
-    scrape_configuration::same_meaning(&String::from_utf8_lossy(&there), &wanted)
+    let actual = aws_smithy_types::base64::decode(encoded).expect("base64");
+    scrape_configuration::same_meaning(&String::from_utf8_lossy(&actual), &expected)
 }
 
-/// What must hold when an execution ends, before anybody else has the turn.
-pub fn at_the_end(world: &World, execution: &Execution, end: &End) -> Vec<String> {
+/// The violations at the end of an execution, before another execution can acquire the lock.
+pub fn after_execution(world: &World, execution: &Execution, end: &End) -> Vec<String> {
     let now = world.now();
     let state = world.state();
     let after = Snapshot::of(&state.cloud, now);
     let pairs = pairs(world, execution);
     let empty = Snapshot::default();
     let before = state.before.get(&execution.index);
-    let wrote = state.writes.iter().any(|made| made.execution == execution.index);
+    let wrote = state.writes.iter().any(|call| call.execution == execution.index);
     let Some(before) = before else {
-        // Without a turn nothing may have been touched.
-        let mut found: Vec<String> = wrote
-            .then(|| "it wrote without a turn".to_owned())
+        // An execution that never acquired the lock must not change anything.
+        let mut violations: Vec<String> = wrote
+            .then(|| "it wrote without the lock".to_owned())
             .into_iter()
             .collect();
         if let End::Failed(failure) = end {
-            found.extend(wrong_words(failure));
+            violations.extend(failure_violations(failure));
         } else if *end != End::Aborted {
-            found.push("it never had a turn".to_owned());
+            violations.push("it never acquired the lock".to_owned());
         }
-        return found;
+        return violations;
     };
-    let mut found = Vec::new();
-    let others = still(&before.of_others(&pairs), &after.of_others(&pairs));
+    let mut violations = Vec::new();
+    let others = without_transitions(&before.of_others(&pairs), &after.of_others(&pairs));
     if others.0 != others.1 {
-        found.push(format!(
-            "what is others' has changed: {}",
+        violations.push(format!(
+            "resources of other pairs changed: {}",
             difference(&others.0, &others.1)
         ));
     }
     match (execution.machine.as_str(), end) {
         (_, End::Aborted) => {}
-        (_, End::TimedOut) => found.push("the machine timed out".to_owned()),
+        (_, End::TimedOut) => violations.push("the state machine timed out".to_owned()),
         ("onboard", End::Succeeded(output)) => {
             let pair = &pairs[0];
             let (before, after) = (before.of_pair(pair), after.of_pair(pair));
-            found.extend(not_onboarded(pair, execution, output, &before, &after));
+            violations.extend(onboarding_violations(pair, execution, output, &before, &after));
         }
         ("offboard", End::Succeeded(output)) => {
             for pair in &pairs {
-                let left = after.of_pair(pair);
-                if left != empty {
-                    found.push(format!("it left {left:?}"));
+                let remaining = after.of_pair(pair);
+                if remaining != empty {
+                    violations.push(format!("it did not remove {remaining:?}"));
                 }
                 for arn in before.of_pair(pair).0.keys() {
-                    // What a function removed whose answer was lost, nobody can tell.
+                    // If the response of a function was lost, its removals cannot be reported.
                     let lost = world.setup.twice || !state.faults.is_empty();
-                    let told = lost || output["removed"].as_array().expect("a list").contains(&json!(arn));
-                    let was_going = before.0[arn]["state"] == "DELETING";
-                    if !told && !was_going {
-                        found.push(format!("it does not say that it removed {arn}: {output}"));
+                    let reported = lost || output["removed"].as_array().expect("a list").contains(&json!(arn));
+                    let was_deleting = before.0[arn]["state"] == "DELETING";
+                    if !reported && !was_deleting {
+                        violations.push(format!("the output does not report the removal of {arn}: {output}"));
                     }
                 }
             }
         }
         ("onboard", End::Failed(failure)) => {
-            found.extend(wrong_words(failure));
+            violations.extend(failure_violations(failure));
             let pair = &pairs[0];
             let (before, after) = (before.of_pair(pair), after.of_pair(pair));
-            found.extend(not_undone(pair, execution, failure, &before, &after));
+            violations.extend(rollback_violations(pair, execution, failure, &before, &after));
         }
-        ("offboard", End::Failed(failure)) => found.extend(wrong_words(failure)),
+        ("offboard", End::Failed(failure)) => violations.extend(failure_violations(failure)),
         other => panic!("{other:?}"),
     }
-    found
+    violations
 }
 
-/// Both without what goes on by itself: a scraper that is being made, changed or deleted.
-fn still(before: &Snapshot, after: &Snapshot) -> (Snapshot, Snapshot) {
+/// Both snapshots without changes that no execution causes: the progress of scrapers that were CREATING, UPDATING or
+/// DELETING in the first snapshot.
+fn without_transitions(before: &Snapshot, after: &Snapshot) -> (Snapshot, Snapshot) {
     let (mut before, mut after) = (before.clone(), after.clone());
-    for (arn, thing) in &mut before.0 {
-        match thing["state"].as_str() {
+    for (arn, resource) in &mut before.0 {
+        match resource["state"].as_str() {
             Some("CREATING" | "UPDATING") => {
-                thing["state"] = json!("on its way");
+                resource["state"] = json!("in transition");
                 if let Some(later) = after.0.get_mut(arn).filter(|later| later["state"] != "DELETING") {
-                    later["state"] = json!("on its way");
+                    later["state"] = json!("in transition");
                 }
             }
             Some("DELETING") => drop(after.0.remove(arn)),
             _ => {}
         }
     }
-    before.0.retain(|_, thing| thing["state"] != "DELETING");
+    before.0.retain(|_, resource| resource["state"] != "DELETING");
     (before, after)
 }
 
-/// Where a success is none, or says something else than what is.
-fn not_onboarded(
+/// The violations of a successful onboarding: the pair must be connected, and the output must report what happened.
+fn onboarding_violations(
     pair: &Pair,
     execution: &Execution,
     output: &Value,
     before: &Snapshot,
     after: &Snapshot,
 ) -> Vec<String> {
-    let scraper = match connected(after, pair, &execution.input) {
+    let scraper = match check_connected(after, pair, &execution.input) {
         Ok(scraper) => scraper,
-        Err(why) => return vec![format!("it is not connected: {why}")],
+        Err(differences) => return vec![format!("the pair is not connected: {differences}")],
     };
-    let mut found = Vec::new();
-    for (field, is) in [
+    let mut violations = Vec::new();
+    for (field, expected) in [
         ("scraperArn", scraper.clone()),
         ("sourceRoleArn", pair.source_role_arn()),
         ("targetRoleArn", pair.target_role_arn()),
     ] {
-        if output[field] != json!(is) {
-            found.push(format!("{field} is {is}: {output}"));
+        if output[field] != json!(expected) {
+            violations.push(format!("{field} must be {expected}: {output}"));
         }
     }
-    let id = |snapshot: &Snapshot, arn: &str| snapshot.0.get(arn).map(|thing| thing["id"].clone());
-    for (what, arn) in [
+    let id = |snapshot: &Snapshot, arn: &str| snapshot.0.get(arn).map(|resource| resource["id"].clone());
+    for (name, arn) in [
         ("source role", pair.source_role_arn()),
         ("target role", pair.target_role_arn()),
         ("scraper", scraper),
@@ -410,25 +429,23 @@ fn not_onboarded(
         } else {
             "created"
         };
-        let told = output[field].as_array().is_some_and(|list| list.contains(&json!(what)));
-        if !told {
-            found.push(format!("the {what} was {field}: {output}"));
+        let reported = output[field].as_array().is_some_and(|list| list.contains(&json!(name)));
+        if !reported {
+            violations.push(format!("{field} must contain the {name}: {output}"));
         }
     }
     for arn in before.0.keys().filter(|arn| !after.0.contains_key(*arn)) {
-        let told = output["replaced"].as_array().expect("a list").iter();
-        if !told
-            .into_iter()
-            .any(|told| told.as_str().is_some_and(|told| told.contains(arn.as_str())))
-        {
-            found.push(format!("it does not say that it replaced {arn}: {output}"));
+        let mut replaced = output["replaced"].as_array().expect("a list").iter();
+        if !replaced.any(|text| text.as_str().is_some_and(|text| text.contains(arn.as_str()))) {
+            violations.push(format!("the output does not report the replacement of {arn}: {output}"));
         }
     }
-    found
+    violations
 }
 
-/// Where a failed onboarding left something, or took away what it had not made.
-fn not_undone(
+/// The violations of a failed onboarding: the rollback must delete everything that the execution created, and nothing
+/// else.
+fn rollback_violations(
     pair: &Pair,
     execution: &Execution,
     failure: &Failure,
@@ -436,41 +453,50 @@ fn not_undone(
     after: &Snapshot,
 ) -> Vec<String> {
     let cause = failure.cause.clone().unwrap_or_default();
-    let mut found = Vec::new();
+    let mut violations = Vec::new();
     if execution.input["onFailure"] == "DO_NOTHING" {
-        let made = after.0.iter().filter(|(arn, _)| !before.0.contains_key(*arn)).count();
-        if made > 0 && !cause.contains("are kept") {
-            found.push("it kept what it made and does not say so".to_owned());
+        let created = after.0.iter().filter(|(arn, _)| !before.0.contains_key(*arn)).count();
+        if created > 0 && !cause.contains("are kept") {
+            violations.push("it keeps the resources that it created, but the cause does not report them".to_owned());
         }
-        return found;
+        return violations;
     }
     let unfinished = cause.contains("The rollback did not finish");
-    let clean = *before == Snapshot::default() || connected(before, pair, &execution.input).is_ok();
-    if clean && !unfinished && before != after {
-        found.push(format!("it is not as before: {}", difference(before, after)));
+    let consistent = *before == Snapshot::default() || check_connected(before, pair, &execution.input).is_ok();
+    if consistent && !unfinished && before != after {
+        violations.push(format!(
+            "the rollback did not restore the resources: {}",
+            difference(before, after)
+        ));
     }
-    for (arn, thing) in &after.0 {
-        let made = thing["tags"][CREATED_BY_TAG] == json!(execution.arn);
-        let named = cause.contains(arn.as_str())
+    for (arn, resource) in &after.0 {
+        let created = resource["tags"][CREATED_BY_TAG] == json!(execution.arn);
+        let reported = cause.contains(arn.as_str())
             || (arn.contains(":scraper/") && cause.contains(&format!("the scraper of {}", pair.cluster)));
-        if made && !(unfinished && named) {
-            found.push(format!("it left {arn} and does not name it"));
+        if created && !(unfinished && reported) {
+            violations.push(format!(
+                "the rollback did not delete {arn}, and the cause does not report it"
+            ));
         }
-        if !made && before.0.get(arn).map(|thing| &thing["id"]) != Some(&thing["id"]) {
-            found.push(format!("it left {arn}, which nobody had made"));
-        }
-    }
-    for (arn, thing) in &before.0 {
-        let was_stale_scrapers = arn.contains(":scraper/")
-            && (thing["state"] != "ACTIVE" || thing["madeAt"].as_f64() < Some(CLUSTER_MADE) || before.0.len() > 3);
-        if !was_stale_scrapers && !after.0.contains_key(arn) {
-            found.push(format!("it took away {arn}, which it had not made"));
+        if !created && before.0.get(arn).map(|resource| &resource["id"]) != Some(&resource["id"]) {
+            violations.push(format!(
+                "{arn} is new, but its tag does not name the execution as its creator"
+            ));
         }
     }
-    found
+    for (arn, resource) in &before.0 {
+        let was_stale_scraper = arn.contains(":scraper/")
+            && (resource["state"] != "ACTIVE"
+                || resource["createdAt"].as_f64() < Some(CLUSTER_CREATED_AT)
+                || before.0.len() > 3);
+        if !was_stale_scraper && !after.0.contains_key(arn) {
+            violations.push(format!("it deleted {arn}, which it did not create"));
+        }
+    }
+    violations
 }
 
-/// The names an execution may fail under.
+/// ampxa's own error names; an execution may also fail with an error of Lambda or Step Functions.
 const NAMES: [&str; 13] = [
     "InvalidRequest",
     "NotReady",
@@ -487,23 +513,23 @@ const NAMES: [&str; 13] = [
     "ScraperNotDeleted",
 ];
 
-/// A name that nobody knows, or a cause that is no sentence.
-fn wrong_words(failure: &Failure) -> Vec<String> {
-    let mut found = Vec::new();
+/// The violations of a failure: its name must be known, and its cause must be a sentence.
+fn failure_violations(failure: &Failure) -> Vec<String> {
+    let mut violations = Vec::new();
     let name = failure.error.as_str();
-    let lambdas = ["Lambda.", "Runtime.ExitError", "Sandbox.Timedout", "States.Timeout"];
-    if !NAMES.contains(&name) && !lambdas.iter().any(|known| name.starts_with(known)) {
-        found.push(format!("nobody knows the name {name}"));
+    let aws_errors = ["Lambda.", "Runtime.ExitError", "Sandbox.Timedout", "States.Timeout"];
+    if !NAMES.contains(&name) && !aws_errors.iter().any(|prefix| name.starts_with(prefix)) {
+        violations.push(format!("the error name {name} is unknown"));
     }
     let cause = failure.cause.clone().unwrap_or_default();
     let is_sentence = cause.len() > 20 && cause.ends_with('.') && !cause.contains("..") && !cause.contains("{%");
     if !is_sentence {
-        found.push(format!("the cause is no sentence: {cause:?}"));
+        violations.push(format!("the cause is not a sentence: {cause:?}"));
     }
-    found
+    violations
 }
 
-/// What two snapshots differ in, for people.
+/// The differences of two snapshots, one resource per line.
 pub fn difference(before: &Snapshot, after: &Snapshot) -> String {
     let all: BTreeSet<&String> = before.0.keys().chain(after.0.keys()).collect();
     let differs = all.into_iter().filter(|arn| before.0.get(*arn) != after.0.get(*arn));

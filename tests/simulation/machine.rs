@@ -1,5 +1,5 @@
-//! The state machines, interpreted: as much of the Amazon States Language as they use, with the
-//! documented semantics. What is not known here panics, so that nothing is passed over in silence.
+//! An interpreter for the state machines: the part of the Amazon States Language that they use, with the documented
+//! semantics. It panics on anything that it does not implement, so that nothing is ignored silently.
 
 use crate::world::{Execution, World};
 use serde_json::{Map, Value, json};
@@ -7,7 +7,7 @@ use std::{future::Future, pin::Pin, rc::Rc, sync::Arc, time::Duration};
 use support::jsonata::{Variables, fill};
 use tokio::time::{sleep, timeout};
 
-/// Why a state failed, as `$states.errorOutput` says it.
+/// The error of a state, as in `$states.errorOutput`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     pub error: String,
@@ -20,7 +20,7 @@ pub enum End {
     Succeeded(Value),
     Failed(Failure),
     TimedOut,
-    /// Stopped from outside.
+    /// Stopped by `StopExecution`.
     Aborted,
 }
 
@@ -40,14 +40,14 @@ impl Failure {
         output
     }
 
-    fn query(why: String) -> Self {
-        Self::new("States.QueryEvaluationError", why)
+    fn query(message: String) -> Self {
+        Self::new("States.QueryEvaluationError", message)
     }
 }
 
-/// Runs a machine to its end.
+/// Runs an execution of a machine to its end.
 pub async fn run(world: Arc<World>, machine: Arc<Value>, execution: Arc<Execution>) -> End {
-    only(
+    assert_fields(
         "the machine",
         &machine,
         &["Comment", "QueryLanguage", "StartAt", "TimeoutSeconds", "States"],
@@ -57,8 +57,8 @@ pub async fn run(world: Arc<World>, machine: Arc<Value>, execution: Arc<Executio
     let run = Run { world, execution };
     let input = run.execution.input.clone();
     let mut variables = Variables::new();
-    let path = run.path(&machine, input, &mut variables, Value::Null);
-    match timeout(limit, path).await {
+    let states = run.states(&machine, input, &mut variables, Value::Null);
+    match timeout(limit, states).await {
         Ok(Ok(output)) => End::Succeeded(output),
         Ok(Err(failure)) => End::Failed(failure),
         Err(_) => End::TimedOut,
@@ -70,37 +70,40 @@ struct Run {
     execution: Arc<Execution>,
 }
 
-/// Where an execution goes after a state.
-enum Then {
+/// What follows a state: the next state with its input, or the end with the output.
+enum Transition {
     Next(String, Value),
-    Ended(Value),
+    End(Value),
 }
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
 impl Run {
-    /// Runs a machine's or a processor's states from its `StartAt` on.
-    fn path<'a>(
+    /// Runs the states of a machine or of an item processor, from its `StartAt` on.
+    fn states<'a>(
         &'a self,
-        of: &'a Value,
+        definition: &'a Value,
         input: Value,
         variables: &'a mut Variables,
         item: Value,
     ) -> Boxed<'a, Result<Value, Failure>> {
         Box::pin(async move {
-            let mut name = text(&of["StartAt"]).to_owned();
+            let mut name = text(&definition["StartAt"]).to_owned();
             let mut input = input;
             loop {
-                let state = of["States"].get(&name).unwrap_or_else(|| panic!("no state {name}"));
-                self.world.say(&self.execution, || format!("» {name}"));
+                let state = definition["States"]
+                    .get(&name)
+                    .unwrap_or_else(|| panic!("the state {name} does not exist"));
+                self.world.trace(&self.execution, || format!("» {name}"));
                 match self.state(&name, state, input, variables, &item).await? {
-                    Then::Next(next, output) => (name, input) = (next, output),
-                    Then::Ended(output) => return Ok(output),
+                    Transition::Next(next, output) => (name, input) = (next, output),
+                    Transition::End(output) => return Ok(output),
                 }
             }
         })
     }
 
+    /// Runs one state.
     async fn state(
         &self,
         name: &str,
@@ -108,7 +111,7 @@ impl Run {
         input: Value,
         variables: &mut Variables,
         item: &Value,
-    ) -> Result<Then, Failure> {
+    ) -> Result<Transition, Failure> {
         let mut context = json!({
             "Execution": { "Id": self.execution.arn, "Input": self.execution.input },
             "State": { "Name": name },
@@ -118,31 +121,31 @@ impl Run {
         }
         let states = json!({ "input": input, "context": context });
         let common = ["Type", "Comment", "Next", "End", "Output", "Assign"];
-        let known = |more: &[&str]| only(name, state, &[&common[..], more].concat());
+        let assert_common_and = |more: &[&str]| assert_fields(name, state, &[&common[..], more].concat());
         match text(&state["Type"]) {
             "Task" => {
-                known(&["Resource", "Arguments", "TimeoutSeconds", "Retry", "Catch"]);
+                assert_common_and(&["Resource", "Arguments", "TimeoutSeconds", "Retry", "Catch"]);
                 match self.task(name, state, &states, variables).await {
                     Ok(result) => leave(state, state, with(states, "result", result.clone()), result, variables),
                     Err(failure) => catch(state, states, failure, variables),
                 }
             }
             "Map" => {
-                known(&["Items", "ItemSelector", "ItemProcessor", "MaxConcurrency"]);
+                assert_common_and(&["Items", "ItemSelector", "ItemProcessor", "MaxConcurrency"]);
                 let result = self.map(state, &states, variables).await?;
                 leave(state, state, with(states, "result", result.clone()), result, variables)
             }
             "Choice" => {
-                known(&["Choices", "Default"]);
+                assert_common_and(&["Choices", "Default"]);
                 for rule in list(&state["Choices"]) {
-                    only(name, rule, &["Condition", "Next", "Assign", "Output", "Comment"]);
+                    assert_fields(name, rule, &["Condition", "Next", "Assign", "Output", "Comment"]);
                     let scope = scope(variables, &states);
                     match fill(&rule["Condition"], &scope).map_err(Failure::query)? {
                         Value::Bool(true) => return leave(rule, rule, states, input, variables),
                         Value::Bool(false) => {}
                         other => {
-                            let why = format!("the condition of {name} is {other}, neither true nor false");
-                            return Err(Failure::query(why));
+                            let message = format!("the condition of {name} is not a boolean: {other}");
+                            return Err(Failure::query(message));
                         }
                     }
                 }
@@ -150,40 +153,40 @@ impl Run {
                 leave(state, &default, states, input, variables)
             }
             "Wait" => {
-                known(&["Seconds"]);
+                assert_common_and(&["Seconds"]);
                 let seconds = fill(&state["Seconds"], &scope(variables, &states)).map_err(Failure::query)?;
                 let seconds = seconds
                     .as_f64()
-                    .unwrap_or_else(|| panic!("{name}: {seconds} are no seconds"));
+                    .unwrap_or_else(|| panic!("{name}: Seconds is not a number: {seconds}"));
                 sleep(Duration::from_secs_f64(seconds)).await;
                 leave(state, state, states, input, variables)
             }
             "Pass" => {
-                known(&[]);
+                assert_common_and(&[]);
                 leave(state, state, states, input, variables)
             }
             "Succeed" => {
-                only(name, state, &["Type", "Comment", "Output"]);
+                assert_fields(name, state, &["Type", "Comment", "Output"]);
                 let output = match state.get("Output") {
                     Some(output) => fill(output, &scope(variables, &states)).map_err(Failure::query)?,
                     None => input,
                 };
-                Ok(Then::Ended(output))
+                Ok(Transition::End(output))
             }
             "Fail" => {
-                only(name, state, &["Type", "Comment", "Error", "Cause"]);
+                assert_fields(name, state, &["Type", "Comment", "Error", "Cause"]);
                 let scope = scope(variables, &states);
-                let said = |field: &str| match fill(&state[field], &scope).map_err(Failure::query)? {
-                    Value::String(said) => Ok(said),
-                    other => Err(Failure::query(format!("{field} of {name} is {other}, no text"))),
+                let evaluate = |field: &str| match fill(&state[field], &scope).map_err(Failure::query)? {
+                    Value::String(text) => Ok(text),
+                    other => Err(Failure::query(format!("{field} of {name} is not a string: {other}"))),
                 };
-                Err(Failure::new(&said("Error")?, said("Cause")?))
+                Err(Failure::new(&evaluate("Error")?, evaluate("Cause")?))
             }
-            other => panic!("{name}: a state of the type {other}"),
+            other => panic!("{name}: unknown type {other}"),
         }
     }
 
-    /// Invokes a function, again and again as the retriers say.
+    /// Runs a task, with the attempts that its retriers allow.
     async fn task(&self, name: &str, state: &Value, states: &Value, variables: &Variables) -> Result<Value, Failure> {
         assert_eq!(state["Resource"], "arn:aws:states:::lambda:invoke");
         let retriers = state.get("Retry").map_or(&[][..], list);
@@ -193,13 +196,13 @@ impl Run {
                 Ok(result) => return Ok(result),
                 Err(failure) => failure,
             };
-            self.world.say(&self.execution, || {
+            self.world.trace(&self.execution, || {
                 format!("  failed: {} {}", failure.error, failure.cause.as_deref().unwrap_or(""))
             });
             let Some(i) = retriers.iter().position(|retrier| matches(retrier, &failure.error)) else {
                 return Err(failure);
             };
-            only(
+            assert_fields(
                 "a retrier",
                 &retriers[i],
                 &[
@@ -222,12 +225,13 @@ impl Run {
             let jitter = match retriers[i].get("JitterStrategy").map(text) {
                 Some("FULL") => self.world.random_fraction(),
                 None | Some("NONE") => 1.0,
-                Some(other) => panic!("the jitter {other}"),
+                Some(other) => panic!("unknown jitter strategy {other}"),
             };
             sleep(Duration::from_secs_f64(delay * jitter)).await;
         }
     }
 
+    /// Invokes the function of a task once.
     async fn attempt(
         &self,
         name: &str,
@@ -236,7 +240,7 @@ impl Run {
         variables: &Variables,
     ) -> Result<Value, Failure> {
         let arguments = fill(&state["Arguments"], &scope(variables, states)).map_err(Failure::query)?;
-        only("Arguments", &arguments, &["FunctionName", "Payload"]);
+        assert_fields("Arguments", &arguments, &["FunctionName", "Payload"]);
         let function = text(&arguments["FunctionName"])
             .strip_prefix("${")
             .and_then(|name| name.strip_suffix('}'))
@@ -258,15 +262,15 @@ impl Run {
         Ok(json!({ "ExecutedVersion": "$LATEST", "Payload": payload, "StatusCode": 200 }))
     }
 
-    /// Runs the processor for each item, a few at a time; the first failure ends them all.
+    /// Runs the item processor for each item, at most `MaxConcurrency` at a time. The first failure ends all of them.
     async fn map(&self, state: &Value, states: &Value, variables: &Variables) -> Result<Value, Failure> {
         let scope_of_map = scope(variables, states);
         let items = match fill(&state["Items"], &scope_of_map).map_err(Failure::query)? {
             Value::Array(items) => items,
-            other => return Err(Failure::query(format!("Items are {other}, no list"))),
+            other => return Err(Failure::query(format!("Items is not an array: {other}"))),
         };
         let processor = &state["ItemProcessor"];
-        only("ItemProcessor", processor, &["ProcessorConfig", "StartAt", "States"]);
+        assert_fields("ItemProcessor", processor, &["ProcessorConfig", "StartAt", "States"]);
         assert_eq!(processor["ProcessorConfig"], json!({ "Mode": "INLINE" }));
         let inputs = items.into_iter().enumerate().map(|(index, value)| {
             let item = json!({ "Index": index, "Value": value });
@@ -280,33 +284,33 @@ impl Run {
             Ok((item, input))
         });
         let inputs: Vec<(Value, Value)> = inputs.collect::<Result<_, Failure>>()?;
-        let at_once = state
+        let max_concurrency = state
             .get("MaxConcurrency")
             .map_or(40, |n| n.as_u64().expect("a number")) as usize;
-        let room = Rc::new(tokio::sync::Semaphore::new(at_once));
-        let mut paths: Vec<Option<Boxed<'_, Result<Value, Failure>>>> = Vec::new();
+        let permits = Rc::new(tokio::sync::Semaphore::new(max_concurrency));
+        let mut iterations: Vec<Option<Boxed<'_, Result<Value, Failure>>>> = Vec::new();
         for (item, input) in inputs {
-            let room = Rc::clone(&room);
-            // What is assigned in a processor is its own.
+            let permits = Rc::clone(&permits);
+            // Each iteration has its own variables.
             let mut own = variables.clone();
-            paths.push(Some(Box::pin(async move {
-                let _place = room.acquire().await.expect("open");
-                self.path(processor, input, &mut own, item).await
+            iterations.push(Some(Box::pin(async move {
+                let _permit = permits.acquire().await.expect("the semaphore is never closed");
+                self.states(processor, input, &mut own, item).await
             })));
         }
-        let mut results = vec![Value::Null; paths.len()];
+        let mut results = vec![Value::Null; iterations.len()];
         std::future::poll_fn(|context| {
-            for (path, result) in paths.iter_mut().zip(&mut results) {
-                let Some(future) = path else { continue };
+            for (iteration, result) in iterations.iter_mut().zip(&mut results) {
+                let Some(future) = iteration else { continue };
                 if let std::task::Poll::Ready(outcome) = future.as_mut().poll(context) {
                     match outcome {
                         Ok(output) => *result = output,
                         Err(failure) => return std::task::Poll::Ready(Err(failure)),
                     }
-                    *path = None;
+                    *iteration = None;
                 }
             }
-            match paths.iter().all(Option::is_none) {
+            match iterations.iter().all(Option::is_none) {
                 true => std::task::Poll::Ready(Ok(())),
                 false => std::task::Poll::Pending,
             }
@@ -316,38 +320,40 @@ impl Run {
     }
 }
 
-/// `Assign` and `Output` of a state, rule or catcher, both from the values before it; then `Next`.
+/// Leaves a state. Evaluates `Assign` and `Output` of a state, rule or catcher, both with the variables before the
+/// assignment; then follows `Next` or `End` of `target`. Without `Output` the output is `default_output`.
 fn leave(
-    says: &Value,
-    goes: &Value,
+    source: &Value,
+    target: &Value,
     states: Value,
-    otherwise: Value,
+    default_output: Value,
     variables: &mut Variables,
-) -> Result<Then, Failure> {
+) -> Result<Transition, Failure> {
     let scope = scope(variables, &states);
-    let assigned = match says.get("Assign") {
+    let assigned = match source.get("Assign") {
         Some(assign) => fill(assign, &scope).map_err(Failure::query)?,
         None => json!({}),
     };
-    let output = match says.get("Output") {
+    let output = match source.get("Output") {
         Some(output) => fill(output, &scope).map_err(Failure::query)?,
-        None => otherwise,
+        None => default_output,
     };
     if let Value::Object(assigned) = assigned {
         variables.extend(assigned);
     }
-    if goes.get("End") == Some(&json!(true)) {
-        return Ok(Then::Ended(output));
+    if target.get("End") == Some(&json!(true)) {
+        return Ok(Transition::End(output));
     }
-    Ok(Then::Next(text(&goes["Next"]).to_owned(), output))
+    Ok(Transition::Next(text(&target["Next"]).to_owned(), output))
 }
 
-fn catch(state: &Value, states: Value, failure: Failure, variables: &mut Variables) -> Result<Then, Failure> {
+/// Passes a failure to the first catcher that matches; without one, the execution fails.
+fn catch(state: &Value, states: Value, failure: Failure, variables: &mut Variables) -> Result<Transition, Failure> {
     let catchers = state.get("Catch").map_or(&[][..], list);
     let Some(catcher) = catchers.iter().find(|catcher| matches(catcher, &failure.error)) else {
         return Err(failure);
     };
-    only(
+    assert_fields(
         "a catcher",
         catcher,
         &["ErrorEquals", "Assign", "Output", "Next", "Comment"],
@@ -362,15 +368,16 @@ fn catch(state: &Value, states: Value, failure: Failure, variables: &mut Variabl
     )
 }
 
-/// Whether a retrier or catcher is for an error (Step Functions guide, "Handling errors").
+/// Whether a retrier or catcher matches an error (Step Functions guide, "Handling errors").
 fn matches(handler: &Value, error: &str) -> bool {
     list(&handler["ErrorEquals"]).iter().map(text).any(|name| match name {
         "States.ALL" => !matches!(error, "States.DataLimitExceeded" | "States.Runtime"),
-        "States.TaskFailed" => panic!("nobody uses States.TaskFailed"),
+        "States.TaskFailed" => panic!("the state machines do not use States.TaskFailed"),
         name => name == error,
     })
 }
 
+/// The variables of an expression: those of the execution, and `$states`.
 fn scope(variables: &Variables, states: &Value) -> Variables {
     let mut scope = variables.clone();
     scope.insert("states".to_owned(), states.clone());
@@ -382,22 +389,20 @@ fn with(mut states: Value, name: &str, value: Value) -> Value {
     states
 }
 
-fn only(what: &str, value: &Value, known: &[&str]) {
+/// Panics if an object has a field that this interpreter does not implement.
+fn assert_fields(name: &str, value: &Value, known: &[&str]) {
     let fields: &Map<String, Value> = value
         .as_object()
-        .unwrap_or_else(|| panic!("{what} is no object: {value}"));
+        .unwrap_or_else(|| panic!("{name} is not an object: {value}"));
     for field in fields.keys() {
-        assert!(
-            known.contains(&field.as_str()),
-            "{what}: nobody knows the field {field}"
-        );
+        assert!(known.contains(&field.as_str()), "{name}: unknown field {field}");
     }
 }
 
 fn list(value: &Value) -> &[Value] {
-    value.as_array().unwrap_or_else(|| panic!("{value} is no list"))
+    value.as_array().unwrap_or_else(|| panic!("not an array: {value}"))
 }
 
 fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_else(|| panic!("{value} is no text"))
+    value.as_str().unwrap_or_else(|| panic!("not a string: {value}"))
 }

@@ -1,7 +1,7 @@
-//! The real state machines and the real steps against a simulated AWS, in one process and in virtual
-//! time: races, faults at every call and killed functions, tried out by the thousand.
+//! Runs the state machines with the real steps against a simulated AWS, in one process and in virtual time: thousands
+//! of races, faults at each call, and killed functions.
 //!
-//! `AMPXA_SEED=<n>` runs that seed alone and prints the conversation.
+//! `AMPXA_SEED=<n>` runs only that seed and prints a trace of the states and calls.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -26,10 +26,10 @@ use world::{Setup, simulate};
 fn a_pair_is_onboarded_and_offboarded() {
     simulate(&Setup::calm("first", 0), async |world| {
         let onboard = world.start("onboard", world.request(1));
-        world.rest().await;
+        world.wait_until_idle().await;
         assert!(matches!(onboard.end(), Some(End::Succeeded(_))), "{onboard:?}");
         let offboard = world.start("offboard", world.request(1));
-        world.rest().await;
+        world.wait_until_idle().await;
         assert!(matches!(offboard.end(), Some(End::Succeeded(_))), "{offboard:?}");
     });
 }

@@ -1,4 +1,4 @@
-//! Executions that meet, in every order that a thousand seeds give.
+//! Concurrent executions of one cluster, interleaved differently by each of a thousand seeds.
 
 use crate::{
     aws::amp::Creation,
@@ -26,11 +26,11 @@ fn interleave(seed: u64) {
         list_lag_ms: pick(&mut random, &[0, 2000, 8000]),
         states_lag_ms: pick(&mut random, &[0, 3000]),
         one_account: random.u8(..4) == 0,
-        deleting: Duration::from_secs(random.u64(20..400)),
+        deletion_duration: Duration::from_secs(random.u64(20..400)),
         ..Setup::calm("races", seed)
     };
     simulate(&setup, async |world| {
-        begin_with_something(world, &mut random);
+        set_up(world, &mut random);
         let mut machines = match random.u8(..4) {
             0 | 1 => vec!["onboard", "onboard"],
             2 => vec!["onboard", "offboard"],
@@ -41,36 +41,38 @@ fn interleave(seed: u64) {
         }
         random.shuffle(&mut machines);
         if random.u8(..3) == 0 {
-            let (who, nth) = (random.usize(..machines.len()), random.usize(..60));
-            let fault = Fault::at(who, nth, pick(&mut random, &Kind::ALL));
+            let (execution, nth) = (random.usize(..machines.len()), random.usize(..60));
+            let fault = Fault::at(execution, nth, pick(&mut random, &Kind::ALL));
             world.state().faults.push(fault);
         }
-        let apart = pick(&mut random, &[2000, 200_000]);
+        let max_interval = pick(&mut random, &[2000, 200_000]);
         let mut executions = Vec::new();
         for machine in &machines {
             executions.push(world.start(machine, input(world, machine, &mut random)));
-            sleep(Duration::from_millis(random.u64(..apart))).await;
+            sleep(Duration::from_millis(random.u64(..max_interval))).await;
         }
-        let stops = random.u8(..4) == 0;
-        if stops {
-            let latest = pick(&mut random, &[3000, 500_000]);
-            sleep(Duration::from_millis(random.u64(..latest))).await;
+        if random.u8(..4) == 0 {
+            let max_delay = pick(&mut random, &[3000, 500_000]);
+            sleep(Duration::from_millis(random.u64(..max_delay))).await;
             world.stop(&executions[random.usize(..executions.len())]);
         }
-        world.rest().await;
-        // Whatever was left by a stopped or struck execution, one more run puts right.
+        world.wait_until_idle().await;
+        // One more execution repairs or removes everything that a stopped or failed execution left behind.
         world.state().cloud.amp.creations.clear();
         for workspace in [1, 2] {
             let machine = pick(&mut random, &["onboard", "offboard"]);
             let last = world.start(machine, world.request(workspace));
-            world.rest().await;
-            assert!(matches!(last.end(), Some(End::Succeeded(_))), "the last run: {last:?}");
+            world.wait_until_idle().await;
+            assert!(
+                matches!(last.end(), Some(End::Succeeded(_))),
+                "the last execution: {last:?}"
+            );
         }
     });
 }
 
-/// A pair that is connected, or half so.
-fn begin_with_something(world: &Arc<World>, random: &mut fastrand::Rng) {
+/// Creates the initial resources: none, a connected pair, or a pair with a failed scraper; sometimes a second pair.
+fn set_up(world: &Arc<World>, random: &mut fastrand::Rng) {
     let pair = world.pair(1);
     match random.u8(..8) {
         0..4 => {}
@@ -88,7 +90,7 @@ fn begin_with_something(world: &Arc<World>, random: &mut fastrand::Rng) {
     }
     for _ in 0..4 {
         world.state().cloud.amp.creations.push_back(Creation {
-            takes: Duration::from_secs(random.u64(10..300)),
+            duration: Duration::from_secs(random.u64(10..300)),
             fails: random.u8(..6) == 0,
         });
     }

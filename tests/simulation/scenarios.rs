@@ -1,5 +1,5 @@
-//! The runs that the generic tests repeat, break and compare: together they enter every task of
-//! both machines.
+//! The scenarios of the generic tests, which run them with and without faults and compare the results. Together the
+//! scenarios enter each task of both state machines.
 
 use crate::{
     aws::amp::Creation,
@@ -7,50 +7,50 @@ use crate::{
     healthy,
     invariants::Snapshot,
     machine::End,
-    world::{Made, Setup, World, machine_of, simulate},
+    world::{RecordedCall, Setup, World, machine_of, simulate},
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scenario {
-    /// Nothing is there yet; the trust is asked for early.
+    /// Onboards a pair without existing resources, with the early patch of the trust policies.
     Fresh,
-    /// Nothing is there yet, and the scraper fails.
+    /// Onboards a pair without existing resources; the creation of the scraper fails.
     Failing,
-    /// All is there already.
-    Again,
-    /// All is there, with another alias than is asked for.
+    /// Onboards a pair that is connected already.
+    AlreadyOnboarded,
+    /// Onboards a connected pair with a different alias.
     OtherAlias,
-    /// The pair's scraper has failed long ago.
-    DeadScraper,
-    /// The pair is taken apart.
+    /// Onboards a pair whose scraper is CREATION_FAILED.
+    FailedScraper,
+    /// Offboards a connected pair.
     Offboard,
-    /// All pairs of the cluster are.
+    /// Offboards all pairs of the cluster.
     OffboardAll,
 }
 
-/// What came of a run.
+/// The result of a scenario.
 #[derive(Debug)]
-pub struct Played {
+pub struct Outcome {
     pub end: End,
     pub before: Snapshot,
     pub after: Snapshot,
-    /// All calls, in order; with those of a second run, if there was one.
-    pub calls: Vec<Made>,
-    /// How many of the planned faults happened.
-    pub struck: usize,
-    /// The end of the second run.
-    pub again: Option<End>,
+    /// All calls in order, including those of the second execution.
+    pub calls: Vec<RecordedCall>,
+    /// The number of planned faults that were injected.
+    pub injected: usize,
+    /// The end of the second execution, if the scenario was repeated.
+    pub second_end: Option<End>,
 }
 
 impl Scenario {
     pub const ALL: [Self; 7] = [
         Self::Fresh,
         Self::Failing,
-        Self::Again,
+        Self::AlreadyOnboarded,
         Self::OtherAlias,
-        Self::DeadScraper,
+        Self::FailedScraper,
         Self::Offboard,
         Self::OffboardAll,
     ];
@@ -62,8 +62,8 @@ impl Scenario {
         }
     }
 
-    /// Lays out what is there before; answers the input.
-    fn set(self, world: &Arc<World>) -> Value {
+    /// Creates the resources that exist before the execution, and returns its input.
+    fn set_up(self, world: &Arc<World>) -> Value {
         let mut input = world.request(1);
         if self.machine() == "onboard" {
             input["checkIngestion"] = json!("REQUIRE");
@@ -75,59 +75,59 @@ impl Scenario {
         match self {
             Self::Fresh => input["patchTrust"] = json!("EARLY"),
             Self::Failing => state.cloud.amp.creations.push_back(Creation {
-                takes: Duration::from_secs(70),
+                duration: Duration::from_secs(70),
                 fails: true,
             }),
             Self::OtherAlias => input["alias"] = json!("other"),
-            Self::DeadScraper => state.cloud.amp.scrapers[0].states[0].1 = "CREATION_FAILED",
+            Self::FailedScraper => state.cloud.amp.scrapers[0].states[0].1 = "CREATION_FAILED",
             Self::OffboardAll => {
                 drop(state);
                 healthy::connect(world, &world.pair(2));
                 input.as_object_mut().expect("an object").remove("workspaceArn");
             }
-            Self::Again | Self::Offboard => {}
+            Self::AlreadyOnboarded | Self::Offboard => {}
         }
         input
     }
 
-    /// Runs it while faults happen, and if `again`, once more after they are over.
-    pub fn play(self, setup: &Setup, faults: &[Fault], again: bool) -> Played {
+    /// Runs the scenario with faults; if `repeat`, also runs a second execution without faults.
+    pub fn run(self, setup: &Setup, faults: &[Fault], repeat: bool) -> Outcome {
         simulate(setup, async |world| {
-            let input = self.set(world);
+            let input = self.set_up(world);
             let snapshot = |world: &World| Snapshot::of(&world.state().cloud, world.now());
             let before = snapshot(world);
             world.state().faults = faults.to_vec();
             let first = world.start(self.machine(), input.clone());
-            world.rest().await;
+            world.wait_until_idle().await;
             let faults = std::mem::take(&mut world.state().faults);
-            let second = match again {
+            let second = match repeat {
                 true => {
                     let second = world.start(self.machine(), input);
-                    world.rest().await;
+                    world.wait_until_idle().await;
                     Some(second)
                 }
                 false => None,
             };
-            Played {
+            Outcome {
                 end: first.end().expect("it has ended"),
                 before,
                 after: snapshot(world),
                 calls: world.state().calls.clone(),
-                struck: faults.iter().filter(|fault| fault.has_struck()).count(),
-                again: second.and_then(|second| second.end()),
+                injected: faults.iter().filter(|fault| fault.was_injected()).count(),
+                second_end: second.and_then(|second| second.end()),
             }
         })
     }
 }
 
-impl Played {
-    /// The tasks that were entered.
+impl Outcome {
+    /// The names of the tasks that were entered.
     pub fn tasks(&self) -> BTreeSet<String> {
-        let invoked = self.calls.iter().filter(|made| made.action == INVOKE);
-        invoked.map(|made| made.state.clone()).collect()
+        let invocations = self.calls.iter().filter(|call| call.action == INVOKE);
+        invocations.map(|call| call.state.clone()).collect()
     }
 
-    /// The name it failed under.
+    /// The name of the error, if the execution failed.
     pub fn error(&self) -> Option<&str> {
         match &self.end {
             End::Failed(failure) => Some(&failure.error),
@@ -136,13 +136,13 @@ impl Played {
     }
 }
 
-/// The tasks that undo, found by what only a failing run enters.
-pub fn undoing() -> BTreeSet<String> {
-    let tasks = |scenario: Scenario| scenario.play(&Setup::calm("undoing", 0), &[], false).tasks();
+/// The names of the rollback's tasks: those that only the failing scenario enters.
+pub fn rollback_tasks() -> BTreeSet<String> {
+    let tasks = |scenario: Scenario| scenario.run(&Setup::calm("undoing", 0), &[], false).tasks();
     &tasks(Scenario::Failing) - &tasks(Scenario::Fresh)
 }
 
-/// All tasks of a machine, wherever they stand.
+/// The names of all tasks of a state machine, including those in Map states.
 pub fn tasks_of(machine: &str) -> BTreeSet<String> {
     fn collect(states: &Value, tasks: &mut BTreeSet<String>) {
         for (name, state) in states.as_object().expect("states") {
@@ -166,9 +166,9 @@ fn the_scenarios_enter_every_task_of_both_machines() {
             .into_iter()
             .filter(|scenario| scenario.machine() == machine);
         let entered: BTreeSet<String> = scenarios
-            .flat_map(|scenario| scenario.play(&Setup::calm("entered", 0), &[], false).tasks())
+            .flat_map(|scenario| scenario.run(&Setup::calm("entered", 0), &[], false).tasks())
             .collect();
         assert_eq!(entered, tasks_of(machine));
     }
-    assert_eq!(undoing().len(), 3, "{:?}", undoing());
+    assert_eq!(rollback_tasks().len(), 3, "{:?}", rollback_tasks());
 }

@@ -1,4 +1,4 @@
-//! Many runs, on all processors; a failing one is told by its seed.
+//! Runs a test for many seeds on all processors, and reports the seeds that fail.
 
 use std::{
     any::Any,
@@ -10,26 +10,27 @@ use std::{
     thread,
 };
 
-/// Futures nest deeply, and an unoptimized build's take much room.
+/// The stack of a thread, in bytes. Futures nest deeply, and those of an unoptimized build are large.
 const STACK: usize = 64 << 20;
 
-/// Plays each of `count` runs, or the one that `AMPXA_SEED` names; panics with the first that fail.
-pub fn each(test: &str, count: u64, play: impl Fn(u64) + Sync) {
-    let only = std::env::var("AMPXA_SEED")
+/// Runs the seeds from 0 to `count`, or only the seed in `AMPXA_SEED`. Panics with the first three failures.
+/// `test` is the filter that selects the test; the message repeats it.
+pub fn each(test: &str, count: u64, run: impl Fn(u64) + Sync) {
+    let selected = std::env::var("AMPXA_SEED")
         .ok()
         .map(|seed| seed.parse::<u64>().expect("a number"));
-    let (next, end) = match only {
+    let (next, end) = match selected {
         Some(seed) if seed >= count => return,
         Some(seed) => (AtomicU64::new(seed), seed + 1),
         None => (AtomicU64::new(0), count),
     };
     let failed: Mutex<Vec<(u64, String)>> = Mutex::default();
-    let work = || {
+    let worker = || {
         while let seed = next.fetch_add(1, Ordering::Relaxed)
             && seed < end
         {
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| play(seed))) {
-                failed.lock().unwrap().push((seed, said(&*panic)));
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(seed))) {
+                failed.lock().unwrap().push((seed, panic_message(&*panic)));
             }
         }
     };
@@ -37,7 +38,7 @@ pub fn each(test: &str, count: u64, play: impl Fn(u64) + Sync) {
         for _ in 0..thread::available_parallelism().map_or(2, usize::from) {
             thread::Builder::new()
                 .stack_size(STACK)
-                .spawn_scoped(scope, work)
+                .spawn_scoped(scope, worker)
                 .expect("a thread");
         }
     });
@@ -46,7 +47,9 @@ pub fn each(test: &str, count: u64, play: impl Fn(u64) + Sync) {
     let shown: Vec<String> = failed
         .iter()
         .take(3)
-        .map(|(seed, why)| format!("AMPXA_SEED={seed} cargo test -p simulation {test} -- --nocapture\n{why}"))
+        .map(|(seed, message)| {
+            format!("AMPXA_SEED={seed} cargo test --workspace --test simulation {test} -- --nocapture\n{message}")
+        })
         .collect();
     assert!(
         failed.is_empty(),
@@ -56,8 +59,8 @@ pub fn each(test: &str, count: u64, play: impl Fn(u64) + Sync) {
     );
 }
 
-fn said(panic: &(dyn Any + Send)) -> String {
+fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-    text.unwrap_or("it panicked without a word").to_owned()
+    text.unwrap_or("panic without a message").to_owned()
 }

@@ -1,4 +1,4 @@
-//! The functions, wired as the programs in `functions/bin` wire them.
+//! Runs the steps in this process, wired as the programs in `functions/bin` wire them.
 
 use ampxa::{
     Aws, Error, check_request, cluster,
@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use std::time::SystemTime;
 
-/// A function's step, as its program names it.
+/// The step of a function, named as its program in `functions/bin`.
 pub fn step(function: &str) -> &'static str {
     match function {
         "CheckRequest" => "check-request",
@@ -27,28 +27,28 @@ pub fn step(function: &str) -> &'static str {
         "RemoveSourceRole" => "remove-source-role",
         "CheckOffboarding" => "check-offboarding",
         "FindPairs" => "find-pairs",
-        other => panic!("there is no function {other}"),
+        other => panic!("unknown function {other}"),
     }
 }
 
 /// Runs a step once.
 pub async fn run(step: &'static str, aws: &Aws, payload: Value, now: SystemTime) -> Result<Value, Error> {
     match step {
-        "check-request" => work(payload, async |raw| check_request::check(&raw)).await,
-        "check-offboarding" => work(payload, async |request| offboarding::check(request)).await,
+        "check-request" => invoke(payload, async |input| check_request::check(&input)).await,
+        "check-offboarding" => invoke(payload, async |request| offboarding::check(request)).await,
         "acquire-lock" => {
             let hub = aws.hub();
             let clients = lock::Clients {
                 dynamodb: hub.dynamodb(),
                 sfn: hub.sfn(),
             };
-            work(payload, async |asked| {
-                lock::acquire(&clients, "locks", &asked, now).await
+            invoke(payload, async |input| {
+                lock::acquire(&clients, "locks", &input, now).await
             })
             .await
         }
         "check-cluster" => {
-            work(payload, async |task| {
+            invoke(payload, async |task| {
                 let (source, target) = (aws.source(&task).await?, aws.target(&task).await?);
                 let clients = cluster::Clients {
                     eks: source.eks(),
@@ -61,89 +61,90 @@ pub async fn run(step: &'static str, aws: &Aws, payload: Value, now: SystemTime)
             .await
         }
         "ensure-source-role" => {
-            work(payload, async |task| {
+            invoke(payload, async |task| {
                 roles::ensure(&aws.source(&task).await?.iam(), &roles::source(&task)).await
             })
             .await
         }
         "ensure-target-role" => {
-            work(payload, async |task| {
+            invoke(payload, async |task| {
                 roles::ensure(&aws.target(&task).await?.iam(), &roles::target(&task)).await
             })
             .await
         }
         "create-scraper" => {
-            work(payload, async |task| {
+            invoke(payload, async |task| {
                 scraper::create(&aws.source(&task).await?.amp(), &task).await
             })
             .await
         }
         "check-scraper" => {
-            work(payload, async |task| {
+            invoke(payload, async |task| {
                 scraper::check(&aws.source(&task).await?.amp(), &task).await
             })
             .await
         }
         "update-scraper" => {
-            work(payload, async |task| {
+            invoke(payload, async |task| {
                 scraper::update(&aws.source(&task).await?.amp(), &task).await
             })
             .await
         }
         "patch-trust-policies" => {
-            work(payload, async |task| {
+            invoke(payload, async |task| {
                 let (source, target) = (aws.source(&task).await?, aws.target(&task).await?);
                 patch::patch(&source.iam(), &target.iam(), &task).await
             })
             .await
         }
         "check-ingestion" => {
-            work(payload, async |task| {
-                let mut seen = ingestion::check(&aws.samples(&task).await?, &task).await?;
-                if seen.result == IngestionResult::None {
+            invoke(payload, async |task| {
+                let mut output = ingestion::check(&aws.query_client(&task).await?, &task).await?;
+                if output.result == IngestionResult::None {
                     let (source, target) = (aws.source(&task).await, aws.target(&task).await);
-                    seen.hints = ingestion::hints(source.map(|a| a.iam()), target.map(|a| a.iam()), &task).await;
+                    output.hints = ingestion::hints(source.map(|a| a.iam()), target.map(|a| a.iam()), &task).await;
                 }
-                Ok(seen)
+                Ok(output)
             })
             .await
         }
         "remove-scraper" => {
-            work(payload, async |task| {
+            invoke(payload, async |task| {
                 scraper::remove(&aws.source(&task).await?.amp(), &task).await
             })
             .await
         }
         "remove-target-role" => {
-            work(payload, async |task| {
+            invoke(payload, async |task| {
                 let (target, pair) = (aws.target(&task).await?, &task.pair);
                 roles::remove(&target.iam(), pair.target_role_arn(), &pair.target_role_name(), &task).await
             })
             .await
         }
         "remove-source-role" => {
-            work(payload, async |task| {
+            invoke(payload, async |task| {
                 let (source, pair) = (aws.source(&task).await?, &task.pair);
                 roles::remove(&source.iam(), pair.source_role_arn(), &pair.source_role_name(), &task).await
             })
             .await
         }
         "find-pairs" => {
-            work(payload, async |request: offboarding::Request| {
+            invoke(payload, async |request: offboarding::Request| {
                 let source = aws.source_of(&request.cluster_arn).await?;
                 offboarding::find_pairs(&source.amp(), &source.iam(), &request).await
             })
             .await
         }
-        other => panic!("there is no step {other}"),
+        other => panic!("unknown step {other}"),
     }
 }
 
-async fn work<I, O>(payload: Value, work: impl AsyncFn(I) -> Result<O, Error>) -> Result<Value, Error>
+/// Parses the payload, runs a step, and serializes its output.
+async fn invoke<I, O>(payload: Value, step: impl AsyncFn(I) -> Result<O, Error>) -> Result<Value, Error>
 where
     I: TryFrom<Value, Error = Error>,
     O: Serialize,
 {
-    let answer = Box::pin(work(I::try_from(payload)?)).await?;
-    Ok(serde_json::to_value(answer).expect("JSON"))
+    let output = Box::pin(step(I::try_from(payload)?)).await?;
+    Ok(serde_json::to_value(output).expect("JSON"))
 }

@@ -1,8 +1,7 @@
-//! A hub, its executions and the simulated AWS, in virtual time: everything that happens follows
-//! from the set-up and its seed.
+//! A hub, its executions and the simulated AWS, in virtual time. The set-up and its seed determine each run.
 
 use crate::{
-    aws::{Answer, Call, Cloud, Connection, amp::Amp, hub_credentials, iam::Iam, locks::Turns},
+    aws::{Call, Cloud, Connection, Response, ServiceError, amp::Amp, hub_credentials, iam::Iam, locks::Locks},
     faults::{Fault, INVOKE, Kind},
     invariants::{self, Snapshot},
     machine::{self, End, Failure},
@@ -24,44 +23,44 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-/// When a run begins, in seconds since the epoch.
-const BEGIN: f64 = 1_800_000_000.0;
-/// When the cluster was made.
-pub const CLUSTER_MADE: f64 = 1_700_000_000.0;
-/// The `Timeout` of the functions in the template.
+/// The start time of a run, in seconds since the epoch.
+const START_TIME: f64 = 1_800_000_000.0;
+/// The creation time of the cluster, in seconds since the epoch.
+pub const CLUSTER_CREATED_AT: f64 = 1_700_000_000.0;
+/// The `Timeout` of the functions in the hub's template.
 const FUNCTION_TIMEOUT: Duration = Duration::from_secs(60);
-/// After this nothing of a call, however slow, is under way.
-const ALL_QUIET: Duration = Duration::from_secs(120);
+/// After this time no delayed call is pending any more.
+const DRAIN_TIME: Duration = Duration::from_secs(120);
 
-/// What a run begins with.
+/// The parameters of a run.
 #[derive(Debug, Clone)]
 pub struct Setup {
     pub seed: u64,
-    /// One that no other run of the test has.
+    /// A number that is unique among the runs of the test.
     pub number: u64,
-    /// Letters that no other test uses: the SDK counts retries by service and Region, for the whole
-    /// process, so each run has a Region of its own.
+    /// Letters that no other test uses. The SDK counts retries by service and Region, for the whole process. So each
+    /// run has its own Region, named after the test and the number.
     pub test: &'static str,
-    /// The most that a call takes on its way there, and back.
+    /// The maximum latency of a request, and of a response.
     pub latency_ms: u64,
-    /// How far IAM's reads lag behind at most.
+    /// The maximum lag of IAM's reads.
     pub iam_lag_ms: u64,
-    /// Whether IAM's writes find a new role no sooner than its reads.
+    /// Whether IAM's writes find a new role only when reads return it.
     pub iam_writes_lag: bool,
-    /// How far AMP's reads lag behind at most.
+    /// The maximum lag of AMP's reads.
     pub list_lag_ms: u64,
-    /// How far Step Functions' reads lag behind at most.
+    /// The maximum lag of Step Functions' reads.
     pub states_lag_ms: u64,
-    /// Whether each function is invoked twice.
+    /// Whether each invocation runs its step twice.
     pub twice: bool,
     /// Whether cluster and workspace are in one account.
     pub one_account: bool,
-    /// How long AMP takes to delete a scraper.
-    pub deleting: Duration,
+    /// The time that AMP takes to delete a scraper.
+    pub deletion_duration: Duration,
 }
 
 impl Setup {
-    /// A cloud where everything is there at once and nothing takes long.
+    /// An AWS with strong consistency and a low latency.
     pub fn calm(test: &'static str, seed: u64) -> Self {
         Self {
             seed,
@@ -74,33 +73,33 @@ impl Setup {
             states_lag_ms: 0,
             twice: false,
             one_account: false,
-            deleting: Duration::from_secs(50),
+            deletion_duration: Duration::from_secs(50),
         }
     }
 
     pub fn epoch(&self, now: Duration) -> f64 {
-        BEGIN + now.as_secs_f64()
+        START_TIME + now.as_secs_f64()
     }
 
     fn region(&self) -> String {
         let mut letters = String::new();
-        let mut rest = self.number;
+        let mut number = self.number;
         for _ in 0..7 {
-            letters.push((b'a' + (rest % 26) as u8) as char);
-            rest /= 26;
+            letters.push((b'a' + (number % 26) as u8) as char);
+            number /= 26;
         }
         format!("us-{}{letters}-1", self.test)
     }
 }
 
-/// One execution of a machine.
+/// One execution of a state machine.
 #[derive(Debug)]
 pub struct Execution {
     pub index: usize,
     pub arn: String,
     pub machine: String,
     pub input: Value,
-    pub began: Duration,
+    pub started: Duration,
     pub ended: Mutex<Option<(Duration, End)>>,
 }
 
@@ -114,20 +113,20 @@ impl Execution {
 #[derive(Debug)]
 pub struct Invocation {
     pub execution: Arc<Execution>,
-    /// The state that invokes it.
+    /// The state that invokes the function.
     pub state: String,
     killed: Notify,
 }
 
-/// A function's memory: its clients and the credentials it keeps.
+/// The execution environment of a function: its clients and their cached credentials.
 struct Sandbox {
     aws: Aws,
-    serves: Arc<Mutex<Option<Arc<Invocation>>>>,
+    current_invocation: Arc<Mutex<Option<Arc<Invocation>>>>,
 }
 
-/// A call that was made.
+/// A call that a function or a state machine made.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Made {
+pub struct RecordedCall {
     pub execution: usize,
     pub state: String,
     pub action: String,
@@ -137,12 +136,12 @@ pub struct State {
     pub random: fastrand::Rng,
     pub cloud: Cloud,
     pub faults: Vec<Fault>,
-    pub calls: Vec<Made>,
-    /// Calls that changed something, by execution.
-    pub writes: Vec<Made>,
-    /// What stood where an execution began its turn.
+    pub calls: Vec<RecordedCall>,
+    /// The successful calls that change a resource.
+    pub writes: Vec<RecordedCall>,
+    /// The resources at the time when an execution acquired the lock, by the execution's index.
     pub before: HashMap<usize, Snapshot>,
-    /// What should never be.
+    /// The violated invariants.
     pub violations: Vec<String>,
     sandboxes: HashMap<&'static str, Vec<Sandbox>>,
 }
@@ -156,12 +155,12 @@ pub struct World {
     executions: Mutex<Vec<Arc<Execution>>>,
     machines: Mutex<Vec<JoinHandle<()>>>,
     invocations: Mutex<Vec<JoinHandle<()>>>,
-    aloud: bool,
+    verbose: bool,
 }
 
-/// Runs one simulation to its end and hands out what `play` does; panics if anything was violated.
-pub fn simulate<T>(setup: &Setup, play: impl AsyncFnOnce(&Arc<World>) -> T) -> T {
-    // The SDK draws its back-off from here.
+/// Runs one simulation to its end and returns the result of `test`. Panics if an invariant was violated.
+pub fn simulate<T>(setup: &Setup, test: impl AsyncFnOnce(&Arc<World>) -> T) -> T {
+    // The SDK draws the jitter of its retries from this generator.
     fastrand::seed(setup.seed);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -171,8 +170,8 @@ pub fn simulate<T>(setup: &Setup, play: impl AsyncFnOnce(&Arc<World>) -> T) -> T
     let local = LocalSet::new();
     local.block_on(&runtime, async {
         let world = World::new(setup.clone());
-        let played = play(&world).await;
-        world.rest().await;
+        let result = test(&world).await;
+        world.wait_until_idle().await;
         let violations = std::mem::take(&mut world.state().violations);
         assert!(
             violations.is_empty(),
@@ -181,9 +180,9 @@ pub fn simulate<T>(setup: &Setup, play: impl AsyncFnOnce(&Arc<World>) -> T) -> T
             setup.test,
             violations.join("\n")
         );
-        // A sandbox may not outlive the runtime.
+        // A sandbox must not outlive the runtime.
         world.state().sandboxes.clear();
-        played
+        result
     })
 }
 
@@ -207,8 +206,8 @@ impl World {
                     .into(),
                 ..Amp::default()
             },
-            clusters: BTreeMap::from([(cluster, CLUSTER_MADE)]),
-            turns: Turns::default(),
+            clusters: BTreeMap::from([(cluster, CLUSTER_CREATED_AT)]),
+            locks: Locks::default(),
             region,
         };
         Arc::new(Self {
@@ -228,7 +227,7 @@ impl World {
             executions: Mutex::default(),
             machines: Mutex::default(),
             invocations: Mutex::default(),
-            aloud: std::env::var("AMPXA_SEED").is_ok(),
+            verbose: std::env::var("AMPXA_SEED").is_ok(),
             setup,
         })
     }
@@ -249,21 +248,18 @@ impl World {
         self.state().random.f64()
     }
 
-    /// The cluster with its n-th workspace, from 1.
+    /// The pair of the cluster and its n-th workspace, counted from 1.
     pub fn pair(&self, workspace: usize) -> Pair {
         let region = self.setup.region();
-        let arn = |text: String| text;
+        let cluster = format!("arn:aws:eks:{region}:{}:cluster/demo", self.source);
+        let workspace = format!("arn:aws:aps:{region}:{}:workspace/ws-{workspace}", self.target);
         Pair {
-            cluster: arn(format!("arn:aws:eks:{region}:{}:cluster/demo", self.source))
-                .parse()
-                .expect("an ARN"),
-            workspace: arn(format!("arn:aws:aps:{region}:{}:workspace/ws-{workspace}", self.target))
-                .parse()
-                .expect("an ARN"),
+            cluster: cluster.parse().expect("an ARN"),
+            workspace: workspace.parse().expect("an ARN"),
         }
     }
 
-    /// The least request for the n-th pair.
+    /// The minimal request for the n-th pair.
     pub fn request(&self, workspace: usize) -> Value {
         let pair = self.pair(workspace);
         json!({ "clusterArn": pair.cluster.to_string(), "workspaceArn": pair.workspace.to_string() })
@@ -274,11 +270,11 @@ impl World {
         all.iter().find(|execution| execution.arn == arn).cloned()
     }
 
-    /// Prints what happens, when one seed is looked at.
-    pub fn say(&self, execution: &Execution, what: impl FnOnce() -> String) {
-        if self.aloud {
+    /// Prints a line of the trace if `AMPXA_SEED` selects one seed.
+    pub fn trace(&self, execution: &Execution, message: impl FnOnce() -> String) {
+        if self.verbose {
             let now = self.now().as_secs_f64();
-            eprintln!("{now:>10.3}  {}  {}", execution.index, what());
+            eprintln!("{now:>10.3}  {}  {}", execution.index, message());
         }
     }
 
@@ -293,13 +289,13 @@ impl World {
                 arn: format!("arn:aws:states:{region}:111111111111:execution:ampxa-{machine}:{index}"),
                 machine: machine.to_owned(),
                 input,
-                began: self.now(),
+                started: self.now(),
                 ended: Mutex::default(),
             });
             all.push(Arc::clone(&execution));
             execution
         };
-        self.say(&execution, || format!("{machine} {}", execution.input));
+        self.trace(&execution, || format!("{machine} {}", execution.input));
         let (world, run) = (Arc::clone(self), Arc::clone(&execution));
         let machine = machine_of(machine);
         self.machines.lock().unwrap().push(spawn_local(async move {
@@ -309,7 +305,7 @@ impl World {
         execution
     }
 
-    /// Stops an execution; a function that it invoked goes on.
+    /// Stops an execution. A function that it invoked continues to run.
     pub fn stop(&self, execution: &Arc<Execution>) {
         self.machines.lock().unwrap()[execution.index].abort();
         self.end(execution, End::Aborted);
@@ -323,21 +319,23 @@ impl World {
             }
             *ended = Some((self.now(), end.clone()));
         }
-        self.say(execution, || format!("{end:?}"));
-        let found = invariants::at_the_end(self, execution, &end);
+        self.trace(execution, || format!("{end:?}"));
+        let violations = invariants::after_execution(self, execution, &end);
         let mut state = self.state();
-        for violation in found {
-            let who = &execution.arn;
+        for violation in violations {
+            let arn = &execution.arn;
             state
                 .violations
-                .push(format!("at the end of {who} ({end:?}): {violation}"));
+                .push(format!("at the end of {arn} ({end:?}): {violation}"));
         }
     }
 
-    /// Waits until every execution has ended and nothing is under way.
-    pub async fn rest(&self) {
+    /// Waits until every execution and every invocation has ended, and no delayed call is pending.
+    pub async fn wait_until_idle(&self) {
         loop {
-            let Some(machine) = self.take_machine() else { break };
+            let Some(machine) = self.next_running_machine() else {
+                break;
+            };
             if let Err(error) = machine.await
                 && error.is_panic()
             {
@@ -350,18 +348,18 @@ impl World {
                 std::panic::resume_unwind(error.into_panic());
             }
         }
-        sleep(ALL_QUIET).await;
+        sleep(DRAIN_TIME).await;
     }
 
-    /// A machine that has not been waited for; its place stays taken.
-    fn take_machine(&self) -> Option<JoinHandle<()>> {
+    /// The task of an execution that has not ended. A finished task replaces it, so that the indexes stay valid.
+    fn next_running_machine(&self) -> Option<JoinHandle<()>> {
         let mut machines = self.machines.lock().unwrap();
         let all = self.executions.lock().unwrap();
-        let open = all
+        let running = all
             .iter()
             .position(|execution| execution.ended.lock().unwrap().is_none())?;
-        let place = spawn_local(async {});
-        Some(std::mem::replace(&mut machines[open], place))
+        let replacement = spawn_local(async {});
+        Some(std::mem::replace(&mut machines[running], replacement))
     }
 
     /// Invokes a function as Step Functions does.
@@ -375,35 +373,38 @@ impl World {
         let (world, execution) = (Arc::clone(self), Arc::clone(execution));
         let (state, step) = (state.to_owned(), steps::step(function));
         async move {
-            let fault = world.meet(&execution, &state, INVOKE);
+            let fault = world.record_call(&execution, &state, INVOKE);
             match fault {
                 Some(Kind::Throttled) => return Err(Failure::new("Lambda.TooManyRequestsException", "Rate exceeded")),
-                Some(Kind::Broken) => return Err(Failure::new("Lambda.ServiceException", "Service exception")),
-                Some(Kind::CutBefore) => return Err(Failure::new("Lambda.SdkClientException", "Connection reset")),
-                Some(Kind::Denied) => return Err(Failure::new("Lambda.AccessDeniedException", "Not authorized")),
+                Some(Kind::ServerError) => return Err(Failure::new("Lambda.ServiceException", "Service exception")),
+                Some(Kind::DisconnectedBefore) => {
+                    return Err(Failure::new("Lambda.SdkClientException", "Connection reset"));
+                }
+                Some(Kind::AccessDenied) => return Err(Failure::new("Lambda.AccessDeniedException", "Not authorized")),
                 Some(Kind::KilledBefore) => return Err(killed()),
                 _ => {}
             }
-            // What was invoked runs on, whatever becomes of who waits for it.
-            let (tell, told) = oneshot::channel();
-            let serving = Arc::clone(&world);
+            // An invocation continues to run after its execution was stopped or the task timed out.
+            let (sender, receiver) = oneshot::channel();
+            let invoked = Arc::clone(&world);
             let task = spawn_local(async move {
-                let outcome = serving.serve(&execution, state, step, payload).await;
-                // Nobody may be left to listen.
-                let _ = tell.send(outcome);
+                let outcome = invoked.run_function(&execution, state, step, payload).await;
+                // The receiver may not exist any more.
+                let _ = sender.send(outcome);
             });
             world.invocations.lock().unwrap().push(task);
-            let outcome = told.await.expect("a function that does not panic");
+            let outcome = receiver.await.expect("a function that does not panic");
             match fault {
-                Some(Kind::CutAfter) => Err(Failure::new("Lambda.SdkClientException", "Connection reset")),
+                Some(Kind::DisconnectedAfter) => Err(Failure::new("Lambda.SdkClientException", "Connection reset")),
                 Some(Kind::KilledAfter) => Err(killed()),
-                Some(Kind::Slow) => pending().await,
+                Some(Kind::NoResponse) => pending().await,
                 _ => outcome,
             }
         }
     }
 
-    async fn serve(
+    /// Runs one invocation of a function in a sandbox: a warm one if possible.
+    async fn run_function(
         self: &Arc<Self>,
         execution: &Arc<Execution>,
         state: String,
@@ -418,8 +419,8 @@ impl World {
         });
         let warm = self.state().sandboxes.get_mut(step).and_then(Vec::pop);
         let sandbox = warm.unwrap_or_else(|| self.sandbox(step));
-        *sandbox.serves.lock().unwrap() = Some(Arc::clone(&invocation));
-        self.say(execution, || format!("  {step}"));
+        *sandbox.current_invocation.lock().unwrap() = Some(Arc::clone(&invocation));
+        self.trace(execution, || format!("  {step}"));
         let once = || {
             let now = UNIX_EPOCH + Duration::from_secs_f64(self.epoch(self.now()));
             steps::run(step, &sandbox.aws, payload.clone(), now)
@@ -440,22 +441,23 @@ impl World {
             return Err(killed());
         };
         let Ok(outcome) = outcome else {
-            let why = "Error: Task timed out after 60.00 seconds";
-            return Err(lambda_error("Sandbox.Timedout", why));
+            let message = "Error: Task timed out after 60.00 seconds";
+            return Err(lambda_error("Sandbox.Timedout", message));
         };
         self.state().sandboxes.entry(step).or_default().push(sandbox);
-        self.say(execution, || match &outcome {
-            Ok(answer) => format!("  = {answer}"),
+        self.trace(execution, || match &outcome {
+            Ok(output) => format!("  = {output}"),
             Err(error) => format!("  ! {}: {error}", error.name()),
         });
         outcome.map_err(|error| lambda_error(error.name(), &error.to_string()))
     }
 
+    /// A new sandbox, with clients that are connected to the simulated AWS.
     fn sandbox(self: &Arc<Self>, step: &'static str) -> Sandbox {
-        let serves = Arc::new(Mutex::new(None));
+        let current_invocation = Arc::new(Mutex::new(None));
         let connection = Connection {
             world: Arc::downgrade(self),
-            serves: Arc::clone(&serves),
+            current_invocation: Arc::clone(&current_invocation),
         };
         let config = timeouts()
             .into_builder()
@@ -465,7 +467,7 @@ impl World {
             .build();
         Sandbox {
             aws: Aws::new(config, step),
-            serves,
+            current_invocation,
         }
     }
 
@@ -473,97 +475,99 @@ impl World {
         Duration::from_millis(self.state().random.u64(1..=self.setup.latency_ms))
     }
 
-    fn meet(&self, execution: &Execution, at: &str, action: &str) -> Option<Kind> {
+    /// Records a call, and returns the planned fault that applies to it.
+    fn record_call(&self, execution: &Execution, state_name: &str, action: &str) -> Option<Kind> {
         let mut state = self.state();
-        state.calls.push(Made {
+        state.calls.push(RecordedCall {
             execution: execution.index,
-            state: at.to_owned(),
+            state: state_name.to_owned(),
             action: action.to_owned(),
         });
-        let mut struck = None;
+        let mut injected = None;
         for fault in &mut state.faults {
-            if fault.strikes(execution.index, at, action) {
-                struck = Some(fault.kind);
+            if fault.applies_to(execution.index, state_name, action) {
+                injected = Some(fault.kind);
             }
         }
         drop(state);
-        if let Some(kind) = struck {
-            self.say(execution, || format!("    {action} is {kind:?}"));
+        if let Some(kind) = injected {
+            self.trace(execution, || format!("    {action}: fault {kind:?}"));
         }
-        struck
+        injected
     }
 
-    /// A call on its way there and back; `None` when the connection is lost.
-    pub async fn converse(self: &Arc<Self>, invocation: &Arc<Invocation>, call: Call) -> Option<Answer> {
-        let fault = self.meet(&invocation.execution, &invocation.state, &call.action);
+    /// Sends a call with latency and faults, and returns the response; `None` if the connection is lost.
+    pub async fn send(self: &Arc<Self>, invocation: &Arc<Invocation>, call: Call) -> Option<Response> {
+        let fault = self.record_call(&invocation.execution, &invocation.state, &call.action);
         sleep(self.latency()).await;
-        if let Some(refusal) = fault.and_then(|kind| kind.refusal(&call)) {
-            return Some(refusal);
+        if let Some(response) = fault.and_then(|kind| kind.error_response(&call)) {
+            return Some(response);
         }
         match fault {
-            Some(Kind::CutBefore) => return None,
+            Some(Kind::DisconnectedBefore) => return None,
             Some(Kind::KilledBefore) => self.kill(invocation).await,
-            Some(Kind::Slow) => {
-                let late = Duration::from_millis(self.state().random.u64(..20_000));
+            Some(Kind::NoResponse) => {
+                let delay = Duration::from_millis(self.state().random.u64(..20_000));
                 let (world, invocation, call) = (Arc::clone(self), Arc::clone(invocation), call.clone());
                 drop(tokio::spawn(async move {
-                    sleep(late).await;
-                    world.take(&invocation, &call);
+                    sleep(delay).await;
+                    world.handle(&invocation, &call);
                 }));
                 pending().await
             }
             _ => {}
         }
-        let answer = self.take(invocation, &call);
+        let response = self.handle(invocation, &call);
         match fault {
-            Some(Kind::CutAfter) => return None,
+            Some(Kind::DisconnectedAfter) => return None,
             Some(Kind::KilledAfter) => self.kill(invocation).await,
             _ => {}
         }
         sleep(self.latency()).await;
-        Some(answer)
+        Some(response)
     }
 
+    /// Kills the function of an invocation. Never returns.
     async fn kill(&self, invocation: &Invocation) {
         invocation.killed.notify_one();
         pending().await
     }
 
-    /// A call's effect, and what must hold after it.
-    fn take(&self, invocation: &Invocation, call: &Call) -> Answer {
+    /// Lets a call take effect, and checks the invariants after it.
+    fn handle(&self, invocation: &Invocation, call: &Call) -> Response {
         let now = self.now();
         let execution = &invocation.execution;
         let mut guard = self.state();
         let state = &mut *guard;
-        let answered = state.cloud.take(call, self, &mut state.random, now);
-        if answered.is_ok() && call.writes() {
-            state.writes.push(Made {
+        let result = state.cloud.handle(call, self, &mut state.random, now);
+        if result.is_ok() && call.writes() {
+            state.writes.push(RecordedCall {
                 execution: execution.index,
                 state: invocation.state.clone(),
                 action: call.action.clone(),
             });
-            let found = invariants::after_a_write(self, &state.cloud, invocation, call, now);
-            let place = format!("{now:?}: {} in {}", call.action, execution.arn);
-            let found = found.into_iter().map(|violation| format!("{place}: {violation}"));
-            state.violations.extend(found);
+            let violations = invariants::after_write(self, &state.cloud, invocation, call, now);
+            let prefix = format!("{now:?}: {} in {}", call.action, execution.arn);
+            let violations = violations.into_iter().map(|violation| format!("{prefix}: {violation}"));
+            state.violations.extend(violations);
         }
-        if answered.is_ok() && call.action == "PutItem" && !state.before.contains_key(&execution.index) {
+        if result.is_ok() && call.action == "PutItem" && !state.before.contains_key(&execution.index) {
             let snapshot = Snapshot::of(&state.cloud, now);
             state.before.insert(execution.index, snapshot);
         }
         drop(guard);
-        self.say(execution, || {
-            let said = match &answered {
-                Ok(_) => "done".to_owned(),
-                Err(refusal) => format!("{} {}", refusal.1, refusal.2),
+        self.trace(execution, || {
+            let result = match &result {
+                Ok(_) => "succeeded".to_owned(),
+                Err(ServiceError(_, code, message)) => format!("{code} {message}"),
             };
-            format!("    {}:{} {} → {said}", call.service, call.action, call.subject())
+            format!("    {}:{} {} → {result}", call.service, call.action, call.resource())
         });
-        Answer::of(&call.service, answered)
+        Response::of(&call.service, result)
     }
 }
 
-/// A machine of the project, by the name of its file.
+/// The definition of a state machine, by the name of its file.
 pub fn machine_of(name: &str) -> Arc<Value> {
     static MACHINES: OnceLock<BTreeMap<&'static str, Arc<Value>>> = OnceLock::new();
     let machines = MACHINES.get_or_init(|| {
@@ -574,11 +578,12 @@ pub fn machine_of(name: &str) -> Arc<Value> {
     Arc::clone(&machines[name])
 }
 
-/// A function's error, as Lambda hands it to Step Functions.
+/// The error of a function, as Lambda returns it to Step Functions.
 fn lambda_error(name: &str, message: &str) -> Failure {
     Failure::new(name, json!({ "errorType": name, "errorMessage": message }).to_string())
 }
 
+/// The error of a function that was killed.
 fn killed() -> Failure {
     lambda_error("Runtime.ExitError", "Error: Runtime exited with error: signal: killed")
 }

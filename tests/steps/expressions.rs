@@ -1,9 +1,9 @@
-//! The expressions of the state machines, each with the values that its states see.
+//! The expressions of the state machines, with the values that they have in an execution.
 
 use serde_json::{Value, json};
 use support::jsonata::evaluate as evaluate_expression;
 
-/// A state of the reconciliation, within whichever Map it is, or of the onboarding.
+/// A state of `ampxa-reconcile`, at any depth of its Maps, or of `ampxa-onboard`.
 fn state(name: &str) -> Value {
     fn find(states: &Value, name: &str) -> Option<Value> {
         let all = states["States"].as_object()?;
@@ -11,16 +11,16 @@ fn state(name: &str) -> Value {
         all.get(name).cloned().or_else(inner)
     }
     let machine = |machine: &str| find(&support::machine(machine), name);
-    let found = machine("reconcile").or_else(|| machine("onboard"));
-    found.unwrap_or_else(|| panic!("no state {name}"))
+    let state = machine("reconcile").or_else(|| machine("onboard"));
+    state.unwrap_or_else(|| panic!("no state {name}"))
 }
 
-/// What an expression gives where `$states` is this, as Step Functions evaluates it.
+/// The value of an expression with this `$states`, as Step Functions evaluates it.
 fn evaluate(expression: &Value, states: Value) -> Value {
     evaluate_with(expression, states, &json!({}))
 }
 
-/// The same with variables of the machine.
+/// The value of an expression with this `$states` and these variables.
 fn evaluate_with(expression: &Value, states: Value, variables: &Value) -> Value {
     let text = expression.as_str().unwrap();
     let text = text.strip_prefix("{% ").unwrap().strip_suffix(" %}").unwrap();
@@ -32,40 +32,45 @@ fn evaluate_with(expression: &Value, states: Value, variables: &Value) -> Value 
 #[test]
 fn every_account_is_reconciled_in_every_region() {
     let items = &state("Reconcile each location")["Items"];
-    let place = |account: &str, region: &str| json!({ "account": account, "region": region });
-    for (accounts, regions, right) in [
-        (json!(["1"]), json!(["a"]), json!([place("1", "a")])),
+    let location = |account: &str, region: &str| json!({ "account": account, "region": region });
+    for (accounts, regions, expected) in [
+        (json!(["1"]), json!(["a"]), json!([location("1", "a")])),
         (
             json!(["1"]),
             json!(["a", "b"]),
-            json!([place("1", "a"), place("1", "b")]),
+            json!([location("1", "a"), location("1", "b")]),
         ),
         (
             json!(["1", "2"]),
             json!(["a"]),
-            json!([place("1", "a"), place("2", "a")]),
+            json!([location("1", "a"), location("2", "a")]),
         ),
         (
             json!(["1", "2"]),
             json!(["a", "b"]),
-            json!([place("1", "a"), place("1", "b"), place("2", "a"), place("2", "b")]),
+            json!([
+                location("1", "a"),
+                location("1", "b"),
+                location("2", "a"),
+                location("2", "b")
+            ]),
         ),
     ] {
         let input = json!({ "input": { "accounts": accounts, "regions": regions } });
-        assert_eq!(evaluate(items, input), right);
+        assert_eq!(evaluate(items, input), expected);
     }
 }
 
 #[test]
-fn what_an_onboarding_did_is_its_outcome() {
+fn the_outcome_of_an_onboarding_follows_from_its_changes() {
     let onboarded = &state("Onboarded")["Output"]["outcome"];
-    for (made, repaired, replaced, patched, outcome) in [
+    for (created, repaired, replaced, patched, outcome) in [
         ((true, true, true), json!([]), json!([]), (true, true), "ONBOARDED"),
         ((false, false, true), json!([]), json!([]), (true, true), "ONBOARDED"),
         (
             (false, false, true),
             json!([]),
-            json!([{ "why": "is CREATION_FAILED" }]),
+            json!([{ "reason": "is CREATION_FAILED" }]),
             (true, true),
             "REPAIRED",
         ),
@@ -82,9 +87,9 @@ fn what_an_onboarding_did_is_its_outcome() {
         ((false, false, false), json!([]), json!([]), (false, false), "UNCHANGED"),
     ] {
         let variables = json!({
-            "scraperCreated": made.2,
-            "sourceRole": { "created": made.0, "repaired": [] },
-            "targetRole": { "created": made.1, "repaired": [] },
+            "scraperCreated": created.2,
+            "sourceRole": { "created": created.0, "repaired": [] },
+            "targetRole": { "created": created.1, "repaired": [] },
             "scraperRepaired": repaired,
             "check": { "staleScrapers": replaced },
             "patched": { "source": patched.0, "target": patched.1 },
@@ -97,8 +102,8 @@ fn what_an_onboarding_did_is_its_outcome() {
 }
 
 #[test]
-fn whatever_was_changed_is_given_time_to_bring_samples() {
-    let gives_up = &state("Are samples received?")["Choices"][1]["Condition"];
+fn samples_are_waited_for_after_any_change() {
+    let stop = &state("Are samples received?")["Choices"][1]["Condition"];
     let variables = |waited: u32, scraper: u32, patched: bool, repaired: [&[&str]; 3]| {
         json!({
             "secondsForSamples": waited,
@@ -109,7 +114,7 @@ fn whatever_was_changed_is_given_time_to_bring_samples() {
             "scraperRepaired": repaired[2],
         })
     };
-    for (variables, right) in [
+    for (variables, expected) in [
         (variables(0, 0, false, [&[], &[], &[]]), true),
         (variables(0, 1200, false, [&[], &[], &[]]), false),
         (variables(0, 0, true, [&[], &[], &[]]), false),
@@ -119,14 +124,14 @@ fn whatever_was_changed_is_given_time_to_bring_samples() {
         (variables(570, 1200, true, [&["permissions"], &[], &[]]), false),
         (variables(600, 1200, true, [&["permissions"], &[], &[]]), true),
     ] {
-        assert_eq!(evaluate_with(gives_up, json!({}), &variables), right, "{variables}");
+        assert_eq!(evaluate_with(stop, json!({}), &variables), expected, "{variables}");
     }
 }
 
 #[test]
-fn both_patches_of_a_run_count() {
+fn a_patch_is_recorded_if_either_attempt_wrote() {
     let late = &state("Patch trust policies")["Assign"]["patched"];
-    for (early, now, right) in [
+    for (early, now, expected) in [
         ((false, false), (true, true), (true, true)),
         ((true, true), (false, false), (true, true)),
         ((true, false), (false, false), (true, false)),
@@ -134,14 +139,14 @@ fn both_patches_of_a_run_count() {
     ] {
         let variables = json!({ "patched": { "source": early.0, "target": early.1 } });
         let states = json!({ "result": { "Payload": { "source": now.0, "target": now.1 } } });
-        for (side, right) in [("source", right.0), ("target", right.1)] {
-            assert_eq!(evaluate_with(&late[side], states.clone(), &variables), right);
+        for (side, expected) in [("source", expected.0), ("target", expected.1)] {
+            assert_eq!(evaluate_with(&late[side], states.clone(), &variables), expected);
         }
     }
 }
 
 #[test]
-fn a_scraper_that_is_not_active_in_time_names_its_security_groups_and_subnets() {
+fn the_cause_of_an_activation_timeout_names_security_groups_and_subnets() {
     let cause = &state("Is the scraper active?")["Choices"][3]["Assign"]["failure"]["Cause"];
     let variables = |created: bool| {
         json!({
@@ -151,20 +156,24 @@ fn a_scraper_that_is_not_active_in_time_names_its_security_groups_and_subnets() 
             "check": { "network": { "securityGroupIds": ["sg-1"], "subnetIds": ["subnet-1", "subnet-2"] } },
         })
     };
-    let says = |created| {
+    let message = |created| {
         let cause = evaluate_with(cause, json!({}), &variables(created));
         cause.as_str().unwrap().to_owned()
     };
-    assert!(says(true).contains("CREATING after 60 minutes."), "{}", says(true));
     assert!(
-        says(true).contains("(sg-1, subnet-1, subnet-2) blocks port 443"),
+        message(true).contains("CREATING after 60 minutes."),
         "{}",
-        says(true)
+        message(true)
     );
     assert!(
-        says(false).contains("a route of a subnet blocks port 443"),
+        message(true).contains("(sg-1, subnet-1, subnet-2) blocks port 443"),
         "{}",
-        says(false)
+        message(true)
+    );
+    assert!(
+        message(false).contains("a route of a subnet blocks port 443"),
+        "{}",
+        message(false)
     );
 }
 
@@ -178,13 +187,13 @@ fn a_child_execution_that_fails_is_listed_under_its_own_error_and_cause() {
             .extend(more.as_object().unwrap().clone());
         description.to_string()
     };
-    let of_function = json!({ "errorType": "NotReady", "errorMessage": "why {\"a\": 1}" }).to_string();
-    for (error, cause, own, says) in [
+    let function_error = json!({ "errorType": "NotReady", "errorMessage": "reason {\"a\": 1}" }).to_string();
+    for (error, cause, expected_error, expected_cause) in [
         (
             "States.TaskFailed",
-            Some(described(json!({ "Error": "NotReady", "Cause": "why {\"a\": 1}" }))),
+            Some(described(json!({ "Error": "NotReady", "Cause": "reason {\"a\": 1}" }))),
             "NotReady",
-            "why {\"a\": 1}",
+            "reason {\"a\": 1}",
         ),
         (
             "States.TaskFailed",
@@ -192,7 +201,7 @@ fn a_child_execution_that_fails_is_listed_under_its_own_error_and_cause() {
             "States.TaskFailed",
             "The execution arn:e is ABORTED.",
         ),
-        ("NotReady", Some(of_function), "NotReady", "why {\"a\": 1}"),
+        ("NotReady", Some(function_error), "NotReady", "reason {\"a\": 1}"),
         ("NotReady", Some("{ no JSON }".to_owned()), "NotReady", "{ no JSON }"),
         (
             "States.TaskFailed",
@@ -211,19 +220,21 @@ fn a_child_execution_that_fails_is_listed_under_its_own_error_and_cause() {
         if let Some(cause) = cause {
             failure["Cause"] = json!(cause);
         }
-        let right = json!({ "clusterArn": "c", "outcome": "FAILED", "error": own, "cause": says });
+        let expected =
+            json!({ "clusterArn": "c", "outcome": "FAILED", "error": expected_error, "cause": expected_cause });
         let input = json!({ "clusterArn": "c", "orphan": { "clusterArn": "c" }, "failure": failure });
         for name in ["Cluster failed", "Orphan failed"] {
-            assert_eq!(evaluate(&state(name)["Output"], json!({ "input": input })), right);
+            assert_eq!(evaluate(&state(name)["Output"], json!({ "input": input })), expected);
         }
     }
 }
 
 #[test]
-fn a_long_cause_is_cut_so_that_the_outcomes_of_a_location_fit_into_one_payload() {
+fn long_causes_and_reasons_are_truncated_to_200_characters() {
     let failure = json!({ "Error": "States.Timeout", "Cause": "x".repeat(5000) });
     let input = json!({ "input": {
-        "clusterArn": "c", "orphan": { "clusterArn": "c" }, "failure": failure, "decision": { "reason": "x".repeat(5000) },
+        "clusterArn": "c", "orphan": { "clusterArn": "c" }, "failure": failure,
+        "decision": { "reason": "x".repeat(5000) },
         "location": { "account": "1", "region": "r" }, "inventory": { "reason": "x".repeat(5000) },
     } });
     for (name, field) in [
@@ -243,15 +254,19 @@ fn a_long_cause_is_cut_so_that_the_outcomes_of_a_location_fit_into_one_payload()
 }
 
 #[test]
-fn clusters_that_are_gone_are_added_to_those_that_are_there() {
+fn outcomes_of_orphans_are_appended_to_outcomes_of_clusters() {
     let output = &state("Reconcile each orphan")["Output"];
-    for (there, gone) in [
+    for (clusters, orphans) in [
         (json!([]), json!([])),
         (json!(["a"]), json!([])),
         (json!(["a"]), json!(["b", "c"])),
     ] {
-        let all = [there.as_array().unwrap().clone(), gone.as_array().unwrap().clone()].concat();
-        let answer = evaluate(output, json!({ "input": { "outcomes": there }, "result": gone }));
-        assert_eq!(answer["outcomes"], json!(all));
+        let all = [
+            clusters.as_array().unwrap().clone(),
+            orphans.as_array().unwrap().clone(),
+        ]
+        .concat();
+        let value = evaluate(output, json!({ "input": { "outcomes": clusters }, "result": orphans }));
+        assert_eq!(value["outcomes"], json!(all));
     }
 }

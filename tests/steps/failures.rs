@@ -1,20 +1,20 @@
-//! What an AWS error means, whoever says it.
+//! The mapping of AWS errors to error names, for all services.
 
 use crate::{
     replies::iam_error,
-    script::{Script, Turn, call, lost},
+    script::{Exchange, Script, call, lost},
 };
 use ampxa::error::Error;
 
-async fn failed(turn: Turn) -> Error {
-    let script = Script::new([turn]);
-    let answer = script.account().iam().delete_role().role_name("r").send().await;
-    script.is_over();
-    answer.unwrap_err().into()
+async fn failed(exchange: Exchange) -> Error {
+    let script = Script::new([exchange]);
+    let result = script.account().iam().delete_role().role_name("r").send().await;
+    script.assert_finished();
+    result.unwrap_err().into()
 }
 
 #[tokio::test]
-async fn an_error_is_told_by_what_should_happen_next() {
+async fn the_error_name_follows_from_status_and_code() {
     for (status, code, name) in [
         (400, "Throttling", "Transient"),
         (400, "ThrottlingException", "Transient"),
@@ -33,27 +33,30 @@ async fn an_error_is_told_by_what_should_happen_next() {
         (400, "InvalidInput", "InvalidRequest"),
         (400, "SomethingNew", "InvalidRequest"),
     ] {
-        let why = failed(call("DeleteRole", status, iam_error(code, "because"))).await;
-        assert_eq!(why.name(), name, "{status} {code}");
-        let sentence = format!("iam:DeleteRole answered {code}: because (HTTP {status}, request id request-1).");
-        assert_eq!(why.to_string(), sentence);
+        let error = failed(call("DeleteRole", status, iam_error(code, "because"))).await;
+        assert_eq!(error.name(), name, "{status} {code}");
+        let message = format!("iam:DeleteRole failed with {code}: because (HTTP {status}, request id request-1).");
+        assert_eq!(error.to_string(), message);
     }
 }
 
 #[tokio::test]
-async fn a_lost_call_is_transient_and_named() {
-    let why = failed(lost("DeleteRole")).await;
-    assert_eq!(why.name(), "Transient");
-    assert!(why.to_string().starts_with("iam:DeleteRole got no answer: "), "{why}");
+async fn a_lost_connection_is_transient_and_names_the_call() {
+    let error = failed(lost("DeleteRole")).await;
+    assert_eq!(error.name(), "Transient");
+    assert!(
+        error.to_string().starts_with("iam:DeleteRole received no response: "),
+        "{error}"
+    );
 }
 
 #[tokio::test]
-async fn an_answer_that_is_no_answer_is_judged_by_its_status() {
+async fn a_response_without_an_error_code_is_judged_by_its_status() {
     assert_eq!(failed(call("DeleteRole", 502, "<html>")).await.name(), "Transient");
 }
 
 #[tokio::test]
-async fn a_call_is_named_as_iam_names_its_right() {
+async fn a_call_is_named_by_its_iam_action() {
     let denied = r#"{ "__type": "AccessDeniedException", "message": "no" }"#;
     let script = Script::new([
         call("GET /clusters/demo", 403, denied),
@@ -72,13 +75,13 @@ async fn a_call_is_named_as_iam_names_its_right() {
             .unwrap_err()
             .into(),
     ];
-    for (error, right) in errors
+    for (error, action) in errors
         .iter()
         .zip(["eks:DescribeCluster", "aps:ListScrapers", "aps:DescribeWorkspace"])
     {
         assert_eq!(error.name(), "AccessDenied");
-        let sentence = format!("{right} answered AccessDeniedException: no (HTTP 403, request id request-1).");
-        assert_eq!(error.to_string(), sentence);
+        let message = format!("{action} failed with AccessDeniedException: no (HTTP 403, request id request-1).");
+        assert_eq!(error.to_string(), message);
     }
-    script.is_over();
+    script.assert_finished();
 }

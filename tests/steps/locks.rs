@@ -1,6 +1,6 @@
-//! One execution at a time for a cluster.
+//! `Acquire lock`: only one execution at a time works on a cluster.
 
-use crate::script::{CLUSTER, EXECUTION, Script, Turn as Call, call};
+use crate::script::{CLUSTER, EXECUTION, Exchange, Script, call};
 use ampxa::{
     error::Error,
     lock::{self, Clients, Input, LockState, Output},
@@ -9,34 +9,34 @@ use serde_json::{Value, json};
 use std::time::{Duration, UNIX_EPOCH};
 
 const OTHER: &str = "arn:aws:states:us-west-2:111111111111:execution:ampxa-offboard:two";
-/// When the tests take place, in seconds.
+/// The current time of the tests, in seconds since the epoch.
 const NOW: u64 = 1_000_000;
 
-/// DynamoDB and Step Functions both post to `/`.
+/// Calls of DynamoDB and of Step Functions are both `POST /`.
 const POST: &str = "POST /";
 
-async fn take(turns: impl IntoIterator<Item = Call>) -> Result<Output, Error> {
-    take_after(None, turns).await
+async fn acquire(exchanges: impl IntoIterator<Item = Exchange>) -> Result<Output, Error> {
+    acquire_after(None, exchanges).await
 }
 
-/// The same, where the last look found this execution stopped.
-async fn take_after(stopped: Option<&str>, turns: impl IntoIterator<Item = Call>) -> Result<Output, Error> {
-    let script = Script::new(turns);
+/// Acquires the lock; the previous poll found that the execution `stopped` was stopped.
+async fn acquire_after(stopped: Option<&str>, exchanges: impl IntoIterator<Item = Exchange>) -> Result<Output, Error> {
+    let script = Script::new(exchanges);
     let account = script.account();
     let clients = Clients {
         dynamodb: account.dynamodb(),
         sfn: account.sfn(),
     };
     let input = json!({ "request": { "clusterArn": CLUSTER }, "execution": EXECUTION, "stopped": stopped });
-    let asked = Input::try_from(input).unwrap();
-    let taken = lock::acquire(&clients, "locks", &asked, UNIX_EPOCH + Duration::from_secs(NOW)).await;
-    script.is_over();
-    taken
+    let input = Input::try_from(input).unwrap();
+    let output = lock::acquire(&clients, "locks", &input, UNIX_EPOCH + Duration::from_secs(NOW)).await;
+    script.assert_finished();
+    output
 }
 
-/// The one write, and under which condition.
-fn put(condition: &str, holder: &str, status: u16, answer: Value) -> Call {
-    call(POST, status, answer.to_string()).saying_only(json!({
+/// The write of the lock under a condition.
+fn put(condition: &str, holder: &str, status: u16, response: Value) -> Exchange {
+    call(POST, status, response.to_string()).with_body(json!({
         "TableName": "locks",
         "Item": {
             "clusterArn": { "S": CLUSTER },
@@ -49,11 +49,13 @@ fn put(condition: &str, holder: &str, status: u16, answer: Value) -> Call {
     }))
 }
 
-fn free(status: u16, answer: Value) -> Call {
+/// The first write: it succeeds if no other execution holds the lock.
+fn put_if_free(status: u16, response: Value) -> Exchange {
     let condition = "attribute_not_exists(clusterArn) OR executionArn = :holder";
-    put(condition, EXECUTION, status, answer)
+    put(condition, EXECUTION, status, response)
 }
 
+/// The response to [`put_if_free`] if [`OTHER`] holds the lock.
 fn held() -> Value {
     json!({
         "__type": "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException",
@@ -66,8 +68,8 @@ fn held() -> Value {
     })
 }
 
-fn other(status: &str) -> Call {
-    let answer = json!({
+fn describe_other(status: &str) -> Exchange {
+    let response = json!({
         "executionArn": OTHER,
         "stateMachineArn": "arn:aws:states:us-west-2:111111111111:stateMachine:ampxa-offboard",
         "name": "two",
@@ -75,14 +77,14 @@ fn other(status: &str) -> Call {
         "startDate": 0,
         "stopDate": NOW - 15,
     });
-    call(POST, 200, answer.to_string()).saying(OTHER)
+    call(POST, 200, response.to_string()).with_text(OTHER)
 }
 
-fn ours() -> Output {
-    ours_after(0)
+fn acquired() -> Output {
+    acquired_after(0)
 }
 
-fn ours_after(propagation_seconds: u64) -> Output {
+fn acquired_after(propagation_seconds: u64) -> Output {
     Output {
         state: LockState::Acquired,
         holder: None,
@@ -91,7 +93,7 @@ fn ours_after(propagation_seconds: u64) -> Output {
     }
 }
 
-fn theirs(stopped: bool) -> Output {
+fn held_by_other(stopped: bool) -> Output {
     Output {
         state: LockState::Held,
         holder: Some(OTHER.to_owned()),
@@ -101,34 +103,43 @@ fn theirs(stopped: bool) -> Output {
 }
 
 #[tokio::test]
-async fn a_turn_that_nobody_has_is_taken_with_one_call() {
-    assert_eq!(take([free(200, json!({}))]).await, Ok(ours()));
+async fn a_free_lock_is_acquired_with_one_call() {
+    assert_eq!(acquire([put_if_free(200, json!({}))]).await, Ok(acquired()));
 }
 
 #[tokio::test]
-async fn a_turn_of_an_execution_that_runs_is_waited_for() {
+async fn a_lock_of_a_running_execution_is_held() {
     for status in ["RUNNING", "PENDING_REDRIVE", "SOMETHING_NEW"] {
         for stopped in [None, Some(OTHER)] {
-            let turns = [free(400, held()), other(status)];
-            assert_eq!(take_after(stopped, turns).await, Ok(theirs(false)), "{status}");
+            let exchanges = [put_if_free(400, held()), describe_other(status)];
+            assert_eq!(
+                acquire_after(stopped, exchanges).await,
+                Ok(held_by_other(false)),
+                "{status}"
+            );
         }
     }
 }
 
-fn follow(status: u16, answer: Value) -> Call {
-    put("executionArn = :holder", OTHER, status, answer)
+/// The second write: it succeeds if the lock still belongs to the ended execution [`OTHER`].
+fn put_if_unchanged(status: u16, response: Value) -> Exchange {
+    put("executionArn = :holder", OTHER, status, response)
 }
 
 #[tokio::test]
-async fn a_turn_ends_with_its_execution_whose_writes_are_given_a_minute_to_be_seen() {
+async fn a_lock_of_an_ended_execution_is_acquired_with_a_wait_for_iam_propagation() {
     for status in ["SUCCEEDED", "FAILED"] {
-        let turns = [free(400, held()), other(status), follow(200, json!({}))];
-        assert_eq!(take(turns).await, Ok(ours_after(45)), "{status}");
+        let exchanges = [
+            put_if_free(400, held()),
+            describe_other(status),
+            put_if_unchanged(200, json!({})),
+        ];
+        assert_eq!(acquire(exchanges).await, Ok(acquired_after(45)), "{status}");
     }
 }
 
 #[tokio::test]
-async fn who_repeats_what_went_well_or_comes_later_does_not_wait() {
+async fn no_wait_after_a_success_of_the_same_machine_or_after_a_minute() {
     let same = EXECUTION.replace(":one", ":earlier");
     assert_ne!(same, EXECUTION);
     for (holder, status, ago, wait) in [
@@ -137,8 +148,8 @@ async fn who_repeats_what_went_well_or_comes_later_does_not_wait() {
         (OTHER, "SUCCEEDED", 60, 0),
         (OTHER, "FAILED", 3600, 0),
     ] {
-        let mut row = held();
-        row["Item"]["executionArn"]["S"] = json!(holder);
+        let mut response = held();
+        response["Item"]["executionArn"]["S"] = json!(holder);
         let ended = json!({
             "executionArn": holder,
             "stateMachineArn": "arn:aws:states:us-west-2:111111111111:stateMachine:a",
@@ -146,67 +157,81 @@ async fn who_repeats_what_went_well_or_comes_later_does_not_wait() {
             "startDate": 0,
             "stopDate": NOW - ago,
         });
-        let turns = [
-            free(400, row),
-            call(POST, 200, ended.to_string()).saying(holder),
+        let exchanges = [
+            put_if_free(400, response),
+            call(POST, 200, ended.to_string()).with_text(holder),
             put("executionArn = :holder", holder, 200, json!({})),
         ];
-        assert_eq!(take(turns).await, Ok(ours_after(wait)), "{holder} {status} {ago}");
+        assert_eq!(
+            acquire(exchanges).await,
+            Ok(acquired_after(wait)),
+            "{holder} {status} {ago}"
+        );
     }
 }
 
-/// Step Functions does not show an execution that has just begun, or that it has forgotten.
-fn not_shown() -> Call {
-    let answer = json!({ "__type": "com.amazonaws.swf.service.v2.model#ExecutionDoesNotExist", "message": "no" });
-    call(POST, 400, answer.to_string())
+/// Step Functions does not find an execution that has just started, or whose history was deleted.
+fn not_found() -> Exchange {
+    let response = json!({ "__type": "com.amazonaws.swf.service.v2.model#ExecutionDoesNotExist", "message": "no" });
+    call(POST, 400, response.to_string())
 }
 
 #[tokio::test]
-async fn a_stopped_execution_may_have_a_function_under_way_and_is_looked_at_twice() {
-    for look in [|| other("ABORTED"), || other("TIMED_OUT"), not_shown] {
+async fn a_lock_of_a_stopped_execution_is_acquired_at_the_second_poll() {
+    for describe in [|| describe_other("ABORTED"), || describe_other("TIMED_OUT"), not_found] {
         for earlier in [None, Some("another")] {
-            let turns = [free(400, held()), look()];
-            assert_eq!(take_after(earlier, turns).await, Ok(theirs(true)));
+            let exchanges = [put_if_free(400, held()), describe()];
+            assert_eq!(acquire_after(earlier, exchanges).await, Ok(held_by_other(true)));
         }
-        let turns = [free(400, held()), look(), follow(200, json!({}))];
-        assert_eq!(take_after(Some(OTHER), turns).await, Ok(ours()));
+        let exchanges = [put_if_free(400, held()), describe(), put_if_unchanged(200, json!({}))];
+        assert_eq!(acquire_after(Some(OTHER), exchanges).await, Ok(acquired()));
     }
 }
 
 #[tokio::test]
-async fn of_two_that_follow_a_dead_execution_one_is_too_late() {
-    let turns = [free(400, held()), other("FAILED"), follow(400, held())];
-    assert_eq!(take(turns).await, Ok(theirs(false)));
+async fn the_lock_is_held_if_another_execution_acquired_it_first() {
+    let exchanges = [
+        put_if_free(400, held()),
+        describe_other("FAILED"),
+        put_if_unchanged(400, held()),
+    ];
+    assert_eq!(acquire(exchanges).await, Ok(held_by_other(false)));
 }
 
 #[tokio::test]
-async fn a_row_that_is_forgotten_meanwhile_is_asked_for_again() {
+async fn a_failed_condition_without_an_item_is_transient() {
     let without = json!({ "__type": "ConditionalCheckFailedException", "message": "no" });
-    assert_eq!(take([free(400, without)]).await.unwrap_err().name(), "Transient");
+    assert_eq!(
+        acquire([put_if_free(400, without)]).await.unwrap_err().name(),
+        "Transient"
+    );
 }
 
 #[tokio::test]
-async fn what_aws_refuses_is_told() {
-    let refused = |code: &str| call(POST, 400, json!({ "__type": code, "message": "because" }).to_string());
+async fn an_error_of_aws_is_returned() {
+    let failed = |code: &str| call(POST, 400, json!({ "__type": code, "message": "because" }).to_string());
     for (code, name) in [
         ("AccessDeniedException", "AccessDenied"),
         ("ThrottlingException", "Transient"),
         ("ProvisionedThroughputExceededException", "Transient"),
     ] {
-        let why = take([refused(code)]).await.unwrap_err();
-        assert_eq!(why.name(), name);
-        assert!(why.to_string().starts_with("dynamodb:PutItem answered "), "{why}");
-        let why = take([free(400, held()), refused(code)]).await.unwrap_err();
-        assert_eq!(why.name(), name);
+        let error = acquire([failed(code)]).await.unwrap_err();
+        assert_eq!(error.name(), name);
         assert!(
-            why.to_string().starts_with("states:DescribeExecution answered "),
-            "{why}"
+            error.to_string().starts_with("dynamodb:PutItem failed with "),
+            "{error}"
+        );
+        let error = acquire([put_if_free(400, held()), failed(code)]).await.unwrap_err();
+        assert_eq!(error.name(), name);
+        assert!(
+            error.to_string().starts_with("states:DescribeExecution failed with "),
+            "{error}"
         );
     }
 }
 
 #[test]
-fn a_turn_is_asked_for_a_cluster_by_an_execution() {
+fn cluster_and_execution_are_required() {
     for (input, field) in [
         (json!({}), "clusterArn: "),
         (
@@ -215,8 +240,8 @@ fn a_turn_is_asked_for_a_cluster_by_an_execution() {
         ),
         (json!({ "request": { "clusterArn": CLUSTER } }), "execution: "),
     ] {
-        let why = Input::try_from(input).unwrap_err();
-        assert_eq!(why.name(), "InvalidRequest");
-        assert!(why.to_string().starts_with(field), "{why}");
+        let error = Input::try_from(input).unwrap_err();
+        assert_eq!(error.name(), "InvalidRequest");
+        assert!(error.to_string().starts_with(field), "{error}");
     }
 }

@@ -1,5 +1,5 @@
-//! Each step against a scripted AWS, on the wire: an unplanned call, one out of order, or one that
-//! is missing fails the test, so a script *is* the conversation that is expected.
+//! Each step against scripted HTTP responses of AWS. A script is the exact sequence of expected calls: a call that is
+//! unexpected, out of order or missing fails the test.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

@@ -1,6 +1,6 @@
-//! The policy documents, as they are written, against golden ones.
+//! The policy documents equal the golden files.
 //!
-//! `UPDATE_GOLDEN=1 cargo test --test steps` writes them anew.
+//! `UPDATE_GOLDEN=1 cargo test --workspace --test steps` rewrites the files.
 
 use ampxa::{
     pair::Pair,
@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::{env, fs, path::Path};
 
 #[test]
-fn the_documents_are_the_golden_ones() {
+fn the_policy_documents_equal_the_golden_files() {
     for (partition, region) in [
         ("aws", "us-west-2"),
         ("aws-cn", "cn-north-1"),
@@ -52,7 +52,7 @@ fn the_documents_are_the_golden_ones() {
             assert_eq!(document, golden, "{path}");
             assert!(
                 document.to_string().len() <= 2048,
-                "IAM takes a trust policy of 2,048 characters"
+                "the default quota for a trust policy is 2,048 characters"
             );
         }
     }

@@ -1,9 +1,9 @@
-//! A reconciliation's steps: what it goes through, what is there, where it belongs, what is gone.
+//! The steps of a reconciliation: check the request, find clusters, route a cluster, mark orphans.
 
 use crate::{
     replies::{rest_error, scraper, scrapers},
-    routes::{refused, settings, table},
-    script::{CLUSTER, SCRAPER, Script, Turn, WORKSPACE, call},
+    routes::{failed, settings, table},
+    script::{CLUSTER, Exchange, SCRAPER, Script, WORKSPACE, call},
 };
 use ampxa::{
     error::Error,
@@ -17,35 +17,35 @@ use ampxa::{
 use serde_json::{Value, json};
 
 const POST: &str = "POST /";
-const SWEEP: &str = "arn:aws:states:us-west-2:111111111111:execution:ampxa-reconcile:monday";
+const RECONCILIATION: &str = "arn:aws:states:us-west-2:111111111111:execution:ampxa-reconcile:monday";
 const EARLIER: &str = "arn:aws:states:us-west-2:111111111111:execution:ampxa-reconcile:sunday";
 
-fn no_table() -> Turn {
-    refused("ParameterNotFound")
+fn no_table() -> Exchange {
+    failed("ParameterNotFound")
 }
 
 async fn check(
     request: Value,
     accounts: &str,
     settings: &Settings,
-    turns: impl IntoIterator<Item = Turn>,
+    exchanges: impl IntoIterator<Item = Exchange>,
 ) -> Result<Output, Error> {
-    let script = Script::new(turns);
+    let script = Script::new(exchanges);
     let hub = script.account();
     let defaults = Defaults {
         accounts: accounts.to_owned(),
         regions: "us-west-2,eu-west-1".to_owned(),
     };
     let request = Request::try_from(json!({ "request": request })).unwrap();
-    let plan = reconcile::check(&hub.ssm(), &hub.organizations(), settings, &defaults, request).await;
-    script.is_over();
-    plan
+    let output = reconcile::check(&hub.ssm(), &hub.organizations(), settings, &defaults, request).await;
+    script.assert_finished();
+    output
 }
 
 /// A batch of one account.
 fn batch(account: &str) -> Batch {
     Batch {
-        accounts: vec![account.to_owned()],
+        accounts: vec![account.parse().unwrap()],
     }
 }
 
@@ -57,28 +57,29 @@ fn without_organizations() -> Settings {
 }
 
 #[tokio::test]
-async fn a_reconciliation_goes_through_what_it_names_else_through_what_the_hub_names() {
-    let named = json!({
-        "accounts": ["222222222222", "444444444444"], "regions": ["us-east-1"], "provisionerTimeoutMinutes": 60, "workspace": "ws-1",
+async fn accounts_and_regions_of_the_request_override_those_of_the_hub() {
+    let request = json!({
+        "accounts": ["222222222222", "444444444444"], "regions": ["us-east-1"], "provisionerTimeoutMinutes": 60,
+        "workspace": "ws-1",
     });
-    let plan = check(named, "555555555555", &without_organizations(), [no_table()]).await;
-    let right = Output {
+    let output = check(request, "555555555555", &without_organizations(), [no_table()]).await;
+    let expected = Output {
         batches: vec![batch("222222222222"), batch("444444444444")],
-        regions: vec!["us-east-1".to_owned()],
+        regions: vec!["us-east-1".parse().unwrap()],
         provisioner_timeout_minutes: 60,
         workspace: Some("ws-1".to_owned()),
         max_listed: 50,
     };
-    assert_eq!(plan, Ok(right));
-    let usual = check(json!({}), "555555555555", &settings(), [no_table()])
+    assert_eq!(output, Ok(expected));
+    let defaults = check(json!({}), "555555555555", &settings(), [no_table()])
         .await
         .unwrap();
-    assert_eq!(usual.batches, [batch("555555555555")]);
-    assert_eq!(usual.regions, ["us-west-2", "eu-west-1"]);
+    assert_eq!(defaults.batches, [batch("555555555555")]);
+    assert_eq!(defaults.regions, ["us-west-2", "eu-west-1"]);
 }
 
 #[tokio::test]
-async fn the_organizations_active_accounts_are_listed_page_by_page() {
+async fn all_pages_of_the_organizations_active_accounts_are_read() {
     let page = |accounts: Value, next: Option<&str>| {
         call(
             POST,
@@ -86,7 +87,7 @@ async fn the_organizations_active_accounts_are_listed_page_by_page() {
             json!({ "Accounts": accounts, "NextToken": next }).to_string(),
         )
     };
-    let turns = || {
+    let exchanges = || {
         [
             no_table(),
             page(
@@ -104,106 +105,110 @@ async fn the_organizations_active_accounts_are_listed_page_by_page() {
                 ]),
                 None,
             )
-            .saying("\"NextToken\":\"more\""),
+            .with_text("\"NextToken\":\"more\""),
         ]
     };
-    for (request, usual) in [
+    for (request, default_accounts) in [
         (json!({}), ""),
         (json!({ "organization": true }), ""),
         (json!({ "organization": true }), "999999999999"),
     ] {
-        let plan = check(request, usual, &settings(), turns()).await.unwrap();
-        assert_eq!(plan.batches, [batch("111111111111"), batch("333333333333")]);
+        let output = check(request, default_accounts, &settings(), exchanges())
+            .await
+            .unwrap();
+        assert_eq!(output.batches, [batch("111111111111"), batch("333333333333")]);
     }
 }
 
 #[tokio::test]
-async fn a_reconciliation_of_nothing_or_with_a_wrong_table_is_refused_before_anything() {
-    let why = check(json!({}), "", &without_organizations(), [no_table()])
+async fn a_request_without_accounts_or_an_invalid_table_is_an_error() {
+    let error = check(json!({}), "", &without_organizations(), [no_table()])
         .await
         .unwrap_err();
-    assert!(why.to_string().starts_with("accounts: missing; "), "{why}");
+    assert!(error.to_string().starts_with("accounts: missing; "), "{error}");
     let organization = json!({ "organization": true });
-    let why = check(organization, "222222222222", &without_organizations(), [no_table()])
+    let error = check(organization, "222222222222", &without_organizations(), [no_table()])
         .await
         .unwrap_err();
     assert!(
-        why.to_string().starts_with("organization: the hub may not ask"),
-        "{why}"
+        error
+            .to_string()
+            .starts_with("organization: the hub has no access to AWS Organizations"),
+        "{error}"
     );
-    let wrong = table(json!({ "rules": [{}] }));
-    let why = check(json!({}), "222222222222", &settings(), [wrong])
+    let invalid = table(json!({ "rules": [{}] }));
+    let error = check(json!({}), "222222222222", &settings(), [invalid])
         .await
         .unwrap_err();
     assert!(
-        why.to_string().starts_with("routes: rules[0].workspaceArn: missing"),
-        "{why}"
+        error.to_string().starts_with("routes: rules[0].workspaceArn: missing"),
+        "{error}"
     );
 }
 
-async fn find(settings: &Settings, turns: impl IntoIterator<Item = Turn>) -> Result<clusters::Output, Error> {
-    let script = Script::new(turns);
+async fn find(settings: &Settings, exchanges: impl IntoIterator<Item = Exchange>) -> Result<clusters::Output, Error> {
+    let script = Script::new(exchanges);
     let (hub, source) = (script.account_of("hub"), script.account_of("source"));
-    let place = Location {
-        account: "222222222222".to_owned(),
-        region: "us-west-2".to_owned(),
+    let location = Location {
+        account: "222222222222".parse().unwrap(),
+        region: "us-west-2".parse().unwrap(),
     };
-    let found = clusters::find(&hub, Ok(source), settings, &place).await;
-    script.is_over();
-    found
+    let output = clusters::find(&hub, Ok(source), settings, &location).await;
+    script.assert_finished();
+    output
 }
 
-fn listed(names: &[&str], next: Option<&str>) -> Turn {
-    let answer = json!({ "clusters": names, "nextToken": next });
-    call("GET /clusters", 200, answer.to_string()).of("source")
+fn listed(names: &[&str], next: Option<&str>) -> Exchange {
+    let response = json!({ "clusters": names, "nextToken": next });
+    call("GET /clusters", 200, response.to_string()).in_account("source")
 }
 
-fn its_scrapers(all: &[Value]) -> Turn {
-    call("GET /scrapers", 200, scrapers(all)).of("source")
+fn listed_scrapers(all: &[Value]) -> Exchange {
+    call("GET /scrapers", 200, scrapers(all)).in_account("source")
 }
 
 #[tokio::test]
-async fn the_clusters_of_a_place_are_listed_page_by_page() {
-    let turns = [
+async fn all_pages_of_the_clusters_of_a_location_are_read() {
+    let exchanges = [
         listed(&["demo", "b"], Some("more")),
-        listed(&["c"], None).saying("nextToken=more"),
-        its_scrapers(&[scraper("ACTIVE", true)]),
-        no_table().of("hub"),
+        listed(&["c"], None).with_text("nextToken=more"),
+        listed_scrapers(&[scraper("ACTIVE", true)]),
+        no_table().in_account("hub"),
     ];
-    let found = find(&settings(), turns).await.unwrap();
-    let clusters: Vec<String> = found.clusters.iter().map(ToString::to_string).collect();
+    let output = find(&settings(), exchanges).await.unwrap();
+    let clusters: Vec<String> = output.clusters.iter().map(ToString::to_string).collect();
     let arn = |name: &str| CLUSTER.replace("demo", name);
     assert_eq!(clusters, [arn("demo"), arn("b"), arn("c")]);
-    assert!(found.reachable && found.orphans.is_empty() && found.organizational_units.is_empty());
+    assert!(output.reachable && output.orphans.is_empty() && output.organizational_units.is_empty());
 }
 
 #[tokio::test]
-async fn an_accounts_organizational_units_are_looked_up_once_where_a_rule_names_one() {
+async fn organizational_units_are_read_once_if_a_rule_names_one() {
     let rules = json!({ "rules": [{ "match": { "organizationalUnits": ["ou-a1b2-prod0000"] }, "ignore": "x" }] });
     let parent = |id: &str, kind: &str| {
-        let answer = json!({ "Parents": [{ "Id": id, "Type": kind }] });
-        call(POST, 200, answer.to_string()).of("hub")
+        let response = json!({ "Parents": [{ "Id": id, "Type": kind }] });
+        call(POST, 200, response.to_string()).in_account("hub")
     };
-    let turns = [
+    let exchanges = [
         listed(&["demo", "b"], None),
-        its_scrapers(&[]),
-        table(rules).of("hub"),
-        parent("ou-a1b2-prod0000", "ORGANIZATIONAL_UNIT").saying("222222222222"),
+        listed_scrapers(&[]),
+        table(rules).in_account("hub"),
+        parent("ou-a1b2-prod0000", "ORGANIZATIONAL_UNIT").with_text("222222222222"),
         parent("r-a1b2", "ROOT"),
     ];
-    let found = find(&settings(), turns).await.unwrap();
-    assert_eq!(found.organizational_units, ["ou-a1b2-prod0000"]);
+    let output = find(&settings(), exchanges).await.unwrap();
+    assert_eq!(output.organizational_units, ["ou-a1b2-prod0000"]);
 }
 
 #[tokio::test]
-async fn an_account_that_cannot_be_entered_is_told_and_no_error() {
+async fn an_account_without_a_provisioner_is_reported_as_unreachable() {
     let script = Script::new([]);
-    let place = Location::try_from(json!({ "account": "222222222222", "region": "us-west-2" })).unwrap();
+    let location = Location::try_from(json!({ "account": "222222222222", "region": "us-west-2" })).unwrap();
     let (hub, settings) = (script.account(), settings());
-    let denied = |error| clusters::find(&hub, Err(error), &settings, &place);
-    let found = denied(Error::AccessDenied("no provisioner".to_owned())).await.unwrap();
+    let denied = |error| clusters::find(&hub, Err(error), &settings, &location);
+    let output = denied(Error::AccessDenied("no provisioner".to_owned())).await.unwrap();
     assert_eq!(
-        (found.reachable, found.reason.as_deref()),
+        (output.reachable, output.reason.as_deref()),
         (false, Some("no provisioner"))
     );
     let lost = denied(Error::Transient("lost".to_owned())).await.unwrap_err();
@@ -211,18 +216,18 @@ async fn an_account_that_cannot_be_entered_is_told_and_no_error() {
 }
 
 #[tokio::test]
-async fn a_list_that_is_refused_makes_no_cluster_missed() {
+async fn a_failed_list_of_clusters_is_an_error() {
     let denied = call("GET /clusters", 403, rest_error("AccessDeniedException", "no"));
     assert_eq!(find(&settings(), [denied]).await.unwrap_err().name(), "AccessDenied");
-    let broken = [
+    let failed = [
         listed(&["b"], Some("more")),
         call("GET /clusters", 500, rest_error("ServerException", "no")),
     ];
-    assert_eq!(find(&settings(), broken).await.unwrap_err().name(), "Transient");
+    assert_eq!(find(&settings(), failed).await.unwrap_err().name(), "Transient");
 }
 
-/// A scraper of ours for a cluster of this name, seen gone by this reconciliation.
-fn serving(name: &str, id: &str, orphan_since: Option<&str>) -> Value {
+/// A scraper with our tags for a cluster of this name, tagged as orphan by a reconciliation or not.
+fn scraper_of(name: &str, id: &str, orphan_since: Option<&str>) -> Value {
     let mut scraper = scraper("ACTIVE", true);
     let cluster = CLUSTER.replace("demo", name);
     scraper["arn"] = json!(SCRAPER.replace("s-1", id));
@@ -235,82 +240,80 @@ fn serving(name: &str, id: &str, orphan_since: Option<&str>) -> Value {
 }
 
 #[tokio::test]
-async fn only_scrapers_of_ours_make_a_cluster_missed() {
-    let mut going = serving("going", "s-7", None);
-    going["status"]["statusCode"] = json!("DELETING");
-    let mut half = serving("half", "s-8", None);
-    half["tags"].as_object_mut().unwrap().remove("ampxa:workspace");
-    let mut borrowed = serving("borrowed", "s-9", None);
-    borrowed["source"]["eksConfiguration"]["clusterArn"] = json!(CLUSTER);
-    let mut elsewhere = serving("elsewhere", "s-10", None);
+async fn only_scrapers_with_our_tags_make_a_cluster_an_orphan() {
+    let mut deleting = scraper_of("deleting", "s-7", None);
+    deleting["status"]["statusCode"] = json!("DELETING");
+    let mut one_tag = scraper_of("one-tag", "s-8", None);
+    one_tag["tags"].as_object_mut().unwrap().remove("ampxa:workspace");
+    let mut other_cluster = scraper_of("other-cluster", "s-9", None);
+    other_cluster["source"]["eksConfiguration"]["clusterArn"] = json!(CLUSTER);
+    let mut other_region = scraper_of("other-region", "s-10", None);
     let other = CLUSTER.replace("us-west-2", "us-east-1");
-    elsewhere["tags"]["ampxa:cluster"] = json!(other);
-    elsewhere["source"]["eksConfiguration"]["clusterArn"] = json!(other);
-    let turns = [
-        listed(&["demo", "back"], None),
-        its_scrapers(&[
+    other_region["tags"]["ampxa:cluster"] = json!(other);
+    other_region["source"]["eksConfiguration"]["clusterArn"] = json!(other);
+    let exchanges = [
+        listed(&["demo", "recovered"], None),
+        listed_scrapers(&[
             scraper("ACTIVE", true),
             scraper("ACTIVE", false),
-            serving("back", "s-2", Some(EARLIER)),
-            serving("gone", "s-3", None),
-            serving("gone", "s-4", Some(EARLIER)),
-            going,
-            half,
-            borrowed,
-            elsewhere,
+            scraper_of("recovered", "s-2", Some(EARLIER)),
+            scraper_of("missing", "s-3", None),
+            scraper_of("missing", "s-4", Some(EARLIER)),
+            deleting,
+            one_tag,
+            other_cluster,
+            other_region,
         ]),
         no_table(),
     ];
-    let found = find(&settings(), turns).await.unwrap();
+    let output = find(&settings(), exchanges).await.unwrap();
     assert_eq!(
-        json!(found.orphans),
+        json!(output.orphans),
         json!([
             {
-                "clusterArn": CLUSTER.replace("demo", "back"), "scraperArns": [SCRAPER.replace("s-1", "s-2")],
-                "missing": false, "orphanSince": EARLIER,
-            },
-            {
-                "clusterArn": CLUSTER.replace("demo", "gone"),
+                "clusterArn": CLUSTER.replace("demo", "missing"),
                 "scraperArns": [SCRAPER.replace("s-1", "s-3"), SCRAPER.replace("s-1", "s-4")],
                 "missing": true, "orphanSince": EARLIER,
+            },
+            {
+                "clusterArn": CLUSTER.replace("demo", "recovered"), "scraperArns": [SCRAPER.replace("s-1", "s-2")],
+                "missing": false, "orphanSince": EARLIER,
             },
         ])
     );
 }
 
-async fn route(input: Value, turns: impl IntoIterator<Item = Turn>) -> Result<route::Output, Error> {
-    let script = Script::new(turns);
-    let mut asked =
-        json!({ "clusterArn": CLUSTER, "reconciliation": SWEEP, "execution": "e", "organizationalUnits": [] });
-    asked
-        .as_object_mut()
-        .unwrap()
-        .extend(input.as_object().unwrap().clone());
+async fn route(input: Value, exchanges: impl IntoIterator<Item = Exchange>) -> Result<route::Output, Error> {
+    let script = Script::new(exchanges);
+    let mut all = json!({
+        "clusterArn": CLUSTER, "reconciliation": RECONCILIATION, "execution": "e", "organizationalUnits": [],
+    });
+    all.as_object_mut().unwrap().extend(input.as_object().unwrap().clone());
     let (hub, source) = (script.account_of("hub"), script.account_of("source"));
-    let asked = route::Input::try_from(asked).unwrap();
-    let decision = route::route(&hub.ssm(), &source.eks(), &settings(), &asked).await;
-    script.is_over();
+    let input = route::Input::try_from(all).unwrap();
+    let decision = route::route(&hub.ssm(), &source.eks(), &settings(), &input).await;
+    script.assert_finished();
     decision
 }
 
-fn described(status: &str, tags: Value) -> Turn {
-    let answer = json!({ "cluster": { "name": "demo", "arn": CLUSTER, "status": status, "tags": tags } });
-    call("GET /clusters/demo", 200, answer.to_string()).of("source")
+fn described(status: &str, tags: Value) -> Exchange {
+    let response = json!({ "cluster": { "name": "demo", "arn": CLUSTER, "status": status, "tags": tags } });
+    call("GET /clusters/demo", 200, response.to_string()).in_account("source")
 }
 
-fn no_cluster() -> Turn {
+fn no_cluster() -> Exchange {
     call("GET /clusters/demo", 404, rest_error("ResourceNotFoundException", "no"))
 }
 
-fn two_workspaces() -> Turn {
+fn two_workspaces() -> Exchange {
     let other = WORKSPACE.replace("ws-1", "ws-2");
-    table(json!({ "rules": [{ "workspaceArn": WORKSPACE }], "workspaces": [other] })).of("hub")
+    table(json!({ "rules": [{ "workspaceArn": WORKSPACE }], "workspaces": [other] })).in_account("hub")
 }
 
 #[tokio::test]
-async fn a_cluster_is_routed_by_its_tags_and_named_after_the_reconciliation() {
-    let turns = || [described("ACTIVE", json!({ "team": "a" })), two_workspaces()];
-    let decision = json!(route(json!({}), turns()).await.unwrap());
+async fn tags_determine_the_route_and_the_reconciliation_determines_the_execution_name() {
+    let exchanges = || [described("ACTIVE", json!({ "team": "a" })), two_workspaces()];
+    let decision = json!(route(json!({}), exchanges()).await.unwrap());
     let request = json!({
         "clusterArn": CLUSTER, "workspaceArn": WORKSPACE, "patchTrust": "FINAL", "checkIngestion": "REPORT",
     });
@@ -323,19 +326,19 @@ async fn a_cluster_is_routed_by_its_tags_and_named_after_the_reconciliation() {
         name.starts_with("reconcile-demo-") && name.len() == "reconcile-demo-".len() + 16,
         "{name}"
     );
-    let again = json!(route(json!({}), turns()).await.unwrap());
+    let again = json!(route(json!({}), exchanges()).await.unwrap());
     assert_eq!(
         again["name"], name,
-        "a reconciliation that asks again joins what it started"
+        "a repeated step of a reconciliation yields the same execution name"
     );
-    let other = json!(route(json!({ "reconciliation": EARLIER }), turns()).await.unwrap());
+    let other = json!(route(json!({ "reconciliation": EARLIER }), exchanges()).await.unwrap());
     assert_ne!(other["name"], name);
     for (tags, vended, workspace) in [
         (json!({}), "ws-2", "ws-2"),
         (json!({ "ampxa:workspace": "ws-1" }), "ws-2", "ws-1"),
     ] {
-        let turns = [described("CREATING", tags), two_workspaces()];
-        let decision = json!(route(json!({ "workspace": vended }), turns).await.unwrap());
+        let exchanges = [described("CREATING", tags), two_workspaces()];
+        let decision = json!(route(json!({ "workspace": vended }), exchanges).await.unwrap());
         assert_eq!(
             decision["request"]["workspaceArn"],
             WORKSPACE.replace("ws-1", workspace)
@@ -344,163 +347,171 @@ async fn a_cluster_is_routed_by_its_tags_and_named_after_the_reconciliation() {
 }
 
 #[tokio::test]
-async fn a_cluster_that_goes_opts_out_or_belongs_nowhere_is_left_alone() {
-    for (turns, why) in [
+async fn a_cluster_that_is_deleting_opted_out_or_unmatched_is_skipped() {
+    for (exchanges, reason) in [
         (vec![no_cluster()], "it was deleted meanwhile"),
         (vec![described("DELETING", json!({}))], "it is being deleted"),
         (
             vec![described("ACTIVE", json!({ "ampxa:onboard": "no" })), two_workspaces()],
-            "its tag ampxa:onboard says no",
+            "its tag ampxa:onboard has the value no",
         ),
         (
             vec![described("ACTIVE", json!({})), no_table()],
             "no rule matches it, and there is no default workspace",
         ),
     ] {
-        let decision = json!(route(json!({}), turns).await.unwrap());
-        assert_eq!(decision, json!({ "action": "SKIP", "reason": why }));
+        let decision = json!(route(json!({}), exchanges).await.unwrap());
+        assert_eq!(decision, json!({ "action": "SKIP", "reason": reason }));
     }
 }
 
 #[tokio::test]
-async fn a_workspace_that_is_not_allowed_is_refused() {
+async fn a_workspace_outside_the_routing_table_is_an_error() {
     let tags = json!({ "ampxa:workspace": "ws-9" });
-    let why = route(json!({}), [described("ACTIVE", tags), two_workspaces()])
+    let error = route(json!({}), [described("ACTIVE", tags), two_workspaces()])
         .await
         .unwrap_err();
-    assert_eq!(why.name(), "InvalidRequest");
+    assert_eq!(error.name(), "InvalidRequest");
     let denied = call("GET /clusters/demo", 403, rest_error("AccessDeniedException", "no"));
     assert_eq!(route(json!({}), [denied]).await.unwrap_err().name(), "AccessDenied");
 }
 
-async fn note(
-    absent: bool,
+async fn mark(
+    missing: bool,
     orphan_since: Option<&str>,
-    turns: impl IntoIterator<Item = Turn>,
+    exchanges: impl IntoIterator<Item = Exchange>,
 ) -> Result<orphans::Output, Error> {
-    let script = Script::new(turns);
-    let missed = orphans::Input::try_from(json!({
-        "clusterArn": CLUSTER, "scraperArns": [SCRAPER], "missing": absent, "orphanSince": orphan_since, "reconciliation": SWEEP,
-        "execution": "e",
+    let script = Script::new(exchanges);
+    let input = orphans::Input::try_from(json!({
+        "clusterArn": CLUSTER, "scraperArns": [SCRAPER], "missing": missing, "orphanSince": orphan_since,
+        "reconciliation": RECONCILIATION, "execution": "e",
     }));
     let account = script.account();
-    let noted = orphans::mark(&account.eks(), &account.amp(), &missed.unwrap()).await;
-    script.is_over();
-    noted
+    let output = orphans::mark(&account.eks(), &account.amp(), &input.unwrap()).await;
+    script.assert_finished();
+    output
 }
 
-fn tag(status: u16) -> Turn {
+fn tag(status: u16) -> Exchange {
     tags("POST", status)
 }
 
-fn untag(status: u16) -> Turn {
-    tags("DELETE", status).saying("tagKeys=ampxa:orphan-since")
+fn untag(status: u16) -> Exchange {
+    tags("DELETE", status).with_text("tagKeys=ampxa:orphan-since")
 }
 
-fn tags(method: &str, status: u16) -> Turn {
+fn tags(method: &str, status: u16) -> Exchange {
     let path = "arn%3Aaws%3Aaps%3Aus-west-2%3A222222222222%3Ascraper%2Fs-1";
-    let answer = match status {
+    let response = match status {
         200 => "{}".to_owned(),
         404 => rest_error("ResourceNotFoundException", "no"),
         _ => rest_error("AccessDeniedException", "no"),
     };
-    call(&format!("{method} /tags/{path}"), status, answer)
+    call(&format!("{method} /tags/{path}"), status, response)
 }
 
 #[tokio::test]
-async fn one_reconciliation_that_misses_a_cluster_only_tags_its_scrapers() {
-    let first = || tag(200).saying_only(json!({ "tags": { "ampxa:orphan-since": SWEEP } }));
-    for orphan_since in [None, Some(SWEEP)] {
+async fn the_first_reconciliation_without_the_cluster_only_tags_its_scrapers() {
+    let first = || tag(200).with_body(json!({ "tags": { "ampxa:orphan-since": RECONCILIATION } }));
+    for orphan_since in [None, Some(RECONCILIATION)] {
         assert_eq!(
-            note(true, orphan_since, [no_cluster(), first()]).await,
+            mark(true, orphan_since, [no_cluster(), first()]).await,
             Ok(orphans::Output::Wait)
         );
     }
     assert_eq!(
-        note(true, None, [no_cluster(), tag(404)]).await,
+        mark(true, None, [no_cluster(), tag(404)]).await,
         Ok(orphans::Output::Wait)
     );
 }
 
 #[tokio::test]
-async fn a_second_reconciliation_that_misses_it_has_it_offboarded() {
-    let noted = json!(note(true, Some(EARLIER), [no_cluster()]).await.unwrap());
+async fn a_second_reconciliation_without_the_cluster_offboards_it() {
+    let output = json!(mark(true, Some(EARLIER), [no_cluster()]).await.unwrap());
     assert_eq!(
-        (&noted["action"], &noted["request"]),
+        (&output["action"], &output["request"]),
         (&json!("OFFBOARD"), &json!({ "clusterArn": CLUSTER }))
     );
     assert!(
-        noted["name"].as_str().unwrap().starts_with("reconcile-orphan-demo-"),
-        "{noted}"
+        output["name"].as_str().unwrap().starts_with("reconcile-orphan-demo-"),
+        "{output}"
     );
 }
 
 #[tokio::test]
-async fn a_cluster_that_is_there_after_all_is_not_missed_any_more() {
-    let there = || described("ACTIVE", json!({})).of("somebody");
+async fn an_orphan_whose_cluster_exists_again_is_recovered() {
+    let existing = || described("ACTIVE", json!({})).in_account("default");
     assert_eq!(
-        note(true, Some(EARLIER), [there(), untag(200)]).await,
+        mark(true, Some(EARLIER), [existing(), untag(200)]).await,
         Ok(orphans::Output::Recovered)
     );
     assert_eq!(
-        note(false, Some(EARLIER), [untag(200)]).await,
+        mark(false, Some(EARLIER), [untag(200)]).await,
         Ok(orphans::Output::Recovered)
     );
     assert_eq!(
-        note(false, Some(EARLIER), [untag(404)]).await,
+        mark(false, Some(EARLIER), [untag(404)]).await,
         Ok(orphans::Output::Recovered)
     );
 }
 
 #[tokio::test]
-async fn what_aws_refuses_is_told_and_removes_nothing() {
+async fn an_error_of_aws_is_returned_and_nothing_is_offboarded() {
     let denied = call("GET /clusters/demo", 403, rest_error("AccessDeniedException", "no"));
     assert_eq!(
-        note(true, Some(EARLIER), [denied]).await.unwrap_err().name(),
+        mark(true, Some(EARLIER), [denied]).await.unwrap_err().name(),
         "AccessDenied"
     );
     assert_eq!(
-        note(true, None, [no_cluster(), tag(403)]).await.unwrap_err().name(),
+        mark(true, None, [no_cluster(), tag(403)]).await.unwrap_err().name(),
         "AccessDenied"
     );
     assert_eq!(
-        note(false, None, [untag(403)]).await.unwrap_err().name(),
+        mark(false, None, [untag(403)]).await.unwrap_err().name(),
         "AccessDenied"
     );
 }
 
 #[test]
-fn what_a_step_is_not_given_is_named() {
-    let place = |input| Location::try_from(input).map(drop);
-    let asked = |input| route::Input::try_from(input).map(drop);
-    let missed = |input| orphans::Input::try_from(input).map(drop);
-    for (read, says) in [
-        (place(json!({})), "account: missing; expected 12 digits"),
+fn a_missing_or_invalid_field_is_named() {
+    let location = |input| Location::try_from(input).map(drop);
+    let route = |input| route::Input::try_from(input).map(drop);
+    let orphan = |input| orphans::Input::try_from(input).map(drop);
+    for (result, message) in [
+        (location(json!({})), "input: missing field `account`"),
         (
-            place(json!({ "account": "x", "region": "us-west-2" })),
+            location(json!({ "account": "x", "region": "us-west-2" })),
             "account: \"x\" is not valid",
         ),
         (
-            place(json!({ "account": "222222222222", "region": "oregon" })),
+            location(json!({ "account": "222222222222", "region": "oregon" })),
             "region: \"oregon\" is not valid",
         ),
-        (asked(json!(null)), "request: expected an object"),
-        (asked(json!({ "reconciliation": SWEEP })), "clusterArn: missing"),
-        (asked(json!({ "clusterArn": CLUSTER })), "reconciliation: missing"),
+        (route(json!(null)), "input: invalid type: null"),
         (
-            missed(json!({ "clusterArn": CLUSTER, "reconciliation": SWEEP })),
-            "missing: expected true or false",
+            route(json!({ "reconciliation": RECONCILIATION })),
+            "input: missing field `clusterArn`",
         ),
         (
-            missed(json!({ "clusterArn": CLUSTER, "reconciliation": SWEEP, "missing": true, "scraperArns": ["x"] })),
+            route(json!({ "clusterArn": CLUSTER })),
+            "input: missing field `reconciliation`",
+        ),
+        (
+            orphan(json!({ "clusterArn": CLUSTER, "reconciliation": RECONCILIATION, "scraperArns": [] })),
+            "input: missing field `missing`",
+        ),
+        (
+            orphan(
+                json!({ "clusterArn": CLUSTER, "reconciliation": RECONCILIATION, "missing": true, "scraperArns": ["x"] }),
+            ),
             "scraperArns[0]: ",
         ),
     ] {
-        let why = read.unwrap_err();
-        assert_eq!(why.name(), "InvalidRequest");
+        let error = result.unwrap_err();
+        assert_eq!(error.name(), "InvalidRequest");
         assert!(
-            why.to_string().starts_with(says),
-            "{why:?} does not begin with {says:?}"
+            error.to_string().starts_with(message),
+            "{error:?} does not begin with {message:?}"
         );
     }
 }

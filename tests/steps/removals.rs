@@ -1,8 +1,8 @@
-//! Taking away what carries our tags, and nothing else.
+//! Removal of scrapers and roles: only resources with our tags are deleted.
 
 use crate::{
     replies::{Role, attached, done, iam_error, rest_error, scraper, scraper_of_this_execution, scrapers},
-    script::{CLUSTER, EXECUTION, SCRAPER, Script, Turn, WORKSPACE, call, task},
+    script::{CLUSTER, EXECUTION, Exchange, SCRAPER, Script, WORKSPACE, call, task},
 };
 use ampxa::{
     error::Error,
@@ -12,31 +12,35 @@ use ampxa::{
 };
 use serde_json::{Value, json};
 
-fn listed(all: &[Value]) -> Turn {
+fn listed(all: &[Value]) -> Exchange {
     call("GET /scrapers", 200, scrapers(all))
-        .saying(format!("sourceArn={CLUSTER}"))
-        .saying(format!("destinationArn={WORKSPACE}"))
+        .with_text(format!("sourceArn={CLUSTER}"))
+        .with_text(format!("destinationArn={WORKSPACE}"))
 }
 
-fn deleted(status: u16, answer: String) -> Turn {
-    call("DELETE /scrapers/s-1", status, answer)
+fn delete_scraper(status: u16, response: String) -> Exchange {
+    call("DELETE /scrapers/s-1", status, response)
 }
 
-fn deleting() -> Turn {
-    deleted(
+fn deleting() -> Exchange {
+    delete_scraper(
         202,
         json!({ "scraperId": "s-1", "status": { "statusCode": "DELETING" } }).to_string(),
     )
 }
 
-async fn remove_scraper(turns: impl IntoIterator<Item = Turn>, known: Value) -> Result<scraper::RemoveOutput, Error> {
-    let script = Script::new(turns);
-    let removed = scraper::remove(&script.account().amp(), &task(json!({}), known)).await;
-    script.is_over();
+async fn remove_scraper(
+    exchanges: impl IntoIterator<Item = Exchange>,
+    input: Value,
+) -> Result<scraper::RemoveOutput, Error> {
+    let script = Script::new(exchanges);
+    let removed = scraper::remove(&script.account().amp(), &task(json!({}), input)).await;
+    script.assert_finished();
     removed
 }
 
-fn left(arns: &[&str]) -> scraper::RemoveOutput {
+/// The output while these scrapers still exist.
+fn remaining(arns: &[&str]) -> scraper::RemoveOutput {
     scraper::RemoveOutput {
         deleted: arns.is_empty(),
         scraper_arns: arns.iter().map(ToString::to_string).collect(),
@@ -44,45 +48,53 @@ fn left(arns: &[&str]) -> scraper::RemoveOutput {
 }
 
 #[tokio::test]
-async fn no_scraper_is_a_scraper_that_is_gone() {
-    assert_eq!(remove_scraper([listed(&[])], json!({})).await, Ok(left(&[])));
+async fn a_missing_scraper_counts_as_deleted() {
+    assert_eq!(remove_scraper([listed(&[])], json!({})).await, Ok(remaining(&[])));
 }
 
 #[tokio::test]
-async fn a_scraper_at_rest_is_deleted_and_one_that_changes_is_waited_for() {
+async fn a_stable_scraper_is_deleted_and_a_changing_one_is_waited_for() {
     for status in ["ACTIVE", "CREATION_FAILED", "UPDATE_FAILED", "DELETION_FAILED"] {
-        let turns = [listed(&[scraper(status, true)]), deleting()];
-        assert_eq!(remove_scraper(turns, json!({})).await, Ok(left(&[SCRAPER])), "{status}");
+        let exchanges = [listed(&[scraper(status, true)]), deleting()];
+        assert_eq!(
+            remove_scraper(exchanges, json!({})).await,
+            Ok(remaining(&[SCRAPER])),
+            "{status}"
+        );
     }
     for status in ["CREATING", "UPDATING", "DELETING"] {
-        let turns = [listed(&[scraper(status, true)])];
-        assert_eq!(remove_scraper(turns, json!({})).await, Ok(left(&[SCRAPER])), "{status}");
+        let exchanges = [listed(&[scraper(status, true)])];
+        assert_eq!(
+            remove_scraper(exchanges, json!({})).await,
+            Ok(remaining(&[SCRAPER])),
+            "{status}"
+        );
     }
 }
 
 #[tokio::test]
-async fn a_scraper_that_changed_or_went_meanwhile_is_looked_at_again() {
+async fn a_scraper_that_changed_or_was_deleted_in_the_meantime_is_polled_again() {
     for (status, code) in [(409, "ConflictException"), (404, "ResourceNotFoundException")] {
-        let turns = [
+        let exchanges = [
             listed(&[scraper("ACTIVE", true)]),
-            deleted(status, rest_error(code, "no")),
+            delete_scraper(status, rest_error(code, "no")),
         ];
-        assert_eq!(remove_scraper(turns, json!({})).await, Ok(left(&[SCRAPER])));
+        assert_eq!(remove_scraper(exchanges, json!({})).await, Ok(remaining(&[SCRAPER])));
     }
-    let denied = deleted(403, rest_error("AccessDeniedException", "no"));
-    let why = remove_scraper([listed(&[scraper("ACTIVE", true)]), denied], json!({}))
+    let denied = delete_scraper(403, rest_error("AccessDeniedException", "no"));
+    let error = remove_scraper([listed(&[scraper("ACTIVE", true)]), denied], json!({}))
         .await
         .unwrap_err();
-    assert_eq!(why.name(), "AccessDenied");
+    assert_eq!(error.name(), "AccessDenied");
 }
 
 #[tokio::test]
-async fn a_scraper_that_is_not_ours_not_named_or_not_made_by_the_execution_stays() {
-    let mut half = scraper("ACTIVE", true);
-    half["tags"].as_object_mut().unwrap().remove("ampxa:workspace");
-    for (shown, known) in [
+async fn a_scraper_without_our_tags_or_outside_the_input_is_kept() {
+    let mut one_tag = scraper("ACTIVE", true);
+    one_tag["tags"].as_object_mut().unwrap().remove("ampxa:workspace");
+    for (listed_scraper, input) in [
         (scraper("ACTIVE", false), json!({})),
-        (half, json!({})),
+        (one_tag, json!({})),
         (scraper("ACTIVE", true), json!({ "createdBy": EXECUTION })),
         (
             scraper("ACTIVE", true),
@@ -90,14 +102,17 @@ async fn a_scraper_that_is_not_ours_not_named_or_not_made_by_the_execution_stays
         ),
         (scraper("ACTIVE", true), json!({ "scraperArns": [] })),
     ] {
-        assert_eq!(remove_scraper([listed(&[shown])], known).await, Ok(left(&[])));
+        assert_eq!(
+            remove_scraper([listed(&[listed_scraper])], input).await,
+            Ok(remaining(&[]))
+        );
     }
-    for known in [
+    for input in [
         json!({ "createdBy": EXECUTION }),
         json!({ "scraperArns": [SCRAPER], "createdBy": null }),
     ] {
-        let turns = [listed(&[scraper_of_this_execution("ACTIVE")]), deleting()];
-        assert_eq!(remove_scraper(turns, known).await, Ok(left(&[SCRAPER])));
+        let exchanges = [listed(&[scraper_of_this_execution("ACTIVE")]), deleting()];
+        assert_eq!(remove_scraper(exchanges, input).await, Ok(remaining(&[SCRAPER])));
     }
 }
 
@@ -105,11 +120,11 @@ fn role() -> Role {
     Role::ours(json!({}), "arn:aws:iam::222222222222:policy/boundary")
 }
 
-fn shown(role: &Role) -> Turn {
-    call("GetRole", 200, role.shown("GetRole")).saying("RoleName=r")
+fn get_role(role: &Role) -> Exchange {
+    call("GetRole", 200, role.response("GetRole")).with_text("RoleName=r")
 }
 
-fn inline(names: &[&str]) -> String {
+fn inline_policies(names: &[&str]) -> String {
     let members: String = names.iter().map(|name| format!("<member>{name}</member>")).collect();
     format!(
         "<ListRolePoliciesResponse><ListRolePoliciesResult><IsTruncated>false</IsTruncated><PolicyNames>{members}\
@@ -117,11 +132,11 @@ fn inline(names: &[&str]) -> String {
     )
 }
 
-async fn remove_role(turns: impl IntoIterator<Item = Turn>, known: Value) -> Result<Outcome, Error> {
-    let script = Script::new(turns);
-    let task = task(json!({}), known);
+async fn remove_role(exchanges: impl IntoIterator<Item = Exchange>, input: Value) -> Result<Outcome, Error> {
+    let script = Script::new(exchanges);
+    let task = task(json!({}), input);
     let removed = roles::remove(&script.account().iam(), "arn:r".to_owned(), "r", &task).await;
-    script.is_over();
+    script.assert_finished();
     removed.map(|removed| {
         assert_eq!(removed.role_arn, "arn:r");
         removed.outcome
@@ -129,74 +144,80 @@ async fn remove_role(turns: impl IntoIterator<Item = Turn>, known: Value) -> Res
 }
 
 #[tokio::test]
-async fn a_role_goes_with_all_its_policies_the_one_that_allows_first() {
-    let turns = [
-        shown(&role()),
+async fn managed_policies_are_detached_before_inline_policies_and_the_role_are_deleted() {
+    let exchanges = [
+        get_role(&role()),
         call(
             "ListAttachedRolePolicies",
             200,
             attached(&["arn:aws:iam::aws:policy/A", "arn:aws:iam::aws:policy/B"]),
         ),
-        call("DetachRolePolicy", 200, done("DetachRolePolicy")).saying("policy/A"),
-        call("DetachRolePolicy", 200, done("DetachRolePolicy")).saying("policy/B"),
-        call("ListRolePolicies", 200, inline(&["ampxa", "theirs"])),
-        call("DeleteRolePolicy", 200, done("DeleteRolePolicy")).saying("PolicyName=ampxa"),
-        call("DeleteRolePolicy", 200, done("DeleteRolePolicy")).saying("PolicyName=theirs"),
-        call("DeleteRole", 200, done("DeleteRole")).saying("RoleName=r"),
+        call("DetachRolePolicy", 200, done("DetachRolePolicy")).with_text("policy/A"),
+        call("DetachRolePolicy", 200, done("DetachRolePolicy")).with_text("policy/B"),
+        call("ListRolePolicies", 200, inline_policies(&["ampxa", "other"])),
+        call("DeleteRolePolicy", 200, done("DeleteRolePolicy")).with_text("PolicyName=ampxa"),
+        call("DeleteRolePolicy", 200, done("DeleteRolePolicy")).with_text("PolicyName=other"),
+        call("DeleteRole", 200, done("DeleteRole")).with_text("RoleName=r"),
     ];
-    assert_eq!(remove_role(turns, json!({})).await, Ok(Outcome::Removed));
+    assert_eq!(remove_role(exchanges, json!({})).await, Ok(Outcome::Removed));
 }
 
 #[tokio::test]
-async fn a_role_that_is_gone_or_goes_meanwhile_is_gone() {
-    let gone = |action: &str| call(action, 404, iam_error("NoSuchEntity", "no"));
-    assert_eq!(remove_role([gone("GetRole")], json!({})).await, Ok(Outcome::NotFound));
-    let turns = [
-        shown(&role()),
-        gone("ListAttachedRolePolicies"),
-        gone("ListRolePolicies"),
-        gone("DeleteRole"),
+async fn a_role_that_is_missing_or_deleted_in_the_meantime_is_no_error() {
+    let missing = |action: &str| call(action, 404, iam_error("NoSuchEntity", "no"));
+    assert_eq!(
+        remove_role([missing("GetRole")], json!({})).await,
+        Ok(Outcome::NotFound)
+    );
+    let exchanges = [
+        get_role(&role()),
+        missing("ListAttachedRolePolicies"),
+        missing("ListRolePolicies"),
+        missing("DeleteRole"),
     ];
-    assert_eq!(remove_role(turns, json!({})).await, Ok(Outcome::Removed));
-    // What is gone carries no tag, by which alone it may be removed.
-    let turns = [
-        shown(&role()),
+    assert_eq!(remove_role(exchanges, json!({})).await, Ok(Outcome::Removed));
+    // A deleted role has no tags, so the tag condition of the policy denies a second deletion.
+    let exchanges = [
+        get_role(&role()),
         call("ListAttachedRolePolicies", 200, attached(&[])),
-        call("ListRolePolicies", 200, inline(&[])),
+        call("ListRolePolicies", 200, inline_policies(&[])),
         call("DeleteRole", 403, iam_error("AccessDenied", "no")),
-        gone("GetRole"),
+        missing("GetRole"),
     ];
-    assert_eq!(remove_role(turns, json!({})).await, Ok(Outcome::Removed));
+    assert_eq!(remove_role(exchanges, json!({})).await, Ok(Outcome::Removed));
 }
 
 #[tokio::test]
-async fn a_role_of_somebody_elses_or_of_another_execution_stays() {
-    let mut half = role();
-    half.tags.retain(|(key, _)| key != "ampxa:cluster");
-    let mut other = role();
-    other.tags[1].1 = "arn:aws:aps:us-west-2:333333333333:workspace/ws-2".to_owned();
-    for theirs in [half, other] {
-        for known in [json!({}), json!({ "createdBy": "somebody" })] {
-            assert_eq!(remove_role([shown(&theirs)], known).await, Ok(Outcome::NotOwned));
+async fn a_role_without_our_tags_or_of_another_execution_is_kept() {
+    let mut one_tag = role();
+    one_tag.tags.retain(|(key, _)| key != "ampxa:cluster");
+    let mut other_pair = role();
+    other_pair.tags[1].1 = "arn:aws:aps:us-west-2:333333333333:workspace/ws-2".to_owned();
+    for foreign in [one_tag, other_pair] {
+        for input in [json!({}), json!({ "createdBy": "another execution" })] {
+            assert_eq!(remove_role([get_role(&foreign)], input).await, Ok(Outcome::NotOwned));
         }
     }
-    let known = json!({ "createdBy": EXECUTION });
-    assert_eq!(remove_role([shown(&role())], known).await, Ok(Outcome::CreatedByOther));
+    let input = json!({ "createdBy": EXECUTION });
+    assert_eq!(
+        remove_role([get_role(&role())], input).await,
+        Ok(Outcome::CreatedByOther)
+    );
 }
 
 #[tokio::test]
-async fn what_iam_refuses_is_told() {
+async fn an_error_of_iam_is_returned() {
     let denied = |action: &str| call(action, 403, iam_error("AccessDenied", "no"));
-    let until = |n: usize| {
+    let first = |n: usize| {
         let all = [
-            shown(&role()),
+            get_role(&role()),
             call(
                 "ListAttachedRolePolicies",
                 200,
                 attached(&["arn:aws:iam::aws:policy/A"]),
             ),
             call("DetachRolePolicy", 200, done("DetachRolePolicy")),
-            call("ListRolePolicies", 200, inline(&["ampxa"])),
+            call("ListRolePolicies", 200, inline_policies(&["ampxa"])),
             call("DeleteRolePolicy", 200, done("DeleteRolePolicy")),
         ];
         all.into_iter().take(n)
@@ -212,33 +233,36 @@ async fn what_iam_refuses_is_told() {
     .into_iter()
     .enumerate()
     {
-        // The role is still there, so it is a refusal.
-        let look = (n > 0).then(|| shown(&role()));
-        let why = remove_role(until(n).chain([denied(action)]).chain(look), json!({}))
+        // The role still exists, so the denial is an error.
+        let read_again = (n > 0).then(|| get_role(&role()));
+        let error = remove_role(first(n).chain([denied(action)]).chain(read_again), json!({}))
             .await
             .unwrap_err();
-        assert_eq!(why.name(), "AccessDenied");
-        assert!(why.to_string().starts_with(&format!("iam:{action} answered ")), "{why}");
+        assert_eq!(error.name(), "AccessDenied");
+        assert!(
+            error.to_string().starts_with(&format!("iam:{action} failed with ")),
+            "{error}"
+        );
     }
 }
 
-async fn pairs(turns: impl IntoIterator<Item = Turn>, workspace: Option<&str>) -> Vec<String> {
-    let script = Script::new(turns);
+async fn pairs(exchanges: impl IntoIterator<Item = Exchange>, workspace: Option<&str>) -> Vec<String> {
+    let script = Script::new(exchanges);
     let account = script.account();
     let input = json!({ "request": { "clusterArn": CLUSTER, "workspaceArn": workspace } });
     let request = offboarding::Request::try_from(input).unwrap();
-    let found = offboarding::find_pairs(&account.amp(), &account.iam(), &request)
+    let output = offboarding::find_pairs(&account.amp(), &account.iam(), &request)
         .await
         .unwrap();
-    script.is_over();
-    let workspaces = found.pairs.iter().map(|pair| {
+    script.assert_finished();
+    let workspaces = output.pairs.iter().map(|pair| {
         assert_eq!(pair.cluster_arn.to_string(), CLUSTER);
         pair.workspace_arn.as_ref().unwrap().id().to_owned()
     });
     workspaces.collect()
 }
 
-/// A page of roles, and the marker of the next one, if there is one.
+/// A page of ListRoles, with the marker of the next page.
 fn role_names(names: &[&str], next: Option<&str>) -> String {
     let members: String = names
         .iter()
@@ -256,12 +280,12 @@ fn role_names(names: &[&str], next: Option<&str>) -> String {
 }
 
 #[tokio::test]
-async fn a_pair_that_is_named_is_not_looked_for() {
+async fn the_pair_of_the_request_needs_no_search() {
     assert_eq!(pairs([], Some(WORKSPACE)).await, ["ws-1"]);
 }
 
 #[tokio::test]
-async fn the_pairs_of_a_cluster_are_found_by_their_scrapers_and_by_their_source_roles() {
+async fn the_pairs_of_a_cluster_are_found_by_scrapers_and_source_roles() {
     let workspace = |id: &str| WORKSPACE.replace("ws-1", id);
     let role_name = |id: &str| {
         let pair = ampxa::pair::Pair {
@@ -277,33 +301,33 @@ async fn the_pairs_of_a_cluster_are_found_by_their_scrapers_and_by_their_source_
         200,
         scrapers(&[scraper("ACTIVE", true), second, scraper("ACTIVE", false)]),
     )
-    .saying(format!("sourceArn={CLUSTER}"));
+    .with_text(format!("sourceArn={CLUSTER}"));
     let (first, third) = (role_name("ws-1"), role_name("ws-3"));
     let names = [
         "ampxa-source-provisioner",
         "ampxa-source-demo2-00000000",
         &first,
         &third,
-        "ampxa-source-demo-theirs",
+        "ampxa-source-demo-other",
     ];
-    let shown = |name: &str, id: &str| {
+    let get_role = |name: &str, id: &str| {
         let mut role = role();
         role.tags[1].1 = workspace(id);
         let xml = role
-            .shown("GetRole")
+            .response("GetRole")
             .replace("<RoleName>name<", &format!("<RoleName>{name}<"));
-        call("GetRole", 200, xml).saying(format!("RoleName={name}"))
+        call("GetRole", 200, xml).with_text(format!("RoleName={name}"))
     };
-    let turns = [
+    let exchanges = [
         source,
         call("ListRoles", 200, role_names(&names[..3], Some("page-2"))),
-        shown(&first, "ws-1"),
-        call("ListRoles", 200, role_names(&names[3..], None)).saying("Marker=page-2"),
-        shown(&third, "ws-3"),
-        // Our tags on a role that has not the name that follows from them: not ours.
-        shown("ampxa-source-demo-theirs", "ws-4"),
+        get_role(&first, "ws-1"),
+        call("ListRoles", 200, role_names(&names[3..], None)).with_text("Marker=page-2"),
+        get_role(&third, "ws-3"),
+        // A role with our tags, but not with the name that follows from them, is not ours.
+        get_role("ampxa-source-demo-other", "ws-4"),
     ];
-    let mut found = pairs(turns, None).await;
+    let mut found = pairs(exchanges, None).await;
     found.sort();
     assert_eq!(found, ["ws-1", "ws-2", "ws-3"]);
 }

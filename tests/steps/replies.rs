@@ -1,24 +1,24 @@
-//! What AWS answers, in its own wire formats.
+//! Responses of AWS in the wire formats of its APIs.
 
 use crate::script::{CLUSTER, EXECUTION, SCRAPER, WORKSPACE};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
-/// An answer of IAM's with nothing in it.
+/// An empty response of IAM.
 pub fn done(action: &str) -> String {
     format!(
         "<{action}Response><{action}Result/><ResponseMetadata><RequestId>r</RequestId></ResponseMetadata></{action}Response>"
     )
 }
 
-/// A refusal of IAM's or STS's.
+/// An error response of IAM or STS.
 pub fn iam_error(code: &str, message: &str) -> String {
     format!(
         "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error><RequestId>r</RequestId></ErrorResponse>"
     )
 }
 
-/// A role as GetRole shows it.
+/// A role in responses of IAM.
 #[derive(Debug, Clone)]
 pub struct Role {
     pub trust: Value,
@@ -27,11 +27,12 @@ pub struct Role {
 }
 
 impl Role {
+    /// A role with our tags.
     pub fn ours(trust: Value, boundary: &str) -> Self {
         let tags = [
             ("ampxa:cluster", CLUSTER),
             ("ampxa:workspace", WORKSPACE),
-            ("ampxa:created-by", "somebody"),
+            ("ampxa:created-by", "another execution"),
         ];
         Self {
             trust,
@@ -40,7 +41,8 @@ impl Role {
         }
     }
 
-    pub fn shown(&self, action: &str) -> String {
+    /// The response of GetRole or CreateRole.
+    pub fn response(&self, action: &str) -> String {
         let boundary = self.boundary.as_ref().map_or(String::new(), |arn| {
             format!("<PermissionsBoundary><PermissionsBoundaryType>Policy</PermissionsBoundaryType><PermissionsBoundaryArn>{arn}</PermissionsBoundaryArn></PermissionsBoundary>")
         });
@@ -63,7 +65,7 @@ fn encoded(document: &Value) -> String {
     utf8_percent_encode(&document.to_string(), NON_ALPHANUMERIC).to_string()
 }
 
-/// An inline policy as GetRolePolicy shows it.
+/// The response of GetRolePolicy.
 pub fn inline_policy(document: &Value) -> String {
     format!(
         "<GetRolePolicyResponse><GetRolePolicyResult><RoleName>name</RoleName><PolicyName>ampxa</PolicyName>\
@@ -72,7 +74,7 @@ pub fn inline_policy(document: &Value) -> String {
     )
 }
 
-/// The managed policies of a role.
+/// The response of ListAttachedRolePolicies.
 pub fn attached(arns: &[&str]) -> String {
     let members: String = arns
         .iter()
@@ -84,10 +86,12 @@ pub fn attached(arns: &[&str]) -> String {
     )
 }
 
-/// A scraper of the demonstration pair, as lists and descriptions show it.
+/// A scraper of the pair of these tests, in lists and descriptions; `ours` adds our tags.
 pub fn scraper(status: &str, ours: bool) -> Value {
     let tags = match ours {
-        true => json!({ "ampxa:cluster": CLUSTER, "ampxa:workspace": WORKSPACE, "ampxa:created-by": "somebody" }),
+        true => json!({
+            "ampxa:cluster": CLUSTER, "ampxa:workspace": WORKSPACE, "ampxa:created-by": "another execution",
+        }),
         false => json!({}),
     };
     json!({
@@ -104,23 +108,24 @@ pub fn scraper(status: &str, ours: bool) -> Value {
     })
 }
 
-/// The same, made by the execution of the tests.
+/// A scraper with our tags that was created by the execution of the tests.
 pub fn scraper_of_this_execution(status: &str) -> Value {
     let mut scraper = scraper(status, true);
     scraper["tags"]["ampxa:created-by"] = json!(EXECUTION);
     scraper
 }
 
+/// The response of ListScrapers.
 pub fn scrapers(all: &[Value]) -> String {
     json!({ "scrapers": all }).to_string()
 }
 
-/// A refusal of AMP's or EKS'.
+/// An error response of AMP or EKS.
 pub fn rest_error(code: &str, message: &str) -> String {
     json!({ "__type": code, "message": message }).to_string()
 }
 
-/// A cluster as DescribeCluster shows it.
+/// The response of DescribeCluster.
 pub fn cluster(status: &str, private: bool, mode: &str) -> String {
     json!({ "cluster": {
         "name": "demo",
@@ -138,6 +143,7 @@ pub fn cluster(status: &str, private: bool, mode: &str) -> String {
     .to_string()
 }
 
+/// The response of DescribeWorkspace.
 pub fn workspace(status: &str) -> String {
     json!({ "workspace": {
         "workspaceId": "ws-1", "arn": WORKSPACE, "status": { "statusCode": status }, "createdAt": 1.0,
@@ -145,13 +151,14 @@ pub fn workspace(status: &str) -> String {
     .to_string()
 }
 
+/// The response of DescribeVpcAttribute.
 pub fn vpc_attribute(name: &str, on: bool) -> String {
     format!(
         "<DescribeVpcAttributeResponse><vpcId>vpc-1</vpcId><{name}><value>{on}</value></{name}></DescribeVpcAttributeResponse>"
     )
 }
 
-/// Subnets of the cluster's VPC: id, zone, free addresses.
+/// The response of DescribeSubnets for subnets of the cluster's VPC: id, zone, free addresses.
 pub fn subnets(all: &[(&str, &str, u32)]) -> String {
     let all: Vec<_> = all
         .iter()
@@ -160,13 +167,13 @@ pub fn subnets(all: &[(&str, &str, u32)]) -> String {
     subnets_of(&all)
 }
 
-/// Security groups: id, VPC.
+/// The response of DescribeSecurityGroups: id, VPC.
 pub fn security_groups(all: &[(&str, Option<&str>)]) -> String {
     let items: String = all
         .iter()
         .map(|(id, vpc)| {
             let vpc = vpc.map_or(String::new(), |vpc| format!("<vpcId>{vpc}</vpcId>"));
-            // A rule names another group, by the same words.
+            // A rule names another group, with the same element names.
             let rule = "<item><ipProtocol>-1</ipProtocol><groups><item><groupId>sg-of-a-rule</groupId><vpcId>vpc-of-a-rule\
                         </vpcId></item></groups></item>";
             format!("<item><groupId>{id}</groupId><ipPermissions>{rule}</ipPermissions>{vpc}</item>")
@@ -177,7 +184,7 @@ pub fn security_groups(all: &[(&str, Option<&str>)]) -> String {
     )
 }
 
-/// Subnets: id, VPC, zone, free addresses.
+/// The response of DescribeSubnets: id, VPC, zone, free addresses.
 pub fn subnets_of(all: &[(&str, &str, &str, u32)]) -> String {
     let items: String = all
         .iter()
@@ -193,7 +200,7 @@ pub fn subnets_of(all: &[(&str, &str, &str, u32)]) -> String {
     )
 }
 
-/// A refusal of EC2's.
+/// An error response of EC2.
 pub fn ec2_error(code: &str, message: &str) -> String {
     format!(
         "<?xml version=\"1.0\"?><Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors><RequestID>r</RequestID></Response>"

@@ -1,8 +1,8 @@
-//! Ensuring and patching roles.
+//! Ensure roles, and patch their trust policies.
 
 use crate::{
     replies::{Role, attached, done, iam_error, inline_policy},
-    script::{EXECUTION, SCRAPER, Script, Turn, call, task},
+    script::{EXECUTION, Exchange, SCRAPER, Script, call, task},
 };
 use ampxa::{
     error::Error,
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 const REMOTE_WRITE: &str = "arn:aws:iam::aws:policy/AmazonPrometheusRemoteWriteAccess";
 
-fn fresh() -> Task<EnsureInput> {
+fn without_scraper() -> Task<EnsureInput> {
     task(json!({}), json!({ "scraperArn": null }))
 }
 
@@ -23,20 +23,24 @@ fn with_scraper() -> Task<EnsureInput> {
     task(json!({}), json!({ "scraperArn": SCRAPER }))
 }
 
-fn absent() -> Turn {
+/// GetRole: the role does not exist.
+fn not_found() -> Exchange {
     call("GetRole", 404, iam_error("NoSuchEntity", "no such role"))
 }
 
-fn found(role: &Role) -> Turn {
-    call("GetRole", 200, role.shown("GetRole"))
+/// GetRole: the role exists.
+fn found(role: &Role) -> Exchange {
+    call("GetRole", 200, role.response("GetRole"))
 }
 
-fn right(task: &Task<EnsureInput>) -> Role {
+/// The target role in its desired state, with the placeholder trust.
+fn matching(task: &Task<EnsureInput>) -> Role {
     let role = roles::target(task);
     Role::ours(role.placeholder_trust, &role.boundary)
 }
 
-fn reads(task: &Task<EnsureInput>) -> [Turn; 2] {
+/// The calls that read the policies of a target role in its desired state.
+fn read_policies(task: &Task<EnsureInput>) -> [Exchange; 2] {
     [
         call(
             "GetRolePolicy",
@@ -47,39 +51,42 @@ fn reads(task: &Task<EnsureInput>) -> [Turn; 2] {
     ]
 }
 
-async fn ensure(turns: impl IntoIterator<Item = Turn>, task: &Task<EnsureInput>) -> Result<EnsureOutput, Error> {
-    let script = Script::new(turns);
+async fn ensure(
+    exchanges: impl IntoIterator<Item = Exchange>,
+    task: &Task<EnsureInput>,
+) -> Result<EnsureOutput, Error> {
+    let script = Script::new(exchanges);
     let ensured = roles::ensure(&script.account().iam(), &roles::target(task)).await;
-    script.is_over();
+    script.assert_finished();
     ensured
 }
 
-fn repaired(what: &'static str) -> Result<EnsureOutput, Error> {
+fn repaired(part: &'static str) -> Result<EnsureOutput, Error> {
     Ok(EnsureOutput {
         created: false,
-        repaired: vec![what],
+        repaired: vec![part],
     })
 }
 
 #[tokio::test]
-async fn a_role_is_made_shut_inside_its_boundary_with_its_tags_and_policies() {
-    let task = fresh();
+async fn a_new_role_has_the_placeholder_trust_its_boundary_tags_and_policies() {
+    let task = without_scraper();
     let role = roles::target(&task);
-    let turns = [
-        absent(),
-        call("CreateRole", 200, right(&task).shown("CreateRole"))
-            .saying("RoleName=ampxa-target-demo-")
-            .saying("PermissionsBoundary=arn:aws:iam::333333333333:policy/ampxa-target-boundary")
-            .saying("ampxa:cluster")
-            .saying("ampxa:workspace")
-            .saying(format!("Key=ampxa:created-by&Tags.member.2.Value={EXECUTION}"))
-            .saying(policy::target_trust(&task.pair, Gate::Placeholder).to_string())
-            .saying("scraper/*"),
-        call("PutRolePolicy", 200, done("PutRolePolicy")).saying(role.permissions.to_string()),
-        call("AttachRolePolicy", 200, done("AttachRolePolicy")).saying(REMOTE_WRITE),
+    let exchanges = [
+        not_found(),
+        call("CreateRole", 200, matching(&task).response("CreateRole"))
+            .with_text("RoleName=ampxa-target-demo-")
+            .with_text("PermissionsBoundary=arn:aws:iam::333333333333:policy/ampxa-target-boundary")
+            .with_text("ampxa:cluster")
+            .with_text("ampxa:workspace")
+            .with_text(format!("Key=ampxa:created-by&Tags.member.2.Value={EXECUTION}"))
+            .with_text(policy::target_trust(&task.pair, Gate::Placeholder).to_string())
+            .with_text("scraper/*"),
+        call("PutRolePolicy", 200, done("PutRolePolicy")).with_text(role.permissions.to_string()),
+        call("AttachRolePolicy", 200, done("AttachRolePolicy")).with_text(REMOTE_WRITE),
     ];
     assert_eq!(
-        ensure(turns, &task).await,
+        ensure(exchanges, &task).await,
         Ok(EnsureOutput {
             created: true,
             repaired: vec![]
@@ -88,36 +95,36 @@ async fn a_role_is_made_shut_inside_its_boundary_with_its_tags_and_policies() {
 }
 
 #[tokio::test]
-async fn a_role_is_created_with_the_placeholder_trust_even_when_its_scraper_is_known() {
+async fn a_new_role_has_the_placeholder_trust_even_if_the_scraper_exists() {
     let task = with_scraper();
     let placeholder = policy::target_trust(&task.pair, Gate::Placeholder).to_string();
-    let turns = [
-        absent(),
-        call("CreateRole", 200, right(&task).shown("CreateRole")).saying(placeholder),
+    let exchanges = [
+        not_found(),
+        call("CreateRole", 200, matching(&task).response("CreateRole")).with_text(placeholder),
         call("PutRolePolicy", 200, done("PutRolePolicy")),
         call("AttachRolePolicy", 200, done("AttachRolePolicy")),
     ];
-    assert!(ensure(turns, &task).await.unwrap().created);
+    assert!(ensure(exchanges, &task).await.unwrap().created);
 }
 
 #[tokio::test]
-async fn the_source_role_wears_no_managed_policy() {
-    let task = fresh();
+async fn the_source_role_has_no_managed_policy() {
+    let task = without_scraper();
     let role = roles::source(&task);
     let script = Script::new([
-        absent(),
-        call("CreateRole", 200, right(&task).shown("CreateRole")).saying("scraper.aps.amazonaws.com"),
-        call("PutRolePolicy", 200, done("PutRolePolicy")).saying(task.pair.target_role_arn()),
+        not_found(),
+        call("CreateRole", 200, matching(&task).response("CreateRole")).with_text("scraper.aps.amazonaws.com"),
+        call("PutRolePolicy", 200, done("PutRolePolicy")).with_text(task.pair.target_role_arn()),
     ]);
     roles::ensure(&script.account().iam(), &role).await.unwrap();
-    script.is_over();
+    script.assert_finished();
 }
 
 #[tokio::test]
-async fn a_role_that_is_right_is_only_read() {
-    let task = fresh();
-    let [policy, attached] = reads(&task);
-    let ensured = ensure([found(&right(&task)), policy, attached], &task).await;
+async fn a_matching_role_is_only_read() {
+    let task = without_scraper();
+    let [policy, attached] = read_policies(&task);
+    let ensured = ensure([found(&matching(&task)), policy, attached], &task).await;
     assert_eq!(
         ensured,
         Ok(EnsureOutput {
@@ -128,11 +135,11 @@ async fn a_role_that_is_right_is_only_read() {
 }
 
 #[tokio::test]
-async fn the_open_trust_of_the_pairs_own_scraper_stays_open() {
+async fn the_scraper_trust_of_the_pairs_own_scraper_is_kept() {
     let task = with_scraper();
-    let mut role = right(&task);
+    let mut role = matching(&task);
     role.trust = policy::target_trust(&task.pair, Gate::Scraper(&SCRAPER.parse().unwrap()));
-    let [policy, attached] = reads(&task);
+    let [policy, attached] = read_policies(&task);
     let ensured = ensure([found(&role), policy, attached], &task).await;
     assert_eq!(
         ensured,
@@ -143,53 +150,58 @@ async fn the_open_trust_of_the_pairs_own_scraper_stays_open() {
     );
 }
 
-/// Every trust policy that is neither the placeholder nor that of the pair's own scraper is shut.
+/// A trust policy that is neither the placeholder nor names the pair's own scraper is replaced by the placeholder.
 #[tokio::test]
-async fn any_other_trust_is_shut() {
+async fn any_other_trust_is_replaced_by_the_placeholder() {
     let task = with_scraper();
-    let shut = policy::target_trust(&task.pair, Gate::Placeholder);
+    let placeholder = policy::target_trust(&task.pair, Gate::Placeholder);
     let other = SCRAPER.replace("s-1", "s-2").parse().unwrap();
-    let mut deleted_principal = shut.clone();
+    let mut deleted_principal = placeholder.clone();
     deleted_principal["Statement"][0]["Principal"]["AWS"] = json!("AROAEXAMPLEID12345678");
-    let mut unconditional = shut.clone();
+    let mut unconditional = placeholder.clone();
     unconditional["Statement"][0]
         .as_object_mut()
         .unwrap()
         .remove("Condition");
-    let garbage = json!("not a document");
+    let invalid = json!("not a document");
     for trust in [
         policy::target_trust(&task.pair, Gate::Scraper(&other)),
         deleted_principal,
         unconditional,
-        garbage,
+        invalid,
         Value::Null,
     ] {
-        let mut role = right(&task);
+        let mut role = matching(&task);
         role.trust = trust.clone();
-        let write = call("UpdateAssumeRolePolicy", 200, done("UpdateAssumeRolePolicy")).saying(shut.to_string());
-        let [policy, attached] = reads(&task);
+        let write =
+            call("UpdateAssumeRolePolicy", 200, done("UpdateAssumeRolePolicy")).with_text(placeholder.to_string());
+        let [policy, attached] = read_policies(&task);
         let ensured = ensure([found(&role), write, policy, attached], &task).await;
         assert_eq!(ensured, repaired("trust policy"), "{trust}");
     }
 }
 
 #[tokio::test]
-async fn each_drift_alone_is_repaired_and_only_it() {
-    let task = fresh();
-    let [policy, attach] = reads(&task);
+async fn each_drift_is_repaired_alone() {
+    let task = without_scraper();
+    let [policy, attach] = read_policies(&task);
 
     for boundary in [None, Some("arn:aws:iam::aws:policy/AdministratorAccess".to_owned())] {
-        let mut role = right(&task);
+        let mut role = matching(&task);
         role.boundary = boundary;
-        let write =
-            call("PutRolePermissionsBoundary", 200, done("PutRolePermissionsBoundary")).saying("ampxa-target-boundary");
+        let write = call("PutRolePermissionsBoundary", 200, done("PutRolePermissionsBoundary"))
+            .with_text("ampxa-target-boundary");
         let ensured = ensure([found(&role), write, policy.clone(), attach.clone()], &task).await;
         assert_eq!(ensured, repaired("permissions boundary"));
     }
 
     let tagged = self::task(json!({ "tags": { "team": "payments" } }), json!({}));
-    let write = call("TagRole", 200, done("TagRole")).saying("Key=team&Tags.member.1.Value=payments");
-    let ensured = ensure([found(&right(&task)), write, policy.clone(), attach.clone()], &tagged).await;
+    let write = call("TagRole", 200, done("TagRole")).with_text("Key=team&Tags.member.1.Value=payments");
+    let ensured = ensure(
+        [found(&matching(&task)), write, policy.clone(), attach.clone()],
+        &tagged,
+    )
+    .await;
     assert_eq!(ensured, repaired("tags"));
 
     let missing = call("GetRolePolicy", 404, iam_error("NoSuchEntity", "no such policy"));
@@ -198,9 +210,9 @@ async fn each_drift_alone_is_repaired_and_only_it() {
         200,
         inline_policy(&json!({ "Version": "2012-10-17", "Statement": [] })),
     );
-    for seen in [missing, wider] {
+    for read in [missing, wider] {
         let write = call("PutRolePolicy", 200, done("PutRolePolicy"));
-        let ensured = ensure([found(&right(&task)), seen, write, attach.clone()], &task).await;
+        let ensured = ensure([found(&matching(&task)), read, write, attach.clone()], &task).await;
         assert_eq!(ensured, repaired("permissions"));
     }
 
@@ -209,30 +221,30 @@ async fn each_drift_alone_is_repaired_and_only_it() {
         200,
         attached(&["arn:aws:iam::aws:policy/ReadOnlyAccess"]),
     );
-    let write = call("AttachRolePolicy", 200, done("AttachRolePolicy")).saying(REMOTE_WRITE);
-    let ensured = ensure([found(&right(&task)), policy, other, write], &task).await;
+    let write = call("AttachRolePolicy", 200, done("AttachRolePolicy")).with_text(REMOTE_WRITE);
+    let ensured = ensure([found(&matching(&task)), policy, other, write], &task).await;
     assert_eq!(ensured, repaired("managed policy"));
 }
 
 #[tokio::test]
-async fn a_role_somebody_else_made_is_left_alone() {
-    let task = fresh();
-    let mut untagged = right(&task);
+async fn a_role_without_our_tags_is_a_conflict() {
+    let task = without_scraper();
+    let mut untagged = matching(&task);
     untagged.tags.clear();
-    let mut of_another_pair = right(&task);
+    let mut of_another_pair = matching(&task);
     of_another_pair.tags[1].1 = "arn:aws:aps:us-west-2:333333333333:workspace/ws-2".to_owned();
     for role in [untagged, of_another_pair] {
-        let why = ensure([found(&role)], &task).await.unwrap_err();
-        assert_eq!(why.name(), "Conflict");
+        let error = ensure([found(&role)], &task).await.unwrap_err();
+        assert_eq!(error.name(), "Conflict");
     }
 }
 
 #[tokio::test]
-async fn a_role_that_another_execution_made_in_between_is_joined() {
-    let task = fresh();
-    let taken = call("CreateRole", 409, iam_error("EntityAlreadyExists", "it exists"));
-    let [policy, attached] = reads(&task);
-    let ensured = ensure([absent(), taken, found(&right(&task)), policy, attached], &task).await;
+async fn a_role_that_another_execution_created_in_the_meantime_is_used() {
+    let task = without_scraper();
+    let exists = call("CreateRole", 409, iam_error("EntityAlreadyExists", "it exists"));
+    let [policy, attached] = read_policies(&task);
+    let ensured = ensure([not_found(), exists, found(&matching(&task)), policy, attached], &task).await;
     assert_eq!(
         ensured,
         Ok(EnsureOutput {
@@ -243,66 +255,66 @@ async fn a_role_that_another_execution_made_in_between_is_joined() {
 }
 
 #[tokio::test]
-async fn a_role_that_appears_in_between_is_joined_only_when_it_is_ours_and_shown() {
-    let task = fresh();
-    let taken = call("CreateRole", 409, iam_error("EntityAlreadyExists", "it exists"));
-    let mut theirs = right(&task);
-    theirs.tags.clear();
-    for (seen, name) in [(found(&theirs), "Conflict"), (absent(), "NotVisibleYet")] {
-        let why = ensure([absent(), taken.clone(), seen], &task).await.unwrap_err();
-        assert_eq!(why.name(), name);
+async fn a_role_that_appears_in_the_meantime_must_have_our_tags_and_be_visible() {
+    let task = without_scraper();
+    let exists = call("CreateRole", 409, iam_error("EntityAlreadyExists", "it exists"));
+    let mut foreign = matching(&task);
+    foreign.tags.clear();
+    for (read, name) in [(found(&foreign), "Conflict"), (not_found(), "NotVisibleYet")] {
+        let error = ensure([not_found(), exists.clone(), read], &task).await.unwrap_err();
+        assert_eq!(error.name(), name);
     }
 }
 
 #[tokio::test]
-async fn the_source_role_is_read_repaired_and_shut_as_the_target_role_is() {
+async fn the_trust_of_the_source_role_is_kept_or_replaced_like_that_of_the_target_role() {
     let other = SCRAPER.replace("s-1", "s-2").parse().unwrap();
-    let (task, with_scraper) = (fresh(), with_scraper());
-    let open = |scraper| policy::source_trust(&task.pair, Gate::Scraper(scraper));
+    let (task, with_scraper) = (without_scraper(), with_scraper());
+    let scraper_trust = |scraper| policy::source_trust(&task.pair, Gate::Scraper(scraper));
     let own = SCRAPER.parse().unwrap();
-    for (task, trust, shut) in [
+    for (task, trust, replaced) in [
         (&task, policy::source_trust(&task.pair, Gate::Placeholder), false),
-        (&task, open(&own), true),
-        (&with_scraper, open(&own), false),
-        (&with_scraper, open(&other), true),
+        (&task, scraper_trust(&own), true),
+        (&with_scraper, scraper_trust(&own), false),
+        (&with_scraper, scraper_trust(&other), true),
     ] {
         let role = roles::source(task);
-        let seen = Role::ours(trust.clone(), &role.boundary);
-        let mut turns = vec![found(&seen).saying(&role.name)];
-        if shut {
-            turns.push(
+        let existing = Role::ours(trust.clone(), &role.boundary);
+        let mut exchanges = vec![found(&existing).with_text(&role.name)];
+        if replaced {
+            exchanges.push(
                 call("UpdateAssumeRolePolicy", 200, done("UpdateAssumeRolePolicy"))
-                    .saying(role.placeholder_trust.to_string()),
+                    .with_text(role.placeholder_trust.to_string()),
             );
         }
-        turns.push(call("GetRolePolicy", 200, inline_policy(&role.permissions)));
-        let script = Script::new(turns);
+        exchanges.push(call("GetRolePolicy", 200, inline_policy(&role.permissions)));
+        let script = Script::new(exchanges);
         let ensured = roles::ensure(&script.account().iam(), &role).await.unwrap();
-        assert_eq!(ensured.repaired.contains(&"trust policy"), shut, "{trust}");
-        script.is_over();
+        assert_eq!(ensured.repaired.contains(&"trust policy"), replaced, "{trust}");
+        script.assert_finished();
     }
 }
 
 #[tokio::test]
-async fn a_tag_that_is_not_ours_stays_and_one_of_another_value_is_put_right() {
+async fn foreign_tags_are_kept_and_a_different_value_of_a_requested_tag_is_corrected() {
     let task = self::task(json!({ "tags": { "team": "payments" } }), json!({}));
-    let mut role = right(&task);
+    let mut role = matching(&task);
     role.tags.push(("team".to_owned(), "another".to_owned()));
-    role.tags.push(("somebody's".to_owned(), "own".to_owned()));
+    role.tags.push(("foreign".to_owned(), "tag".to_owned()));
     let name = task.pair.target_role_name();
-    let only = format!("RoleName={name}&Tags.member.1.Key=team&Tags.member.1.Value=payments");
-    let write = call("TagRole", 200, done("TagRole")).saying(only);
-    let [policy, attached] = reads(&task);
+    let text = format!("RoleName={name}&Tags.member.1.Key=team&Tags.member.1.Value=payments");
+    let write = call("TagRole", 200, done("TagRole")).with_text(text);
+    let [policy, attached] = read_policies(&task);
     let ensured = ensure([found(&role), write, policy, attached], &task).await;
     assert_eq!(ensured, repaired("tags"));
 }
 
 #[tokio::test]
-async fn a_step_that_died_after_it_made_the_role_goes_on() {
-    let task = fresh();
-    let mut role = right(&task);
+async fn a_repeated_step_completes_the_role_that_it_created() {
+    let task = without_scraper();
+    let mut role = matching(&task);
     role.tags[2].1 = EXECUTION.to_owned();
-    let turns = [
+    let exchanges = [
         found(&role),
         call("GetRolePolicy", 404, iam_error("NoSuchEntity", "no such policy")),
         call("PutRolePolicy", 200, done("PutRolePolicy")),
@@ -310,7 +322,7 @@ async fn a_step_that_died_after_it_made_the_role_goes_on() {
         call("AttachRolePolicy", 200, done("AttachRolePolicy")),
     ];
     assert_eq!(
-        ensure(turns, &task).await,
+        ensure(exchanges, &task).await,
         Ok(EnsureOutput {
             created: true,
             repaired: vec![]
@@ -319,53 +331,54 @@ async fn a_step_that_died_after_it_made_the_role_goes_on() {
 }
 
 #[tokio::test]
-async fn what_iam_does_not_see_yet_is_said_by_name() {
-    let task = fresh();
+async fn eventual_consistency_of_iam_is_not_visible_yet() {
+    let task = without_scraper();
     let unknown = iam_error(
         "MalformedPolicyDocument",
         "Invalid principal in policy: &quot;AWS&quot;:&quot;arn&quot;",
     );
-    let why = ensure([absent(), call("CreateRole", 400, unknown)], &task)
+    let error = ensure([not_found(), call("CreateRole", 400, unknown)], &task)
         .await
         .unwrap_err();
-    assert_eq!(why.name(), "NotVisibleYet");
-    assert!(why.to_string().contains("Invalid principal"), "{why}");
+    assert_eq!(error.name(), "NotVisibleYet");
+    assert!(error.to_string().contains("Invalid principal"), "{error}");
 
-    let made = call("CreateRole", 200, right(&task).shown("CreateRole"));
-    let gone = call("PutRolePolicy", 404, iam_error("NoSuchEntity", "no such role"));
-    let why = ensure([absent(), made, gone], &task).await.unwrap_err();
-    assert_eq!(why.name(), "NotVisibleYet");
+    let created = call("CreateRole", 200, matching(&task).response("CreateRole"));
+    let missing = call("PutRolePolicy", 404, iam_error("NoSuchEntity", "no such role"));
+    let error = ensure([not_found(), created, missing], &task).await.unwrap_err();
+    assert_eq!(error.name(), "NotVisibleYet");
 
-    let wrong = call(
+    let invalid = call(
         "CreateRole",
         400,
         iam_error("MalformedPolicyDocument", "Syntax errors in policy."),
     );
     assert_eq!(
-        ensure([absent(), wrong], &task).await.unwrap_err().name(),
+        ensure([not_found(), invalid], &task).await.unwrap_err().name(),
         "InvalidRequest"
     );
 }
 
-fn patching(role: &ampxa::roles::Role) -> [Turn; 3] {
-    let shut = Role::ours(role.placeholder_trust.clone(), &role.boundary);
-    let open = Role::ours(role.scraper_trust.clone().unwrap(), &role.boundary);
+/// The calls that patch a trust policy: read, write, read back.
+fn patch_calls(role: &ampxa::roles::Role) -> [Exchange; 3] {
+    let before = Role::ours(role.placeholder_trust.clone(), &role.boundary);
+    let after = Role::ours(role.scraper_trust.clone().unwrap(), &role.boundary);
     let write = call("UpdateAssumeRolePolicy", 200, done("UpdateAssumeRolePolicy"));
     [
-        found(&shut),
+        found(&before),
         write
-            .saying(role.scraper_trust.clone().unwrap().to_string())
-            .saying(SCRAPER),
-        found(&open),
+            .with_text(role.scraper_trust.clone().unwrap().to_string())
+            .with_text(SCRAPER),
+        found(&after),
     ]
 }
 
 #[tokio::test]
-async fn the_patch_writes_both_the_gate_last_and_reads_them_back() {
+async fn the_patch_writes_source_then_target_and_reads_both_back() {
     let task = with_scraper();
-    let (source, target) = (patching(&roles::source(&task)), patching(&roles::target(&task)));
-    let source = source.map(|turn| turn.saying(task.pair.source_role_name()).of("source"));
-    let target = target.map(|turn| turn.saying(task.pair.target_role_name()).of("target"));
+    let (source, target) = (patch_calls(&roles::source(&task)), patch_calls(&roles::target(&task)));
+    let source = source.map(|exchange| exchange.with_text(task.pair.source_role_name()).in_account("source"));
+    let target = target.map(|exchange| exchange.with_text(task.pair.target_role_name()).in_account("target"));
     let script = Script::new(source.into_iter().chain(target));
     let (source, target) = (script.account_of("source"), script.account_of("target"));
     let patched = patch::patch(&source.iam(), &target.iam(), &task).await;
@@ -376,15 +389,15 @@ async fn the_patch_writes_both_the_gate_last_and_reads_them_back() {
             target: true
         })
     );
-    script.is_over();
+    script.assert_finished();
 }
 
 #[tokio::test]
-async fn a_patch_of_what_is_right_only_reads() {
+async fn a_patch_of_matching_trust_policies_only_reads() {
     let task = with_scraper();
-    let open = [roles::source(&task), roles::target(&task)]
+    let patched = [roles::source(&task), roles::target(&task)]
         .map(|role| found(&Role::ours(role.scraper_trust.unwrap(), &role.boundary)));
-    let script = Script::new(open);
+    let script = Script::new(patched);
     let iam = script.account().iam();
     assert_eq!(
         patch::patch(&iam, &iam, &task).await,
@@ -393,15 +406,15 @@ async fn a_patch_of_what_is_right_only_reads() {
             target: false
         })
     );
-    script.is_over();
+    script.assert_finished();
 }
 
 #[tokio::test]
-async fn a_patch_that_died_between_the_two_is_finished() {
+async fn an_interrupted_patch_is_completed() {
     let task = with_scraper();
     let source = roles::source(&task);
     let done = found(&Role::ours(source.scraper_trust.unwrap(), &source.boundary));
-    let script = Script::new([done].into_iter().chain(patching(&roles::target(&task))));
+    let script = Script::new([done].into_iter().chain(patch_calls(&roles::target(&task))));
     let iam = script.account().iam();
     let patched = patch::patch(&iam, &iam, &task).await;
     assert_eq!(
@@ -411,79 +424,78 @@ async fn a_patch_that_died_between_the_two_is_finished() {
             target: true
         })
     );
-    script.is_over();
+    script.assert_finished();
 }
 
-/// IAM puts an id in the place of a principal that was deleted, and keeps it when one of its name
-/// is made again.
+/// IAM replaces a deleted principal by its id, and keeps the id if a principal of the same name is created again.
 #[tokio::test]
-async fn a_principal_that_became_an_id_is_patched() {
+async fn a_principal_that_was_replaced_by_its_id_is_patched() {
     let task = with_scraper();
     let (source, target) = (roles::source(&task), roles::target(&task));
-    let mut broken = target.scraper_trust.clone().unwrap();
-    broken["Statement"][0]["Principal"]["AWS"] = json!("AROAEXAMPLEID12345678");
-    let [_, write, after] = patching(&target);
+    let mut with_id = target.scraper_trust.clone().unwrap();
+    with_id["Statement"][0]["Principal"]["AWS"] = json!("AROAEXAMPLEID12345678");
+    let [_, write, after] = patch_calls(&target);
     let script = Script::new([
         found(&Role::ours(source.scraper_trust.unwrap(), &source.boundary)),
-        found(&Role::ours(broken, &target.boundary)),
+        found(&Role::ours(with_id, &target.boundary)),
         write,
         after,
     ]);
     let iam = script.account().iam();
     assert!(patch::patch(&iam, &iam, &task).await.unwrap().target);
-    script.is_over();
+    script.assert_finished();
 }
 
 #[tokio::test]
-async fn the_gate_too_is_read_back() {
+async fn the_target_trust_policy_is_read_back() {
     let task = with_scraper();
-    let [before, write, _] = patching(&roles::target(&task));
-    let [_, _, after] = patching(&roles::source(&task));
-    for seen in [before.clone(), absent()] {
-        let script = Script::new([after.clone(), before.clone(), write.clone(), seen]);
+    let [before, write, _] = patch_calls(&roles::target(&task));
+    let [_, _, after] = patch_calls(&roles::source(&task));
+    for read_back in [before.clone(), not_found()] {
+        let script = Script::new([after.clone(), before.clone(), write.clone(), read_back]);
         let iam = script.account().iam();
-        let why = patch::patch(&iam, &iam, &task).await.unwrap_err();
-        assert_eq!(why.name(), "NotVisibleYet");
-        script.is_over();
+        let error = patch::patch(&iam, &iam, &task).await.unwrap_err();
+        assert_eq!(error.name(), "NotVisibleYet");
+        script.assert_finished();
     }
 }
 
 #[tokio::test]
-async fn a_patch_that_iam_does_not_show_is_not_believed() {
+async fn a_patch_that_iam_does_not_return_yet_is_not_visible_yet() {
     let task = with_scraper();
-    let [before, write, _] = patching(&roles::source(&task));
+    let [before, write, _] = patch_calls(&roles::source(&task));
     let script = Script::new([before.clone(), write, before]);
     let iam = script.account().iam();
-    let why = patch::patch(&iam, &iam, &task).await.unwrap_err();
-    assert_eq!(why.name(), "NotVisibleYet");
-    script.is_over();
+    let error = patch::patch(&iam, &iam, &task).await.unwrap_err();
+    assert_eq!(error.name(), "NotVisibleYet");
+    script.assert_finished();
 }
 
 #[tokio::test]
-async fn nothing_is_patched_without_a_scraper_of_this_account_and_region() {
-    let elsewhere = [
+async fn a_patch_needs_a_scraper_in_the_account_and_region_of_the_cluster() {
+    let other_locations = [
         SCRAPER.replace("222222222222", "333333333333"),
         SCRAPER.replace("us-west-2", "eu-west-1"),
     ];
-    for known in [
+    for input in [
         json!({}),
-        json!({ "scraperArn": elsewhere[0] }),
-        json!({ "scraperArn": elsewhere[1] }),
+        json!({ "scraperArn": other_locations[0] }),
+        json!({ "scraperArn": other_locations[1] }),
     ] {
         let script = Script::new([]);
         let iam = script.account().iam();
-        let why = patch::patch(&iam, &iam, &task(json!({}), known)).await.unwrap_err();
-        assert!(why.to_string().starts_with("scraperArn: "), "{why}");
+        let error = patch::patch(&iam, &iam, &task(json!({}), input)).await.unwrap_err();
+        assert!(error.to_string().starts_with("scraperArn: "), "{error}");
     }
 }
 
 #[tokio::test]
-async fn a_patch_leaves_alone_what_is_not_ours() {
+async fn a_patch_of_a_role_without_our_tags_is_a_conflict() {
     let task = with_scraper();
     let mut role = Role::ours(roles::source(&task).placeholder_trust, "boundary");
     role.tags.clear();
     let script = Script::new([found(&role)]);
     let iam = script.account().iam();
     assert_eq!(patch::patch(&iam, &iam, &task).await.unwrap_err().name(), "Conflict");
-    script.is_over();
+    script.assert_finished();
 }

@@ -1,6 +1,6 @@
-//! From an event to an execution.
+//! `Route event`: from an event to an execution.
 
-use crate::script::{Script, Turn, call};
+use crate::script::{Exchange, Script, call};
 use ampxa::{
     error::Error,
     event::Reading,
@@ -9,7 +9,7 @@ use ampxa::{
 };
 use serde_json::{Value, json};
 
-/// Systems Manager, Step Functions and AWS Organizations all post to `/`.
+/// Calls of Systems Manager, Step Functions and AWS Organizations are all `POST /`.
 const POST: &str = "POST /";
 const WORKSPACE: &str = "arn:aws:aps:us-west-2:333333333333:workspace/ws-1";
 const CLUSTER: &str = "arn:aws:eks:us-west-2:111122223333:cluster/payments-prod";
@@ -30,8 +30,8 @@ fn example(name: &str) -> Value {
     serde_json::from_str(&std::fs::read_to_string(format!("../golden/events/{name}.json")).unwrap()).unwrap()
 }
 
-async fn route(event: Value, turns: impl IntoIterator<Item = Turn>) -> Result<Routed, Error> {
-    let script = Script::new(turns);
+async fn route(event: Value, exchanges: impl IntoIterator<Item = Exchange>) -> Result<Routed, Error> {
+    let script = Script::new(exchanges);
     let hub = script.account();
     let clients = Clients {
         ssm: hub.ssm(),
@@ -44,62 +44,63 @@ async fn route(event: Value, turns: impl IntoIterator<Item = Turn>) -> Result<Ro
         reconcile: machine("reconcile"),
     };
     let reading = Reading::try_from(event).unwrap();
-    let routed = route_event::route(&clients, &settings(), &machines, &reading).await;
-    script.is_over();
-    routed
+    let result = route_event::route(&clients, &settings(), &machines, &reading).await;
+    script.assert_finished();
+    result
 }
 
-/// A parameter is read.
-pub fn parameter(name: &str, value: &str) -> Turn {
-    let answer = json!({ "Parameter": { "Name": name, "Type": "String", "Value": value } });
-    call(POST, 200, answer.to_string()).saying_only(json!({ "Name": name }))
+/// GetParameter with its value.
+pub fn parameter(name: &str, value: &str) -> Exchange {
+    let response = json!({ "Parameter": { "Name": name, "Type": "String", "Value": value } });
+    call(POST, 200, response.to_string()).with_body(json!({ "Name": name }))
 }
 
-/// The routing table is read.
-pub fn table(table: Value) -> Turn {
+/// GetParameter of the routing table.
+pub fn table(table: Value) -> Exchange {
     parameter("/ampxa/routes", &table.to_string())
 }
 
-pub fn refused(code: &str) -> Turn {
+/// A call that fails.
+pub fn failed(code: &str) -> Exchange {
     call(POST, 400, json!({ "__type": code, "message": "because" }).to_string())
 }
 
-fn started(machine_name: &str, name: &str, input: &Value) -> Turn {
-    let answer = json!({ "executionArn": "arn", "startDate": 0 });
-    call(POST, 200, answer.to_string()).saying_only(json!({
+fn started(machine_name: &str, name: &str, input: &Value) -> Exchange {
+    let response = json!({ "executionArn": "arn", "startDate": 0 });
+    call(POST, 200, response.to_string()).with_body(json!({
         "stateMachineArn": machine(machine_name), "name": name, "input": input.to_string(),
     }))
 }
 
 const CREATED: &str = "create-payments-prod-eab22523-174a-499c-9dd6-91e7be3ff8e3";
 
-fn one_rule() -> Turn {
+fn one_rule() -> Exchange {
     table(json!({ "rules": [{ "workspaceArn": WORKSPACE }] }))
 }
 
-fn smallest() -> Value {
+fn minimal_request() -> Value {
     json!({ "clusterArn": CLUSTER, "workspaceArn": WORKSPACE, "patchTrust": "FINAL", "checkIngestion": "REPORT" })
 }
 
 #[tokio::test]
-async fn a_new_cluster_is_onboarded_under_the_events_name() {
-    let turns = [one_rule(), started("onboard", CREATED, &smallest())];
-    let routed = route(example("eks-CreateCluster"), turns).await.unwrap();
+async fn a_new_cluster_is_onboarded_by_an_execution_named_after_the_event() {
+    let exchanges = [one_rule(), started("onboard", CREATED, &minimal_request())];
+    let routed = route(example("eks-CreateCluster"), exchanges).await.unwrap();
     let execution = format!("arn:aws:states:us-west-2:111111111111:execution:ampxa-onboard:{CREATED}");
     assert_eq!(routed.execution, Some(execution));
     assert_eq!(routed.message, format!("Started {CREATED} of {}.", machine("onboard")));
 }
 
 #[tokio::test]
-async fn an_event_that_is_told_again_is_no_error_and_starts_nothing() {
-    let turns = [one_rule(), refused("ExecutionAlreadyExists")];
-    let routed = route(example("eks-CreateCluster"), turns).await.unwrap();
+async fn a_duplicate_event_is_no_error_and_starts_nothing() {
+    let exchanges = [one_rule(), failed("ExecutionAlreadyExists")];
+    let routed = route(example("eks-CreateCluster"), exchanges).await.unwrap();
     assert!(routed.message.ends_with("was started before."), "{}", routed.message);
     assert!(routed.execution.is_some());
 }
 
 #[tokio::test]
-async fn a_rules_options_come_along_with_the_scrape_configuration_of_its_parameter() {
+async fn the_request_has_the_options_of_the_rule_and_the_scrape_configuration_of_its_parameter() {
     let rule = json!({
         "workspaceArn": WORKSPACE, "externalLabels": { "team": "payments" }, "patchTrust": "EARLY",
         "checkIngestion": "SKIP", "scrapeConfigurationParameter": "/ampxa/scrape-configurations/pods",
@@ -109,34 +110,34 @@ async fn a_rules_options_come_along_with_the_scrape_configuration_of_its_paramet
         "clusterArn": CLUSTER, "workspaceArn": WORKSPACE, "externalLabels": { "team": "payments" },
         "scrapeConfiguration": yaml, "patchTrust": "EARLY", "checkIngestion": "SKIP",
     });
-    let turns = [
+    let exchanges = [
         table(json!({ "rules": [rule] })),
         parameter("/ampxa/scrape-configurations/pods", yaml),
-        call(POST, 200, json!({ "executionArn": "arn", "startDate": 0 }).to_string()).saying(CREATED),
+        call(POST, 200, json!({ "executionArn": "arn", "startDate": 0 }).to_string()).with_text(CREATED),
     ];
-    route(example("eks-CreateCluster"), turns).await.unwrap();
-    // The whole of what is started is a request that the onboarding takes.
+    route(example("eks-CreateCluster"), exchanges).await.unwrap();
+    // The input of the execution is a valid request.
     ampxa::request::Request::parse(&request).unwrap();
-    let missing = [table(json!({ "rules": [rule] })), refused("ParameterNotFound")];
-    let why = route(example("eks-CreateCluster"), missing).await.unwrap_err();
-    assert_eq!(why.name(), "InvalidRequest");
+    let missing = [table(json!({ "rules": [rule] })), failed("ParameterNotFound")];
+    let error = route(example("eks-CreateCluster"), missing).await.unwrap_err();
+    assert_eq!(error.name(), "InvalidRequest");
     assert!(
-        why.to_string().starts_with(
-            "routes: scrapeConfigurationParameter: there is no parameter /ampxa/scrape-configurations/pods"
+        error.to_string().starts_with(
+            "routes: scrapeConfigurationParameter: the parameter /ampxa/scrape-configurations/pods does not exist"
         ),
-        "{why}"
+        "{error}"
     );
 }
 
 #[tokio::test]
-async fn a_deleted_cluster_is_offboarded_whatever_the_table_says() {
+async fn a_deleted_cluster_is_offboarded_without_reading_the_table() {
     let name = "delete-payments-prod-eab22523-174a-499c-9dd6-91e7be3ff8e5";
-    let turns = [started("offboard", name, &json!({ "clusterArn": CLUSTER }))];
-    route(example("eks-DeleteCluster"), turns).await.unwrap();
+    let exchanges = [started("offboard", name, &json!({ "clusterArn": CLUSTER }))];
+    route(example("eks-DeleteCluster"), exchanges).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_vended_account_is_reconciled_with_patience() {
+async fn a_new_account_is_reconciled_with_a_provisioner_timeout() {
     for (event, name) in [
         (
             "controltower-CreateManagedAccount",
@@ -156,7 +157,7 @@ async fn a_vended_account_is_reconciled_with_patience() {
 }
 
 #[tokio::test]
-async fn an_account_that_aft_vends_brings_its_workspace() {
+async fn an_account_of_aft_is_reconciled_with_its_workspace() {
     let input = example("aft-account-provisioning");
     let event = json!({
         "id": "1", "source": "ampxa.aft", "account": "555566667777",
@@ -175,7 +176,7 @@ async fn an_account_that_aft_vends_brings_its_workspace() {
 }
 
 #[tokio::test]
-async fn what_failed_or_is_of_another_service_calls_nobody() {
+async fn a_failed_or_foreign_event_makes_no_call() {
     let mut other = example("eks-CreateCluster");
     other["source"] = json!("aws.ecs");
     for event in [
@@ -186,7 +187,7 @@ async fn what_failed_or_is_of_another_service_calls_nobody() {
         let routed = route(event, []).await.unwrap();
         assert_eq!(routed.execution, None);
         assert!(
-            routed.message.starts_with("The event is not one of ours: "),
+            routed.message.starts_with("The event starts no execution: "),
             "{}",
             routed.message
         );
@@ -194,10 +195,10 @@ async fn what_failed_or_is_of_another_service_calls_nobody() {
 }
 
 #[tokio::test]
-async fn a_cluster_that_belongs_nowhere_is_left_alone_and_the_log_says_why() {
-    for (turn, why) in [
+async fn a_cluster_without_a_matching_rule_is_skipped_with_a_reason() {
+    for (exchange, reason) in [
         (
-            refused("ParameterNotFound"),
+            failed("ParameterNotFound"),
             "no rule matches it, and there is no default workspace",
         ),
         (
@@ -205,68 +206,75 @@ async fn a_cluster_that_belongs_nowhere_is_left_alone_and_the_log_says_why() {
             "rules[0] ignores it: we do not scrape",
         ),
     ] {
-        let routed = route(example("eks-CreateCluster"), [turn]).await.unwrap();
-        assert_eq!(routed.message, format!("The cluster {CLUSTER} is left alone: {why}."));
+        let routed = route(example("eks-CreateCluster"), [exchange]).await.unwrap();
+        assert_eq!(routed.message, format!("The cluster {CLUSTER} is skipped: {reason}."));
     }
 }
 
 #[tokio::test]
-async fn a_wrong_table_is_an_error_and_starts_nothing() {
-    let turn = parameter("/ampxa/routes", "rules: none");
-    let why = route(example("eks-CreateCluster"), [turn]).await.unwrap_err();
-    assert_eq!(why.name(), "InvalidRequest");
+async fn an_invalid_table_is_an_error_and_starts_nothing() {
+    let exchange = parameter("/ampxa/routes", "rules: none");
+    let error = route(example("eks-CreateCluster"), [exchange]).await.unwrap_err();
+    assert_eq!(error.name(), "InvalidRequest");
     assert!(
-        why.to_string()
-            .starts_with("routes: the parameter /ampxa/routes does not hold JSON"),
-        "{why}"
+        error
+            .to_string()
+            .starts_with("routes: the parameter /ampxa/routes is not valid JSON"),
+        "{error}"
     );
 }
 
-fn parent(child: &str, parent: &str, kind: &str) -> Turn {
-    let answer = json!({ "Parents": [{ "Id": parent, "Type": kind }] });
-    call(POST, 200, answer.to_string()).saying_only(json!({ "ChildId": child }))
+fn parent(child: &str, parent: &str, kind: &str) -> Exchange {
+    let response = json!({ "Parents": [{ "Id": parent, "Type": kind }] });
+    call(POST, 200, response.to_string()).with_body(json!({ "ChildId": child }))
 }
 
 #[tokio::test]
-async fn organizational_units_are_asked_for_up_to_the_root_and_only_where_a_rule_names_one() {
+async fn organizational_units_are_read_up_to_the_root_if_a_rule_names_one() {
     let rules = json!({ "rules": [
         { "match": { "organizationalUnits": ["ou-a1b2-top00000"] }, "workspaceArn": WORKSPACE },
     ] });
-    let turns = [
+    let exchanges = [
         table(rules.clone()),
         parent("111122223333", "ou-a1b2-prod0000", "ORGANIZATIONAL_UNIT"),
         parent("ou-a1b2-prod0000", "ou-a1b2-top00000", "ORGANIZATIONAL_UNIT"),
         parent("ou-a1b2-top00000", "r-a1b2", "ROOT"),
-        started("onboard", CREATED, &smallest()),
+        started("onboard", CREATED, &minimal_request()),
     ];
-    route(example("eks-CreateCluster"), turns).await.unwrap();
-    let why = route(
+    route(example("eks-CreateCluster"), exchanges).await.unwrap();
+    let error = route(
         example("eks-CreateCluster"),
-        [table(rules), refused("AccessDeniedException")],
+        [table(rules), failed("AccessDeniedException")],
     )
     .await
     .unwrap_err();
-    assert_eq!(why.name(), "AccessDenied");
+    assert_eq!(error.name(), "AccessDenied");
     assert!(
-        why.to_string().starts_with("organizations:ListParents answered "),
-        "{why}"
+        error.to_string().starts_with("organizations:ListParents failed with "),
+        "{error}"
     );
 }
 
 #[tokio::test]
-async fn what_aws_refuses_is_told() {
+async fn an_error_of_aws_is_returned() {
     for (code, name) in [
         ("AccessDeniedException", "AccessDenied"),
         ("ThrottlingException", "Transient"),
         ("ExecutionLimitExceeded", "QuotaExceeded"),
     ] {
-        let why = route(example("eks-CreateCluster"), [one_rule(), refused(code)])
+        let error = route(example("eks-CreateCluster"), [one_rule(), failed(code)])
             .await
             .unwrap_err();
-        assert_eq!(why.name(), name, "{code}");
-        assert!(why.to_string().starts_with("states:StartExecution answered "), "{why}");
-        let why = route(example("eks-CreateCluster"), [refused(code)]).await.unwrap_err();
-        assert_eq!(why.name(), name, "{code}");
-        assert!(why.to_string().starts_with("ssm:GetParameter answered "), "{why}");
+        assert_eq!(error.name(), name, "{code}");
+        assert!(
+            error.to_string().starts_with("states:StartExecution failed with "),
+            "{error}"
+        );
+        let error = route(example("eks-CreateCluster"), [failed(code)]).await.unwrap_err();
+        assert_eq!(error.name(), name, "{code}");
+        assert!(
+            error.to_string().starts_with("ssm:GetParameter failed with "),
+            "{error}"
+        );
     }
 }

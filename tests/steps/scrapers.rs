@@ -1,8 +1,8 @@
-//! Making, adopting and watching the scraper.
+//! `Create scraper` and `Check scraper`.
 
 use crate::{
     replies::{rest_error, scraper, scraper_of_this_execution, scrapers},
-    script::{CLUSTER, EXECUTION, SCRAPER, Script, Turn, WORKSPACE, call, lost, task},
+    script::{CLUSTER, EXECUTION, Exchange, SCRAPER, Script, WORKSPACE, call, lost, task},
 };
 use ampxa::{
     error::Error,
@@ -15,39 +15,41 @@ use std::collections::BTreeMap;
 
 const YAML: &str = "scrape_configs:\n- job_name: a\n";
 
-/// [`YAML`] with the labels of the demonstration cluster.
+/// [`YAML`] with the labels of the cluster.
 fn labelled() -> String {
     let labels = scrape_configuration::labels(&CLUSTER.parse().unwrap(), &BTreeMap::new());
     scrape_configuration::complete(YAML, &labels).unwrap()
 }
 
-fn plan(request: Value) -> Task<CreateInput> {
+/// A task of `Create scraper`.
+fn create_task(request: Value) -> Task<CreateInput> {
     let network = json!({ "subnetIds": ["subnet-a", "subnet-b"], "securityGroupIds": ["sg-1"] });
     task(request, json!({ "network": network, "manualAccess": false }))
 }
 
-fn listed(all: &[Value]) -> Turn {
+fn listed(all: &[Value]) -> Exchange {
     call("GET /scrapers", 200, scrapers(all))
-        .saying(format!("sourceArn={CLUSTER}"))
-        .saying(format!("destinationArn={WORKSPACE}"))
+        .with_text(format!("sourceArn={CLUSTER}"))
+        .with_text(format!("destinationArn={WORKSPACE}"))
 }
 
-fn made() -> Turn {
-    let answer = json!({ "arn": SCRAPER, "scraperId": "s-1", "status": { "statusCode": "CREATING" }, "tags": {} });
-    call("POST /scrapers", 202, answer.to_string())
+/// CreateScraper with its response.
+fn created() -> Exchange {
+    let response = json!({ "arn": SCRAPER, "scraperId": "s-1", "status": { "statusCode": "CREATING" }, "tags": {} });
+    call("POST /scrapers", 202, response.to_string())
 }
 
-async fn create(turns: impl IntoIterator<Item = Turn>, task: &Task<CreateInput>) -> Result<Scraper, Error> {
-    let script = Script::new(turns);
+async fn create(exchanges: impl IntoIterator<Item = Exchange>, task: &Task<CreateInput>) -> Result<Scraper, Error> {
+    let script = Script::new(exchanges);
     let scraper = scraper::create(&script.account().amp(), task).await;
-    script.is_over();
+    script.assert_finished();
     scraper
 }
 
 #[tokio::test]
-async fn a_scraper_is_made_with_both_roles_tags_and_a_configuration_encoded_once() {
-    let task = plan(json!({ "scrapeConfiguration": YAML, "alias": "payments", "tags": { "team": "a" } }));
-    let expected = made().saying_only(json!({
+async fn a_scraper_is_created_with_roles_tags_and_a_configuration_encoded_once() {
+    let task = create_task(json!({ "scrapeConfiguration": YAML, "alias": "payments", "tags": { "team": "a" } }));
+    let expected = created().with_body(json!({
         "alias": "payments",
         "clientToken": token(EXECUTION),
         "source": { "eksConfiguration": {
@@ -70,40 +72,41 @@ async fn a_scraper_is_made_with_both_roles_tags_and_a_configuration_encoded_once
 }
 
 #[tokio::test]
-async fn without_a_configuration_amps_own_default_gets_the_labels() {
+async fn without_a_configuration_the_default_of_amp_gets_the_labels() {
     let default = json!({ "configuration": aws_smithy_types::base64::encode(YAML) }).to_string();
     let blob = aws_smithy_types::base64::encode(labelled());
-    let turns = [
+    let exchanges = [
         listed(&[]),
         call("GET /scraperconfiguration", 200, default),
-        made().saying(format!("\"configurationBlob\":\"{blob}\"")),
+        created().with_text(format!("\"configurationBlob\":\"{blob}\"")),
     ];
-    create(turns, &plan(json!({}))).await.unwrap();
+    create(exchanges, &create_task(json!({}))).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_call_that_is_made_again_is_the_same_call_and_another_executions_is_not() {
-    let mut task = plan(json!({ "scrapeConfiguration": YAML }));
-    for execution in [EXECUTION, EXECUTION, "another"] {
-        task.execution = execution.to_owned();
-        let expected = made().saying(format!("\"clientToken\":\"{}\"", token(execution)));
+async fn the_client_token_is_the_same_for_an_execution_and_differs_between_executions() {
+    let mut task = create_task(json!({ "scrapeConfiguration": YAML }));
+    let other = EXECUTION.replace(":one", ":two");
+    for execution in [EXECUTION, EXECUTION, &other] {
+        task.execution = execution.parse().unwrap();
+        let expected = created().with_text(format!("\"clientToken\":\"{}\"", token(execution)));
         create([listed(&[]), expected], &task).await.unwrap();
     }
-    assert_ne!(token(EXECUTION), token("another"));
-    // AMP takes 1 to 64 printable characters (API reference, CreateScraper).
+    assert_ne!(token(EXECUTION), token(&other));
+    // AMP accepts 1 to 64 printable characters (API reference, CreateScraper).
     assert!(token(EXECUTION).len() <= 64 && token(EXECUTION).bytes().all(|b| b.is_ascii_hexdigit()));
 }
 
-/// The client token of an execution for the demonstration pair.
+/// The client token of an execution for the pair of these tests.
 fn token(execution: &str) -> String {
-    ampxa::names::hash(&[execution, &plan(json!({})).pair.source_role_arn()], 32)
+    ampxa::names::hash(&[execution, &create_task(json!({})).pair.source_role_arn()], 32)
 }
 
 #[tokio::test]
-async fn what_nobody_asked_for_is_not_sent() {
-    let mut task = plan(json!({ "scrapeConfiguration": YAML }));
+async fn fields_without_a_value_are_not_sent() {
+    let mut task = create_task(json!({ "scrapeConfiguration": YAML }));
     task.input.network.security_group_ids.clear();
-    let expected = made().saying_only(json!({
+    let expected = created().with_body(json!({
         "clientToken": token(EXECUTION),
         "source": { "eksConfiguration": { "clusterArn": CLUSTER, "subnetIds": ["subnet-a", "subnet-b"] } },
         "destination": { "ampConfiguration": { "workspaceArn": WORKSPACE } },
@@ -117,77 +120,84 @@ async fn what_nobody_asked_for_is_not_sent() {
 }
 
 #[tokio::test]
-async fn an_adopted_scraper_that_a_person_must_let_in_says_so() {
-    let mut task = plan(json!({}));
+async fn an_existing_scraper_with_manual_access_has_a_warning() {
+    let mut task = create_task(json!({}));
     task.input.manual_access = true;
-    let adopted = create([listed(&[scraper("ACTIVE", true)])], &task).await.unwrap();
-    assert!(adopted.warnings[0].contains("role/AWSServiceRoleForAmazonPrometheusScraper_1a2b\n"));
+    let existing = create([listed(&[scraper("ACTIVE", true)])], &task).await.unwrap();
+    assert!(existing.warnings[0].contains("role/AWSServiceRoleForAmazonPrometheusScraper_1a2b\n"));
 }
 
 #[tokio::test]
-async fn a_scraper_with_one_of_our_two_tags_is_not_ours() {
+async fn a_scraper_with_only_one_of_our_two_tags_is_a_conflict() {
     for key in ["ampxa:cluster", "ampxa:workspace"] {
-        let mut theirs = scraper("ACTIVE", true);
-        theirs["tags"].as_object_mut().unwrap().remove(key);
-        let why = create([listed(&[theirs])], &plan(json!({}))).await.unwrap_err();
-        assert_eq!(why.name(), "Conflict", "without {key}");
+        let mut foreign = scraper("ACTIVE", true);
+        foreign["tags"].as_object_mut().unwrap().remove(key);
+        let error = create([listed(&[foreign])], &create_task(json!({}))).await.unwrap_err();
+        assert_eq!(error.name(), "Conflict", "without {key}");
     }
 }
 
 #[tokio::test]
-async fn the_pairs_own_scraper_is_adopted() {
+async fn the_existing_scraper_of_the_pair_is_used() {
     for status in ["ACTIVE", "CREATING", "UPDATING"] {
-        let scraper = create([listed(&[scraper(status, true)])], &plan(json!({})))
+        let scraper = create([listed(&[scraper(status, true)])], &create_task(json!({})))
             .await
             .unwrap();
         assert_eq!((scraper.status.as_str(), scraper.created), (status, false));
     }
-    let scraper = create([listed(&[scraper_of_this_execution("CREATING")])], &plan(json!({})))
-        .await
-        .unwrap();
+    let scraper = create(
+        [listed(&[scraper_of_this_execution("CREATING")])],
+        &create_task(json!({})),
+    )
+    .await
+    .unwrap();
     assert!(
         scraper.created,
-        "this execution made it, and died before it could say so"
+        "this execution created it in a call that did not return"
     );
 }
 
 #[tokio::test]
 async fn all_pages_of_a_list_are_read() {
     let first = json!({ "scrapers": [], "nextToken": "two" }).to_string();
-    let turns = [
+    let exchanges = [
         call("GET /scrapers", 200, first),
-        call("GET /scrapers", 200, scrapers(&[scraper("ACTIVE", true)])).saying("nextToken=two"),
+        call("GET /scrapers", 200, scrapers(&[scraper("ACTIVE", true)])).with_text("nextToken=two"),
     ];
-    assert!(!create(turns, &plan(json!({}))).await.unwrap().created);
+    assert!(!create(exchanges, &create_task(json!({}))).await.unwrap().created);
 }
 
 #[tokio::test]
-async fn of_several_scrapers_one_of_ours_that_works_is_adopted() {
+async fn of_several_scrapers_a_working_one_with_our_tags_is_used() {
     for other in [scraper("CREATION_FAILED", true), scraper("ACTIVE", false)] {
-        let mut good = scraper("ACTIVE", true);
-        good["arn"] = json!(SCRAPER.replace("s-1", "s-2"));
-        let adopted = create([listed(&[other, good])], &plan(json!({}))).await.unwrap();
-        assert_eq!(adopted.scraper_arn, SCRAPER.replace("s-1", "s-2"));
+        let mut working = scraper("ACTIVE", true);
+        working["arn"] = json!(SCRAPER.replace("s-1", "s-2"));
+        let existing = create([listed(&[other, working])], &create_task(json!({})))
+            .await
+            .unwrap();
+        assert_eq!(existing.scraper_arn, SCRAPER.replace("s-1", "s-2"));
     }
 }
 
 #[tokio::test]
-async fn a_scraper_that_cannot_be_adopted_is_named() {
-    for (shown, name) in [
+async fn a_scraper_that_cannot_be_used_is_an_error_with_its_arn() {
+    for (existing, name) in [
         (scraper("ACTIVE", false), "Conflict"),
         (scraper("DELETING", true), "NotVisibleYet"),
         (scraper("CREATION_FAILED", true), "NotVisibleYet"),
         (scraper("DELETION_FAILED", true), "NotVisibleYet"),
         (scraper("SOMETHING_NEW", true), "NotReady"),
     ] {
-        let why = create([listed(&[shown])], &plan(json!({}))).await.unwrap_err();
-        assert_eq!(why.name(), name);
-        assert!(why.to_string().contains(SCRAPER), "{why}");
+        let error = create([listed(&[existing])], &create_task(json!({})))
+            .await
+            .unwrap_err();
+        assert_eq!(error.name(), name);
+        assert!(error.to_string().contains(SCRAPER), "{error}");
     }
 }
 
 #[tokio::test]
-async fn what_amp_refuses_is_told_apart() {
+async fn each_error_of_amp_has_a_name() {
     for (status, code, name) in [
         (402, "ServiceQuotaExceededException", "QuotaExceeded"),
         (403, "AccessDeniedException", "AccessDenied"),
@@ -197,62 +207,65 @@ async fn what_amp_refuses_is_told_apart() {
         (500, "InternalServerException", "Transient"),
         (404, "ResourceNotFoundException", "NotReady"),
     ] {
-        let refused = call("POST /scrapers", status, rest_error(code, "because"));
-        let why = create([listed(&[]), refused], &plan(json!({ "scrapeConfiguration": YAML })))
-            .await
-            .unwrap_err();
-        assert_eq!(why.name(), name, "{why}");
+        let failed = call("POST /scrapers", status, rest_error(code, "because"));
+        let error = create(
+            [listed(&[]), failed],
+            &create_task(json!({ "scrapeConfiguration": YAML })),
+        )
+        .await
+        .unwrap_err();
+        assert_eq!(error.name(), name, "{error}");
         assert!(
-            why.to_string().starts_with("aps:CreateScraper answered ") && why.to_string().contains("because"),
-            "{why}"
+            error.to_string().starts_with("aps:CreateScraper failed with ") && error.to_string().contains("because"),
+            "{error}"
         );
     }
-    let why = create(
+    let error = create(
         [listed(&[]), lost("POST /scrapers")],
-        &plan(json!({ "scrapeConfiguration": YAML })),
+        &create_task(json!({ "scrapeConfiguration": YAML })),
     )
     .await
     .unwrap_err();
-    assert_eq!(why.name(), "Transient");
+    assert_eq!(error.name(), "Transient");
 }
 
-async fn check(turn: Turn, manual_access: bool) -> Result<Scraper, Error> {
+async fn check(exchange: Exchange, manual_access: bool) -> Result<Scraper, Error> {
     let task: Task<CheckInput> = task(
         json!({}),
         json!({ "scraperArn": SCRAPER, "manualAccess": manual_access }),
     );
-    let script = Script::new([turn]);
+    let script = Script::new([exchange]);
     let scraper = scraper::check(&script.account().amp(), &task).await;
-    script.is_over();
+    script.assert_finished();
     scraper
 }
 
 #[tokio::test]
-async fn a_scraper_is_seen_as_amp_shows_it() {
+async fn the_output_has_the_status_reason_and_the_warnings_of_a_scraper() {
     let mut failed = scraper("CREATION_FAILED", true);
     failed["statusReason"] = json!("no route");
-    let shown = call("GET /scrapers/s-1", 200, json!({ "scraper": failed }).to_string());
-    let seen = check(shown, false).await.unwrap();
+    let described = call("GET /scrapers/s-1", 200, json!({ "scraper": failed }).to_string());
+    let output = check(described, false).await.unwrap();
     assert_eq!(
-        (seen.status.as_str(), seen.status_reason.as_deref()),
+        (output.status.as_str(), output.status_reason.as_deref()),
         ("CREATION_FAILED", Some("no route"))
     );
-    let shown = call(
+    let described = call(
         "GET /scrapers/s-1",
         200,
         json!({ "scraper": scraper("ACTIVE", true) }).to_string(),
     );
-    assert_eq!(check(shown, true).await.unwrap().warnings.len(), 1);
-    let gone = call(
+    assert_eq!(check(described, true).await.unwrap().warnings.len(), 1);
+    let missing = call(
         "GET /scrapers/s-1",
         404,
         rest_error("ResourceNotFoundException", "no scraper"),
     );
-    assert_eq!(check(gone, false).await.unwrap_err().name(), "NotVisibleYet");
+    assert_eq!(check(missing, false).await.unwrap_err().name(), "NotVisibleYet");
 }
 
 #[tokio::test]
-async fn every_status_is_handed_on_in_amps_own_words() {
+async fn every_status_is_returned_unchanged() {
     for status in [
         "CREATING",
         "UPDATING",
@@ -263,9 +276,9 @@ async fn every_status_is_handed_on_in_amps_own_words() {
         "DELETION_FAILED",
         "SOMETHING_NEW",
     ] {
-        let shown = json!({ "scraper": scraper(status, true) }).to_string();
-        let seen = check(call("GET /scrapers/s-1", 200, shown), false).await.unwrap();
-        assert_eq!((seen.status.as_str(), seen.created), (status, false));
-        assert_eq!((seen.scraper_arn.as_str(), seen.warnings.len()), (SCRAPER, 0));
+        let described = json!({ "scraper": scraper(status, true) }).to_string();
+        let output = check(call("GET /scrapers/s-1", 200, described), false).await.unwrap();
+        assert_eq!((output.status.as_str(), output.created), (status, false));
+        assert_eq!((output.scraper_arn.as_str(), output.warnings.len()), (SCRAPER, 0));
     }
 }

@@ -1,4 +1,4 @@
-//! An AWS that says what the script says, and nothing else.
+//! Scripted HTTP responses of AWS.
 
 use ampxa::{Aws, aws::Account, task::Task};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -23,73 +23,74 @@ pub const WORKSPACE: &str = "arn:aws:aps:us-west-2:333333333333:workspace/ws-1";
 pub const SCRAPER: &str = "arn:aws:aps:us-west-2:222222222222:scraper/s-1";
 pub const EXECUTION: &str = "arn:aws:states:us-west-2:111111111111:execution:ampxa-onboard:one";
 
-/// One call that is expected, and its answer.
+/// An expected call and its response.
 #[derive(Debug, Clone)]
-pub struct Turn {
+pub struct Exchange {
     call: String,
-    says: Vec<String>,
-    /// The account that must be asked, where it matters.
-    of: Option<&'static str>,
-    /// The request's whole body, where it matters.
+    /// Texts that the request must contain.
+    texts: Vec<String>,
+    /// The account in which the call must be made, if the test checks it.
+    account: Option<&'static str>,
+    /// The complete body of the request, if the test checks it.
     body: Option<Value>,
-    /// `None`: the connection is lost.
-    answer: Option<(u16, String)>,
+    /// Status and body; `None`: the connection is lost.
+    response: Option<(u16, String)>,
 }
 
-/// A call: `GetRole`, or `POST /scrapers`.
-pub fn call(call: &str, status: u16, answer: impl Into<String>) -> Turn {
-    Turn {
-        answer: Some((status, answer.into())),
+/// A call and its response. The call is an action, such as `GetRole`, or a method and path, such as `POST /scrapers`.
+pub fn call(call: &str, status: u16, body: impl Into<String>) -> Exchange {
+    Exchange {
+        response: Some((status, body.into())),
         ..lost(call)
     }
 }
 
 /// A call whose connection is lost.
-pub fn lost(call: &str) -> Turn {
-    Turn {
+pub fn lost(call: &str) -> Exchange {
+    Exchange {
         call: call.to_owned(),
-        says: Vec::new(),
-        of: None,
+        texts: Vec::new(),
+        account: None,
         body: None,
-        answer: None,
+        response: None,
     }
 }
 
-impl Turn {
-    /// The request must say this, percent-decoded.
-    pub fn saying(mut self, text: impl Into<String>) -> Self {
-        self.says.push(text.into());
+impl Exchange {
+    /// The request, percent-decoded, must contain this text.
+    pub fn with_text(mut self, text: impl Into<String>) -> Self {
+        self.texts.push(text.into());
         self
     }
 
-    /// The call must be made in this account, `source` or `target`.
-    pub fn of(mut self, account: &'static str) -> Self {
-        self.of = Some(account);
+    /// The call must be made in this account, `source`, `target` or `hub`.
+    pub fn in_account(mut self, account: &'static str) -> Self {
+        self.account = Some(account);
         self
     }
 
-    /// The request must say this JSON, and nothing else.
-    pub fn saying_only(mut self, body: Value) -> Self {
+    /// The body of the request must be this JSON.
+    pub fn with_body(mut self, body: Value) -> Self {
         self.body = Some(body);
         self
     }
 }
 
-/// A scripted AWS; when it is dropped, everything must have been said.
+/// The expected calls that have not been made yet, in order.
 #[derive(Debug, Clone)]
-pub struct Script(Arc<Mutex<VecDeque<Turn>>>);
+pub struct Script(Arc<Mutex<VecDeque<Exchange>>>);
 
 impl Script {
-    pub fn new(turns: impl IntoIterator<Item = Turn>) -> Self {
-        Self(Arc::new(Mutex::new(turns.into_iter().collect())))
+    pub fn new(exchanges: impl IntoIterator<Item = Exchange>) -> Self {
+        Self(Arc::new(Mutex::new(exchanges.into_iter().collect())))
     }
 
-    /// An account behind which the script answers; retries are off.
+    /// An account whose clients call the script, without retries.
     pub fn account(&self) -> Account {
-        self.account_in("us-west-2", "somebody", RetryConfig::disabled())
+        self.account_in("us-west-2", "default", RetryConfig::disabled())
     }
 
-    /// The same, told apart from another one: calls are signed with this name as the key's id.
+    /// An account with a name, for [`Exchange::in_account`]: its calls are signed with the name as access key id.
     pub fn account_of(&self, name: &str) -> Account {
         self.account_in("us-west-2", name, RetryConfig::disabled())
     }
@@ -98,7 +99,7 @@ impl Script {
         Account::new(self.config(region, name, retries))
     }
 
-    /// The hub's way to AWS, in a Region.
+    /// The AWS access of a function in the hub, in a Region.
     pub fn aws(&self, region: &str) -> Aws {
         Aws::new(self.config(region, "hub", RetryConfig::disabled()), "step")
     }
@@ -119,10 +120,10 @@ impl Script {
             .build()
     }
 
-    /// Everything was said.
-    pub fn is_over(&self) {
-        let left = self.0.lock().unwrap();
-        assert!(left.is_empty(), "calls that were expected and not made: {left:#?}");
+    /// Checks that all expected calls were made.
+    pub fn assert_finished(&self) {
+        let missing = self.0.lock().unwrap();
+        assert!(missing.is_empty(), "missing calls: {missing:#?}");
     }
 }
 
@@ -140,7 +141,7 @@ impl HttpConnector for Script {
             .splitn(4, '/')
             .nth(3)
             .map_or("/".to_owned(), |path| format!("/{path}"));
-        let made = match body.strip_prefix("Action=") {
+        let actual = match body.strip_prefix("Action=") {
             Some(rest) => rest.split('&').next().unwrap_or_default().to_owned(),
             None => format!("{} {}", request.method(), path.split('?').next().unwrap_or_default()),
         };
@@ -150,29 +151,32 @@ impl HttpConnector for Script {
                 .into_owned()
         };
         // A form writes a space as `+`; JSON does not.
-        let said = match body.starts_with('{') {
+        let text = match body.starts_with('{') {
             true => format!("{} {body}", decoded(uri)),
             false => format!("{} {}", decoded(uri), decoded(&body)),
         };
-        let turn = self.0.lock().unwrap().pop_front();
-        let turn = turn.unwrap_or_else(|| panic!("an unplanned call: {made}: {said}"));
-        assert_eq!(made, turn.call, "the call that was expected now; it says {said}");
-        for text in &turn.says {
-            assert!(said.contains(text), "{made} does not say {text}: {said}");
+        let exchange = self.0.lock().unwrap().pop_front();
+        let exchange = exchange.unwrap_or_else(|| panic!("unexpected call: {actual}: {text}"));
+        assert_eq!(actual, exchange.call, "unexpected call: {text}");
+        for expected in &exchange.texts {
+            assert!(text.contains(expected), "{actual} does not contain {expected}: {text}");
         }
-        if let Some(account) = turn.of {
+        if let Some(account) = exchange.account {
             let signature = request.headers().get("authorization").unwrap_or("no signature");
             let key = format!("Credential={account}/");
-            assert!(signature.contains(&key), "{made} is not of {account}: {signature}");
+            assert!(
+                signature.contains(&key),
+                "{actual} is not made in {account}: {signature}"
+            );
         }
-        if let Some(only) = &turn.body {
+        if let Some(expected) = &exchange.body {
             let body: Value = serde_json::from_str(&body).unwrap();
-            assert_eq!(&body, only, "{made}");
+            assert_eq!(&body, expected, "{actual}");
         }
-        HttpConnectorFuture::ready(match turn.answer {
+        HttpConnectorFuture::ready(match exchange.response {
             None => Err(ConnectorError::io("the connection was lost".into())),
-            Some((status, answer)) => {
-                let mut response = HttpResponse::new(status.try_into().expect("a status"), SdkBody::from(answer));
+            Some((status, body)) => {
+                let mut response = HttpResponse::new(status.try_into().expect("a status"), SdkBody::from(body));
                 response.headers_mut().insert("x-amzn-requestid", "request-1");
                 Ok(response)
             }
@@ -180,15 +184,15 @@ impl HttpConnector for Script {
     }
 }
 
-/// A step's input for the demonstration pair.
-pub fn task<K: DeserializeOwned>(request: Value, known: Value) -> Task<K> {
+/// The task of a step for the pair of these tests, with more fields of the request and of the input.
+pub fn task<K: DeserializeOwned>(request: Value, input_fields: Value) -> Task<K> {
     let mut input = json!({
         "request": { "clusterArn": CLUSTER, "workspaceArn": WORKSPACE },
         "execution": EXECUTION,
     });
     merge(&mut input["request"], request);
-    merge(&mut input, known);
-    input.try_into().expect("a good task")
+    merge(&mut input, input_fields);
+    input.try_into().expect("a valid task")
 }
 
 fn merge(into: &mut Value, more: Value) {

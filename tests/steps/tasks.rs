@@ -1,4 +1,4 @@
-//! What a step makes of its input.
+//! How steps parse their input.
 
 use crate::script::{CLUSTER, EXECUTION, WORKSPACE};
 use ampxa::{
@@ -12,9 +12,9 @@ use lambda_runtime::Diagnostic;
 use serde_json::{Value, json};
 
 #[test]
-fn input_that_is_no_task_is_an_invalid_request_and_never_a_panic() {
-    let good = json!({ "clusterArn": CLUSTER, "workspaceArn": WORKSPACE });
-    // As deep as JSON is read.
+fn invalid_input_is_an_invalid_request_and_never_a_panic() {
+    let valid = json!({ "clusterArn": CLUSTER, "workspaceArn": WORKSPACE });
+    // The depth limit of the JSON parser is 128.
     let deep = |open: &str, close: &str| -> Value {
         serde_json::from_str(&format!("{}1{}", open.repeat(120), close.repeat(120))).unwrap()
     };
@@ -23,63 +23,64 @@ fn input_that_is_no_task_is_an_invalid_request_and_never_a_panic() {
         deep("{\"request\":", "}"),
         json!({ "request": deep("[", "]"), "execution": EXECUTION }),
         json!({ "request": { "tags": deep("{\"a\":", "}") }, "execution": EXECUTION }),
-        json!({ "request": good, "execution": EXECUTION, "scraperArn": deep("[", "]") }),
+        json!({ "request": valid, "execution": EXECUTION, "scraperArn": deep("[", "]") }),
         json!(null),
         json!([]),
         json!("x"),
         json!(1),
         json!({}),
-        json!({ "request": good }),
-        json!({ "request": good, "execution": 1 }),
-        json!({ "request": [good], "execution": EXECUTION }),
-        json!({ "request": good, "execution": EXECUTION, "scraperArn": "x" }),
-        json!({ "request": good, "execution": EXECUTION, "scraperArn": { "a": [] } }),
+        json!({ "request": valid }),
+        json!({ "request": valid, "execution": 1 }),
+        json!({ "request": [valid], "execution": EXECUTION }),
+        json!({ "request": valid, "execution": EXECUTION, "scraperArn": "x" }),
+        json!({ "request": valid, "execution": EXECUTION, "scraperArn": { "a": [] } }),
     ] {
-        let why = Task::<EnsureInput>::try_from(input.clone()).unwrap_err();
-        assert_eq!(why.name(), "InvalidRequest", "{input}");
-        let raw = Input::try_from(input).and_then(|raw| check_request::check(&raw));
-        assert!(raw.is_ok() || raw.is_err_and(|why| why.name() == "InvalidRequest"));
+        let error = Task::<EnsureInput>::try_from(input.clone()).unwrap_err();
+        assert_eq!(error.name(), "InvalidRequest", "{input}");
+        let checked = Input::try_from(input).and_then(|input| check_request::check(&input));
+        assert!(checked.is_ok() || checked.is_err_and(|error| error.name() == "InvalidRequest"));
     }
-    let why = Task::<CreateInput>::try_from(json!({ "request": good, "execution": EXECUTION, "manualAccess": true }))
-        .unwrap_err();
-    assert!(why.to_string().contains("network"), "{why}");
+    let error =
+        Task::<CreateInput>::try_from(json!({ "request": valid, "execution": EXECUTION, "manualAccess": true }))
+            .unwrap_err();
+    assert!(error.to_string().contains("network"), "{error}");
 }
 
 #[test]
-fn the_state_machine_sees_an_errors_name() {
+fn an_error_becomes_a_diagnostic_with_its_name_and_message() {
     for (error, name) in [
-        (Error::InvalidRequest("why".to_owned()), "InvalidRequest"),
-        (Error::NotReady("why".to_owned()), "NotReady"),
-        (Error::Transient("why".to_owned()), "Transient"),
-        (Error::NotVisibleYet("why".to_owned()), "NotVisibleYet"),
-        (Error::Conflict("why".to_owned()), "Conflict"),
-        (Error::AccessDenied("why".to_owned()), "AccessDenied"),
+        (Error::InvalidRequest("message".to_owned()), "InvalidRequest"),
+        (Error::NotReady("message".to_owned()), "NotReady"),
+        (Error::Transient("message".to_owned()), "Transient"),
+        (Error::NotVisibleYet("message".to_owned()), "NotVisibleYet"),
+        (Error::Conflict("message".to_owned()), "Conflict"),
+        (Error::AccessDenied("message".to_owned()), "AccessDenied"),
     ] {
         assert_eq!(error.name(), name);
         let diagnostic = Diagnostic::from(error);
         assert_eq!(
             (diagnostic.error_type.as_str(), diagnostic.error_message.as_str()),
-            (name, "why")
+            (name, "message")
         );
     }
 }
 
 #[test]
-fn a_completed_request_travels_to_every_step_unchanged() {
+fn a_completed_request_is_parsed_unchanged_by_the_next_steps() {
     let input = json!({ "request": {
         "clusterArn": CLUSTER, "workspaceArn": WORKSPACE, "tags": { "team": "{% $x %} ${y}".replace(['{', '}', '%', '$'], "") },
         "externalLabels": { "note": "{% $states.input %} \" ' ${jndi}" },
     } });
     let complete = check_request::check(&Input::try_from(input).unwrap()).unwrap();
-    let travelled = serde_json::to_value(&complete).unwrap();
+    let output = serde_json::to_value(&complete).unwrap();
     assert!(
-        travelled["sourceRoleArn"]
+        output["sourceRoleArn"]
             .as_str()
             .unwrap()
             .starts_with("arn:aws:iam::222222222222:role/ampxa-source-demo-")
     );
-    let again = json!({ "request": travelled["request"], "execution": EXECUTION });
-    let task = Task::<EnsureInput>::try_from(again).unwrap();
+    let next_input = json!({ "request": output["request"], "execution": EXECUTION });
+    let task = Task::<EnsureInput>::try_from(next_input).unwrap();
     assert_eq!(task.request, complete.request);
-    assert_eq!(Value::from(task.pair.target_role_arn()), travelled["targetRoleArn"]);
+    assert_eq!(Value::from(task.pair.target_role_arn()), output["targetRoleArn"]);
 }

@@ -1,10 +1,10 @@
-//! What the end of an execution is told as.
+//! The metrics of an ended execution.
 
 use ampxa::telemetry::{self, Ended};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// The event of an end, as Step Functions puts it.
+/// The status-change event of an ended execution, as Step Functions sends it.
 fn event(machine: &str, status: &str, more: Value) -> Value {
     let mut detail = json!({
         "executionArn": format!("arn:aws:states:us-west-2:111111111111:execution:{machine}:reconcile-one"),
@@ -23,7 +23,7 @@ fn event(machine: &str, status: &str, more: Value) -> Value {
     json!({ "detail-type": "Step Functions Execution Status Change", "detail": detail })
 }
 
-/// All values by metric and dimensions, read as CloudWatch reads a line.
+/// All values by metric and dimensions, in the embedded metric format of CloudWatch.
 fn values(event: Value) -> BTreeMap<String, f64> {
     let mut ended = Ended::try_from(event).unwrap();
     ended.hub = "ampxa".to_owned();
@@ -37,7 +37,7 @@ fn values(event: Value) -> BTreeMap<String, f64> {
                     .as_array()
                     .unwrap()
                     .iter()
-                    .map(|name| line[name.as_str().unwrap()].as_str().expect("a dimension is a text"))
+                    .map(|name| line[name.as_str().unwrap()].as_str().expect("a dimension is a string"))
                     .collect();
                 for metric in directive["Metrics"].as_array().unwrap() {
                     let name = metric["Name"].as_str().unwrap();
@@ -51,15 +51,16 @@ fn values(event: Value) -> BTreeMap<String, f64> {
     all
 }
 
-fn onboarded(outcome: &str, made: Value, ingestion: &str, there: u32) -> Value {
+/// The event of a successful onboarding, with the created resources and the number of scrapers.
+fn onboarded(outcome: &str, created: Value, ingestion: &str, scrapers: u32) -> Value {
     let output = json!({
         "outcome": outcome,
         "clusterArn": "arn:aws:eks:eu-west-1:222222222222:cluster/payments",
-        "created": made,
+        "created": created,
         "activationMinutes": 20.25,
         "polls": 50,
         "ingestion": { "result": ingestion },
-        "scrapers": { "count": there, "quota": 10 },
+        "scrapers": { "count": scrapers, "quota": 10 },
     });
     event("ampxa-onboard", "SUCCEEDED", json!({ "output": output.to_string() }))
 }
@@ -69,7 +70,7 @@ fn expected(all: &[(&str, f64)]) -> BTreeMap<String, f64> {
 }
 
 #[test]
-fn a_new_pair_tells_how_long_it_took() {
+fn a_new_pair_has_metrics_of_its_activation() {
     assert_eq!(
         values(onboarded(
             "ONBOARDED",
@@ -92,7 +93,7 @@ fn a_new_pair_tells_how_long_it_took() {
 }
 
 #[test]
-fn a_reconciliation_that_repairs_has_found_drift_and_nothing_arriving_is_told() {
+fn repairs_of_a_reconciliation_count_as_drift_and_missing_samples_are_counted() {
     for ingestion in ["NONE", "TARGETS_DOWN"] {
         let all = values(onboarded("REPAIRED", json!([]), ingestion, 1));
         assert_eq!((all["WithoutSamples ampxa"], all["Drift ampxa"]), (1.0, 1.0));
@@ -104,13 +105,13 @@ fn a_reconciliation_that_repairs_has_found_drift_and_nothing_arriving_is_told() 
         assert_eq!((all["WithoutSamples ampxa"], all["Drift ampxa"]), (0.0, 0.0));
         assert_eq!(all["IngestionNotChecked ampxa"], not_checked);
     }
-    let mut by_hand = onboarded("REPAIRED", json!([]), "RECEIVING", 1);
-    by_hand["detail"]["name"] = json!("by-hand");
-    assert_eq!(values(by_hand)["Drift ampxa"], 0.0);
+    let mut manual = onboarded("REPAIRED", json!([]), "RECEIVING", 1);
+    manual["detail"]["name"] = json!("manual");
+    assert_eq!(values(manual)["Drift ampxa"], 0.0);
 }
 
 #[test]
-fn what_did_not_succeed_is_told_by_its_name() {
+fn an_execution_that_did_not_succeed_is_counted_by_its_error_name() {
     for (machine, status, error, outcome, name) in [
         ("onboard", "FAILED", json!("NotReady"), "FAILED", "NotReady"),
         (
@@ -130,23 +131,23 @@ fn what_did_not_succeed_is_told_by_its_name() {
         ("offboard", "ABORTED", json!(null), "ABORTED", "ABORTED"),
     ] {
         let all = values(event(&format!("ampxa-{machine}"), status, json!({ "error": error })));
-        let right = [
+        let expected = [
             (format!("Executions ampxa/{machine}/{outcome}"), 1.0),
             (format!("Failures ampxa/{name}"), 1.0),
         ];
-        assert_eq!(all, BTreeMap::from(right));
+        assert_eq!(all, BTreeMap::from(expected));
     }
 }
 
 #[test]
-fn other_machines_are_done_and_an_output_that_was_left_out_stops_nothing() {
+fn other_machines_and_an_event_without_output_count_as_done() {
     let done = values(event("ampxa-offboard", "SUCCEEDED", json!({ "output": "{}" })));
     assert_eq!(done, expected(&[("Executions ampxa/offboard/DONE", 1.0)]));
-    let cut = values(event(
+    let without_output = values(event(
         "ampxa-onboard",
         "SUCCEEDED",
         json!({ "outputDetails": { "included": false } }),
     ));
-    assert_eq!(cut["Executions ampxa/onboard/DONE"], 1.0);
+    assert_eq!(without_output["Executions ampxa/onboard/DONE"], 1.0);
     assert!(Ended::try_from(json!({ "detail": {} })).is_err());
 }

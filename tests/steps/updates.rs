@@ -1,8 +1,8 @@
-//! An adopted scraper gets what the request asks for.
+//! `Update scraper`: an existing scraper is updated to the request.
 
 use crate::{
     replies::{rest_error, scraper},
-    script::{CLUSTER, EXECUTION, SCRAPER, Script, Turn, call, task},
+    script::{CLUSTER, EXECUTION, Exchange, SCRAPER, Script, call, task},
 };
 use ampxa::{
     error::Error,
@@ -15,91 +15,91 @@ use std::collections::BTreeMap;
 
 const YAML: &str = "scrape_configs:\n- job_name: a\n";
 
-fn adopted(request: Value) -> Task<UpdateInput> {
+fn update_task(request: Value) -> Task<UpdateInput> {
     let network = json!({ "subnetIds": ["subnet-01234567"], "securityGroupIds": ["sg-01234567"] });
-    let known = json!({ "scraperArn": SCRAPER, "network": network, "manualAccess": false });
-    task(request, known)
+    let input = json!({ "scraperArn": SCRAPER, "network": network, "manualAccess": false });
+    task(request, input)
 }
 
-/// The scraper that an onboarding with [`YAML`] and nothing else leaves.
-fn right(status: &str) -> Value {
-    let task = adopted(json!({}));
+/// A scraper in the desired state of a request with only [`YAML`].
+fn matching(status: &str) -> Value {
+    let task = update_task(json!({}));
     let labels = scrape_configuration::labels(&task.pair.cluster, &BTreeMap::new());
     let yaml = scrape_configuration::complete(YAML, &labels).unwrap();
-    let mut shown = scraper(status, true);
-    shown["roleConfiguration"] = json!({
+    let mut scraper = scraper(status, true);
+    scraper["roleConfiguration"] = json!({
         "sourceRoleArn": task.pair.source_role_arn(), "targetRoleArn": task.pair.target_role_arn(),
     });
-    shown["scrapeConfiguration"] = json!({ "configurationBlob": aws_smithy_types::base64::encode(yaml) });
-    shown["source"]["eksConfiguration"]["subnetIds"] = json!(["subnet-01234567"]);
-    shown["source"]["eksConfiguration"]["securityGroupIds"] = json!(["sg-01234567"]);
-    shown
+    scraper["scrapeConfiguration"] = json!({ "configurationBlob": aws_smithy_types::base64::encode(yaml) });
+    scraper["source"]["eksConfiguration"]["subnetIds"] = json!(["subnet-01234567"]);
+    scraper["source"]["eksConfiguration"]["securityGroupIds"] = json!(["sg-01234567"]);
+    scraper
 }
 
-fn described(shown: &Value) -> Turn {
-    call("GET /scrapers/s-1", 200, json!({ "scraper": shown }).to_string())
+fn described(scraper: &Value) -> Exchange {
+    call("GET /scrapers/s-1", 200, json!({ "scraper": scraper }).to_string())
 }
 
-fn updated() -> Turn {
-    let answer = json!({ "arn": SCRAPER, "scraperId": "s-1", "status": { "statusCode": "UPDATING" }, "tags": {} });
-    call("PUT /scrapers/s-1", 202, answer.to_string())
+fn updated() -> Exchange {
+    let response = json!({ "arn": SCRAPER, "scraperId": "s-1", "status": { "statusCode": "UPDATING" }, "tags": {} });
+    call("PUT /scrapers/s-1", 202, response.to_string())
 }
 
-async fn update(turns: impl IntoIterator<Item = Turn>, request: Value) -> Result<UpdateOutput, Error> {
-    let script = Script::new(turns);
-    let updated = scraper::update(&script.account().amp(), &adopted(request)).await;
-    script.is_over();
+async fn update(exchanges: impl IntoIterator<Item = Exchange>, request: Value) -> Result<UpdateOutput, Error> {
+    let script = Script::new(exchanges);
+    let updated = scraper::update(&script.account().amp(), &update_task(request)).await;
+    script.assert_finished();
     updated
 }
 
 #[tokio::test]
-async fn what_is_right_is_only_read() {
-    let now = update([described(&right("ACTIVE"))], json!({ "scrapeConfiguration": YAML }))
+async fn a_matching_scraper_is_only_read() {
+    let output = update([described(&matching("ACTIVE"))], json!({ "scrapeConfiguration": YAML }))
         .await
         .unwrap();
-    assert_eq!((now.scraper.status.as_str(), now.up_to_date), ("ACTIVE", true));
-    assert_eq!((now.repaired, now.scraper.warnings), (vec![], vec![]));
+    assert_eq!((output.scraper.status.as_str(), output.up_to_date), ("ACTIVE", true));
+    assert_eq!((output.repaired, output.scraper.warnings), (vec![], vec![]));
 }
 
 #[tokio::test]
-async fn a_configuration_that_means_the_same_is_the_same() {
-    let mut shown = right("ACTIVE");
+async fn an_equivalent_configuration_needs_no_update() {
+    let mut existing = matching("ACTIVE");
     let labels = scrape_configuration::labels(&CLUSTER.parse().unwrap(), &BTreeMap::new());
     let yaml = scrape_configuration::complete(YAML, &labels).unwrap();
     let (global, rest) = yaml.split_once("scrape_configs").unwrap();
     assert!(rest.contains("job_name"));
-    let another = format!("scrape_configs: # a comment\n  - \"job_name\": 'a'\n{global}");
-    shown["scrapeConfiguration"]["configurationBlob"] = json!(aws_smithy_types::base64::encode(another));
-    let now = update([described(&shown)], json!({ "scrapeConfiguration": YAML }))
+    let equivalent = format!("scrape_configs: # a comment\n  - \"job_name\": 'a'\n{global}");
+    existing["scrapeConfiguration"]["configurationBlob"] = json!(aws_smithy_types::base64::encode(equivalent));
+    let output = update([described(&existing)], json!({ "scrapeConfiguration": YAML }))
         .await
         .unwrap();
-    assert_eq!(now.repaired, [""; 0]);
+    assert_eq!(output.repaired, [""; 0]);
 }
 
 #[tokio::test]
-async fn amps_default_is_compared_where_the_request_has_no_configuration_of_its_own() {
+async fn without_a_configuration_in_the_request_the_default_of_amp_is_compared() {
     let default = json!({ "configuration": aws_smithy_types::base64::encode(YAML) }).to_string();
-    let turns = [
-        described(&right("ACTIVE")),
+    let exchanges = [
+        described(&matching("ACTIVE")),
         call("GET /scraperconfiguration", 200, default),
     ];
-    assert_eq!(update(turns, json!({})).await.unwrap().repaired, [""; 0]);
+    assert_eq!(update(exchanges, json!({})).await.unwrap().repaired, [""; 0]);
 }
 
 #[tokio::test]
-async fn what_differs_is_updated_with_both_roles_and_the_whole_configuration() {
+async fn each_difference_is_updated_with_both_roles_and_the_complete_configuration() {
     let labels = |own: &[(&str, &str)]| {
         let own = own.iter().map(|(name, value)| (name.to_string(), value.to_string()));
         scrape_configuration::labels(&CLUSTER.parse().unwrap(), &own.collect())
     };
     let change = |path: &[&str], value: Value| {
-        let mut shown = right("ACTIVE");
-        let place = path.iter().fold(&mut shown, |place, key| &mut place[*key]);
-        *place = value;
-        shown
+        let mut existing = matching("ACTIVE");
+        let field = path.iter().fold(&mut existing, |field, key| &mut field[*key]);
+        *field = value;
+        existing
     };
-    let task = adopted(json!({}));
-    for (shown, request, what, own) in [
+    let task = update_task(json!({}));
+    for (existing, request, repaired, own) in [
         (
             change(
                 &["roleConfiguration", "targetRoleArn"],
@@ -115,7 +115,7 @@ async fn what_differs_is_updated_with_both_roles_and_the_whole_configuration() {
             vec!["roles"],
             &[],
         ),
-        (right("ACTIVE"), json!({ "alias": "payments" }), vec!["alias"], &[]),
+        (matching("ACTIVE"), json!({ "alias": "payments" }), vec!["alias"], &[]),
         (
             change(&["scrapeConfiguration", "configurationBlob"], json!("")),
             json!({}),
@@ -123,12 +123,12 @@ async fn what_differs_is_updated_with_both_roles_and_the_whole_configuration() {
             &[],
         ),
         (
-            right("ACTIVE"),
+            matching("ACTIVE"),
             json!({ "externalLabels": { "team": "a" } }),
             vec!["scrape configuration"],
             &[("team", "a")],
         ),
-        (right("UPDATE_FAILED"), json!({}), vec!["failed update"], &[]),
+        (matching("UPDATE_FAILED"), json!({}), vec!["failed update"], &[]),
     ] {
         let alias = request["alias"].clone();
         let mut request = request;
@@ -144,83 +144,88 @@ async fn what_differs_is_updated_with_both_roles_and_the_whole_configuration() {
         if alias.is_string() {
             body["alias"] = alias;
         }
-        let now = update([described(&shown), updated().saying_only(body)], request)
+        let output = update([described(&existing), updated().with_body(body)], request)
             .await
             .unwrap();
-        assert_eq!(now.repaired, what);
-        assert_eq!((now.scraper.status.as_str(), now.up_to_date), ("UPDATING", true));
+        assert_eq!(output.repaired, repaired);
+        assert_eq!((output.scraper.status.as_str(), output.up_to_date), ("UPDATING", true));
     }
 }
 
 #[tokio::test]
-async fn an_alias_that_the_request_does_not_name_stays() {
-    let mut shown = right("UPDATE_FAILED");
-    shown["alias"] = json!("by-hand");
-    let turns = [described(&shown), updated().saying("\"alias\":\"by-hand\"")];
-    update(turns, json!({ "scrapeConfiguration": YAML })).await.unwrap();
+async fn an_alias_outside_the_request_is_kept() {
+    let mut existing = matching("UPDATE_FAILED");
+    existing["alias"] = json!("manual");
+    let exchanges = [described(&existing), updated().with_text("\"alias\":\"manual\"")];
+    update(exchanges, json!({ "scrapeConfiguration": YAML })).await.unwrap();
 }
 
 #[tokio::test]
 async fn missing_tags_are_added_without_an_update() {
-    let mut shown = right("ACTIVE");
-    shown["tags"]["theirs"] = json!("stays");
+    let mut existing = matching("ACTIVE");
+    existing["tags"]["foreign"] = json!("tag");
     let path = "POST /tags/arn%3Aaws%3Aaps%3Aus-west-2%3A222222222222%3Ascraper%2Fs-1";
-    let tagged = call(path, 200, "{}").saying_only(json!({ "tags": { "team": "a" } }));
+    let tagged = call(path, 200, "{}").with_body(json!({ "tags": { "team": "a" } }));
     let request = json!({ "scrapeConfiguration": YAML, "tags": { "team": "a" } });
-    let now = update([described(&shown), tagged], request).await.unwrap();
+    let output = update([described(&existing), tagged], request).await.unwrap();
     assert_eq!(
-        (now.repaired, now.scraper.status.as_str(), now.up_to_date),
+        (output.repaired, output.scraper.status.as_str(), output.up_to_date),
         (vec!["tags"], "ACTIVE", true)
     );
 }
 
 #[tokio::test]
-async fn a_scraper_that_changes_is_left_to_settle_first() {
+async fn a_scraper_that_is_not_stable_is_not_updated() {
     for status in ["CREATING", "UPDATING", "DELETING", "CREATION_FAILED", "SOMETHING_NEW"] {
-        let mut shown = right(status);
-        shown["roleConfiguration"] = Value::Null;
-        let now = update([described(&shown)], json!({ "scrapeConfiguration": YAML }))
+        let mut existing = matching(status);
+        existing["roleConfiguration"] = Value::Null;
+        let output = update([described(&existing)], json!({ "scrapeConfiguration": YAML }))
             .await
             .unwrap();
-        assert_eq!((now.scraper.status.as_str(), now.up_to_date), (status, false));
+        assert_eq!((output.scraper.status.as_str(), output.up_to_date), (status, false));
     }
 }
 
 #[tokio::test]
-async fn subnets_that_cannot_be_changed_are_a_warning() {
+async fn a_different_network_is_a_warning() {
     let request = json!({ "scrapeConfiguration": YAML, "subnetIds": ["subnet-0123456a"] });
-    let mut shown = right("ACTIVE");
-    let now = update([described(&shown)], request.clone()).await.unwrap();
-    assert_eq!(now.scraper.warnings, [""; 0], "where the network is the same");
-    shown["source"]["eksConfiguration"]["subnetIds"] = json!(["subnet-9", "subnet-8"]);
-    let now = update([described(&shown)], request).await.unwrap();
-    let [warning] = &now.scraper.warnings[..] else {
-        panic!("{:?}", now.scraper.warnings)
+    let mut existing = matching("ACTIVE");
+    let output = update([described(&existing)], request.clone()).await.unwrap();
+    assert_eq!(output.scraper.warnings, [""; 0], "the network is the same");
+    existing["source"]["eksConfiguration"]["subnetIds"] = json!(["subnet-9", "subnet-8"]);
+    let output = update([described(&existing)], request).await.unwrap();
+    let [warning] = &output.scraper.warnings[..] else {
+        panic!("{:?}", output.scraper.warnings)
     };
     assert!(
         warning.contains("subnet-9, subnet-8") && warning.contains("offboard"),
         "{warning}"
     );
-    let nothing_asked = update([described(&shown)], json!({ "scrapeConfiguration": YAML }))
+    let without_network = update([described(&existing)], json!({ "scrapeConfiguration": YAML }))
         .await
         .unwrap();
-    assert_eq!(nothing_asked.scraper.warnings, [""; 0]);
+    assert_eq!(without_network.scraper.warnings, [""; 0]);
 }
 
 #[tokio::test]
-async fn what_amp_refuses_is_told() {
-    let gone = call("GET /scrapers/s-1", 404, rest_error("ResourceNotFoundException", "no"));
-    let why = update([gone], json!({})).await.unwrap_err();
-    assert_eq!(why.name(), "NotVisibleYet");
+async fn an_error_of_amp_is_returned() {
+    let missing = call("GET /scrapers/s-1", 404, rest_error("ResourceNotFoundException", "no"));
+    let error = update([missing], json!({})).await.unwrap_err();
+    assert_eq!(error.name(), "NotVisibleYet");
     for (status, code, name) in [
         (403, "AccessDeniedException", "AccessDenied"),
         (409, "ConflictException", "Conflict"),
         (429, "ThrottlingException", "Transient"),
     ] {
-        let refused = call("PUT /scrapers/s-1", status, rest_error(code, "because"));
-        let turns = [described(&right("UPDATE_FAILED")), refused];
-        let why = update(turns, json!({ "scrapeConfiguration": YAML })).await.unwrap_err();
-        assert_eq!(why.name(), name);
-        assert!(why.to_string().starts_with("aps:UpdateScraper answered "), "{why}");
+        let failed = call("PUT /scrapers/s-1", status, rest_error(code, "because"));
+        let exchanges = [described(&matching("UPDATE_FAILED")), failed];
+        let error = update(exchanges, json!({ "scrapeConfiguration": YAML }))
+            .await
+            .unwrap_err();
+        assert_eq!(error.name(), name);
+        assert!(
+            error.to_string().starts_with("aps:UpdateScraper failed with "),
+            "{error}"
+        );
     }
 }

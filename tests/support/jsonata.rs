@@ -1,4 +1,4 @@
-//! JSONata as Step Functions evaluates it: `{% … %}` at any depth, `$parse`, and no undefined result.
+//! Evaluates JSONata as Step Functions does: `{% … %}` at any depth, with `$parse`. An undefined result is an error.
 
 use jsonata_core::{
     ast::AstNode,
@@ -16,13 +16,13 @@ use std::{
     sync::{Mutex, OnceLock},
 };
 
-/// The variables that an expression sees, by name without `$`; `states` is one of them.
+/// The variables of an expression, by name without `$`; `states` is one of them.
 pub type Variables = Map<String, Value>;
 
-/// Evaluates every expression in a template; what is none stays as it is.
+/// Evaluates every expression in a template. Other values remain as they are.
 ///
 /// # Errors
-/// The sentence of a `States.QueryEvaluationError`.
+/// The message of a `States.QueryEvaluationError`.
 pub fn fill(template: &Value, variables: &Variables) -> Result<Value, String> {
     Ok(match template {
         Value::String(text) => match text.strip_prefix("{%").and_then(|text| text.strip_suffix("%}")) {
@@ -42,14 +42,14 @@ pub fn fill(template: &Value, variables: &Variables) -> Result<Value, String> {
     })
 }
 
-/// Evaluates one expression, without its brackets.
+/// Evaluates one expression, given without `{%` and `%}`.
 ///
 /// # Errors
-/// The sentence of a `States.QueryEvaluationError`.
+/// The message of a `States.QueryEvaluationError`.
 pub fn evaluate(expression: &str, variables: &Variables) -> Result<Value, String> {
     let mut context = Context::new();
     for (name, value) in variables {
-        // A variable that the expression does not name costs nothing.
+        // Only variables that the expression may use are converted.
         if expression.contains(name.as_str()) {
             context.bind(name.clone(), JValue::from(value.clone()));
         }
@@ -60,9 +60,9 @@ pub fn evaluate(expression: &str, variables: &Variables) -> Result<Value, String
             let text = arguments.first().and_then(JValue::as_str).unwrap_or_default();
             JValue::from_json_str(text).map_err(|error| EvaluatorError::EvaluationError(format!("$parse: {error}")))
         })
-        .expect("JSONata has no function of this name");
+        .expect("JSONata has no function with this name");
     let result = evaluator
-        .evaluate(&parsed(expression), &JValue::Undefined)
+        .evaluate(&parse(expression), &JValue::Undefined)
         .map_err(|error| format!("{expression}: {error}"))?;
     if result.is_undefined() {
         return Err(format!("{expression} returned nothing (undefined)"));
@@ -72,48 +72,51 @@ pub fn evaluate(expression: &str, variables: &Variables) -> Result<Value, String
     Ok(result)
 }
 
-/// The most evaluations of an expression that a process records.
-const RECORDED: usize = 25;
+/// The maximum number of evaluations of one expression that a process records.
+const MAX_RECORDED: usize = 25;
 
-/// Appends an evaluation to the file that `AMPXA_EXPRESSIONS` names, for another implementation to compare
-/// (`.ci/jsonata.mjs`).
+/// The open file, and how many evaluations of each expression it has.
+type Recorder = Mutex<(File, HashMap<String, usize>)>;
+
+/// Appends an evaluation to the file in `AMPXA_EXPRESSIONS`. `.ci/jsonata.mjs` compares it with another implementation
+/// of JSONata.
 fn record(expression: &str, variables: &Variables, result: &Value) {
-    static FILE: OnceLock<Option<Mutex<(File, HashMap<String, usize>)>>> = OnceLock::new();
+    static FILE: OnceLock<Option<Recorder>> = OnceLock::new();
     let open = || {
         let path = std::env::var_os("AMPXA_EXPRESSIONS")?;
         let file = File::options().create(true).append(true).open(path);
         Some(Mutex::new((
-            file.expect("AMPXA_EXPRESSIONS names a file"),
+            file.expect("AMPXA_EXPRESSIONS is the path of a file"),
             HashMap::new(),
         )))
     };
     let Some(recorder) = FILE.get_or_init(open) else { return };
-    let mut recorder = recorder.lock().expect("no test fails while it records");
+    let mut recorder = recorder.lock().expect("no thread panics while it records");
     let (file, counts) = &mut *recorder;
     let count = counts.entry(expression.to_owned()).or_default();
     *count += 1;
-    if *count <= RECORDED {
-        let named = variables.iter().filter(|(name, _)| expression.contains(name.as_str()));
-        let named: Variables = named.map(|(name, value)| (name.clone(), value.clone())).collect();
-        let line = serde_json::json!({ "expression": expression, "variables": named, "result": result });
-        writeln!(file, "{line}").expect("the evaluation is written");
+    if *count <= MAX_RECORDED {
+        let used = variables.iter().filter(|(name, _)| expression.contains(name.as_str()));
+        let used: Variables = used.map(|(name, value)| (name.clone(), value.clone())).collect();
+        let line = serde_json::json!({ "expression": expression, "variables": used, "result": result });
+        writeln!(file, "{line}").expect("the file is writable");
     }
 }
 
-/// The syntax tree of an expression.
+/// The syntax tree of an expression, given without `{%` and `%}`.
 ///
 /// # Panics
-/// When it is none.
-pub fn parsed(expression: &str) -> Rc<AstNode> {
+/// If the text is not an expression.
+pub fn parse(expression: &str) -> Rc<AstNode> {
     thread_local! {
-        static PARSED: RefCell<HashMap<String, Rc<AstNode>>> = RefCell::default();
+        static CACHE: RefCell<HashMap<String, Rc<AstNode>>> = RefCell::default();
     }
-    PARSED.with_borrow_mut(|all| match all.get(expression) {
+    CACHE.with_borrow_mut(|cache| match cache.get(expression) {
         Some(ast) => Rc::clone(ast),
         None => {
             let ast = parser::parse(expression).unwrap_or_else(|error| panic!("{expression}: {error:?}"));
             let ast = Rc::new(ast);
-            all.insert(expression.to_owned(), Rc::clone(&ast));
+            cache.insert(expression.to_owned(), Rc::clone(&ast));
             ast
         }
     })
@@ -126,13 +129,13 @@ mod tests {
 
     fn value(expression: &str, variables: Value) -> Result<Value, String> {
         let Value::Object(variables) = variables else {
-            panic!("variables by name");
+            panic!("the variables are an object");
         };
         fill(&json!(format!("{{% {expression} %}}")), &variables)
     }
 
     #[test]
-    fn the_rules_that_the_machines_lean_on_hold() {
+    fn expressions_have_the_values_that_the_state_machines_rely_on() {
         for (expression, variables, result) in [
             ("$seconds + 30", json!({ "seconds": 30 }), json!(60)),
             ("[$all]", json!({ "all": [] }), json!([])),
@@ -153,8 +156,8 @@ mod tests {
                 json!(["a!"]),
             ),
             (
-                "[$made ? 'a' : [], $made ? [] : 'b']",
-                json!({ "made": true }),
+                "[$created ? 'a' : [], $created ? [] : 'b']",
+                json!({ "created": true }),
                 json!(["a"]),
             ),
             ("$exists($a.b) ? $a.b : null", json!({ "a": {} }), json!(null)),
@@ -164,6 +167,6 @@ mod tests {
         ] {
             assert_eq!(value(expression, variables), Ok(result), "{expression}");
         }
-        assert!(value("$a.b", json!({ "a": {} })).is_err(), "undefined is an error");
+        assert!(value("$a.b", json!({ "a": {} })).is_err(), "an undefined result");
     }
 }

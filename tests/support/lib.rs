@@ -1,6 +1,6 @@
-//! What several kinds of tests need.
+//! Shared by several test suites.
 //!
-//! - [`wire`]: which call of AWS a request is.
+//! - [`wire`]: the AWS operation of an HTTP request.
 //! - [`jsonata`]: JSONata as Step Functions evaluates it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -14,7 +14,7 @@ use std::{fs, path::Path};
 /// The definition of a state machine: `onboard`, `offboard` or `reconcile`.
 ///
 /// # Panics
-/// If `statemachine/<name>.asl.yaml` is not a definition.
+/// If `statemachine/<name>.asl.yaml` cannot be read.
 pub fn machine(name: &str) -> Value {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../statemachine/{name}.asl.yaml"));
     let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));

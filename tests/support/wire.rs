@@ -1,21 +1,21 @@
-//! Which call of AWS a request is: read from what every signed request carries, in each protocol.
+//! The AWS operation of an HTTP request, read from its signature, headers, path and body, in each protocol of AWS.
 
-/// A request of any HTTP library.
+/// An HTTP request, independent of the HTTP library.
 pub trait Request {
     /// `GET`, `POST`, …
     fn method(&self) -> &str;
     /// The path and the query, from the first slash on.
     fn target(&self) -> &str;
-    /// The first header of a name, which is given in lower case.
+    /// The first header with a name, given in lower case.
     fn header(&self, name: &str) -> Option<&str>;
     /// The whole body.
     fn body(&self) -> &[u8];
 }
 
-/// Who signed a request, and for what: `Credential=<access key>/<date>/<Region>/<service>/aws4_request`.
+/// The scope of a request's signature: `Credential=<access key>/<date>/<Region>/<service>/aws4_request`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Scope<'a> {
-    /// The access key's id.
+    /// The access key id.
     pub access_key: &'a str,
     /// The Region.
     pub region: &'a str,
@@ -24,7 +24,7 @@ pub struct Scope<'a> {
 }
 
 impl<'a> Scope<'a> {
-    /// The scope of a request's signature; `None` if it has none.
+    /// The scope of a request's signature; `None` if the request has no signature.
     pub fn of(request: &'a impl Request) -> Option<Self> {
         let (_, scope) = request.header("authorization")?.split_once("Credential=")?;
         let mut parts = scope.split([',', ' ']).next()?.split('/');
@@ -37,11 +37,11 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// The operation that a request asks a service for, as IAM names it: `CreateScraper`. A call that the functions do not
-/// make is `<method> <path>`.
+/// The operation of a request to a service, named as in IAM: `CreateScraper`. For an operation that the functions do
+/// not use, it is `<method> <path>`.
 pub fn operation(service: &str, request: &impl Request) -> String {
     let path = request.target().split('?').next().unwrap_or_default();
-    let named = match service {
+    let operation = match service {
         "dynamodb" | "organizations" | "ssm" | "states" => {
             let target = request.header("x-amz-target");
             target.and_then(|target| target.rsplit('.').next()).map(str::to_owned)
@@ -49,7 +49,7 @@ pub fn operation(service: &str, request: &impl Request) -> String {
         "iam" | "sts" | "ec2" => parameter(request, "Action"),
         _ => rest_operation(request.method(), path).map(str::to_owned),
     };
-    named.unwrap_or_else(|| format!("{} {path}", request.method()))
+    operation.unwrap_or_else(|| format!("{} {path}", request.method()))
 }
 
 /// A parameter of a request in the query protocol.
@@ -57,7 +57,7 @@ pub fn parameter(request: &impl Request, name: &str) -> Option<String> {
     form_urlencoded::parse(request.body()).find_map(|(key, value)| (key == name).then(|| value.into_owned()))
 }
 
-/// Whether an operation changes something.
+/// Whether an operation changes a resource.
 pub fn writes(operation: &str) -> bool {
     let verbs = ["Attach", "Create", "Delete", "Detach", "Put", "Tag", "Untag", "Update"];
     verbs.iter().any(|verb| operation.starts_with(verb))
@@ -87,7 +87,7 @@ fn rest_operation(method: &str, path: &str) -> Option<&'static str> {
 mod tests {
     use super::*;
 
-    struct Plain {
+    struct TestRequest {
         line: &'static str,
         service: &'static str,
         target: Option<&'static str>,
@@ -95,7 +95,7 @@ mod tests {
         authorization: String,
     }
 
-    impl Plain {
+    impl TestRequest {
         fn new(line: &'static str, service: &'static str, target: Option<&'static str>, body: &'static str) -> Self {
             let authorization =
                 format!("AWS4-HMAC-SHA256 Credential=KEY/20260101/us-west-2/{service}/aws4_request, Signature=0");
@@ -109,7 +109,7 @@ mod tests {
         }
     }
 
-    impl Request for Plain {
+    impl Request for TestRequest {
         fn method(&self) -> &str {
             self.line.split(' ').next().unwrap()
         }
@@ -129,9 +129,9 @@ mod tests {
     }
 
     #[test]
-    fn the_operation_is_found_in_every_protocol() {
+    fn the_operation_of_a_request_is_found_in_every_protocol() {
         let query = "Version=2010-05-08&Action=GetRole&RoleName=a";
-        for (line, service, target, body, right) in [
+        for (line, service, target, body, expected) in [
             ("POST /", "iam", None, query, "GetRole"),
             ("POST /", "dynamodb", Some("DynamoDB_20120810.PutItem"), "{}", "PutItem"),
             ("POST /", "ssm", Some("AmazonSSM.GetParameter"), "{}", "GetParameter"),
@@ -149,14 +149,14 @@ mod tests {
             ("GET /nodes?x=1", "eks", None, "", "GET /nodes"),
             ("POST /", "iam", None, "", "POST /"),
         ] {
-            let request = Plain::new(line, service, target, body);
-            assert_eq!(operation(request.service, &request), right, "{line}");
+            let request = TestRequest::new(line, service, target, body);
+            assert_eq!(operation(request.service, &request), expected, "{line}");
         }
     }
 
     #[test]
-    fn the_scope_of_a_signature_is_read() {
-        let mut request = Plain::new("POST /", "iam", None, "");
+    fn the_scope_of_a_signature_is_parsed() {
+        let mut request = TestRequest::new("POST /", "iam", None, "");
         let scope = Scope {
             access_key: "KEY",
             region: "us-west-2",

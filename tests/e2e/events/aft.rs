@@ -1,10 +1,10 @@
-//! The state for Account Factory for Terraform (AFT), inside machines of the shape of those that run it.
+//! The state for Account Factory for Terraform (AFT), inside state machines that are built like those of AFT.
 //!
 //! AFT's framework runs `aft-account-provisioning-customizations` and waits for it; the states that a platform team
 //! adds to that machine run between AFT's own states (AFT's documentation, "Account provisioning customizations").
 //! Both are JSONPath machines.
 
-use super::fixture::{AFT, Machine, SOURCE, STACK, Wired, alone};
+use super::fixture::{AFT, Machine, SOURCE, STACK, Wired, exclusive};
 use ampxa_cli::{account::Account, execution};
 use anyhow::{Context, Result, ensure};
 use driver::{HUB, REGION};
@@ -14,8 +14,8 @@ const INPUT: &str = include_str!("../../golden/events/aft-account-provisioning.j
 const STATE: &str = include_str!("../../../infra/aft/ampxa-state.asl.json");
 const POLICY: &str = include_str!("../../../infra/aft/policy.json");
 const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"states.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
-/// The permissions of a machine that waits for another one.
-const NESTS: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["states:StartExecution","states:DescribeExecution","states:StopExecution","events:PutTargets","events:PutRule","events:DescribeRule"],"Resource":"*"}]}"#;
+/// The permissions of a state machine that waits for another one.
+const NESTED_EXECUTIONS: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["states:StartExecution","states:DescribeExecution","states:StopExecution","events:PutTargets","events:PutRule","events:DescribeRule"],"Resource":"*"}]}"#;
 
 /// Replaces the placeholder of the hub's event bus.
 fn filled(text: &str) -> String {
@@ -23,14 +23,14 @@ fn filled(text: &str) -> String {
     text.replace("${EventBusArn}", &bus)
 }
 
-/// AFT's two machines, with the product's state between two of AFT's.
+/// AFT's two state machines, with the product's state between two states of AFT.
 struct Pipeline {
     aft: Account,
     framework: String,
 }
 
 impl Pipeline {
-    /// Creates both; the role of the customizations has this policy.
+    /// Creates both state machines; the role of the customizations has this policy.
     async fn create(wired: &Wired, state: &str, policy: &str) -> Result<Self> {
         let aft = wired.account(AFT, REGION);
         let number = wired.number();
@@ -67,7 +67,7 @@ impl Pipeline {
                 "Done": { "Type": "Pass", "End": true },
             },
         });
-        let framework = machine(&aft, &format!("framework-{number}"), &framework, NESTS).await?;
+        let framework = machine(&aft, &format!("framework-{number}"), &framework, NESTED_EXECUTIONS).await?;
         Ok(Self { aft, framework })
     }
 
@@ -83,7 +83,7 @@ impl Pipeline {
     }
 }
 
-/// Creates a machine and its role; returns its ARN.
+/// Creates a state machine and its role; returns its ARN.
 async fn machine(account: &Account, name: &str, definition: &Value, policy: &str) -> Result<String> {
     let (iam, sfn) = (account.iam(), account.sfn());
     iam.create_role()
@@ -97,19 +97,19 @@ async fn machine(account: &Account, name: &str, definition: &Value, policy: &str
         .policy_document(policy)
         .send()
         .await?;
-    let made = sfn
+    let created = sfn
         .create_state_machine()
         .name(name)
         .role_arn(format!("arn:aws:iam::{}:role/{name}", account.id))
         .definition(definition.to_string())
         .send()
         .await?;
-    Ok(made.state_machine_arn)
+    Ok(created.state_machine_arn)
 }
 
 #[tokio::test]
 async fn the_pipeline_starts_a_reconciliation_and_continues_with_its_input() -> Result<()> {
-    let wired = alone().await?;
+    let wired = exclusive().await?;
     let chosen = wired.workspace_in(REGION).await?;
     wired.set_routes(&json!({ "workspaces": [chosen] }).to_string())?;
     let pipeline = Pipeline::create(&wired, &filled(STATE), &filled(POLICY)).await?;
@@ -143,14 +143,14 @@ async fn the_pipeline_starts_a_reconciliation_and_continues_with_its_input() -> 
 
 #[tokio::test]
 async fn the_pipeline_continues_when_the_event_cannot_be_put_or_handled() -> Result<()> {
-    let wired = alone().await?;
+    let wired = exclusive().await?;
     let (state, policy) = (filled(STATE), filled(POLICY));
     let elsewhere = state.replace(&format!("event-bus/{STACK}"), "event-bus/no-such-bus");
     let other = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sns:Publish","Resource":"*"}]}"#;
     let any = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"events:PutEvents","Resource":"*"}]}"#;
     let whole: Value = serde_json::from_str(INPUT)?;
-    let mut odd = whole.clone();
-    odd["account_request"]["custom_fields"] = json!("not JSON");
+    let mut invalid = whole.clone();
+    invalid["account_request"]["custom_fields"] = json!("not JSON");
     let mut null = whole.clone();
     null["account_request"]["custom_fields"] = Value::Null;
     let mut absent = whole.clone();
@@ -163,7 +163,7 @@ async fn the_pipeline_continues_when_the_event_cannot_be_put_or_handled() -> Res
         ("no bus", &elsewhere, any, whole),
         ("no custom fields", &state, &policy, absent),
         ("custom fields of null", &state, &policy, null),
-        ("custom fields without JSON", &state, &policy, odd),
+        ("custom fields without JSON", &state, &policy, invalid),
         ("no account", &state, &policy, json!({ "account_info": {} })),
         ("an empty input", &state, &policy, json!({})),
     ] {

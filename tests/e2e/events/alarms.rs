@@ -2,14 +2,14 @@
 
 use super::{
     examples,
-    fixture::{Machine, SOURCE, Wired, alone, name_of},
+    fixture::{Machine, SOURCE, Wired, exclusive, name_of},
 };
 use anyhow::{Context, Result, ensure};
 use aws_sdk_eks::types::AuthenticationMode;
 use driver::{REGION, demo::Cluster};
 use serde_json::Value;
 
-/// The name and the description in an alarm's message, as CloudWatch writes it.
+/// The name and the description in a message of CloudWatch about an alarm in ALARM.
 fn alarm(message: &str) -> Option<(String, String)> {
     let alarm: Value = serde_json::from_str(message).ok()?;
     let text = |name: &str| Some(alarm[name].as_str()?.to_owned());
@@ -26,13 +26,13 @@ async fn description_of_alarm(wired: &Wired, since: usize, named: &str) -> Resul
             Ok(alarms.find(|(name, _)| name.contains(named)))
         })
         .await?;
-    ensure!(!description.trim().is_empty(), "{name} does not say what to do");
+    ensure!(!description.trim().is_empty(), "the description of {name} is empty");
     Ok(description)
 }
 
 #[tokio::test]
 async fn a_routing_table_with_an_unknown_field_raises_the_alarm_and_fails_the_reconciliation() -> Result<()> {
-    let wired = alone().await?;
+    let wired = exclusive().await?;
     let sent = wired.alerts()?.len();
     wired.set_routes(r#"{"rules": [{"workspace": "ws-1"}]}"#)?;
     let id = format!("unrouted-{}", wired.number());
@@ -58,7 +58,7 @@ async fn a_routing_table_with_an_unknown_field_raises_the_alarm_and_fails_the_re
 
 #[tokio::test]
 async fn a_failed_execution_is_reported_in_a_sentence_and_raises_the_alarm() -> Result<()> {
-    let wired = alone().await?;
+    let wired = exclusive().await?;
     let sent = wired.alerts()?.len();
     let mut old = Cluster::named("old-access");
     old.mode = AuthenticationMode::ConfigMap;

@@ -1,4 +1,4 @@
-//! Clusters that are created and deleted, and what follows with no other action.
+//! Clusters that are created and deleted: their events alone start the executions.
 
 use super::{
     examples,
@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use driver::{REGION, demo::Cluster};
 
 #[tokio::test]
-async fn a_new_cluster_is_connected_and_a_deleted_one_leaves_nothing() -> Result<()> {
+async fn a_new_cluster_is_onboarded_and_a_deleted_one_offboarded() -> Result<()> {
     let wired = shared().await;
     let source = wired.account(SOURCE, REGION);
     let cluster = Cluster::named("created").make(&source).await?;

@@ -1,4 +1,4 @@
-//! The example events, each as AWS sends it except for the names that differ between tests.
+//! The example events, each as AWS sends it except for the names, which differ between tests.
 
 use super::fixture::{EVENTS_REGION, Ended, MANAGEMENT, Machine, SOURCE, Wired, shared};
 use anyhow::{Context, Result, ensure};
@@ -43,7 +43,7 @@ pub fn delete_event(cluster: &str, id: &str) -> Result<Value> {
     about(DELETE, cluster, id)
 }
 
-/// Creates a cluster, whose event the cloud sends too, and waits until it is connected.
+/// Creates a cluster and waits until it is connected, because the cloud sends the event of its creation as well.
 async fn connected(wired: &Wired, name: &str) -> Result<String> {
     let cluster = Cluster::named(name).make(&wired.account(SOURCE, REGION)).await?;
     wired.samples(&wired.workspace, &cluster).await?;

@@ -1,4 +1,5 @@
-//! A cloud with the product deployed and wired, so that events and its schedule start it.
+//! A cloud with the product deployed, whose accounts forward their events to the hub: events and the schedule start
+//! executions.
 
 use ampxa::pair::Pair;
 use ampxa_cli::{account::Account, execution, terminal::Report};
@@ -24,7 +25,7 @@ use std::{
 };
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-/// The source account that the example events name.
+/// The source account in the example events.
 pub const SOURCE: &str = "111122223333";
 /// More source accounts.
 pub const FLEET: [&str; 3] = ["222222222221", "222222222222", "222222222223"];
@@ -34,7 +35,7 @@ pub const SCHEDULED: &str = "222222222224";
 pub const MANAGEMENT: &str = "444455556666";
 /// The account in which AFT runs.
 pub const AFT: &str = "555566667777";
-/// An account outside the organization that has deployed the product's template nevertheless.
+/// An account outside the organization in which the product's template is deployed.
 pub const OUTSIDER: &str = "999999999999";
 /// The Regions whose cluster events are forwarded to the hub.
 pub const REGIONS: [&str; 2] = [REGION, "eu-west-1"];
@@ -42,13 +43,14 @@ pub const REGIONS: [&str; 2] = [REGION, "eu-west-1"];
 pub const EVENTS_REGION: &str = MANAGEMENT_REGION;
 /// The hub's stack.
 pub const STACK: &str = "ampxa";
-/// An upper bound for everything that these tests wait for, in real seconds, on a busy machine.
+/// The timeout of everything that these tests wait for, in real time, on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(600);
-/// Real seconds of a minute of the cloud.
+/// Real seconds of one minute by the cloud's clock.
 const MINUTE: f64 = 0.05;
-const PACE: Duration = Duration::from_millis(100);
+/// The time between two polls.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// A machine of the product.
+/// A state machine of the product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Machine {
     /// `onboard.asl.yaml`.
@@ -60,7 +62,7 @@ pub enum Machine {
 }
 
 impl Machine {
-    /// All of them.
+    /// All state machines.
     pub const ALL: [Self; 3] = [Self::Onboard, Self::Offboard, Self::Reconcile];
 }
 
@@ -89,24 +91,24 @@ impl Ended {
     }
 }
 
-/// The deployed and wired cloud.
+/// The deployed cloud whose accounts forward their events to the hub.
 #[derive(Debug)]
 pub struct Wired {
     pub cloud: Cloud,
-    /// The default workspace, which clusters go to that no rule matches; it is in [`REGION`].
+    /// The default workspace in [`REGION`], for clusters that no rule matches.
     pub workspace: String,
     machines: deploy::Hub,
     number: AtomicUsize,
 }
 
-/// Readers are tests that use the default route and count nothing; a writer has the cloud to itself.
+/// Readers are tests that use the default route and count nothing. A writer has exclusive use of the cloud.
 static IN_USE: RwLock<()> = RwLock::const_new(());
 
 /// The cloud, shared with other tests.
 pub struct Shared(&'static Wired, #[allow(dead_code)] RwLockReadGuard<'static, ()>);
 
-/// The cloud for one test: the routing table, the dead-letter queue and the alarms are in their first state.
-pub struct Alone(&'static Wired, #[allow(dead_code)] RwLockWriteGuard<'static, ()>);
+/// The cloud for one test only: the routing table, the dead-letter queue and the alarms are in their initial state.
+pub struct Exclusive(&'static Wired, #[allow(dead_code)] RwLockWriteGuard<'static, ()>);
 
 impl Deref for Shared {
     type Target = Wired;
@@ -116,7 +118,7 @@ impl Deref for Shared {
     }
 }
 
-impl Deref for Alone {
+impl Deref for Exclusive {
     type Target = Wired;
 
     fn deref(&self) -> &Wired {
@@ -124,7 +126,7 @@ impl Deref for Alone {
     }
 }
 
-impl Drop for Alone {
+impl Drop for Exclusive {
     fn drop(&mut self) {
         // The next test that shares the cloud relies on the default route.
         let cleared = self.0.clear_routes();
@@ -132,17 +134,17 @@ impl Drop for Alone {
     }
 }
 
-/// Waits until no test has the cloud for itself.
+/// Waits until no test has exclusive use of the cloud.
 pub async fn shared() -> Shared {
     let guard = IN_USE.read().await;
     Shared(wired(), guard)
 }
 
-/// Waits until no other test uses the cloud, and removes what they may have left.
-pub async fn alone() -> Result<Alone> {
-    let alone = Alone(wired(), IN_USE.write().await);
-    alone.reset().await?;
-    Ok(alone)
+/// Waits until no other test uses the cloud, and removes events and alarms that are left.
+pub async fn exclusive() -> Result<Exclusive> {
+    let exclusive = Exclusive(wired(), IN_USE.write().await);
+    exclusive.reset().await?;
+    Ok(exclusive)
 }
 
 fn wired() -> &'static Wired {
@@ -176,7 +178,7 @@ impl Wired {
         let wiring = Wiring {
             regions: REGIONS.map(str::to_owned).to_vec(),
             management: Some(MANAGEMENT.to_owned()),
-            strangers: vec![OUTSIDER.to_owned()],
+            untrusted_senders: vec![OUTSIDER.to_owned()],
             parameters: vec![
                 format!("DefaultWorkspaceArn={workspace}"),
                 "OrganizationsAccess=yes".to_owned(),
@@ -217,7 +219,7 @@ impl Wired {
         self.number.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The root of an account in a Region.
+    /// The root user of an account, in a Region.
     pub fn account(&self, id: &str, region: &str) -> Account {
         self.cloud.account(id, region)
     }
@@ -241,14 +243,14 @@ impl Wired {
         Ok(())
     }
 
-    /// Puts an event that AWS itself would put onto an account's bus, exactly as it is.
+    /// Puts an event of AWS onto an account's bus, unchanged.
     pub fn put(&self, account: &str, region: &str, event: &Value) -> Result<()> {
         let body = json!({ "account": account, "region": region, "event": event });
         self.cloud.tell("events", &body)?;
         Ok(())
     }
 
-    /// The ARN of a machine.
+    /// The ARN of a state machine.
     pub fn arn(&self, machine: Machine) -> &str {
         match machine {
             Machine::Onboard => &self.machines.onboard_arn,
@@ -257,14 +259,14 @@ impl Wired {
         }
     }
 
-    /// The executions of a machine.
+    /// The executions of a state machine.
     pub async fn executions(&self, machine: Machine) -> Result<BTreeSet<String>> {
         let list = self.hub().sfn().list_executions().state_machine_arn(self.arn(machine));
         let found = list.into_paginator().items().send().try_collect().await?;
         Ok(found.into_iter().map(|one| one.execution_arn).collect())
     }
 
-    /// All executions of all machines.
+    /// The executions of all state machines.
     pub async fn all_executions(&self) -> Result<BTreeSet<String>> {
         let mut all = BTreeSet::new();
         for machine in Machine::ALL {
@@ -273,9 +275,9 @@ impl Wired {
         Ok(all)
     }
 
-    /// Waits for the execution of a machine whose name contains a text, and for its end.
+    /// Waits for an execution of a state machine whose name contains a text, and for its end.
     pub async fn started(&self, machine: Machine, named: &str) -> Result<Ended> {
-        let what = format!("an execution of {machine:?} with {named} in its name");
+        let what = format!("execution of {machine:?} with {named} in its name");
         let arn = self
             .until(&what, async || {
                 let all = self.executions(machine).await?;
@@ -287,7 +289,7 @@ impl Wired {
 
     /// Waits for the end of an execution.
     pub async fn ended(&self, arn: &str) -> Result<Ended> {
-        let what = format!("the end of {arn}");
+        let what = format!("end of {arn}");
         let now = self
             .until(&what, async || {
                 let now = self.hub().sfn().describe_execution().execution_arn(arn).send().await?;
@@ -307,20 +309,20 @@ impl Wired {
         })
     }
 
-    /// Starts a machine and waits for its end.
+    /// Starts a state machine and waits for the end of the execution.
     pub async fn run(&self, machine: Machine, input: &Value) -> Result<Ended> {
         let arn = execution::start(&self.hub(), self.arn(machine), input).await?;
         self.ended(&arn).await
     }
 
-    /// Fails if `what` starts an execution whose name contains a text: the cluster's name or the event's id, which the
-    /// names of all executions that events start contain.
+    /// Fails if `action` starts an execution whose name contains a text: the cluster's name or the event's id. Events
+    /// start executions whose names contain these texts.
     ///
-    /// Afterwards an event follows that is known to start an execution: when that one has ended, every earlier event
-    /// has been handled.
-    pub async fn starts_nothing(&self, named: &str, what: impl AsyncFnOnce() -> Result<()>) -> Result<()> {
+    /// Afterwards it puts an event that is known to start an execution. When that execution has ended, every earlier
+    /// event has been handled.
+    pub async fn starts_nothing(&self, named: &str, action: impl AsyncFnOnce() -> Result<()>) -> Result<()> {
         let before = self.all_executions().await?;
-        what().await?;
+        action().await?;
         let id = format!("last-event-{}", self.number());
         let event = super::examples::delete_event("no-such-cluster", &id)?;
         self.put(SOURCE, REGION, &event)?;
@@ -343,7 +345,9 @@ impl Wired {
         let mut scrapers = BTreeMap::new();
         for scraper in found {
             let cluster = scraper.source().and_then(|source| source.as_eks_configuration().ok());
-            let workspace = scraper.destination().and_then(|to| to.as_amp_configuration().ok());
+            let workspace = scraper
+                .destination()
+                .and_then(|destination| destination.as_amp_configuration().ok());
             let cluster = cluster.context("a scraper without a cluster")?.cluster_arn().to_owned();
             let workspace = workspace
                 .context("a scraper without a workspace")?
@@ -362,15 +366,18 @@ impl Wired {
         };
         let account = |arn: &str| arn.split(':').nth(4).unwrap_or_default().to_owned();
         let (source, target) = (account(cluster), account(workspace));
-        let there = |id: &str| self.cloud.look(&format!("accounts/{id}"));
-        let (from, to) = (there(&source)?, there(&target)?);
+        let resources = |id: &str| self.cloud.look(&format!("accounts/{id}"));
+        let (in_source, in_target) = (resources(&source)?, resources(&target)?);
         let mut left = Vec::new();
-        for (known, arn) in [(&from, pair.source_role_arn()), (&to, pair.target_role_arn())] {
-            if known["roles"].get(&arn).is_some() {
+        for (existing, arn) in [
+            (&in_source, pair.source_role_arn()),
+            (&in_target, pair.target_role_arn()),
+        ] {
+            if existing["roles"].get(&arn).is_some() {
                 left.push(arn);
             }
         }
-        let scrapers = from["scrapers"].as_object().context("no scrapers")?;
+        let scrapers = in_source["scrapers"].as_object().context("no scrapers")?;
         let of_pair = |scraper: &&Value| {
             scraper["source"]["eksConfiguration"]["clusterArn"] == cluster
                 && scraper["destination"]["ampConfiguration"]["workspaceArn"] == workspace
@@ -407,16 +414,19 @@ impl Wired {
     }
 
     /// Waits until the dead-letter queue holds this number of events, and empties it.
-    pub async fn take_undelivered(&self, wanted: u64) -> Result<()> {
+    pub async fn take_undelivered(&self, expected: u64) -> Result<()> {
         let found = self
-            .until(&format!("{wanted} events in the dead-letter queue"), async || {
+            .until(&format!("{expected} events in the dead-letter queue"), async || {
                 let found = self.undelivered().await?;
-                Ok((found >= wanted).then_some(found))
+                Ok((found >= expected).then_some(found))
             })
             .await?;
         let body = json!({ "QueueUrl": self.resource("FailedEvents")? });
         self.hub().json_api("sqs", "AmazonSQS.PurgeQueue", &body)?;
-        ensure!(found == wanted, "{found} events in the dead-letter queue, not {wanted}");
+        ensure!(
+            found == expected,
+            "{found} events in the dead-letter queue, not {expected}"
+        );
         Ok(())
     }
 
@@ -424,9 +434,9 @@ impl Wired {
     async fn reset(&self) -> Result<()> {
         let body = json!({ "QueueUrl": self.resource("FailedEvents")? });
         self.hub().json_api("sqs", "AmazonSQS.PurgeQueue", &body)?;
-        self.until("all alarms to be quiet", async || {
-            let ringing = self.hub().cloudwatch("DescribeAlarms", &[("StateValue", "ALARM")])?;
-            Ok((!ringing.contains("<AlarmName>")).then_some(()))
+        self.until("state of all alarms other than ALARM", async || {
+            let in_alarm = self.hub().cloudwatch("DescribeAlarms", &[("StateValue", "ALARM")])?;
+            Ok((!in_alarm.contains("<AlarmName>")).then_some(()))
         })
         .await
     }
@@ -468,7 +478,7 @@ impl Wired {
     }
 
     /// The running executions and the states they are in.
-    async fn unended(&self) -> Result<Vec<String>> {
+    async fn running(&self) -> Result<Vec<String>> {
         let mut found = Vec::new();
         for arn in self.all_executions().await? {
             let run = execution::look(&self.hub(), &arn).await?;
@@ -483,26 +493,26 @@ impl Wired {
         Ok(found)
     }
 
-    /// Polls until `look` returns a value.
-    pub async fn until<T>(&self, what: &str, mut look: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
+    /// Polls until `poll` returns a value; `what` names the value in the error after the timeout.
+    pub async fn until<T>(&self, what: &str, mut poll: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
         let end = Instant::now() + DEADLINE;
         loop {
-            if let Some(answer) = look().await? {
+            if let Some(answer) = poll().await? {
                 return Ok(answer);
             }
             if Instant::now() > end {
-                let runs = self.unended().await?;
+                let runs = self.running().await?;
                 bail!("no {what} after {} s; still running: {runs:#?}", DEADLINE.as_secs());
             }
-            tokio::time::sleep(PACE).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 }
 
 /// The physical name of a resource of an account's stack.
 pub fn resource(account: &Account, stack: &str, logical: &str) -> Result<String> {
-    let asked = [("StackName", stack), ("LogicalResourceId", logical)];
-    let xml = account.cloudformation("DescribeStackResource", &asked)?;
+    let parameters = [("StackName", stack), ("LogicalResourceId", logical)];
+    let xml = account.cloudformation("DescribeStackResource", &parameters)?;
     demo::element(&xml, "PhysicalResourceId").with_context(|| format!("the stack {stack} has no {logical}"))
 }
 

@@ -1,8 +1,8 @@
-//! Reconciliations over several accounts: new clusters are connected, broken ones reported, deleted ones offboarded.
+//! Reconciliations of several accounts: new clusters are onboarded, broken ones reported, deleted ones offboarded.
 
 use super::{
     examples::counts,
-    fixture::{Ended, FLEET, Machine, SCHEDULED, Wired, alone, shared},
+    fixture::{Ended, FLEET, Machine, SCHEDULED, Wired, exclusive, shared},
 };
 use ampxa::pair::Pair;
 use anyhow::{Context, Result, ensure};
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Regions without event rules: only a reconciliation finds their clusters.
-const SILENT: [&str; 2] = ["eu-central-1", "ap-southeast-2"];
+const WITHOUT_RULES: [&str; 2] = ["eu-central-1", "ap-southeast-2"];
 /// Two clusters for each of the six locations. The first five are broken.
 const CLUSTERS: usize = 12;
 
@@ -28,8 +28,14 @@ async fn route_by_region(wired: &Wired, regions: &[&str]) -> Result<BTreeMap<Str
     for region in regions {
         workspaces.insert((*region).to_owned(), wired.workspace_in(region).await?);
     }
-    // How often samples are looked for depends on how busy this machine is.
-    let rule = |(region, workspace)| json!({ "match": { "regions": [region] }, "workspaceArn": workspace, "checkIngestion": "SKIP" });
+    // The number of polls for samples depends on the load of this machine, so the check is skipped.
+    let rule = |(region, workspace)| {
+        json!({
+            "match": { "regions": [region] },
+            "workspaceArn": workspace,
+            "checkIngestion": "SKIP",
+        })
+    };
     let rules: Vec<Value> = workspaces.iter().map(rule).collect();
     wired.set_routes(&json!({ "rules": rules }).to_string())?;
     Ok(workspaces)
@@ -47,19 +53,22 @@ fn count(run: &Ended, outcome: &str) -> Result<u64> {
 }
 
 #[tokio::test]
-async fn a_reconciliation_connects_every_sound_cluster_reports_every_broken_one_and_is_idempotent() -> Result<()> {
-    let wired = alone().await?;
-    let workspaces = route_by_region(&wired, &SILENT).await?;
+async fn a_reconciliation_onboards_every_sound_cluster_reports_every_broken_one_and_is_idempotent() -> Result<()> {
+    let wired = exclusive().await?;
+    let workspaces = route_by_region(&wired, &WITHOUT_RULES).await?;
     let (mut broken, mut sound) = (BTreeMap::new(), BTreeSet::new());
     for number in 0..CLUSTERS {
-        let (account, region) = (FLEET[number % FLEET.len()], SILENT[number / FLEET.len() % SILENT.len()]);
-        let arn = make(&wired, number, account, region, &workspaces[region]).await?;
+        let (account, region) = (
+            FLEET[number % FLEET.len()],
+            WITHOUT_RULES[number / FLEET.len() % WITHOUT_RULES.len()],
+        );
+        let arn = create(&wired, number, account, region, &workspaces[region]).await?;
         match ERRORS.get(number) {
             Some(error) => _ = broken.insert(arn, (*error).to_owned()),
             None => _ = sound.insert(arn),
         }
     }
-    let input = json!({ "accounts": FLEET, "regions": SILENT });
+    let input = json!({ "accounts": FLEET, "regions": WITHOUT_RULES });
     let first = wired.run(Machine::Reconcile, &input).await?.succeeded()?;
     ensure!(count(&first, "ONBOARDED")? == sound.len() as u64, "{}", first.output);
     ensure!(sum(counts(&first)?) == CLUSTERS as u64, "{}", first.output);
@@ -70,8 +79,8 @@ async fn a_reconciliation_connects_every_sound_cluster_reports_every_broken_one_
 
     let before = resources(&wired)?;
     let second = wired.run(Machine::Reconcile, &input).await?.succeeded()?;
-    let fine = count(&second, "UNCHANGED")?;
-    ensure!(fine == sound.len() as u64, "{}", second.output);
+    let unchanged = count(&second, "UNCHANGED")?;
+    ensure!(unchanged == sound.len() as u64, "{}", second.output);
     ensure!(failed(&second)? == broken, "{}", second.output);
     ensure!(
         resources(&wired)? == before,
@@ -81,11 +90,11 @@ async fn a_reconciliation_connects_every_sound_cluster_reports_every_broken_one_
 }
 
 /// Creates a cluster; each of the first five is broken in its own way.
-async fn make(wired: &Wired, number: usize, account: &str, region: &str, workspace: &str) -> Result<String> {
+async fn create(wired: &Wired, number: usize, account: &str, region: &str, workspace: &str) -> Result<String> {
     let source = wired.account(account, region);
     let mut cluster = Cluster::named(&format!("fleet-{number}"));
     match number {
-        // Only aws-auth lets somebody in.
+        // Only aws-auth grants access.
         0 => cluster.mode = AuthenticationMode::ConfigMap,
         1 => cluster.private_access = false,
         // No free addresses.
@@ -124,9 +133,9 @@ async fn make(wired: &Wired, number: usize, account: &str, region: &str, workspa
             cluster: arn.parse().map_err(|why| anyhow::anyhow!("{why}"))?,
             workspace: workspace.parse().map_err(|why| anyhow::anyhow!("{why}"))?,
         };
-        let theirs = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
+        let trust = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
         let create = source.iam().create_role().role_name(pair.source_role_name());
-        create.assume_role_policy_document(theirs).send().await?;
+        create.assume_role_policy_document(trust).send().await?;
     }
     Ok(arn)
 }
@@ -145,7 +154,7 @@ fn failed(run: &Ended) -> Result<BTreeMap<String, String>> {
 async fn scraped(wired: &Wired) -> Result<BTreeSet<String>> {
     let mut all = BTreeSet::new();
     for account in FLEET {
-        for region in SILENT {
+        for region in WITHOUT_RULES {
             all.extend(wired.scrapers(account, region).await?.into_keys());
         }
     }
@@ -162,8 +171,8 @@ fn resources(wired: &Wired) -> Result<Vec<Value>> {
 
 /// The event of the deletion is lost: two scheduled reconciliations find that the cluster is missing.
 #[tokio::test]
-async fn the_schedule_offboards_a_cluster_that_two_reconciliations_missed() -> Result<()> {
-    let wired = alone().await?;
+async fn the_schedule_offboards_a_cluster_that_is_missing_in_two_reconciliations() -> Result<()> {
+    let wired = exclusive().await?;
     let source = wired.account(SCHEDULED, REGION);
     let cluster = Cluster::named("lost").make(&source).await?;
     wired.samples(&wired.workspace, &cluster).await?;
@@ -180,10 +189,10 @@ async fn the_schedule_offboards_a_cluster_that_two_reconciliations_missed() -> R
     switch("DisableRule")?;
     source.eks().delete_cluster().name("lost").send().await?;
     let first = scheduled_reconciliation(&wired).await?;
-    let (once, offboarded) = (count(&first, "ORPHAN_SEEN")?, count(&first, "OFFBOARDED")?);
-    ensure!((once, offboarded) == (1, 0), "{}", first.output);
+    let (orphans, offboarded) = (count(&first, "ORPHAN_SEEN")?, count(&first, "OFFBOARDED")?);
+    ensure!((orphans, offboarded) == (1, 0), "{}", first.output);
     let left = wired.left_of(&cluster, &wired.workspace)?;
-    ensure!(left.len() == 3, "after one reconciliation only {left:?} is left");
+    ensure!(left.len() == 3, "after one reconciliation only {left:?} are left");
     let second = scheduled_reconciliation(&wired).await?;
     ensure!(count(&second, "OFFBOARDED")? == 1, "{}", second.output);
     let left = wired.left_of(&cluster, &wired.workspace)?;
@@ -191,7 +200,7 @@ async fn the_schedule_offboards_a_cluster_that_two_reconciliations_missed() -> R
     switch("EnableRule")
 }
 
-/// Runs the schedule once; returns the reconciliation that it starts, at its end.
+/// Invokes the schedule once; waits for the end of the reconciliation that it starts, and returns it.
 async fn scheduled_reconciliation(wired: &Wired) -> Result<Ended> {
     let before = wired.executions(Machine::Reconcile).await?;
     let schedule = wired.only("AWS::Scheduler::Schedule")?;

@@ -1,6 +1,6 @@
-//! The permissions of the function that routes events, tried with its own role.
+//! The permissions of the function that routes events, tested with calls as its role.
 
-use super::fixture::{Machine, SOURCE, STACK, Wired, alone};
+use super::fixture::{Machine, SOURCE, STACK, Wired, exclusive};
 use ampxa_cli::account::Account;
 use anyhow::{Context, Result, ensure};
 use aws_credential_types::Credentials;
@@ -9,21 +9,21 @@ use serde_json::{Value, json};
 
 #[tokio::test]
 async fn the_router_may_start_three_machines_and_read_its_parameters_and_nothing_else() -> Result<()> {
-    let wired = alone().await?;
+    let wired = exclusive().await?;
     let role = wired.resource("RouteEventRole")?;
     let iam = wired.hub().iam();
-    let found = iam
+    let role_before = iam
         .get_role()
         .role_name(&role)
         .send()
         .await?
         .role
         .context("no such role")?;
-    let trust = found
+    let trust = role_before
         .assume_role_policy_document()
         .context("a role without a trust policy")?;
     let trust = percent_encoding::percent_decode_str(trust).decode_utf8()?.into_owned();
-    let ours = json!({ "Version": "2012-10-17", "Statement": [{
+    let hub_trust = json!({ "Version": "2012-10-17", "Statement": [{
         "Effect": "Allow", "Principal": { "AWS": format!("arn:aws:iam::{HUB}:root") }, "Action": "sts:AssumeRole",
     }] });
     let update = |document: String| {
@@ -32,8 +32,8 @@ async fn the_router_may_start_three_machines_and_read_its_parameters_and_nothing
             .policy_document(document)
             .send()
     };
-    update(ours.to_string()).await?;
-    let tried = try_calls(&wired, found.arn()).await;
+    update(hub_trust.to_string()).await?;
+    let tried = try_calls(&wired, role_before.arn()).await;
     update(trust).await?;
     tried
 }
@@ -55,18 +55,18 @@ async fn try_calls(wired: &Wired, role: &str) -> Result<()> {
         call("states", "AWSStepFunctions.StartExecution", body)
     };
 
-    // Each machine refuses this input in its first state, or does nothing.
+    // Each state machine refuses this input in its first state, or does nothing.
     for machine in Machine::ALL {
         let (_, answer) = start(wired.arn(machine), r#"{"accounts":["000000000000"]}"#);
         answer.with_context(|| format!("the router may not start {machine:?}"))?;
     }
-    let mine = format!("/{STACK}/routes");
-    let (_, read) = call("ssm", "AmazonSSM.GetParameter", json!({ "Name": mine }));
+    let routes = format!("/{STACK}/routes");
+    let (_, read) = call("ssm", "AmazonSSM.GetParameter", json!({ "Name": routes }));
     let missing = read
         .as_ref()
         .err()
         .is_some_and(|why| why.to_string().contains("ParameterNotFound"));
-    ensure!(read.is_ok() || missing, "the router may not read {mine}: {read:?}");
+    ensure!(read.is_ok() || missing, "the router may not read {routes}: {read:?}");
 
     let running = wired
         .executions(Machine::Onboard)
@@ -77,7 +77,7 @@ async fn try_calls(wired: &Wired, role: &str) -> Result<()> {
         .arn(Machine::Onboard)
         .replace(&format!("{STACK}-onboard"), "another");
     let onboard = wired.arn(Machine::Onboard);
-    let refused = [
+    let denied = [
         start(&another, "{}"),
         call(
             "states",
@@ -103,9 +103,9 @@ async fn try_calls(wired: &Wired, role: &str) -> Result<()> {
         call(
             "ssm",
             "AmazonSSM.PutParameter",
-            json!({ "Name": mine, "Value": "{}", "Type": "String" }),
+            json!({ "Name": routes, "Value": "{}", "Type": "String" }),
         ),
-        call("ssm", "AmazonSSM.DeleteParameter", json!({ "Name": mine })),
+        call("ssm", "AmazonSSM.DeleteParameter", json!({ "Name": routes })),
         call(
             "ssm",
             "AmazonSSM.GetParametersByPath",
@@ -118,7 +118,7 @@ async fn try_calls(wired: &Wired, role: &str) -> Result<()> {
         ),
         call("events", "AWSEvents.DeleteRule", json!({ "Name": "a" })),
     ];
-    for (action, answer) in &refused {
+    for (action, answer) in &denied {
         let why = answer
             .as_ref()
             .err()

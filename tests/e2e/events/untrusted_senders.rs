@@ -2,7 +2,7 @@
 
 use super::{
     examples,
-    fixture::{AFT, MANAGEMENT, OUTSIDER, SOURCE, Wired, alone, depth, resource, shared},
+    fixture::{AFT, MANAGEMENT, OUTSIDER, SOURCE, Wired, depth, exclusive, resource, shared},
 };
 use anyhow::{Context, Result, ensure};
 use driver::{REGION, demo::Cluster};
@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 async fn a_failed_create_cluster_call_starts_nothing() -> Result<()> {
     let wired = shared().await;
     let source = wired.account(SOURCE, REGION);
-    let taken = Cluster::named("taken");
-    let cluster = taken.make(&source).await?;
+    let existing = Cluster::named("taken");
+    let cluster = existing.make(&source).await?;
     wired.samples(&wired.workspace, &cluster).await?;
     let again = async || {
-        let refused = taken
+        let refused = existing
             .make(&source)
             .await
             .err()
@@ -50,7 +50,7 @@ async fn a_create_cluster_call_of_another_service_starts_nothing() -> Result<()>
 /// Only the envelope, which EventBridge writes, is trusted; the detail must match it.
 #[tokio::test]
 async fn an_event_about_another_account_starts_nothing() -> Result<()> {
-    let wired = alone().await?;
+    let wired = exclusive().await?;
     let mut event = examples::create_event("not-theirs", "about-another-account")?;
     event["detail"]["responseElements"]["cluster"]["arn"] =
         json!(format!("arn:aws:eks:{REGION}:{MANAGEMENT}:cluster/not-theirs"));
@@ -60,18 +60,18 @@ async fn an_event_about_another_account_starts_nothing() -> Result<()> {
     wired.take_undelivered(1).await
 }
 
-/// The account has deployed the product's template and forwards its events; the hub's bus refuses them.
+/// The template of a source account is deployed in the account and forwards its events. The hub's bus refuses them.
 #[tokio::test]
 async fn an_account_outside_the_organization_starts_nothing_and_keeps_its_event() -> Result<()> {
     let wired = shared().await;
     let outsider = wired.account(OUTSIDER, REGION);
     let queue = resource(&outsider, "ampxa-source", "UndeliveredEvents")?;
     let before = depth(&outsider, &queue)?;
-    let make = async || {
+    let create = async || {
         Cluster::named("outside").make(&outsider).await?;
         Ok(())
     };
-    wired.starts_nothing("outside", make).await?;
+    wired.starts_nothing("outside", create).await?;
     let kept = wired
         .until("event in the outsider's dead-letter queue", async || {
             let now = depth(&outsider, &queue)?;

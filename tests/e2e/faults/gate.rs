@@ -1,6 +1,6 @@
-//! The gate: the target role admits nobody but the final scraper, at any moment.
+//! The gate: at no time does the target role admit anything but the final scraper.
 
-use crate::world::world;
+use crate::deployment::deployment;
 use ampxa::pair::Pair;
 use serde_json::{Value, json};
 
@@ -15,20 +15,20 @@ fn scraper_arn(pair: &Pair, id: &str) -> String {
     format!("arn:{partition}:aps:{region}:{account}:scraper/{id}")
 }
 
-/// Every version that the target role's trust policy ever had is put to the cloud's IAM evaluator, with everybody who
-/// might try. Only the final scraper, through the source role, may be admitted.
-pub fn never_opened_for_others(pair: &Pair, scraper: Option<&str>) {
+/// Asserts that every version that the target role's trust policy ever had admits only the final scraper, through the
+/// source role. The cloud's IAM evaluator decides, for other principals and other external ids as well.
+pub fn assert_admits_no_other(pair: &Pair, scraper: Option<&str>) {
     let (source, target) = (pair.cluster.account(), pair.workspace.account());
     let session = |account: &str, role: &str| format!("arn:aws:sts::{account}:assumed-role/{role}/s");
     let collector = session(source, &pair.source_role_name());
     let other = other_scraper(pair);
     let own = scraper.unwrap_or(&other).to_owned();
     let role = pair.target_role_arn();
-    let versions = judged(&role, &[]);
+    let versions = evaluate(&role, &[]);
     assert!(!versions.is_empty(), "{role} never had a trust policy");
-    // Any scraper that some version names, besides those that none should.
-    let named = versions.iter().map(|version| external_id(version).to_owned());
-    let others = named.filter(|id| Some(id.as_str()) != scraper);
+    // The external ids that any version requires, except that of the final scraper.
+    let external_ids = versions.iter().map(|version| external_id(version).to_owned());
+    let others = external_ids.filter(|id| Some(id.as_str()) != scraper);
     let mut attempts: Vec<(String, Value)> = others.map(|id| (collector.clone(), json!(id))).collect();
     attempts.extend([
         (collector.clone(), json!(other)),
@@ -37,15 +37,15 @@ pub fn never_opened_for_others(pair: &Pair, scraper: Option<&str>) {
         (collector.clone(), json!("x")),
         (collector.clone(), json!(scraper_arn(pair, ""))),
         (session(source, "ampxa-source-provisioner"), json!(own)),
-        (session(source, "somebody"), json!(own)),
+        (session(source, "another-role"), json!(own)),
         (format!("arn:aws:iam::{source}:root"), json!(own)),
-        (session(target, "somebody"), json!(own)),
+        (session(target, "another-role"), json!(own)),
         (format!("arn:aws:iam::{target}:root"), json!(own)),
         (session("999999999999", &pair.source_role_name()), json!(own)),
         (format!("arn:aws:iam::{source}:root"), Value::Null),
     ]);
-    for (number, version) in judged(&role, &attempts).iter().enumerate() {
-        let admits = version["admits"].as_array().expect("a judgement");
+    for (number, version) in evaluate(&role, &attempts).iter().enumerate() {
+        let admits = version["admits"].as_array().expect("a version without decisions");
         assert_eq!(admits.len(), attempts.len());
         for ((principal, id), admitted) in attempts.iter().zip(admits) {
             assert_eq!(
@@ -54,23 +54,28 @@ pub fn never_opened_for_others(pair: &Pair, scraper: Option<&str>) {
             );
         }
     }
-    // The evaluator can admit somebody.
+    // The evaluator does not deny everything: it admits the final scraper.
     if let Some(scraper) = scraper {
-        let own = judged(&role, &[(collector, json!(scraper))]);
+        let own = evaluate(&role, &[(collector, json!(scraper))]);
         assert!(own.iter().any(|version| version["admits"][0] == true), "{own:#?}");
     }
 }
 
+/// The external id that a version requires; empty if it requires none.
 fn external_id(version: &Value) -> &str {
     let condition = version.pointer("/document/Statement/0/Condition/StringEquals/sts:ExternalId");
     condition.and_then(Value::as_str).unwrap_or_default()
 }
 
-fn judged(role: &str, attempts: &[(String, Value)]) -> Vec<Value> {
+/// The versions of a role's trust policy, each with a decision for each principal and external id.
+fn evaluate(role: &str, attempts: &[(String, Value)]) -> Vec<Value> {
     let attempts = attempts
         .iter()
         .map(|(principal, id)| json!({ "principal": principal, "externalId": id }));
-    let question = json!({ "roleArn": role, "attempts": attempts.collect::<Vec<_>>() });
-    let answer = world().cloud.tell("trusts", &question).expect("the control API");
-    answer["versions"].as_array().expect("versions").clone()
+    let request = json!({ "roleArn": role, "attempts": attempts.collect::<Vec<_>>() });
+    let answer = deployment().cloud.tell("trusts", &request).expect("the control API");
+    answer["versions"]
+        .as_array()
+        .expect("an answer without versions")
+        .clone()
 }

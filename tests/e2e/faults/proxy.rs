@@ -1,7 +1,7 @@
-//! A proxy between the functions and AWS, which makes chosen calls fail.
+//! A proxy between the functions and AWS, which makes selected calls fail.
 //!
-//! microburst (PyPI) is such a proxy with far more protocols. It is not used: it cannot choose the calls of one run, nor
-//! hold a call until its caller has been killed.
+//! microburst (PyPI) is such a proxy with far more protocols. It is not used, because it cannot select the calls of one
+//! run, and cannot hold a call until its caller has been killed.
 
 use driver::{
     demo,
@@ -19,7 +19,7 @@ use std::{
 };
 use support::wire;
 
-/// Longer than any SDK client here waits for an answer.
+/// Longer than the timeout of any SDK client of the functions.
 const LONGEST_HOLD: Duration = Duration::from_secs(30);
 
 /// What happens to a call.
@@ -31,25 +31,25 @@ pub enum Fault {
     Failed,
     /// AWS denies access.
     Denied,
-    /// The connection is cut before the request reaches AWS.
-    CutBefore,
-    /// The connection is cut after the effect, before the answer.
-    CutAfter,
-    /// The call has its effect and is answered after the client has given up.
+    /// The connection is closed before the request reaches AWS.
+    ClosedBefore,
+    /// The connection is closed after the effect, before the answer.
+    ClosedAfter,
+    /// The call has its effect, and no answer before the timeout of the client.
     Slow,
     /// The call has its effect and the function's process is killed before the answer.
     Killed,
 }
 
-/// A fault of the calls that one function makes in one account.
+/// A fault for calls of one function in one account.
 #[derive(Debug, Clone, Copy)]
 pub struct Planned {
-    /// The function, as its user agent names it: `create-scraper`.
+    /// The function, as in its user agent: `create-scraper`.
     pub function: &'static str,
-    /// The call, as IAM names it: `aps:CreateScraper`.
+    /// The call, as an IAM action: `aps:CreateScraper`.
     pub call: &'static str,
     pub fault: Fault,
-    /// How many of the calls it happens to, from the first one on.
+    /// The number of calls that fail, counted from the first one.
     pub times: u32,
 }
 
@@ -64,7 +64,7 @@ pub struct Proxy {
 struct Shared {
     upstream: OnceLock<String>,
     agent: ureq::Agent,
-    /// By account: the fault, and how often it has happened.
+    /// By account: the fault, and the number of calls that have failed.
     faults: Mutex<HashMap<String, (Planned, u32)>>,
     /// The account of each session's access key, as STS returned it.
     accounts: Mutex<HashMap<String, String>>,
@@ -100,21 +100,21 @@ impl Proxy {
         let _ = self.shared.upstream.set(url.to_owned());
     }
 
-    /// Makes calls in an account fail, in place of any earlier fault there.
+    /// Plans a fault for calls in an account; replaces an earlier fault of that account.
     pub fn plan(&self, account: &str, planned: Planned) {
         lock(&self.shared.faults).insert(account.to_owned(), (planned, 0));
     }
 
-    /// Ends the fault in an account; returns how often it happened.
+    /// Ends the fault of an account; returns the number of calls that failed.
     pub fn end(&self, account: &str) -> u32 {
         lock(&self.shared.faults).remove(account).map_or(0, |(_, times)| times)
     }
 }
 
-/// A request as [`wire`] reads it.
-struct Read<'a>(&'a Request);
+/// A request in the form that [`wire`] reads.
+struct WireRequest<'a>(&'a Request);
 
-impl wire::Request for Read<'_> {
+impl wire::Request for WireRequest<'_> {
     fn method(&self) -> &str {
         self.0.line.split(' ').next().unwrap_or_default()
     }
@@ -131,7 +131,7 @@ impl wire::Request for Read<'_> {
 
 impl Shared {
     fn serve(&self, request: &Request, connection: &mut TcpStream) -> io::Result<()> {
-        let read = Read(request);
+        let read = WireRequest(request);
         let call = wire::Scope::of(&read).map(|scope| (scope.service, wire::operation(scope.service, &read)));
         let Some((service, operation)) = call else {
             return self.forward(request)?.write(connection);
@@ -146,10 +146,10 @@ impl Shared {
         };
         match fault {
             Fault::Throttled | Fault::Failed | Fault::Denied => {
-                return refusal(service, &operation, fault).write(connection);
+                return error_answer(service, &operation, fault).write(connection);
             }
-            Fault::CutBefore => {}
-            Fault::CutAfter => drop(self.forward(request)?),
+            Fault::ClosedBefore => {}
+            Fault::ClosedAfter => drop(self.forward(request)?),
             Fault::Slow => {
                 self.forward(request)?;
                 hold(connection)?;
@@ -162,22 +162,22 @@ impl Shared {
         Err(io::ErrorKind::ConnectionAborted.into())
     }
 
-    /// The fault that happens to a call, which is counted.
-    fn fault_of(&self, request: &Read, call: &str) -> Option<Fault> {
+    /// The fault of a call, if one is planned for it; counts the call.
+    fn fault_of(&self, request: &WireRequest, call: &str) -> Option<Fault> {
         let key = wire::Scope::of(request)?.access_key;
         let account = lock(&self.accounts).get(key)?.clone();
         let mut faults = lock(&self.faults);
         let (planned, happened) = faults.get_mut(&account)?;
-        let meant = planned.call == call && function(request.0) == Some(planned.function);
-        if !meant || *happened >= planned.times {
+        let matches = planned.call == call && function(request.0) == Some(planned.function);
+        if !matches || *happened >= planned.times {
             return None;
         }
         *happened += 1;
         Some(planned.fault)
     }
 
-    /// Remembers the account of a session that STS returned.
-    fn note_session(&self, request: &Read, answer: &Answer) {
+    /// Stores the account of a session that STS returned.
+    fn note_session(&self, request: &WireRequest, answer: &Answer) {
         let text = String::from_utf8_lossy(&answer.body);
         let role = wire::parameter(request, "RoleArn");
         let account = role.and_then(|arn| arn.split(':').nth(4).map(str::to_owned));
@@ -187,23 +187,23 @@ impl Shared {
     }
 
     fn forward(&self, request: &Request) -> io::Result<Answer> {
-        self.ask(request).map_err(io::Error::other)
+        self.send(request).map_err(io::Error::other)
     }
 
-    fn ask(&self, request: &Request) -> Result<Answer, ureq::Error> {
+    fn send(&self, request: &Request) -> Result<Answer, ureq::Error> {
         let mut words = request.line.split(' ');
         let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         let url = format!("{}{path}", self.upstream.get().map_or("", String::as_str));
-        let mut asked = ureq::http::Request::builder().method(method).uri(url);
+        let mut outgoing = ureq::http::Request::builder().method(method).uri(url);
         for (name, value) in request.headers() {
             if !["connection", "content-length", "expect"].contains(&name) {
-                asked = asked.header(name, value);
+                outgoing = outgoing.header(name, value);
             }
         }
         let mut answer = if request.body.is_empty() {
-            self.agent.run(asked.body(())?)?
+            self.agent.run(outgoing.body(())?)?
         } else {
-            self.agent.run(asked.body(&request.body[..])?)?
+            self.agent.run(outgoing.body(&request.body[..])?)?
         };
         let kept = answer.headers().iter().filter(|(name, _)| {
             let name = name.as_str();
@@ -234,7 +234,7 @@ impl Answer {
 }
 
 /// An error of IAM or of AMP (IAM API reference, "Common errors"; AMP API reference, "Errors").
-fn refusal(service: &str, operation: &str, fault: Fault) -> Answer {
+fn error_answer(service: &str, operation: &str, fault: Fault) -> Answer {
     let iam = service == "iam";
     let (status, code, message) = match fault {
         Fault::Throttled if iam => (400, "Throttling", "Rate exceeded".to_owned()),
@@ -271,7 +271,7 @@ fn refusal(service: &str, operation: &str, fault: Fault) -> Answer {
     }
 }
 
-/// The function that makes a call: the SDK writes the application's name, `ampxa-` and the step, as `app/…`.
+/// The function that sends a call. The SDK writes the name of the application into the user agent: `app/ampxa-<step>`.
 fn function(request: &Request) -> Option<&str> {
     let agents = [request.header("user-agent"), request.header("x-amz-user-agent")];
     let mut words = agents.into_iter().flatten().flat_map(str::split_whitespace);
@@ -293,11 +293,12 @@ fn hold(connection: &mut TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Kills the function at the other end of a connection.
-fn kill(peer: SocketAddr, here: SocketAddr) -> io::Result<()> {
-    let pid = process_at(peer, here)?.ok_or_else(|| io::Error::other(format!("no process is at {peer}")))?;
+/// Kills the function that holds the other end of a connection.
+fn kill(peer: SocketAddr, local: SocketAddr) -> io::Result<()> {
+    let pid = process_at(peer, local)?
+        .ok_or_else(|| io::Error::other(format!("no process holds the connection of {peer}")))?;
     let program = fs::read_link(format!("/proc/{pid}/exe"))?;
-    // Lambda's name for the program of a custom runtime: nothing else may be killed.
+    // A custom runtime of Lambda is a program named `bootstrap`. No other process may be killed.
     if !program.to_string_lossy().contains("bootstrap") {
         return Err(io::Error::other(format!("{} is not a function", program.display())));
     }
@@ -308,14 +309,14 @@ fn kill(peer: SocketAddr, here: SocketAddr) -> io::Result<()> {
     }
 }
 
-/// The process that holds the other end of a connection on the loopback, as Linux shows it.
-fn process_at(peer: SocketAddr, here: SocketAddr) -> io::Result<Option<u32>> {
+/// The process that holds the other end of a connection on the loopback interface, from `/proc`.
+fn process_at(peer: SocketAddr, local: SocketAddr) -> io::Result<Option<u32>> {
     let end = |at: SocketAddr| format!(":{:04X}", at.port());
     let table = fs::read_to_string("/proc/net/tcp")?;
     let inode = table.lines().skip(1).find_map(|line| {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let ours = words.get(1)?.ends_with(&end(peer)) && words.get(2)?.ends_with(&end(here));
-        ours.then(|| words.get(9).copied()).flatten()
+        let found = words.get(1)?.ends_with(&end(peer)) && words.get(2)?.ends_with(&end(local));
+        found.then(|| words.get(9).copied()).flatten()
     });
     let Some(inode) = inode else { return Ok(None) };
     let socket = format!("socket:[{inode}]");

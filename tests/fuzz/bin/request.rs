@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::request::holds(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::request::check(bytes));

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::scrape_configuration::holds(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::scrape_configuration::check(bytes));

@@ -58,7 +58,7 @@ def _arguments() -> argparse.Namespace:
         "--iam-delay-seconds", type=_non_negative, default=0.0, help="seconds until a new role can be a principal (0)"
     )
     parser.add_argument(
-        "--organization", default="o-ampxalocal01", help="organization id of all accounts except those that start with 9"
+        "--organization", default="o-ampxalocal01", help="organization id of all accounts that do not start with 9"
     )
     parser.add_argument("--functions-endpoint", metavar="URL", help="AWS endpoint for functions (default: this cloud)")
     parser.add_argument("--no-collection", action="store_true", help="disable the periodic collection of all scrapers")

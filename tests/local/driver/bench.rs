@@ -1,7 +1,7 @@
-//! Measures each Lambda beside one that does nothing and one in Python, in one run.
+//! `bench`: measures each Lambda function, one that does nothing and one in Python, in the same run.
 //!
-//! - `aws`: an AWS that refuses every call at once.
-//! - `report`: the table, and the limits that the steps keep.
+//! - `aws`: a stand-in for AWS that denies every call.
+//! - `report`: the table, and the limits of the steps.
 
 mod aws;
 mod report;
@@ -20,52 +20,51 @@ use std::{
     time::Duration,
 };
 
-/// The steps that call nobody.
-const CALL_NOBODY: [&str; 3] = ["check-request", "check-offboarding", "record-outcome"];
-/// The step to which an account that lets nobody in is an answer.
-const TOLERANT: &str = "find-clusters";
-/// The package that every step is measured against.
+/// The steps that make no call to AWS.
+const WITHOUT_CALLS: [&str; 3] = ["check-request", "check-offboarding", "record-outcome"];
+/// The step that succeeds if its provisioner cannot be assumed, because it reports such an account.
+const REPORTS_DENIAL: &str = "find-clusters";
+/// The function that every step is compared with.
 const DO_NOTHING: &str = "do-nothing";
-/// The same work in Python.
+/// The equivalent of a step in Python.
 const EQUIVALENT: &str = include_str!("bench/equivalent.py");
-/// A start of Python takes as long as dozens of a step.
+/// The number of starts of Python: one takes as long as dozens of starts of a step.
 const PYTHON_ROUNDS: usize = 3;
 const WARM_INVOCATIONS: usize = 10;
 
-/// What to measure.
+/// The options of a run.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Whether a document is wanted: then nothing is shown while it runs.
+    /// Whether the result is printed as JSON; then no progress is shown.
     pub json: bool,
-    /// How often each function is started; Python at most three times.
+    /// The number of starts of each function; Python is started at most three times.
     pub rounds: usize,
-    /// A Python with boto3.
+    /// A Python interpreter with boto3.
     pub python: PathBuf,
-    /// The folder that holds the release binaries, or for each a folder with a `bootstrap`.
+    /// The folder of the release binaries, or of one folder with a `bootstrap` for each of them.
     pub release_dir: PathBuf,
-    /// The steps, which are names of binaries.
+    /// The steps, by the names of their binaries.
     pub steps: Vec<String>,
 }
 
-/// Starts every function in turn, round after round, so that what else the machine does meets all
-/// of them alike.
+/// Starts all functions, round after round, so that other load on the machine affects all of them equally.
 ///
-/// A start is one cold invocation and ten warm ones. Each must behave: a step that only reads its
-/// request succeeds without a call to AWS, every other step makes exactly one signed call and fails as
-/// `AccessDenied`. No process outlives it.
+/// A start is followed by one cold invocation and ten warm ones. Each invocation is checked: a step that only parses
+/// its request succeeds without a call to AWS; every other step makes exactly one signed call and fails with
+/// `AccessDenied`. All processes end with this function.
 ///
 /// # Errors
-/// When a binary is missing, Python lacks boto3, or a function does not behave as it must.
+/// If a binary is missing, if Python lacks boto3, or if a check fails.
 pub fn run(options: &Options) -> Result<Report> {
     ensure!(
         options.rounds > 0 && !options.steps.is_empty(),
-        "There is nothing to measure."
+        "Nothing to measure: no rounds or no steps."
     );
     let subjects = subjects(options);
     let sizes = sizes(options, &subjects)?;
-    let aws = Aws::start().context("A server on the loopback could not be started")?;
+    let aws = Aws::start().context("The stand-in for AWS could not be started")?;
     let mut samples: Vec<Vec<Sample>> = subjects.iter().map(|_| Vec::new()).collect();
-    // The first start of a program reads it from the disk, and is not counted.
+    // The first start reads the program from disk and is not counted.
     for round in 0..=options.rounds {
         let _line = Progress::show(options, round);
         for (subject, samples) in subjects.iter().zip(&mut samples) {
@@ -89,7 +88,7 @@ pub fn run(options: &Options) -> Result<Report> {
 enum Behaviour {
     Succeeds,
     IsDenied,
-    TellsOfARefusal,
+    ReportsDenial,
 }
 
 #[derive(Debug)]
@@ -124,8 +123,8 @@ fn subjects(options: &Options) -> Vec<Subject> {
     let mut subjects = vec![binary(DO_NOTHING, report::Kind::DoNothing, Behaviour::Succeeds)];
     subjects.extend(options.steps.iter().map(|step| {
         let behaviour = match step.as_str() {
-            step if CALL_NOBODY.contains(&step) => Behaviour::Succeeds,
-            TOLERANT => Behaviour::TellsOfARefusal,
+            step if WITHOUT_CALLS.contains(&step) => Behaviour::Succeeds,
+            REPORTS_DENIAL => Behaviour::ReportsDenial,
             _ => Behaviour::IsDenied,
         };
         binary(step, report::Kind::Step, behaviour)
@@ -134,7 +133,7 @@ fn subjects(options: &Options) -> Vec<Subject> {
         name: "Python (boto3)".to_owned(),
         kind: report::Kind::Python,
         program: options.python.clone(),
-        // Isolated: no module of this folder or of the user's is found instead of the real one.
+        // Isolated mode: modules of this folder and of the user are ignored.
         arguments: vec!["-I", "-c", EQUIVALENT],
         behaviour: Behaviour::IsDenied,
     });
@@ -143,8 +142,8 @@ fn subjects(options: &Options) -> Vec<Subject> {
 
 impl Subject {
     fn takes_part(&self, round: usize, rounds: usize) -> bool {
-        let turn = |round: usize| round * PYTHON_ROUNDS / rounds;
-        self.kind != report::Kind::Python || round == 0 || turn(round) != turn(round - 1)
+        let python_round = |round: usize| round * PYTHON_ROUNDS / rounds;
+        self.kind != report::Kind::Python || round == 0 || python_round(round) != python_round(round - 1)
     }
 
     fn measure(&self, aws: &Aws) -> Result<Sample> {
@@ -177,22 +176,23 @@ impl Subject {
         match self.behaviour {
             Behaviour::Succeeds if error.is_none() && calls.is_empty() => Ok(answer.took),
             Behaviour::IsDenied if error == Some("AccessDenied") && calls == [FIRST_CALL] => Ok(answer.took),
-            Behaviour::TellsOfARefusal if error.is_none() && calls == [FIRST_CALL] => Ok(answer.took),
+            Behaviour::ReportsDenial if error.is_none() && calls == [FIRST_CALL] => Ok(answer.took),
             behaviour => bail!(
-                "expected was one that {}, but it {} and made {} calls to AWS: {calls:?}",
+                "expected a function that {}, but it {} and made {} calls to AWS: {calls:?}",
                 match behaviour {
                     Behaviour::Succeeds => "succeeds without a call to AWS",
-                    Behaviour::IsDenied => "makes one signed call to AWS and fails as AccessDenied",
-                    Behaviour::TellsOfARefusal => "makes one signed call to AWS, is refused, and succeeds",
+                    Behaviour::IsDenied => "makes one signed call to AWS and fails with AccessDenied",
+                    Behaviour::ReportsDenial => "makes one signed call to AWS and succeeds although it is denied",
                 },
-                error.map_or_else(|| "succeeded".to_owned(), |error| format!("failed as {error}")),
+                error.map_or_else(|| "succeeded".to_owned(), |error| format!("failed with {error}")),
                 calls.len(),
             ),
         }
     }
 }
 
-/// What the state machine gives a step, or EventBridge; for most of them all in one, of which each reads what it knows.
+/// The input of a step from its state machine or from EventBridge. Most steps share one input, from which each reads
+/// its own fields.
 fn event(step: &str) -> Value {
     let (account, region) = ("222222222222", "us-west-2");
     let cluster = format!("arn:aws:eks:{region}:{account}:cluster/demo");
@@ -246,14 +246,14 @@ fn event(step: &str) -> Value {
     }
 }
 
-/// A binary's size, and what it is in a deployment package.
+/// The size of a binary, and of its deployment package.
 #[derive(Debug, Clone, Copy)]
 struct Size {
     bytes: u64,
     zipped: u64,
 }
 
-/// The sizes of the binaries; of Python there is none, Lambda has it and boto3 already.
+/// The sizes of the binaries. Python has no size, because Lambda provides it with boto3.
 fn sizes(options: &Options, subjects: &[Subject]) -> Result<Vec<Option<Size>>> {
     let binaries: Vec<&Path> = subjects
         .iter()
@@ -273,12 +273,12 @@ fn sizes(options: &Options, subjects: &[Subject]) -> Result<Vec<Option<Size>>> {
     let zipped = zipped_sizes(&options.python, &binaries)?;
     ensure!(
         zipped.len() == bytes.len(),
-        "Python's zipfile told {} sizes of {} binaries",
+        "Python's zipfile returned {} sizes for {} binaries",
         zipped.len(),
         bytes.len()
     );
-    let both = bytes.into_iter().zip(zipped);
-    Ok(both
+    let sizes = bytes.into_iter().zip(zipped);
+    Ok(sizes
         .map(|(bytes, zipped)| Some(Size { bytes, zipped }))
         .chain([None])
         .collect())
@@ -329,7 +329,7 @@ fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-/// The middle value, or the mean of the two middle ones; not a number when there is none.
+/// The median; NaN for an empty list.
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
@@ -340,18 +340,18 @@ fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
-/// A line on the terminal while a round runs.
+/// A progress line on the terminal during a round.
 #[derive(Debug)]
 struct Progress(bool);
 
 impl Progress {
     fn show(options: &Options, round: usize) -> Self {
-        let wanted = !options.json && std::io::stderr().is_terminal();
-        if wanted {
+        let shown = !options.json && std::io::stderr().is_terminal();
+        if shown {
             eprint!("\rMeasuring: round {round} of {}", options.rounds);
             let _ = std::io::stderr().flush();
         }
-        Self(wanted)
+        Self(shown)
     }
 }
 
@@ -368,7 +368,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_is_in_the_middle_whatever_the_order() {
+    fn the_median_does_not_depend_on_the_order() {
         assert_eq!(median(vec![9.0, 1.0, 5.0]), 5.0);
         assert_eq!(median(vec![4.0, 1.0, 3.0, 900.0]), 3.5);
         assert_eq!(median(vec![7.0]), 7.0);
@@ -381,16 +381,16 @@ mod tests {
             rounds,
             python: python.into(),
             release_dir: "/nowhere".into(),
-            steps: vec![CALL_NOBODY[0].to_owned(), "check-cluster".to_owned()],
+            steps: vec![WITHOUT_CALLS[0].to_owned(), "check-cluster".to_owned()],
         }
     }
 
     #[test]
-    fn python_takes_part_in_three_rounds_spread_over_all() {
+    fn python_takes_part_in_three_evenly_spread_rounds() {
         let subjects = subjects(&options("/nowhere", 15));
         let rounds_of = |subject: &Subject, rounds| {
-            let taken = (0..rounds).filter(|round| subject.takes_part(*round, rounds));
-            taken.collect::<Vec<usize>>()
+            let rounds = (0..rounds).filter(|round| subject.takes_part(*round, rounds));
+            rounds.collect::<Vec<usize>>()
         };
         let python = subjects.last().unwrap();
         assert_eq!(rounds_of(python, 15), [0, 5, 10]);
@@ -400,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_binary_is_named_with_the_way_to_it() {
+    fn a_missing_binary_is_reported_with_its_path_and_the_build_command() {
         let error = run(&options("/nowhere", 1)).unwrap_err().to_string();
         assert!(
             error.starts_with("/nowhere/do-nothing is missing. Build it with cargo"),
@@ -408,20 +408,20 @@ mod tests {
         );
     }
 
-    /// A function whose every invocation ends as `outcome`, a Python expression.
+    /// A function whose invocations all have the outcome of a Python expression.
     fn function(name: &str, outcome: &'static str, behaviour: Behaviour) -> Subject {
         const LOOP: &str = r#"
 import http.client, json, os, sys
 runtime = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
-def ask(method, path, body=None):
+def send(method, path, body=None):
     runtime.request(method, "/2018-06-01/runtime/" + path, body)
-    answer = runtime.getresponse()
-    answer.read()
-    return answer.headers["Lambda-Runtime-Aws-Request-Id"]
+    response = runtime.getresponse()
+    response.read()
+    return response.headers["Lambda-Runtime-Aws-Request-Id"]
 while True:
-    at = ask("GET", "invocation/next")
+    request_id = send("GET", "invocation/next")
     kind, body = eval(sys.argv[1])
-    ask("POST", f"invocation/{at}/{kind}", json.dumps(body))
+    send("POST", f"invocation/{request_id}/{kind}", json.dumps(body))
 "#;
         Subject {
             name: name.to_owned(),
@@ -433,7 +433,7 @@ while True:
     }
 
     #[test]
-    fn a_function_that_behaves_is_measured() {
+    fn a_function_with_the_expected_behaviour_is_measured() {
         let aws = Aws::start().unwrap();
         let good = function("good", "('response', {})", Behaviour::Succeeds);
         let sample = good.measure(&aws).unwrap();
@@ -442,28 +442,32 @@ while True:
     }
 
     #[test]
-    fn one_that_does_not_behave_is_told() {
+    fn a_function_with_other_behaviour_is_an_error() {
         let aws = Aws::start().unwrap();
-        for (outcome, behaviour, words) in [
-            ("('error', {'errorType': 'Oh'})", Behaviour::Succeeds, "it failed as Oh"),
+        for (outcome, behaviour, message) in [
+            (
+                "('error', {'errorType': 'Oh'})",
+                Behaviour::Succeeds,
+                "it failed with Oh",
+            ),
             (
                 "('error', {})",
                 Behaviour::Succeeds,
-                "it failed as an error without a name",
+                "it failed with an error without a name",
             ),
             ("('response', {})", Behaviour::IsDenied, "it succeeded and made 0 calls"),
             (
                 "('error', {'errorType': 'AccessDenied'})",
                 Behaviour::IsDenied,
-                "it failed as AccessDenied and made 0 calls",
+                "it failed with AccessDenied and made 0 calls",
             ),
-            ("sys.exit('no words')", Behaviour::Succeeds, "no words"),
+            ("sys.exit('a message')", Behaviour::Succeeds, "a message"),
             ("('else', {})", Behaviour::Succeeds, "it sent POST"),
         ] {
             let bad = function("bad", outcome, behaviour);
             let error = format!("{:#}", bad.measure(&aws).unwrap_err());
             assert!(error.starts_with("bad cannot be measured: "), "{error}");
-            assert!(error.contains(words), "{error}");
+            assert!(error.contains(message), "{error}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One emulated AWS on this machine: started, asked, and stopped with everything it started.
+//! The emulated AWS on this machine: starts it, uses its control API, and stops it with all its processes.
 
 use crate::{
     ORGANIZATION,
@@ -19,22 +19,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How a cloud is to be.
+/// The configuration of a local cloud.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The port it listens on; a free one when absent.
+    /// The port to listen on; a free port if absent.
     pub port: Option<u16>,
-    /// Real seconds that a minute of the cloud takes.
+    /// The real seconds that a minute of the cloud's clock takes.
     pub minute: f64,
-    /// Minutes, by the cloud's clock, that a scraper takes to become ACTIVE.
+    /// The minutes, by the cloud's clock, until a scraper is ACTIVE.
     pub activation_minutes: f64,
-    /// Seconds, by the cloud's clock, until IAM sees a new role as a principal.
+    /// The seconds, by the cloud's clock, until IAM accepts a new role as a principal.
     pub iam_delay_seconds: f64,
-    /// Where its functions reach AWS: a proxy in front of it; straight when absent.
+    /// The endpoint URL of the functions, for a proxy in front of the cloud; the cloud itself if absent.
     pub functions_endpoint: Option<String>,
-    /// Whether its scrapers collect by themselves.
+    /// Whether scrapers collect samples on a schedule.
     pub collects: bool,
-    /// Whether workspaces are real Prometheus servers, where one is installed.
+    /// Whether workspaces are real Prometheus servers, if Prometheus is installed.
     pub prometheus: bool,
 }
 
@@ -52,24 +52,24 @@ impl Default for Options {
     }
 }
 
-/// A running cloud. Dropping it stops it.
+/// A running local cloud. It is stopped on drop.
 #[derive(Debug)]
 pub struct Cloud {
-    /// Where it answers.
+    /// The endpoint URL.
     pub url: String,
-    /// How it was started.
+    /// The configuration.
     pub options: Options,
     process: Child,
-    // The cloud stops when this pipe closes: also when this program is killed.
-    lifeline: Option<ChildStdin>,
+    // The cloud stops when this pipe closes, also when this program is killed.
+    stdin: Option<ChildStdin>,
     folder: PathBuf,
 }
 
 impl Cloud {
-    /// Starts a cloud and waits until it answers.
+    /// Starts a cloud and waits until it is ready.
     ///
     /// # Errors
-    /// When it does not start; the end of its log is in the message.
+    /// If it does not start; the message contains the end of its log.
     pub fn start(project: &Project, python: &Python, options: Options) -> Result<Self> {
         let port = match options.port {
             Some(port) => port,
@@ -99,17 +99,17 @@ impl Cloud {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(File::create(&log)?)
-            // Ctrl-C reaches this program alone, which then stops the cloud in good order.
+            // Ctrl-C is sent to this program only, which then stops the cloud.
             .process_group(0)
             .spawn()
             .context("The local cloud could not be started")?;
-        let lifeline = process.stdin.take();
+        let stdin = process.stdin.take();
         let output = process.stdout.take().context("The local cloud has no output")?;
         let cloud = Self {
             url: format!("http://127.0.0.1:{port}"),
             options,
             process,
-            lifeline,
+            stdin,
             folder,
         };
         let (sender, lines) = mpsc::channel();
@@ -120,50 +120,50 @@ impl Cloud {
         });
         let ready = lines.recv_timeout(Duration::from_secs(300));
         if !ready.is_ok_and(|line| line.starts_with("ready")) {
-            let said = fs::read_to_string(&log).unwrap_or_default();
-            let end: Vec<&str> = said.lines().rev().take(12).collect();
+            let text = fs::read_to_string(&log).unwrap_or_default();
+            let end: Vec<&str> = text.lines().rev().take(12).collect();
             bail!(
-                "The local cloud did not start. Its last words:\n{}",
+                "The local cloud did not start. The end of its log:\n{}",
                 end.into_iter().rev().collect::<Vec<_>>().join("\n")
             );
         }
         Ok(cloud)
     }
 
-    /// The root of an account, in a Region.
+    /// The root user of an account, in a Region.
     pub fn account(&self, id: &str, region: &str) -> Account {
         Account::new(&self.url, id, region)
     }
 
-    /// Reads the cloud's control surface, which is no part of AWS.
+    /// Sends a GET request to the cloud's control API, which is not part of AWS.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// If the request fails.
     pub fn look(&self, path: &str) -> Result<Value> {
         let url = format!("{}/_cloud/{path}", self.url);
-        told(
+        read_json(
             &url,
             ureq::get(&url).config().http_status_as_error(false).build().call()?,
         )
     }
 
-    /// Tells the cloud's control surface something.
+    /// Sends a POST request to the cloud's control API.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// If the request fails.
     pub fn tell(&self, path: &str, body: &Value) -> Result<Value> {
         let url = format!("{}/_cloud/{path}", self.url);
-        let asked = ureq::post(&url).header("content-type", "application/json");
-        let asked = asked.config().http_status_as_error(false).build();
-        told(&url, asked.send(body.to_string())?)
+        let request = ureq::post(&url).header("content-type", "application/json");
+        let request = request.config().http_status_as_error(false).build();
+        read_json(&url, request.send(body.to_string())?)
     }
 
-    /// A duration by the cloud's clock, in real time.
+    /// Converts minutes of the cloud's clock into real time.
     pub fn minutes(&self, minutes: f64) -> Duration {
         Duration::from_secs_f64(minutes * self.options.minute)
     }
 
-    /// Where its log and the packaged templates lie.
+    /// The folder of its log and of the packaged templates.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -183,21 +183,21 @@ fn remove_leftovers(scratch: &Path) {
     }
 }
 
-/// What the control surface answered, or its words on why it did not.
-fn told(url: &str, mut answer: ureq::http::Response<ureq::Body>) -> Result<Value> {
-    let text = answer.body_mut().read_to_string()?;
+/// The JSON body of a response of the control API.
+fn read_json(url: &str, mut response: ureq::http::Response<ureq::Body>) -> Result<Value> {
+    let text = response.body_mut().read_to_string()?;
     ensure!(
-        answer.status().is_success(),
+        response.status().is_success(),
         "{url} answered {}: {text}",
-        answer.status()
+        response.status()
     );
     Ok(serde_json::from_str(&text)?)
 }
 
 impl Drop for Cloud {
     fn drop(&mut self) {
-        // Closing the pipe asks it to stop its Lambda processes and itself.
-        drop(self.lifeline.take());
+        // When the pipe closes, the cloud stops its Lambda processes and itself.
+        drop(self.stdin.take());
         let end = Instant::now() + Duration::from_secs(10);
         while Instant::now() < end {
             match self.process.try_wait() {

@@ -1,21 +1,21 @@
-//! Clusters and workspaces to connect.
+//! Creates clusters and workspaces for the demo and for tests.
 
 use ampxa_cli::account::Account;
 use anyhow::{Context, Result};
 use aws_sdk_eks::types::{AuthenticationMode, CreateAccessConfigRequest, VpcConfigRequest};
 
-/// A cluster as a test or a demonstration wants it.
+/// The configuration of a cluster to create.
 #[derive(Debug, Clone)]
 pub struct Cluster {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// How it lets people and services in.
+    /// The authentication mode.
     pub mode: AuthenticationMode,
-    /// Whether its endpoint can be reached from its VPC.
+    /// Whether the private endpoint is enabled.
     pub private_access: bool,
-    /// Its subnets; all of the account's default VPC when empty.
+    /// The subnets; if empty, all subnets of the account's default VPC.
     pub subnets: Vec<String>,
-    /// Tags; those that begin with `local:` are knobs of the cloud.
+    /// The tags; those that begin with `local:` configure the local cloud.
     pub tags: Vec<(String, String)>,
 }
 
@@ -31,24 +31,24 @@ impl Cluster {
         }
     }
 
-    /// The same, with a tag.
+    /// Adds a tag.
     #[must_use]
     pub fn tag(mut self, key: &str, value: &str) -> Self {
         self.tags.push((key.to_owned(), value.to_owned()));
         self
     }
 
-    /// Makes it in an account; answers its ARN.
+    /// Creates the cluster in an account; returns its ARN.
     ///
     /// # Errors
-    /// When the cloud refuses it.
+    /// If a call fails.
     pub async fn make(&self, account: &Account) -> Result<String> {
         let subnets = match &self.subnets[..] {
             [] => default_subnets(account)?.into_iter().map(|subnet| subnet.id).collect(),
-            some => some.to_vec(),
+            subnets => subnets.to_vec(),
         };
         let role = cluster_role(account).await?;
-        let answer = account
+        let response = account
             .eks()
             .create_cluster()
             .name(&self.name)
@@ -68,25 +68,25 @@ impl Cluster {
             .set_tags(Some(self.tags.iter().cloned().collect()))
             .send()
             .await?;
-        let arn = answer.cluster.and_then(|cluster| cluster.arn);
-        arn.context("EKS answered without the cluster's ARN")
+        let arn = response.cluster.and_then(|cluster| cluster.arn);
+        arn.context("the response of EKS has no ARN of the cluster")
     }
 }
 
-/// Makes the role that EKS needs for a cluster, unless the account has it; returns its ARN.
+/// Creates the role that EKS needs for a cluster, unless it exists; returns its ARN.
 ///
 /// # Errors
-/// When the cloud refuses it.
+/// If the call fails.
 pub async fn cluster_role(account: &Account) -> Result<String> {
     let trust = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"eks.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
-    let made = account
+    let created = account
         .iam()
         .create_role()
         .role_name("eks-cluster")
         .assume_role_policy_document(trust)
         .send()
         .await;
-    match made {
+    match created {
         Err(error)
             if !error
                 .as_service_error()
@@ -101,18 +101,18 @@ pub async fn cluster_role(account: &Account) -> Result<String> {
 /// A subnet of an account's default VPC.
 #[derive(Debug, Clone)]
 pub struct Subnet {
-    /// Its id.
+    /// The subnet id.
     pub id: String,
-    /// Its Availability Zone.
+    /// The Availability Zone.
     pub zone: String,
-    /// The VPC.
+    /// The id of the VPC.
     pub vpc: String,
 }
 
-/// The subnets of an account's default VPC.
+/// Reads the subnets of an account's default VPC.
 ///
 /// # Errors
-/// When the cloud refuses to say.
+/// If the call fails.
 pub fn default_subnets(account: &Account) -> Result<Vec<Subnet>> {
     let xml = account.ec2(
         "DescribeSubnets",
@@ -129,28 +129,28 @@ pub fn default_subnets(account: &Account) -> Result<Vec<Subnet>> {
     items
         .map(subnet)
         .collect::<Option<_>>()
-        .context("EC2's answer could not be read")
+        .context("the response of EC2 cannot be parsed")
 }
 
-/// A security group of an account.
+/// Reads the id of a security group of an account.
 ///
 /// # Errors
-/// When the cloud refuses to say.
+/// If the call fails.
 pub fn security_group(account: &Account) -> Result<String> {
     let xml = account.ec2("DescribeSecurityGroups", &[])?;
-    element(&xml, "groupId").context("EC2's answer could not be read")
+    element(&xml, "groupId").context("the response of EC2 cannot be parsed")
 }
 
-/// The text of the first element of a name.
+/// The text of the first XML element with this name.
 pub fn element(xml: &str, name: &str) -> Option<String> {
     let rest = xml.split(&format!("<{name}>")).nth(1)?;
     Some(rest.split('<').next()?.to_owned())
 }
 
-/// Makes a workspace in an account; answers its ARN.
+/// Creates a workspace in an account; returns its ARN.
 ///
 /// # Errors
-/// When the cloud refuses it.
+/// If the call fails.
 pub async fn workspace(account: &Account, alias: &str) -> Result<String> {
     Ok(account.amp().create_workspace().alias(alias).send().await?.arn)
 }

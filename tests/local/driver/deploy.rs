@@ -1,4 +1,4 @@
-//! The templates of `infra/`, unchanged, into the local cloud's accounts, by the ordinary AWS CLI.
+//! Deploys the unchanged templates of `infra/` into the accounts of the local cloud, with the AWS CLI.
 
 use crate::{
     HUB, ORGANIZATION, REGION, SOURCE, TARGET,
@@ -13,16 +13,16 @@ use std::{
     thread,
 };
 
-/// Where the product is to be.
+/// The accounts of a deployment.
 #[derive(Debug, Clone)]
 pub struct Accounts {
     /// The account of the hub.
     pub hub: String,
     /// The name of the hub's stack.
     pub stack: String,
-    /// Accounts that get `infra/source-account.yaml`.
+    /// The accounts for `infra/source-account.yaml`.
     pub sources: Vec<String>,
-    /// Accounts that get `infra/target-account.yaml`.
+    /// The accounts for `infra/target-account.yaml`.
     pub targets: Vec<String>,
 }
 
@@ -37,45 +37,45 @@ impl Default for Accounts {
     }
 }
 
-/// How the product is to be started by itself; not at all by default.
+/// The event sources of a deployment; none by default.
 #[derive(Debug, Clone, Default)]
 pub struct Wiring {
-    /// Regions whose clusters' events every source account forwards to the hub; the first has the roles.
+    /// The Regions from which each source account forwards events of clusters to the hub; the first has the roles.
     pub regions: Vec<String>,
-    /// The organization's management account, which forwards from `us-east-1`.
+    /// The management account of the organization, which forwards events from `us-east-1`.
     pub management: Option<String>,
-    /// Accounts outside the organization that try to forward all the same.
-    pub strangers: Vec<String>,
+    /// Accounts outside the organization that forward events nevertheless.
+    pub untrusted_senders: Vec<String>,
     /// More parameters of `infra/template.yaml`, as `Name=value`.
     pub parameters: Vec<String>,
 }
 
-/// The Region in which Organizations and Control Tower tell of accounts.
+/// The Region of the account events of AWS Organizations and AWS Control Tower.
 pub const MANAGEMENT_REGION: &str = "us-east-1";
 
 /// The deployed hub.
 #[derive(Debug, Clone)]
 pub struct Hub {
-    /// The state machine that onboards.
+    /// The ARN of the state machine `ampxa-onboard`.
     pub onboard_arn: String,
-    /// The state machine that offboards.
+    /// The ARN of the state machine `ampxa-offboard`.
     pub offboard_arn: String,
-    /// The state machine that reconciliations.
+    /// The ARN of the state machine `ampxa-reconcile`.
     pub reconcile_arn: String,
 }
 
 /// Deploys the hub and the account templates.
 ///
 /// # Errors
-/// When the AWS CLI reports a failure; its own words are in the message.
+/// If the AWS CLI fails; the message contains its output.
 pub async fn deploy(project: &Project, python: &Python, cloud: &Cloud, accounts: &Accounts) -> Result<Hub> {
     deploy_wired(project, python, cloud, accounts, &Wiring::default()).await
 }
 
-/// Deploys the hub and the account templates, and what starts the hub by itself.
+/// Deploys the hub and the account templates, with event sources.
 ///
 /// # Errors
-/// When the AWS CLI reports a failure; its own words are in the message.
+/// If the AWS CLI fails; the message contains its output.
 pub async fn deploy_wired(
     project: &Project,
     python: &Python,
@@ -103,9 +103,9 @@ pub async fn deploy_wired(
         .await?;
     let arn = |machine: &str| {
         let name = format!("{}-{machine}", accounts.stack);
-        let found = machines.state_machines().iter().find(|found| found.name() == name);
-        let found = found.with_context(|| format!("the hub's stack has no state machine {name}"))?;
-        anyhow::Ok(found.state_machine_arn().to_owned())
+        let machine = machines.state_machines().iter().find(|machine| machine.name() == name);
+        let machine = machine.with_context(|| format!("the stack of the hub has no state machine {name}"))?;
+        anyhow::Ok(machine.state_machine_arn().to_owned())
     };
     Ok(Hub {
         onboard_arn: arn("onboard")?,
@@ -114,7 +114,7 @@ pub async fn deploy_wired(
     })
 }
 
-/// The hub's event bus.
+/// The ARN of the hub's event bus.
 pub fn bus_arn(accounts: &Accounts) -> String {
     format!("arn:aws:events:{REGION}:{}:event-bus/{}", accounts.hub, accounts.stack)
 }
@@ -141,7 +141,7 @@ fn stacks(accounts: &Accounts, wiring: &Wiring) -> Vec<Stack> {
         parameters: [&hub[..], more].concat(),
     };
     let mut stacks = Vec::new();
-    for account in accounts.sources.iter().chain(&wiring.strangers) {
+    for account in accounts.sources.iter().chain(&wiring.untrusted_senders) {
         match &wiring.regions[..] {
             [] => stacks.push(stack("source-account", account, REGION, &[])),
             regions => stacks.extend(regions.iter().map(|region| {
@@ -174,8 +174,8 @@ fn account_stack(project: &Project, python: &Python, cloud: &Cloud, stack: &Stac
     aws(project, python, cloud, &stack.account, &stack.region, &arguments)
 }
 
-/// Deploys the hub as `aws cloudformation package` and `deploy` do. Packaging is done here, because the AWS CLI would zip
-/// every function again at each start.
+/// Deploys the hub like `aws cloudformation package` and `deploy`. The functions are packaged here, because the AWS CLI
+/// would zip every function again at each start.
 fn hub_stack(
     project: &Project,
     python: &Python,
@@ -186,10 +186,10 @@ fn hub_stack(
     let hub = accounts.hub.as_str();
     let bucket = format!("ampxa-artifacts-{hub}");
     let account = cloud.account(hub, REGION);
-    let place = format!(
+    let configuration = format!(
         "<CreateBucketConfiguration><LocationConstraint>{REGION}</LocationConstraint></CreateBucketConfiguration>"
     );
-    account.put(&format!("/{bucket}"), place.into_bytes())?;
+    account.put(&format!("/{bucket}"), configuration.into_bytes())?;
     let upload = |name: &str, content: Vec<u8>| {
         account.put(&format!("/{bucket}/{name}"), content)?;
         anyhow::Ok(format!("s3://{bucket}/{name}"))
@@ -213,7 +213,7 @@ fn hub_stack(
         "deploy",
         "--template-file",
         path(&packaged)?,
-        // CloudFormation takes no more than 51,200 bytes in the request itself.
+        // CloudFormation accepts at most 51,200 bytes of template in the request itself.
         "--s3-bucket",
         &bucket,
         "--stack-name",
@@ -231,7 +231,7 @@ fn hub_stack(
     Ok(())
 }
 
-/// One `aws cloudformation …` as the root of an account.
+/// Runs `aws cloudformation …` as the root user of an account.
 fn aws(
     project: &Project,
     python: &Python,
@@ -240,7 +240,7 @@ fn aws(
     region: &str,
     arguments: &[&str],
 ) -> Result<()> {
-    let answer = Command::new(python.aws_cli())
+    let output = Command::new(python.aws_cli())
         .arg("cloudformation")
         .args(arguments)
         .current_dir(&project.root)
@@ -250,16 +250,16 @@ fn aws(
         .output()
         .context("the AWS CLI could not be started")?;
     ensure!(
-        answer.status.success(),
+        output.status.success(),
         "aws cloudformation {} failed in account {account}, {region}:\n{}{}",
         arguments.join(" "),
-        String::from_utf8_lossy(&answer.stdout),
-        String::from_utf8_lossy(&answer.stderr)
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
     );
     Ok(())
 }
 
-/// What makes the plain AWS CLI reach an account of the cloud and nothing else.
+/// The environment variables that restrict the AWS CLI to one account of the local cloud.
 pub fn environment(cloud: &Cloud, account: &str) -> Vec<(&'static str, String)> {
     vec![
         ("AWS_ENDPOINT_URL", cloud.url.clone()),

@@ -1,8 +1,8 @@
-//! `graph`: a state machine's picture, drawn from its ASL.
+//! `graph`: draws a state machine as an SVG picture from its definition.
 //!
-//! The states stand in the order of the file, which is the order of the story: straight down what happens when
-//! all is well, to its right what waits and comes back, and beside it, as stories of their own, each Map's inside
-//! and what follows a failure. An edge to a failure is a dot at the state that may fail.
+//! The states are drawn in the order of the definition. A chart has two columns: the main path on the left, states that
+//! wait and lead back on the right. The states inside each Map and the states after a failure have charts of their own.
+//! A transition to a failure is drawn as a dot at the state that can fail.
 
 use anyhow::Result;
 use indexmap::IndexMap;
@@ -12,7 +12,7 @@ use std::{
     fmt::Write,
 };
 
-/// Where the pictures are, for each machine that has one.
+/// The definitions that are drawn, and the files of their pictures.
 pub const PICTURES: [(&str, &str); 2] = [
     ("statemachine/onboard.asl.yaml", "docs/onboard.svg"),
     ("statemachine/offboard.asl.yaml", "docs/offboard.svg"),
@@ -21,15 +21,15 @@ pub const PICTURES: [(&str, &str); 2] = [
 const WIDTH: i32 = 208;
 const HEIGHT: i32 = 34;
 const ROW: i32 = 52;
-/// Between the two columns of a story.
+/// The distance between the two columns of a chart.
 const GAP: i32 = 64;
-/// Between two edges that run side by side.
+/// The distance between two parallel edges.
 const LANE: i32 = 9;
-/// Left and right of a story, for edges that pass states.
+/// The space left and right of a chart, for edges that pass states.
 const MARGIN: i32 = 48;
 const TOP: i32 = 56;
 
-/// A machine, as far as a picture shows it.
+/// The part of a definition that a picture shows.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Machine {
@@ -38,7 +38,7 @@ struct Machine {
     states: IndexMap<String, Definition>,
 }
 
-/// A state of a machine.
+/// A state in the definition.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Definition {
@@ -50,21 +50,21 @@ struct Definition {
     #[serde(default)]
     end: bool,
     #[serde(default)]
-    choices: Vec<Leads>,
+    choices: Vec<Transition>,
     #[serde(default)]
-    catch: Vec<Leads>,
+    catch: Vec<Transition>,
     item_processor: Option<Machine>,
 }
 
-/// A rule or a catcher.
+/// A choice rule or a catcher.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Leads {
+struct Transition {
     next: String,
 }
 
 impl Definition {
-    fn leads_to(&self) -> Vec<&str> {
+    fn successors(&self) -> Vec<&str> {
         let choices = self.choices.iter().map(|rule| &rule.next);
         choices
             .chain(&self.default)
@@ -73,13 +73,13 @@ impl Definition {
             .collect()
     }
 
-    /// Whether all went well where it ends.
-    fn is_good_end(&self) -> bool {
+    /// Whether the machine ends here with success.
+    fn is_success(&self) -> bool {
         self.r#type == "Succeed" || (self.end && self.r#type != "Pass")
     }
 }
 
-/// A state, where it stands, and where it leads.
+/// A state with its position and its successors.
 #[derive(Debug)]
 struct State {
     name: String,
@@ -88,47 +88,47 @@ struct State {
     column: i32,
     row: i32,
     next: Vec<String>,
-    /// Whether an error of it is undone, or ends the run at once; nothing if it has none.
-    fails: Option<bool>,
+    /// Whether a failure leads to a rollback (`true`) or ends the execution (`false`); `None` if the state cannot fail.
+    rolls_back: Option<bool>,
 }
 
-/// States that are read from top to bottom.
+/// A group of states, drawn from top to bottom.
 #[derive(Debug)]
-struct Story {
+struct Chart {
     title: String,
     states: Vec<State>,
 }
 
-/// Draws a machine.
+/// Draws a state machine as SVG.
 ///
 /// # Errors
-/// When it is no state machine.
+/// If the text is not a definition of a state machine.
 pub fn draw(machine: &str) -> Result<String> {
     let machine: Machine = serde_yaml_ng::from_str(machine)?;
-    let mut stories = Vec::new();
-    tell("what happens", &machine, &mut stories);
+    let mut charts = Vec::new();
+    add_charts("Execution", &machine, &mut charts);
     let mut body = String::new();
     let (mut left, mut bottom) = (0, 0);
-    for story in &stories {
-        let columns = 1 + story.states.iter().map(|state| state.column).max().unwrap_or_default();
+    for chart in &charts {
+        let columns = 1 + chart.states.iter().map(|state| state.column).max().unwrap_or_default();
         let width = 2 * MARGIN + columns * WIDTH + (columns - 1) * GAP;
-        let rows = 1 + story.states.iter().map(|state| state.row).max().unwrap_or_default();
-        story.draw(left, &mut body)?;
+        let rows = 1 + chart.states.iter().map(|state| state.row).max().unwrap_or_default();
+        chart.draw(left, &mut body)?;
         left += width;
         bottom = bottom.max(TOP + rows * ROW + 12);
     }
     let title = escaped(&machine.comment);
     let mut legend = String::new();
     let dots = [
-        (true, "undone", "may fail, and what was made is undone"),
-        (false, "ends", "may fail, and the run ends there"),
+        (true, "rollback", "can fail; a rollback follows"),
+        (false, "ends", "can fail; the execution ends"),
     ];
-    let all = || stories.iter().flat_map(|story| &story.states);
+    let all = || charts.iter().flat_map(|chart| &chart.states);
     let used = dots
         .iter()
-        .filter(|(undone, ..)| all().any(|state| state.fails == Some(*undone)));
-    for (at, (_, class, text)) in used.enumerate() {
-        let x = MARGIN + 6 + 280 * at as i32;
+        .filter(|(rolls_back, ..)| all().any(|state| state.rolls_back == Some(*rolls_back)));
+    for (position, (_, class, text)) in used.enumerate() {
+        let x = MARGIN + 6 + 280 * position as i32;
         write!(
             legend,
             "<circle class=\"{class}\" cx=\"{x}\" cy=\"-8\" r=\"4\"/><text x=\"{}\" y=\"-4\">{text}</text>",
@@ -140,56 +140,56 @@ pub fn draw(machine: &str) -> Result<String> {
          <title>{title}</title>\n<style>{STYLE}</style>\n\
          <defs><marker id=\"arrow\" viewBox=\"0 0 8 8\" refX=\"7\" refY=\"4\" markerWidth=\"7\" markerHeight=\"7\" orient=\"auto\">\
          <path class=\"tip\" d=\"M0,0 L8,4 L0,8 z\"/></marker></defs>\n\
-         <rect class=\"ground\" width=\"100%\" height=\"100%\"/>\n{body}<g transform=\"translate(0 {bottom})\">{legend}</g>\n</svg>\n",
+         <rect class=\"background\" width=\"100%\" height=\"100%\"/>\n{body}<g transform=\"translate(0 {bottom})\">{legend}</g>\n</svg>\n",
         height = bottom + 16,
     ))
 }
 
 const STYLE: &str = "\
-    svg { --ink: #1f2328; --faint: #818b98; --ground: #ffffff; --task: #ddf4ff; --wait: #f6f8fa; --choice: #fff8c5; --good: #dafbe1; --bad: #ffebe9; --red: #cf222e; }\
-    @media (prefers-color-scheme: dark) { svg { --ink: #e6edf3; --faint: #7d8590; --ground: #0d1117; --task: #0c2d6b; --wait: #21262d; --choice: #4b3a00; --good: #0f3d1e; --bad: #5d0f12; --red: #ff7b72; } }\
+    svg { --ink: #1f2328; --faint: #818b98; --background: #ffffff; --task: #ddf4ff; --wait: #f6f8fa; --choice: #fff8c5; --good: #dafbe1; --bad: #ffebe9; --red: #cf222e; }\
+    @media (prefers-color-scheme: dark) { svg { --ink: #e6edf3; --faint: #7d8590; --background: #0d1117; --task: #0c2d6b; --wait: #21262d; --choice: #4b3a00; --good: #0f3d1e; --bad: #5d0f12; --red: #ff7b72; } }\
     text { font: 12px system-ui, sans-serif; fill: var(--ink); } .head { font-weight: 600; }\
-    .ground { fill: var(--ground); } .box { stroke: var(--faint); } .Task, .Map { fill: var(--task); } .Map { stroke-width: 3; } .Choice { fill: var(--choice); }\
+    .background { fill: var(--background); } .box { stroke: var(--faint); } .Task, .Map { fill: var(--task); } .Map { stroke-width: 3; } .Choice { fill: var(--choice); }\
     .Wait { fill: var(--wait); stroke-dasharray: 4 3; } .Pass { fill: var(--wait); } .Succeed { fill: var(--good); } .Fail { fill: var(--bad); }\
     .edge { fill: none; stroke: var(--faint); stroke-width: 1.3; } .tip { fill: var(--faint); }\
-    .undone { fill: var(--red); } .ends { fill: var(--ground); stroke: var(--red); stroke-width: 1.5; }";
+    .rollback { fill: var(--red); } .ends { fill: var(--background); stroke: var(--red); stroke-width: 1.5; }";
 
-/// Adds a machine's stories: its own, then each Map's, then what follows a failure.
-fn tell(title: &str, machine: &Machine, stories: &mut Vec<Story>) {
+/// Adds the charts of a machine: its main path, then each Map, then the states after a failure.
+fn add_charts(title: &str, machine: &Machine, charts: &mut Vec<Chart>) {
     let states = &machine.states;
-    // A failure is what no way leads back from to a good end.
-    let good = states.iter().filter(|(_, state)| state.is_good_end());
-    let mut hopeful: BTreeSet<&str> = good.map(|(name, _)| name.as_str()).collect();
+    // A state is part of a failure if no path from it leads to success.
+    let success = states.iter().filter(|(_, state)| state.is_success());
+    let mut can_succeed: BTreeSet<&str> = success.map(|(name, _)| name.as_str()).collect();
     loop {
-        let leads_there = |state: &Definition| state.leads_to().iter().any(|next| hopeful.contains(next));
+        let leads_there = |state: &Definition| state.successors().iter().any(|next| can_succeed.contains(next));
         let more = states
             .iter()
-            .find(|(name, state)| !hopeful.contains(name.as_str()) && leads_there(state));
+            .find(|(name, state)| !can_succeed.contains(name.as_str()) && leads_there(state));
         match more {
-            Some((name, _)) => _ = hopeful.insert(name),
+            Some((name, _)) => _ = can_succeed.insert(name),
             None => break,
         }
     }
-    let failure = |name: &str| !hopeful.contains(name);
-    let of = |wanted: bool| -> Vec<State> {
-        let chosen = states.iter().filter(|(name, _)| failure(name) == wanted);
-        chosen
+    let failure = |name: &str| !can_succeed.contains(name);
+    let select = |failed: bool| -> Vec<State> {
+        let selected = states.iter().filter(|(name, _)| failure(name) == failed);
+        selected
             .map(|(name, state)| read(name, state, states, &failure))
             .collect()
     };
-    let (mut told, mut failed) = (of(false), of(true));
-    // A single end is no story of its own.
+    let (mut main, mut failed) = (select(false), select(true));
+    // A single Fail state needs no chart of its own.
     if failed.len() == 1 {
-        told.append(&mut failed);
+        main.append(&mut failed);
     }
-    stories.push(Story::placed(title, told));
+    charts.push(Chart::arranged(title, main));
     for (name, state) in states {
         if let Some(inside) = &state.item_processor {
-            tell(&format!("inside \u{201c}{name}\u{201d}"), inside, stories);
+            add_charts(&format!("In \u{201c}{name}\u{201d}"), inside, charts);
         }
     }
     if !failed.is_empty() {
-        stories.push(Story::placed("when something fails", failed));
+        charts.push(Chart::arranged("After a failure", failed));
     }
 }
 
@@ -199,10 +199,13 @@ fn read(
     states: &IndexMap<String, Definition>,
     failure: &dyn Fn(&str) -> bool,
 ) -> State {
-    // A failure's own story shows its edges; in another one they are dots.
-    let own = failure(name);
-    let (bad, next): (Vec<&str>, Vec<&str>) = state.leads_to().into_iter().partition(|next| !own && failure(next));
-    // What is caught and goes on to a good end is no failure.
+    // The chart after a failure shows edges to failures; the other charts show dots.
+    let is_failure = failure(name);
+    let (failures, next): (Vec<&str>, Vec<&str>) = state
+        .successors()
+        .into_iter()
+        .partition(|next| !is_failure && failure(next));
+    // A caught error from which a path leads to success is not a failure.
     let caught = state.catch.iter().map(|catch| catch.next.as_str());
     let caught = caught.filter(|next| failure(next));
     let is_end = |next: &str| {
@@ -210,11 +213,11 @@ fn read(
             .get(next)
             .is_none_or(|state| ["Fail", "Pass"].contains(&state.r#type.as_str()))
     };
-    let fails = bad.into_iter().chain(caught).map(|next| !is_end(next)).max();
-    let mut once: Vec<String> = Vec::new();
+    let rolls_back = failures.into_iter().chain(caught).map(|next| !is_end(next)).max();
+    let mut unique: Vec<String> = Vec::new();
     for next in next {
-        if !once.iter().any(|known| known == next) {
-            once.push(next.to_owned());
+        if !unique.iter().any(|other| other == next) {
+            unique.push(next.to_owned());
         }
     }
     State {
@@ -223,30 +226,30 @@ fn read(
         comment: state.comment.clone(),
         column: 0,
         row: 0,
-        next: once,
-        fails,
+        next: unique,
+        rolls_back,
     }
 }
 
-impl Story {
-    /// Gives each state its place.
-    fn placed(title: &str, mut states: Vec<State>) -> Self {
+impl Chart {
+    /// Arranges the states in rows and columns.
+    fn arranged(title: &str, mut states: Vec<State>) -> Self {
         let order: BTreeMap<String, usize> = states
             .iter()
             .enumerate()
-            .map(|(at, state)| (state.name.clone(), at))
+            .map(|(index, state)| (state.name.clone(), index))
             .collect();
         let mut free = [0, 0];
-        for at in 0..states.len() {
-            let state = &states[at];
-            let comes_back = !state.next.is_empty()
+        for index in 0..states.len() {
+            let state = &states[index];
+            let leads_back = !state.next.is_empty()
                 && state
                     .next
                     .iter()
-                    .all(|next| order.get(next).is_some_and(|next| *next < at));
-            let aside = at > 0 && (state.kind == "Wait" || comes_back) && at + 1 < states.len();
-            // Beside what leads there, below what stands there already.
-            let from = states[..at]
+                    .all(|next| order.get(next).is_some_and(|next| *next < index));
+            let aside = index > 0 && (state.kind == "Wait" || leads_back) && index + 1 < states.len();
+            // In the row of the state that leads here, or in the next free row.
+            let from = states[..index]
                 .iter()
                 .filter(|other| other.next.contains(&state.name))
                 .map(|other| other.row)
@@ -257,7 +260,7 @@ impl Story {
             };
             let column = usize::from(aside);
             free[column] = row + 1;
-            (states[at].column, states[at].row) = (column as i32, row);
+            (states[index].column, states[index].row) = (column as i32, row);
         }
         Self {
             title: title.to_owned(),
@@ -275,10 +278,10 @@ impl Story {
             TOP - 28,
             escaped(&self.title)
         )?;
-        let places: BTreeMap<&str, &State> = self.states.iter().map(|state| (state.name.as_str(), state)).collect();
+        let by_name: BTreeMap<&str, &State> = self.states.iter().map(|state| (state.name.as_str(), state)).collect();
         let (mut outer, mut inner) = (Lanes::default(), Lanes::default());
         for from in &self.states {
-            for to in from.next.iter().filter_map(|next| places.get(next.as_str())) {
+            for to in from.next.iter().filter_map(|next| by_name.get(next.as_str())) {
                 let middle = |state: &State| y(state.row) + HEIGHT / 2;
                 let path = match (from.column, to.column) {
                     (a, b) if a == b && to.row == from.row + 1 => {
@@ -300,7 +303,7 @@ impl Story {
                         let lane = x(0) + WIDTH + 12 + LANE * inner.free(from.row, to.row);
                         let side = |column: i32| if column == 0 { x(0) + WIDTH } else { x(1) };
                         let tip = if b == 0 { 1 } else { -1 };
-                        // Into a state that one comes to from its row as well: not on the edge that goes out there.
+                        // Above the middle on the left column, where another edge leaves the state.
                         let enter = if b == 0 { middle(to) - 8 } else { middle(to) };
                         format!("M{},{} H{lane} V{enter} H{}", side(a), middle(from) + 8, side(b) + tip)
                     }
@@ -315,12 +318,12 @@ impl Story {
     }
 }
 
-/// Which lanes are taken, and from which row to which.
+/// The lanes of parallel edges: for each lane, the ranges of rows in use.
 #[derive(Debug, Default)]
 struct Lanes(Vec<Vec<(i32, i32)>>);
 
 impl Lanes {
-    /// The first lane that nothing runs in between two rows.
+    /// Reserves the first lane that is free between two rows.
     fn free(&mut self, one: i32, other: i32) -> i32 {
         let (from, to) = (one.min(other), one.max(other));
         let free = self
@@ -368,8 +371,8 @@ impl State {
             x + WIDTH / 2,
             y + HEIGHT / 2 + 4
         )?;
-        if let Some(undone) = self.fails {
-            let class = if undone { "undone" } else { "ends" };
+        if let Some(rolls_back) = self.rolls_back {
+            let class = if rolls_back { "rollback" } else { "ends" };
             writeln!(
                 body,
                 "<circle class=\"{class}\" cx=\"{}\" cy=\"{}\" r=\"4\"/>",
@@ -382,7 +385,7 @@ impl State {
     }
 }
 
-/// A text as XML takes it.
+/// Escapes a text for XML.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")

@@ -1,4 +1,4 @@
-//! As much HTTP/1.1 as a server on the loopback needs.
+//! A minimal HTTP/1.1 server on the loopback interface.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
@@ -10,35 +10,35 @@ use std::{
     thread,
 };
 
-/// More than any message here has; a longer one is refused.
-const LONGEST: u64 = 1 << 20;
+/// The maximum size of a head or body in bytes.
+const MAX_BYTES: u64 = 1 << 20;
 
-/// A request, read to its end.
+/// A complete request.
 #[derive(Debug)]
 pub struct Request {
-    /// `GET /path HTTP/1.1`.
+    /// The request line: `GET /path HTTP/1.1`.
     pub line: String,
-    /// Names in small letters.
+    /// The names are in lower case.
     headers: Vec<(String, String)>,
-    /// What was posted.
+    /// The body.
     pub body: Vec<u8>,
 }
 
 impl Request {
-    /// The first header of a name, which is given in small letters.
+    /// The first header with this name, given in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let found = self.headers.iter().find(|(known, _)| known == name);
-        found.map(|(_, value)| value.as_str())
+        let header = self.headers.iter().find(|(other, _)| other == name);
+        header.map(|(_, value)| value.as_str())
     }
 
-    /// All headers, names in small letters.
+    /// All headers; the names are in lower case.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
         self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// Reads the next request of a connection; `None` at its end.
+    /// Reads the next request of a connection; `None` if the connection is closed.
     pub fn read(from: &mut impl BufRead) -> io::Result<Option<Self>> {
-        let mut head = from.take(LONGEST);
+        let mut head = from.take(MAX_BYTES);
         let mut line = String::new();
         if head.read_line(&mut line)? == 0 {
             return Ok(None);
@@ -60,11 +60,11 @@ impl Request {
             body: Vec::new(),
         };
         if request.header("transfer-encoding").is_some() {
-            return Err(io::Error::other("a body in chunks is not understood here"));
+            return Err(io::Error::other("transfer-encoding is not supported"));
         }
         let length = request.header("content-length").map_or(Ok(0), str::parse::<u64>);
-        let length = length.ok().filter(|length| *length <= LONGEST);
-        let length = length.ok_or_else(|| io::Error::other("a content-length that makes no sense"))?;
+        let length = length.ok().filter(|length| *length <= MAX_BYTES);
+        let length = length.ok_or_else(|| io::Error::other("content-length is invalid"))?;
         from.take(length).read_to_end(&mut request.body)?;
         if (request.body.len() as u64) < length {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -73,28 +73,28 @@ impl Request {
     }
 }
 
-/// Writes an answer in one piece, so that no half of it waits for an acknowledgement.
+/// Writes a response with one call, so that no part of it waits for a TCP acknowledgement.
 pub fn answer(to: &mut impl Write, status: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<()> {
-    let mut whole = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n", body.len());
+    let mut message = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n", body.len());
     for (name, value) in headers {
-        whole.push_str(&format!("{name}: {value}\r\n"));
+        message.push_str(&format!("{name}: {value}\r\n"));
     }
-    whole.push_str("\r\n");
-    let mut whole = whole.into_bytes();
-    whole.extend_from_slice(body);
-    to.write_all(&whole)
+    message.push_str("\r\n");
+    let mut message = message.into_bytes();
+    message.extend_from_slice(body);
+    to.write_all(&message)
 }
 
-/// A server on a free port of the loopback: a thread for each connection, until it is dropped.
+/// A server on a free port of the loopback interface. Each connection has a thread. The server stops on drop.
 #[derive(Debug)]
 pub struct Server {
-    /// Where it listens.
+    /// The address to connect to.
     pub address: SocketAddr,
     stopped: Arc<AtomicBool>,
 }
 
 impl Server {
-    /// Starts it. A connection ends when `serve`, which gets its requests one by one, fails.
+    /// Starts the server. `serve` handles each request; if it fails, the connection is closed.
     pub fn start<S>(serve: S) -> io::Result<Self>
     where
         S: Fn(Request, &mut TcpStream) -> io::Result<()> + Send + Sync + 'static,
@@ -102,15 +102,15 @@ impl Server {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let address = listener.local_addr()?;
         let (stopped, serve) = (Arc::new(AtomicBool::new(false)), Arc::new(serve));
-        let asked_to_stop = Arc::clone(&stopped);
+        let stop_requested = Arc::clone(&stopped);
         thread::spawn(move || {
             for connection in listener.incoming() {
-                if asked_to_stop.load(Ordering::SeqCst) {
+                if stop_requested.load(Ordering::SeqCst) {
                     return;
                 }
                 let serve = Arc::clone(&serve);
                 if let Ok(connection) = connection {
-                    // A connection that breaks is its client's to complain about.
+                    // The client reports a broken connection.
                     thread::spawn(move || serve_all(connection, &*serve).unwrap_or_default());
                 }
             }
@@ -122,10 +122,10 @@ impl Server {
 fn serve_all(connection: TcpStream, serve: impl Fn(Request, &mut TcpStream) -> io::Result<()>) -> io::Result<()> {
     connection.set_nodelay(true)?;
     let mut requests = BufReader::new(connection.try_clone()?);
-    let mut answers = connection;
+    let mut responses = connection;
     while let Some(request) = Request::read(&mut requests)? {
-        if let Err(error) = serve(request, &mut answers) {
-            answers.shutdown(Shutdown::Both)?;
+        if let Err(error) = serve(request, &mut responses) {
+            responses.shutdown(Shutdown::Both)?;
             return Err(error);
         }
     }
@@ -135,7 +135,7 @@ fn serve_all(connection: TcpStream, serve: impl Fn(Request, &mut TcpStream) -> i
 impl Drop for Server {
     fn drop(&mut self) {
         self.stopped.store(true, Ordering::SeqCst);
-        // The listening thread looks up when somebody connects.
+        // A connection wakes the listening thread, which then stops.
         let _ = TcpStream::connect(self.address);
     }
 }
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_requests_of_one_connection_are_told_apart() {
+    fn two_requests_of_one_connection_are_read_separately() {
         let mut sent: &[u8] = b"POST /a HTTP/1.1\r\nContent-Length: 2\r\n\r\nhiGET /b HTTP/1.1\r\nX-Y:  z \r\n\r\n";
         let first = Request::read(&mut sent).unwrap().unwrap();
         assert_eq!(
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_cut_short_is_an_error() {
+    fn an_incomplete_or_unsupported_request_is_an_error() {
         for sent in [
             "GET / HTTP/1.1\r\nHost: x\r\n",
             "POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nhi",
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_says_its_length() {
+    fn a_response_has_its_content_length() {
         let mut sent = Vec::new();
         answer(&mut sent, "202 Accepted", &[("a", "b")], b"ok").unwrap();
         assert_eq!(sent, b"HTTP/1.1 202 Accepted\r\ncontent-length: 2\r\na: b\r\n\r\nok");

@@ -1,12 +1,12 @@
-//! The local cloud: the whole product on this machine, without an AWS account.
+//! The commands of the local cloud: the whole product on this machine, without an AWS account.
 //!
-//! - [`project`]: this repository, its functions, and the Python that the emulator runs on.
-//! - [`cloud`]: one emulated AWS, started and stopped.
-//! - [`deploy`]: the templates of `infra/`, unchanged, into its accounts.
-//! - [`demo`]: clusters and workspaces to connect.
-//! - [`graph`]: pictures of the state machines.
+//! - [`project`]: this repository, its functions, and the Python environment of the emulator.
+//! - [`cloud`]: starts and stops the emulated AWS.
+//! - [`deploy`]: deploys the unchanged templates of `infra/` into its accounts.
+//! - [`demo`]: creates clusters and workspaces.
+//! - [`graph`]: draws the state machines.
 //! - [`onboard`], [`up`], [`mod@bench`]: the commands.
-//! - [`http`]: HTTP on the loopback, and [`runtime_api`]: a function's process under a Lambda Runtime API.
+//! - [`http`]: an HTTP server on the loopback interface; [`runtime_api`]: runs a function with a Lambda Runtime API.
 
 pub mod bench;
 pub mod cloud;
@@ -21,11 +21,11 @@ pub mod up;
 
 /// The Region that the commands and most tests use.
 pub const REGION: &str = ampxa_cli::LOCAL_REGION;
-/// The account of the hub: state machine and functions.
+/// The hub account: state machines and functions.
 pub const HUB: &str = "111111111111";
-/// The account of the clusters.
+/// The source account: clusters.
 pub const SOURCE: &str = ampxa_cli::LOCAL_SOURCE;
-/// The account of the workspaces.
+/// The target account: workspaces.
 pub const TARGET: &str = "333333333333";
-/// The organization that all accounts are in, but for those that begin with a 9.
+/// The organization of all accounts except those whose id begins with 9.
 pub const ORGANIZATION: &str = "o-ampxalocal01";

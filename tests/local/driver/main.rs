@@ -1,4 +1,4 @@
-//! The commands of the local cloud.
+//! The command line of the local cloud.
 
 use ampxa_cli::terminal::{Report, minute};
 use anyhow::{Result, bail};
@@ -7,7 +7,7 @@ use driver::{bench, cloud::Options, graph, onboard, project::Project, up};
 use std::{path::PathBuf, process::ExitCode};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// The whole of ampxa on this machine, without an AWS account.
+/// Runs ampxa on this machine, without an AWS account.
 #[derive(Debug, Parser)]
 #[command(name = "local", bin_name = "cargo run -p local --", version)]
 struct Cli {
@@ -17,47 +17,47 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Connects a demonstration cluster to a workspace in another account, and shows all of it.
+    /// Connects a demo cluster to a workspace in another account, and shows the result.
     Onboard {
-        /// Prints one JSON document on standard output, and nothing else there.
+        /// Prints one JSON document on standard output.
         #[arg(long)]
         json: bool,
-        /// Where the page of the run is written; target/onboard.html by default.
+        /// The file of the page of the run. Default: target/onboard.html.
         #[arg(long, value_name = "FILE")]
         page: Option<PathBuf>,
         #[command(flatten)]
         clock: Clock,
     },
-    /// Starts the cloud with ampxa deployed, and keeps it until Ctrl-C.
+    /// Starts the local cloud with ampxa deployed, and keeps it until Ctrl-C.
     Up {
-        /// The port to listen on; a free one by default.
+        /// The port to listen on. Default: a free port.
         #[arg(long)]
         port: Option<u16>,
         #[command(flatten)]
         clock: Clock,
     },
-    /// Measures each Lambda beside one that does nothing and a Python one.
+    /// Measures each Lambda function, and compares it with one that does nothing and one in Python.
     Bench {
-        /// Prints one JSON document on standard output, and nothing else there.
+        /// Prints one JSON document on standard output.
         #[arg(long)]
         json: bool,
-        /// How often each is started.
+        /// The number of starts of each function.
         #[arg(long, default_value_t = 15)]
         rounds: usize,
-        /// Only this step; may be given more than once. Building one as it is deployed takes a while.
+        /// Measures only this step; can be repeated. A release build takes some minutes.
         #[arg(long, value_name = "STEP")]
         only: Vec<String>,
-        /// A folder with a folder for each program, as `cargo lambda build --release` makes them, instead of building.
+        /// Skips the build and uses the programs in this folder, in the layout of `cargo lambda build --release`.
         #[arg(long, value_name = "FOLDER")]
         built: Option<PathBuf>,
     },
-    /// Draws the state machines into docs/, after a change of one.
+    /// Draws the state machines into docs/.
     Graph,
 }
 
 #[derive(Debug, Args)]
 struct Clock {
-    /// Real seconds that a minute of the cloud takes.
+    /// The real seconds that a minute of the cloud's clock takes.
     #[arg(long, default_value_t = 1.0, value_parser = minute)]
     minute: f64,
 }
@@ -67,11 +67,11 @@ async fn main() -> ExitCode {
     let interrupted = async {
         let mut terminate = signal(SignalKind::terminate())?;
         tokio::select! {
-            done = tokio::signal::ctrl_c() => done,
+            received = tokio::signal::ctrl_c() => received,
             _ = terminate.recv() => Ok(()),
         }
     };
-    // What runs is dropped when a signal comes, and with it the cloud and all its processes.
+    // A signal drops the running command, and with it the cloud and all its processes.
     let outcome = tokio::select! {
         outcome = run(Cli::parse().command) => outcome,
         _ = interrupted => {
@@ -101,7 +101,7 @@ async fn run(command: Command) -> Result<bool> {
             if json {
                 println!("{:#}", outcome.document);
             }
-            Ok(outcome.good)
+            Ok(outcome.succeeded)
         }
         Command::Up { port, clock } => {
             let options = Options {
@@ -133,7 +133,7 @@ async fn run(command: Command) -> Result<bool> {
             let mut steps = project.steps()?;
             if let Some(unknown) = only.iter().find(|name| !steps.contains(name)) {
                 bail!(
-                    "--only {unknown}: there is no such step; there are {}",
+                    "--only {unknown}: this step does not exist; the steps are {}",
                     steps.join(", ")
                 );
             }
@@ -149,7 +149,7 @@ async fn run(command: Command) -> Result<bool> {
                 python: project.python(&report)?.interpreter(),
                 steps,
             };
-            // A thread of its own, so that a signal is heard while it measures.
+            // A separate thread, so that signals are handled during the measurement.
             let (sender, receiver) = tokio::sync::oneshot::channel();
             std::thread::spawn(move || sender.send(bench::run(&options)));
             let measured = receiver.await??;

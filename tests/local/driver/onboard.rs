@@ -1,4 +1,4 @@
-//! `onboard`: the whole story on this machine, from an empty cloud to samples arriving.
+//! `onboard`: the demo, from an empty local cloud to samples in the workspace.
 
 use crate::{
     HUB, REGION, SOURCE, TARGET,
@@ -11,7 +11,7 @@ use ampxa_cli::{
     document,
     execution::{self, Entered, Execution},
     page::{self, Point},
-    terminal::{Doing, Report, change, clock},
+    terminal::{Activity, Report, change, clock},
 };
 use anyhow::{Context, Result};
 use aws_sdk_sfn::types::ExecutionStatus;
@@ -23,24 +23,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The shortest wait of the machine's schedule while a scraper usually becomes ACTIVE, in seconds
-/// by the cloud's clock (`Wait for the scraper` in statemachine/onboard.asl.yaml).
+/// The poll interval while a scraper usually becomes ACTIVE, in seconds of the cloud's clock: `Wait for the scraper` in
+/// statemachine/onboard.asl.yaml.
 const POLL_SECONDS: f64 = 15.0;
 
-/// What an onboarding came to.
+/// The result of an onboarding.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The document of `--json`.
+    /// The JSON document of `--json`.
     pub document: Value,
-    /// Whether it succeeded and samples arrive.
-    pub good: bool,
+    /// Whether it succeeded and the workspace receives samples.
+    pub succeeded: bool,
 }
 
-/// Builds, starts, deploys, onboards a demonstration cluster, looks at the result, and writes a page of it:
-/// to `target/onboard.html` unless said otherwise.
+/// Builds the functions, starts the cloud, deploys the product, onboards a demo cluster, reads the result, and writes
+/// the page of the run to `page_file`, by default `target/onboard.html`.
 ///
 /// # Errors
-/// When the product could not be run at all. A run that fails is an [`Outcome`].
+/// If the execution could not be started or read. An execution that fails is an [`Outcome`].
 pub async fn onboard(options: Options, json_only: bool, page_file: Option<PathBuf>) -> Result<Outcome> {
     let report = Report::new();
     let began = Instant::now();
@@ -56,10 +56,10 @@ pub async fn onboard(options: Options, json_only: bool, page_file: Option<PathBu
     let project = Project::here()?;
     let python = project.python(&report)?;
     lap(&mut seconds, "build");
-    let doing = report.doing("Starting the local cloud and deploying infra/ into three accounts");
+    let activity = report.start("Starting the local cloud and deploying infra/ into three accounts");
     let cloud = Cloud::start(&project, &python, options)?;
     let deployed = deploy::deploy(&project, &python, &cloud, &deploy::Accounts::default()).await?;
-    doing.done();
+    activity.finish();
     lap(&mut seconds, "deploy");
 
     let (hub, source, target) = (
@@ -71,12 +71,12 @@ pub async fn onboard(options: Options, json_only: bool, page_file: Option<PathBu
     let workspace = demo::workspace(&target, "demo").await?;
     let input = json!({ "clusterArn": cluster, "workspaceArn": workspace });
     let prometheus = cloud.look("data-plane")?["prometheus"].clone();
-    report.say(&match prometheus.as_str() {
-        Some(version) => format!("Its workspaces are served by Prometheus {version}."),
-        None => "Its workspaces are served by a stand-in: with prometheus on the PATH, they are real.".to_owned(),
+    report.print(&match prometheus.as_str() {
+        Some(version) => format!("Workspaces: Prometheus {version}."),
+        None => "Workspaces: a stand-in. With prometheus on the PATH, they are real Prometheus servers.".to_owned(),
     });
-    report.say(&format!("\nStarting ampxa-onboard in account {HUB} with\n  {input}\n"));
-    let mut run = follow(&cloud, &hub, &source, &target, &deployed.onboard_arn, &input, &report).await?;
+    report.print(&format!("\nStarting ampxa-onboard in account {HUB} with\n  {input}\n"));
+    let mut run = run_execution(&cloud, &hub, &source, &target, &deployed.onboard_arn, &input, &report).await?;
     lap(&mut seconds, "execution");
     seconds.extend(timing(&run.execution, &cloud));
 
@@ -106,32 +106,36 @@ pub async fn onboard(options: Options, json_only: bool, page_file: Option<PathBu
     document["samples"] = json!(samples);
     document["calls"] = calls(&cloud)?;
     document["seconds"] = seconds.into();
-    let good = run.execution.status == ExecutionStatus::Succeeded && !samples.is_empty();
-    run.samples
-        .push(arrived(&target, &input, run.execution.seconds / cloud.options.minute)?);
+    let succeeded = run.execution.status == ExecutionStatus::Succeeded && !samples.is_empty();
+    run.samples.push(targets_now(
+        &target,
+        &input,
+        run.execution.seconds / cloud.options.minute,
+    )?);
     let file = page_file.unwrap_or_else(|| project.root.join("target/onboard.html"));
     fs::write(&file, page::page(&page_of(&run, &cloud, &document)?))
         .with_context(|| format!("{} cannot be written", file.display()))?;
     document["page"] = json!(file);
     if !json_only {
-        tell(&document, &run.before, &samples);
+        print_result(&document, &run.before, &samples);
         println!(
-            "\nThe whole run (states, policies, calls, samples, output):\n{}",
+            "\nPage of the run (states, policies, calls, samples, output):\n{}",
             file.display()
         );
     }
     drop(cloud);
-    Ok(Outcome { document, good })
+    Ok(Outcome { document, succeeded })
 }
 
-/// An execution, the trust policies before the patch, and what arrived meanwhile.
+/// An execution, the trust policies before the patch, and the targets in the workspace over time.
 struct Run {
     execution: Execution,
     before: [Option<Value>; 2],
     samples: Vec<Point>,
 }
 
-async fn follow(
+/// Starts the execution and watches it to its end.
+async fn run_execution(
     cloud: &Cloud,
     hub: &Account,
     source: &Account,
@@ -142,18 +146,18 @@ async fn follow(
 ) -> Result<Run> {
     let arn = execution::start(hub, machine, input).await?;
     let began = Instant::now();
-    let doing = report.doing("Check request");
-    let pace = Duration::from_millis(200).min(cloud.minutes(0.2));
+    let activity = report.start("Check request");
+    let interval = Duration::from_millis(200).min(cloud.minutes(0.2));
     let mut before = [None, None];
-    let mut story = Story::default();
+    let mut printed = Printed::default();
     let mut samples = Vec::new();
-    let execution = execution::watch(hub, &arn, pace, async |now| {
+    let execution = execution::watch(hub, &arn, interval, async |now| {
         let minutes = began.elapsed().as_secs_f64() / cloud.options.minute;
-        samples.push(arrived(target, input, minutes)?);
-        story.tell(now, cloud.options.minute, &doing);
-        let waits = now.states.iter().any(|state| state.name == "Wait for the scraper");
+        samples.push(targets_now(target, input, minutes)?);
+        printed.update(now, cloud.options.minute, &activity);
+        let waiting = now.states.iter().any(|state| state.name == "Wait for the scraper");
         let patched = now.states.iter().any(|state| state.name == "Patch trust policies");
-        if waits && !patched && before[0].is_none() {
+        if waiting && !patched && before[0].is_none() {
             let completed = now
                 .states
                 .iter()
@@ -169,7 +173,7 @@ async fn follow(
     })
     .await?;
     let minutes = execution.seconds / cloud.options.minute;
-    doing.end(&format!("{}  {}", clock(minutes), execution.status));
+    activity.finish_with(&format!("{}  {}", clock(minutes), execution.status));
     Ok(Run {
         execution,
         before,
@@ -177,22 +181,22 @@ async fn follow(
     })
 }
 
-/// What of the cluster is in the workspace now.
-fn arrived(target: &Account, input: &Value, minutes: f64) -> Result<Point> {
+/// Queries the targets of the cluster in the workspace.
+fn targets_now(target: &Account, input: &Value, minutes: f64) -> Result<Point> {
     let text = |name: &str| input[name].as_str().unwrap_or_default();
     let id = text("workspaceArn").rsplit('/').next().unwrap_or_default();
-    let found = target.query(id, &format!("up{{clusterArn=\"{}\"}}", text("clusterArn")))?;
-    let up = found.iter().filter(|sample| sample["value"][1] == "1").count();
+    let series = target.query(id, &format!("up{{clusterArn=\"{}\"}}", text("clusterArn")))?;
+    let up = series.iter().filter(|sample| sample["value"][1] == "1").count();
     Ok(Point {
         minutes,
-        targets: found.len() as f64,
+        targets: series.len() as f64,
         up: up as f64,
     })
 }
 
-/// The page of the run: what the execution tells, and what only the cloud's owner sees.
+/// The page of the run: the execution, the roles, all calls to AWS, and the targets over time.
 fn page_of(run: &Run, cloud: &Cloud, document: &Value) -> Result<page::Run> {
-    let mut shown = page::Run::of(&run.execution, cloud.options.minute);
+    let mut page = page::Run::of(&run.execution, cloud.options.minute);
     let roles = ["source", "target"].map(|side| &document["roles"][side]);
     let trusts = roles.into_iter().zip(&run.before).map(|(role, before)| {
         Some(page::Trust {
@@ -203,7 +207,7 @@ fn page_of(run: &Run, cloud: &Cloud, document: &Value) -> Result<page::Run> {
         })
     });
     let trusts: Option<_> = trusts.collect();
-    shown.trusts = trusts.ok_or_else(|| "the run failed, and what it made is gone".to_owned());
+    page.trusts = trusts.ok_or_else(|| "the execution failed, and its roles were rolled back".to_owned());
     let by_step = all_calls(cloud)?
         .into_iter()
         .map(|((step, account, action), count)| page::Calls {
@@ -212,51 +216,50 @@ fn page_of(run: &Run, cloud: &Cloud, document: &Value) -> Result<page::Run> {
             action,
             count,
         });
-    shown.calls = Ok(by_step.collect());
-    shown.samples = Ok(run.samples.clone());
-    Ok(shown)
+    page.calls = Ok(by_step.collect());
+    page.samples = Ok(run.samples.clone());
+    Ok(page)
 }
 
-/// What has been told of an execution so far.
+/// The progress of an execution that was printed so far.
 #[derive(Default)]
-struct Story {
-    told: usize,
+struct Printed {
+    states: usize,
     polls: usize,
 }
 
-impl Story {
-    /// A line for each state on its first turn; a loop's later turns only move the line.
-    fn tell(&mut self, now: &Execution, minute: f64, doing: &Doing) {
-        for (i, state) in now.states.iter().enumerate().skip(self.told) {
+impl Printed {
+    /// Prints a line for each state when it is entered first. Later iterations of a loop only update the progress line.
+    fn update(&mut self, now: &Execution, minute: f64, activity: &Activity) {
+        for (i, state) in now.states.iter().enumerate().skip(self.states) {
             let first = !now.states[..i].iter().any(|earlier| earlier.name == state.name);
             if first && !state.name.ends_with('?') {
-                doing.say(&format!("{}  {}", clock((state.at - now.began) / minute), state.name));
+                activity.print(&format!("{}  {}", clock((state.at - now.began) / minute), state.name));
             }
             self.polls += usize::from(state.name == "Check scraper");
         }
-        self.told = now.states.len();
-        let at = now.states.last().map_or("starting", |state| &state.name);
+        self.states = now.states.len();
+        let current = now.states.last().map_or("starting", |state| &state.name);
         let polls = match self.polls {
             0 => String::new(),
-            polls => format!(", looked {polls} times"),
+            polls => format!(", {polls} polls"),
         };
-        doing.at(&format!("{}  {at}{polls}", clock(now.seconds / minute)));
+        activity.update(&format!("{}  {current}{polls}", clock(now.seconds / minute)));
     }
 }
 
-/// Where the wall time went, in real seconds.
+/// The parts of the wall time, in real seconds.
 ///
-/// Activation is what the cloud takes to make a scraper ACTIVE, reckoned from the end of
-/// `Create scraper`; the poll lag is what passed until the machine saw it, at most one poll
-/// interval. Whatever else passed is the product's overhead.
+/// Activation is the time until the scraper is ACTIVE, from the end of `Create scraper`. The poll lag is the time until
+/// the state machine read this status, at most one poll interval. The rest is the overhead of the product.
 fn timing(execution: &Execution, cloud: &Cloud) -> serde_json::Map<String, Value> {
     let activation = cloud.minutes(cloud.options.activation_minutes).as_secs_f64();
-    let made = last(execution, "Create scraper").and_then(|state| state.left);
-    let seen = last(execution, "Check scraper").map(|state| state.at);
+    let created = last(execution, "Create scraper").and_then(|state| state.left);
+    let polled = last(execution, "Check scraper").map(|state| state.at);
     let mut times = vec![("wall", execution.seconds)];
-    if let (Some(made), Some(seen)) = (made, seen) {
+    if let (Some(created), Some(polled)) = (created, polled) {
         let interval = cloud.minutes(POLL_SECONDS / 60.0).as_secs_f64();
-        let lag = (seen - made - activation).clamp(0.0, interval);
+        let lag = (polled - created - activation).clamp(0.0, interval);
         times.extend([
             ("activation", activation),
             ("pollLag", lag),
@@ -277,26 +280,26 @@ fn rounded(seconds: f64) -> Value {
     json!((seconds * 1000.0).round() / 1000.0)
 }
 
-/// Asks the workspace for this cluster's `up` until it has some, for at most five minutes by the
-/// cloud's clock (and at least two real minutes).
+/// Queries the workspace for `up` of this cluster until it has samples, for at most five minutes by the cloud's clock
+/// (and at least two real minutes). Returns an empty list after that time.
 ///
 /// # Errors
-/// When the workspace cannot be asked.
+/// If a query fails.
 pub async fn wait_for_samples(cloud: &Cloud, target: &Account, workspace: &str, cluster: &str) -> Result<Vec<Value>> {
     let id = workspace.rsplit('/').next().unwrap_or_default();
-    let question = format!("up{{clusterArn=\"{cluster}\"}}");
-    let patience = cloud.minutes(5.0).max(Duration::from_secs(120));
+    let query = format!("up{{clusterArn=\"{cluster}\"}}");
+    let timeout = cloud.minutes(5.0).max(Duration::from_secs(120));
     let began = Instant::now();
     loop {
-        let samples = target.query(id, &question)?;
-        if !samples.is_empty() || began.elapsed() > patience {
+        let samples = target.query(id, &query)?;
+        if !samples.is_empty() || began.elapsed() > timeout {
             return Ok(samples);
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
-/// How many AWS calls each step made, by action.
+/// The number of AWS calls of each step, by action.
 fn calls(cloud: &Cloud) -> Result<Value> {
     let mut counts = serde_json::Map::new();
     for ((step, _, action), count) in all_calls(cloud)? {
@@ -306,15 +309,15 @@ fn calls(cloud: &Cloud) -> Result<Value> {
     Ok(counts.into())
 }
 
-/// How many AWS calls each step made in each account, by the session name it wears there.
+/// The number of AWS calls of each step, by account and action. The step follows from the session name.
 fn all_calls(cloud: &Cloud) -> Result<BTreeMap<(String, String, String), usize>> {
     let log = cloud.look("calls")?;
     let mut counts = BTreeMap::new();
     for call in log["calls"]
         .as_array()
-        .context("the cloud's log of calls has no calls")?
+        .context("the request log of the cloud has no field calls")?
     {
-        // A function is known by its name, and by the session name it takes in other accounts.
+        // In the hub the session name is the name of the function, in other accounts the name of the step.
         let session = call["principal"]
             .as_str()
             .and_then(|principal| principal.rsplit_once("/ampxa-"));
@@ -327,7 +330,7 @@ fn all_calls(cloud: &Cloud) -> Result<BTreeMap<(String, String, String), usize>>
     Ok(counts)
 }
 
-/// `check-cluster`, of a session so named or of the function `CheckCluster-1A2B3C`.
+/// The step of a session name: `check-cluster` for `check-cluster` and for the function `CheckCluster-1A2B3C`.
 fn step_of(session: &str) -> String {
     if session.starts_with(|c: char| c.is_ascii_lowercase()) {
         return session.to_owned();
@@ -342,7 +345,7 @@ fn step_of(session: &str) -> String {
     kebab.skip(1).collect()
 }
 
-fn tell(document: &Value, before: &[Option<Value>; 2], samples: &[Value]) {
+fn print_result(document: &Value, before: &[Option<Value>; 2], samples: &[Value]) {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     if document["status"] != "SUCCEEDED" {
         println!("\n{}: {}\n", text(&document["error"]), text(&document["cause"]));
@@ -374,12 +377,12 @@ fn tell(document: &Value, before: &[Option<Value>; 2], samples: &[Value]) {
         println!("  up{{{}}} {}", labels.join(", "), text(&sample["value"][1]));
     }
     if samples.is_empty() {
-        println!("  none. The scraper is ACTIVE, but nothing arrives.");
+        println!("  none. The scraper is ACTIVE, but the workspace receives no samples.");
     }
     let seconds = &document["seconds"];
     println!(
-        "\nThe execution took {} s: {} s the scraper's activation (20 minutes by the cloud's clock), {} s the last \
-         poll's lag, and {} s overhead.",
+        "\nThe execution took {} s: {} s activation of the scraper (20 minutes by the cloud's clock), {} s lag of the \
+         last poll, {} s overhead.",
         seconds["wall"], seconds["activation"], seconds["pollLag"], seconds["overhead"]
     );
 }

@@ -1,6 +1,6 @@
-//! A function's process under a Lambda Runtime API of its own: its answers, its log, and what it costs.
+//! Runs a Lambda function as a process with its own Lambda Runtime API: responses, log, CPU time and memory.
 //!
-//! The protocol is the Lambda developer guide's, "Using the Lambda runtime API for custom runtimes".
+//! Protocol: Lambda developer guide, "Using the Lambda runtime API for custom runtimes".
 
 use crate::http::{self, Request, Server};
 use anyhow::{Context, Result, bail, ensure};
@@ -17,52 +17,52 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-/// Nothing here takes a tenth of it.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// The timeout of each wait; normally a wait takes less than a tenth of it.
+const TIMEOUT: Duration = Duration::from_secs(120);
 const INVOCATIONS: &str = "/2018-06-01/runtime/invocation/";
-/// The id of every invocation.
+/// The request id of every invocation.
 pub const REQUEST_ID: &str = "00000000-0000-4000-8000-000000000001";
-/// The kernel's clock ticks as /proc shows them, everywhere 100 a second (proc(5), `USER_HZ`).
+/// A clock tick in /proc: 1/100 second on all architectures (proc(5), `USER_HZ`).
 const TICK: Duration = Duration::from_millis(10);
 
-/// A running function. Its process is killed when this is dropped, and ends by itself when this
-/// program is killed, because its Runtime API is gone.
+/// A running function. Its process is killed on drop. If this program is killed, the process ends because its Runtime
+/// API is closed.
 #[derive(Debug)]
 pub struct Function {
     child: Child,
     events: Sender<Vec<u8>>,
-    heard: Receiver<Heard>,
+    messages: Receiver<Message>,
     _runtime_api: Server,
 }
 
-/// How an invocation ended.
+/// The result of an invocation.
 #[derive(Debug)]
 pub struct Answer {
-    /// From the event's first byte to the answer's last.
+    /// The time from the first byte of the event to the last byte of the response.
     pub took: Duration,
-    /// The error's name, unless it was a success.
+    /// The name of the error, if the function failed.
     pub error: Option<String>,
-    /// What it answered: its output, or its error with `errorType` and `errorMessage`.
+    /// The output, or the error with `errorType` and `errorMessage`.
     pub body: Value,
 }
 
 #[derive(Debug)]
-enum Heard {
+enum Message {
     Ready(Instant),
     Answered(Answer),
-    Astray(String),
+    Unexpected(String),
 }
 
 impl Function {
-    /// Starts a program as Lambda does; returns it with the time until it asked for work.
+    /// Starts a program like Lambda does. Returns it with the time until it requested the first event.
     ///
     /// # Errors
-    /// When it cannot be started, or ends before it asks for work.
+    /// If it cannot be started, or ends before it requests an event.
     pub fn start(command: Command, name: &str, aws: SocketAddr) -> Result<(Self, Duration)> {
         Self::start_with(command, name, aws, &[], Stdio::null())
     }
 
-    /// The same, with more in its environment, and with its log, which is its standard output, going somewhere.
+    /// Like [`Self::start`], with additional environment variables and a destination for the log (standard output).
     ///
     /// # Errors
     /// As [`Self::start`].
@@ -74,11 +74,11 @@ impl Function {
         log: Stdio,
     ) -> Result<(Self, Duration)> {
         let (events, work) = mpsc::channel();
-        let (tell, heard) = mpsc::channel();
+        let (sender, messages) = mpsc::channel();
         let runtime_api = RuntimeApi {
             work: Mutex::new(work),
-            given: Mutex::new(Instant::now()),
-            tell,
+            sent_at: Mutex::new(Instant::now()),
+            sender,
         };
         let server = Server::start(move |request, connection| runtime_api.serve(&request, connection))?;
         command
@@ -95,113 +95,113 @@ impl Function {
         let mut function = Self {
             child,
             events,
-            heard,
+            messages,
             _runtime_api: server,
         };
         let ready = function.ready()?;
         Ok((function, ready - started))
     }
 
-    /// Gives it an event, and waits until it asks for the next.
+    /// Sends an event, and waits until the function requests the next one.
     ///
     /// # Errors
-    /// When it ends, or does not answer.
+    /// If the process ends or does not respond.
     pub fn invoke(&mut self, event: &Value) -> Result<Answer> {
         self.invoke_bytes(event.to_string().into_bytes())
     }
 
-    /// The same, with an event that need not be JSON.
+    /// Like [`Self::invoke`], with an event that may be invalid JSON.
     ///
     /// # Errors
     /// As [`Self::invoke`].
     pub fn invoke_bytes(&mut self, event: Vec<u8>) -> Result<Answer> {
-        // It fails only when nobody listens any more; then there is no answer either.
+        // Sending fails only if the Runtime API is closed; then no response arrives either.
         let _ = self.events.send(event);
         let answer = match self.next()? {
-            Heard::Answered(answer) => answer,
-            other => bail!("an answer was expected, but {other:?} came"),
+            Message::Answered(answer) => answer,
+            other => bail!("expected a response, got {other:?}"),
         };
         self.ready()?;
         Ok(answer)
     }
 
-    /// Its standard output, when it was started with a pipe for it. To be taken once.
+    /// The standard output, if it was started with a pipe. Returns it only once.
     pub fn log(&mut self) -> Option<ChildStdout> {
         self.child.stdout.take()
     }
 
-    /// The processor time it took until now, in user and kernel mode.
+    /// The CPU time used so far, in user and kernel mode.
     ///
     /// # Errors
-    /// Where there is no `/proc`.
+    /// If `/proc` cannot be read.
     pub fn processor_time(&self) -> Result<Duration> {
         let process = format!("/proc/{}", self.child.id());
-        // Nanoseconds, but some kernels are built without it. The other has them all, in ticks.
+        // schedstat has nanoseconds, but some kernels do not provide it. stat always exists, in ticks.
         if let Some(exact) = threads_time(&process) {
             return Ok(exact);
         }
         let stat = fs::read_to_string(format!("{process}/stat")).context("The benchmark needs Linux's /proc")?;
-        time_of_stat(&stat).context("/proc/<pid>/stat does not look as proc(5) says")
+        time_of_stat(&stat).context("/proc/<pid>/stat does not have the format of proc(5)")
     }
 
-    /// The most memory it held until now, in bytes.
+    /// The peak memory so far, in bytes.
     ///
     /// # Errors
-    /// Where there is no `/proc`.
+    /// If `/proc` cannot be read.
     pub fn peak(&self) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))
             .context("The benchmark needs Linux's /proc")?;
-        peak_of_status(&status).context("/proc/<pid>/status does not look as proc(5) says")
+        peak_of_status(&status).context("/proc/<pid>/status does not have the format of proc(5)")
     }
 
     fn ready(&mut self) -> Result<Instant> {
         match self.next()? {
-            Heard::Ready(at) => Ok(at),
-            other => bail!("a request for work was expected, but {other:?} came"),
+            Message::Ready(at) => Ok(at),
+            other => bail!("expected a request for an event, got {other:?}"),
         }
     }
 
-    fn next(&mut self) -> Result<Heard> {
-        let asked = Instant::now();
+    fn next(&mut self) -> Result<Message> {
+        let began = Instant::now();
         loop {
-            match self.heard.recv_timeout(Duration::from_millis(50)) {
-                Ok(Heard::Astray(request)) => bail!("it sent {request}{}", self.last_words()),
-                Ok(heard) => return Ok(heard),
+            match self.messages.recv_timeout(Duration::from_millis(50)) {
+                Ok(Message::Unexpected(request)) => bail!("it sent {request}{}", self.stderr_after_kill()),
+                Ok(message) => return Ok(message),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => bail!("its Runtime API is gone"),
+                Err(RecvTimeoutError::Disconnected) => bail!("its Runtime API is closed"),
             }
             if let Some(status) = self.child.try_wait()? {
-                bail!("it ended, {status}{}", self.last_words());
+                bail!("it ended, {status}{}", self.stderr_after_kill());
             }
             ensure!(
-                asked.elapsed() < PATIENCE,
-                "nothing came in {PATIENCE:?}{}",
-                self.last_words()
+                began.elapsed() < TIMEOUT,
+                "no request within {TIMEOUT:?}{}",
+                self.stderr_after_kill()
             );
         }
     }
 
-    /// What it wrote on standard error; ends it, so that there is an end to that.
-    fn last_words(&mut self) -> String {
+    /// Kills the process and returns its standard error, up to 16 KiB.
+    fn stderr_after_kill(&mut self) -> String {
         let _ = self.child.kill();
-        let mut words = Vec::new();
+        let mut text = Vec::new();
         if let Some(stderr) = self.child.stderr.take() {
-            let _ = stderr.take(16 << 10).read_to_end(&mut words);
+            let _ = stderr.take(16 << 10).read_to_end(&mut text);
         }
-        format!("\n{}", String::from_utf8_lossy(&words).trim_end())
+        format!("\n{}", String::from_utf8_lossy(&text).trim_end())
     }
 }
 
 impl Drop for Function {
     fn drop(&mut self) {
-        // Both fail only for a process that is gone.
+        // Both fail only if the process has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// What Lambda gives a function ("Defined runtime environment variables"), and nothing of the
-/// user's own configuration or credentials.
+/// The environment variables that Lambda sets ("Defined runtime environment variables"), without the user's
+/// configuration and credentials.
 fn environment(name: &str, runtime_api: SocketAddr, aws: SocketAddr) -> Vec<(&'static str, String)> {
     let mut variables = vec![
         ("PATH", std::env::var("PATH").unwrap_or_default()),
@@ -224,9 +224,28 @@ fn environment(name: &str, runtime_api: SocketAddr, aws: SocketAddr) -> Vec<(&'s
         ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
         ("AWS_EC2_METADATA_DISABLED", "true"),
         ("LANG", "en_US.UTF-8"),
-        // Of the hub's template: without them these calls are not even made.
-        ("AMPXA_LOCKS", "turns"),
+        // From the hub's template: without them the functions make no calls.
+        ("AMPXA_LOCKS", "locks"),
         ("AMPXA_ROUTES", "/ampxa/routes"),
+        ("AMPXA_TRUST", "AMAZON"),
+        ("AMPXA_DEFAULT_WORKSPACE", ""),
+        ("AMPXA_ORGANIZATIONS", "no"),
+        ("AMPXA_SCRAPER_QUOTA", "10"),
+        ("AMPXA_HUB", "ampxa"),
+        (
+            "AMPXA_ONBOARD",
+            "arn:aws:states:us-west-2:111111111111:stateMachine:ampxa-onboard",
+        ),
+        (
+            "AMPXA_OFFBOARD",
+            "arn:aws:states:us-west-2:111111111111:stateMachine:ampxa-offboard",
+        ),
+        (
+            "AMPXA_RECONCILE",
+            "arn:aws:states:us-west-2:111111111111:stateMachine:ampxa-reconcile",
+        ),
+        ("AMPXA_RECONCILE_ACCOUNTS", ""),
+        ("AMPXA_RECONCILE_REGIONS", ""),
         ("TZ", ":UTC"),
     ];
     variables.extend(fixed.map(|(name, value)| (name, value.to_owned())));
@@ -236,40 +255,40 @@ fn environment(name: &str, runtime_api: SocketAddr, aws: SocketAddr) -> Vec<(&'s
 #[derive(Debug)]
 struct RuntimeApi {
     work: Mutex<Receiver<Vec<u8>>>,
-    given: Mutex<Instant>,
-    tell: Sender<Heard>,
+    sent_at: Mutex<Instant>,
+    sender: Sender<Message>,
 }
 
 impl RuntimeApi {
-    /// Times are taken here, on the connection's own thread, where they are not late.
+    /// Handles a request. Times are taken here, on the thread of the connection, without delay by other threads.
     fn serve(&self, request: &Request, connection: &mut TcpStream) -> io::Result<()> {
         let now = Instant::now();
         let mut words = request.line.split(' ');
         let (method, path) = (words.next(), words.next().unwrap_or_default());
-        let asked = path.strip_prefix(INVOCATIONS).unwrap_or_default();
-        if (method, asked) == (Some("GET"), "next") {
-            self.tell(Heard::Ready(now))?;
+        let resource = path.strip_prefix(INVOCATIONS).unwrap_or_default();
+        if (method, resource) == (Some("GET"), "next") {
+            self.report(Message::Ready(now))?;
             let event = self.work.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            return self.give(&event.map_err(io::Error::other)?, connection);
+            return self.send_event(&event.map_err(io::Error::other)?, connection);
         }
-        let answered = asked.strip_prefix(REQUEST_ID).unwrap_or_default();
-        let error = match (method, answered) {
+        let outcome = resource.strip_prefix(REQUEST_ID).unwrap_or_default();
+        let error = match (method, outcome) {
             (Some("POST"), "/response") => None,
             (Some("POST"), "/error") => Some(error_type(&request.body)),
             _ => {
                 let body = String::from_utf8_lossy(&request.body);
-                self.tell(Heard::Astray(format!("{} {body}", request.line)))?;
+                self.report(Message::Unexpected(format!("{} {body}", request.line)))?;
                 return http::answer(connection, "404 Not Found", &[], b"");
             }
         };
-        let took = now - *self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        let took = now - *self.sent_at.lock().unwrap_or_else(PoisonError::into_inner);
         let body = serde_json::from_slice(&request.body).unwrap_or_default();
-        self.tell(Heard::Answered(Answer { took, error, body }))?;
+        self.report(Message::Answered(Answer { took, error, body }))?;
         http::answer(connection, "202 Accepted", &[], b"")
     }
 
-    fn give(&self, event: &[u8], connection: &mut TcpStream) -> io::Result<()> {
-        let deadline = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + PATIENCE;
+    fn send_event(&self, event: &[u8], connection: &mut TcpStream) -> io::Result<()> {
+        let deadline = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() + TIMEOUT;
         let headers = [
             ("content-type", "application/json"),
             ("lambda-runtime-aws-request-id", REQUEST_ID),
@@ -279,12 +298,12 @@ impl RuntimeApi {
                 "arn:aws:lambda:us-west-2:111111111111:function:bench",
             ),
         ];
-        *self.given.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *self.sent_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         http::answer(connection, "200 OK", &headers, event)
     }
 
-    fn tell(&self, heard: Heard) -> io::Result<()> {
-        self.tell.send(heard).map_err(io::Error::other)
+    fn report(&self, message: Message) -> io::Result<()> {
+        self.sender.send(message).map_err(io::Error::other)
     }
 }
 
@@ -305,13 +324,13 @@ fn threads_time(process: &str) -> Option<Duration> {
     Some(spent)
 }
 
-/// Nanoseconds on a processor, nanoseconds waiting for one, time slices.
+/// The fields of schedstat: nanoseconds on a CPU, nanoseconds waiting for a CPU, number of time slices.
 fn time_of_schedstat(schedstat: &str) -> Option<Duration> {
     let spent = schedstat.split_whitespace().next()?;
     spent.parse().ok().map(Duration::from_nanos)
 }
 
-/// Fields 14 and 15 of the line, whose second field is a name that may hold anything.
+/// Fields 14 and 15 of stat. The second field is the name of the program, which may contain any character.
 fn time_of_stat(stat: &str) -> Option<Duration> {
     let (_, after_name) = stat.rsplit_once(')')?;
     let mut ticks = after_name.split_whitespace().skip(11).map(str::parse::<u32>);
@@ -329,7 +348,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn processor_time_is_user_and_kernel_ticks_whatever_the_name() {
+    fn cpu_time_is_user_and_kernel_ticks_for_any_program_name() {
         let stat = "12044 (a) R 1 (b) S 1 2 3 0 -1 4194304 99 0 0 0 7 5 900 900 20 0 1 0 564758";
         assert_eq!(time_of_stat(stat), Some(Duration::from_millis(120)));
         for broken in ["", "12044 (cat) R 1 2", "12044 (cat) S 1 2 3 0 -1 4 9 0 0 0 x 5"] {
@@ -338,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_threads_time_is_the_first_number() {
+    fn the_time_of_a_thread_is_the_first_number() {
         assert_eq!(
             time_of_schedstat("994056 2322270 3\n"),
             Some(Duration::from_nanos(994_056))
@@ -347,35 +366,35 @@ mod tests {
     }
 
     #[test]
-    fn the_peak_is_the_high_water_mark() {
+    fn peak_memory_is_the_high_water_mark() {
         let status = "Name:\tx\nVmPeak:\t    9000 kB\nVmHWM:\t    2072 kB\nVmRSS:\t    1000 kB\n";
         assert_eq!(peak_of_status(status), Some(2072 * 1024));
         assert_eq!(peak_of_status("Name:\tx\n"), None);
     }
 
     #[test]
-    fn this_very_process_can_be_read() {
+    fn the_proc_files_of_this_process_are_parsed() {
         let process = format!("/proc/{}", std::process::id());
         assert!(time_of_stat(&fs::read_to_string(format!("{process}/stat")).unwrap()).is_some());
         assert!(peak_of_status(&fs::read_to_string(format!("{process}/status")).unwrap()).unwrap() > 0);
     }
 
     #[test]
-    fn a_program_that_only_ends_is_told_with_its_last_words() {
+    fn a_program_that_ends_is_reported_with_its_status_and_standard_error() {
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", "echo no such luck >&2; exit 3"]);
-        let nobody = SocketAddr::from(([127, 0, 0, 1], 9));
-        let error = Function::start(command, "ends", nobody).unwrap_err().to_string();
+        command.args(["-c", "echo a message >&2; exit 3"]);
+        let unused = SocketAddr::from(([127, 0, 0, 1], 9));
+        let error = Function::start(command, "ends", unused).unwrap_err().to_string();
         assert!(
-            error.contains("exit status: 3") && error.contains("no such luck"),
+            error.contains("exit status: 3") && error.contains("a message"),
             "{error}"
         );
     }
 
     #[test]
-    fn a_program_that_does_not_exist_is_named() {
-        let nobody = SocketAddr::from(([127, 0, 0, 1], 9));
-        let error = Function::start(Command::new("/nowhere/step"), "step", nobody).unwrap_err();
+    fn a_missing_program_is_reported_with_its_path() {
+        let unused = SocketAddr::from(([127, 0, 0, 1], 9));
+        let error = Function::start(Command::new("/nowhere/step"), "step", unused).unwrap_err();
         assert!(
             error.to_string().contains("/nowhere/step could not be started"),
             "{error}"

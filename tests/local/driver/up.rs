@@ -1,4 +1,4 @@
-//! `up`: the local cloud, deployed, until Ctrl-C.
+//! `up`: the local cloud with the deployed product, until Ctrl-C.
 
 use crate::{
     HUB, REGION, SOURCE, TARGET,
@@ -9,18 +9,18 @@ use crate::{
 use ampxa_cli::terminal::Report;
 use anyhow::Result;
 
-/// Starts the cloud, deploys the product, and prints how to use it. The cloud runs until it is dropped.
+/// Starts the cloud, deploys the product, and prints commands for its use. The cloud runs until it is dropped.
 ///
 /// # Errors
-/// When the product could not be run.
+/// If the cloud does not start or the deployment fails.
 pub async fn start(options: Options) -> Result<Cloud> {
     let report = Report::new();
     let project = Project::here()?;
     let python = project.python(&report)?;
-    let doing = report.doing("Starting the local cloud and deploying infra/ into three accounts");
+    let activity = report.start("Starting the local cloud and deploying infra/ into three accounts");
     let cloud = Cloud::start(&project, &python, options)?;
     let hub = deploy::deploy(&project, &python, &cloud, &deploy::Accounts::default()).await?;
-    doing.done();
+    activity.finish();
     let source = cloud.account(SOURCE, REGION);
     let role = demo::cluster_role(&source).await?;
     let subnets = demo::default_subnets(&source)?;
@@ -31,8 +31,8 @@ pub async fn start(options: Options) -> Result<Cloud> {
     }
     let cluster = format!("arn:aws:eks:{REGION}:{SOURCE}:cluster/demo");
     println!(
-        "# Accounts: hub {HUB}, source {SOURCE}, target {TARGET}; the access key is the account's id. Region: {REGION}.
-# The AWS CLI is {}, if you have none.
+        "# Accounts: hub {HUB}, source {SOURCE}, target {TARGET}. The access key is the account id. Region: {REGION}.
+# If the AWS CLI is not installed, use {}.
 
 # Create a cluster and a workspace:
 AWS_ACCESS_KEY_ID={SOURCE} aws eks create-cluster --name demo --role-arn {role} \\
@@ -40,14 +40,14 @@ AWS_ACCESS_KEY_ID={SOURCE} aws eks create-cluster --name demo --role-arn {role} 
   --access-config authenticationMode=API_AND_CONFIG_MAP
 AWS_ACCESS_KEY_ID={TARGET} aws amp create-workspace --alias demo
 
-# Connect them; offboard with {} and the cluster's ARN alone:
+# Connect them. To disconnect, start {} with clusterArn only:
 aws stepfunctions start-execution --state-machine-arn {} \\
   --input '{{\"clusterArn\": \"{cluster}\", \"workspaceArn\": \"<arn of the workspace>\"}}'
 
 # List the pairs:
 {} status --local-cloud {}
 
-# Ctrl-C stops the cloud and removes all of it.",
+# Ctrl-C stops the cloud and deletes its data.",
         python.aws_cli().display(),
         subnets.join(","),
         hub.offboard_arn,

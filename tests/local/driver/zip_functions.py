@@ -1,6 +1,6 @@
 """Zips Lambda programs: `zip_functions.py PROGRAM ZIP [PROGRAM ZIP …]`, each as an executable `bootstrap`.
 
-Fast rather than small: the packages never leave this machine.
+The compression is fast rather than small: the packages stay on this machine.
 """
 
 import os
@@ -10,14 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 
 def package(program: str, archive: str) -> None:
-    """Writes one zip; a reader never sees half of it."""
+    """Writes one zip file; it appears only when it is complete."""
     entry = zipfile.ZipInfo("bootstrap")
     entry.external_attr = 0o755 << 16
     entry.compress_type = zipfile.ZIP_DEFLATED
-    new = f"{archive}.new"
-    with zipfile.ZipFile(new, "w", compresslevel=1) as zipped, open(program, "rb") as content:
+    temporary = f"{archive}.new"
+    with zipfile.ZipFile(temporary, "w", compresslevel=1) as zipped, open(program, "rb") as content:
         zipped.writestr(entry, content.read(), compresslevel=1)
-    os.replace(new, archive)
+    os.replace(temporary, archive)
 
 
 with ThreadPoolExecutor(os.cpu_count()) as pool:

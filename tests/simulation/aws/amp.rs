@@ -1,6 +1,6 @@
-//! AMP's scrapers and workspaces: states by virtual time, refusals in transition, client tokens.
+//! AMP's scrapers and workspaces: a status that changes with virtual time, conflicts during transitions, client tokens.
 
-use super::{Answered, Call, Refusal};
+use super::{Call, CallResult, ServiceError};
 use crate::world::Setup;
 use serde_json::{Value, json};
 use std::{
@@ -8,30 +8,31 @@ use std::{
     time::Duration,
 };
 
-const UPDATING: Duration = Duration::from_secs(120);
-/// Service quotas of AMP: scrapers in a Region and account.
+/// The duration of an update.
+const UPDATE_DURATION: Duration = Duration::from_secs(120);
+/// Scrapers per Region and account (AMP service quotas).
 const QUOTA: usize = 10;
-/// AMP's default, as its API gives it.
+/// AMP's default scrape configuration, as its API returns it.
 pub const DEFAULT_CONFIGURATION: &str = include_str!("../../golden/scrape_configuration/aws-sample.yaml");
 
-/// How a scraper's creation goes.
+/// The duration and the result of the creation of a scraper.
 #[derive(Debug, Clone, Copy)]
 pub struct Creation {
-    pub takes: Duration,
+    pub duration: Duration,
     pub fails: bool,
 }
 
 #[derive(Debug, Default)]
 pub struct Amp {
     pub scrapers: Vec<Scraper>,
-    /// What becomes of the next scrapers; after them, all become ACTIVE in 100 seconds.
+    /// The next creations, in order. Later scrapers become ACTIVE after 100 seconds.
     pub creations: VecDeque<Creation>,
-    /// How many updates fail before one does not.
+    /// The number of updates that fail, from the next one on.
     pub failing_updates: usize,
-    /// How many deletions fail before one does not.
+    /// The number of deletions that fail, from the next one on.
     pub failing_deletions: usize,
-    /// What each client token was answered.
-    pub answered: BTreeMap<(String, String), (Value, Value)>,
+    /// The request and the response, by action and client token.
+    pub responses: BTreeMap<(String, String), (Value, Value)>,
     pub workspaces: Vec<String>,
 }
 
@@ -45,22 +46,23 @@ pub struct Scraper {
     pub source: Value,
     pub workspace: String,
     pub roles: Value,
-    /// Base64, as AMP keeps it.
+    /// Encoded in base64, as AMP stores it.
     pub configuration: String,
-    pub made_at: f64,
-    /// Each state and since when; the last may lie in the future.
+    /// In seconds since the epoch.
+    pub created_at: f64,
+    /// Each status and the time from which it applies; the last time may be in the future.
     pub states: Vec<(Duration, &'static str)>,
     pub reason: Option<&'static str>,
 }
 
-/// A scraper's last state.
-pub const GONE: &str = "GONE";
+/// The status of a scraper that does not exist any more; AMP never returns it.
+pub const DELETED: &str = "DELETED";
 
 impl Scraper {
-    /// Its state, and whether it is there at all.
+    /// The status at a time; `None` if the scraper does not exist.
     pub fn state(&self, now: Duration) -> Option<&'static str> {
         let (_, state) = self.states.iter().rev().find(|(since, _)| *since <= now)?;
-        (*state != GONE).then_some(*state)
+        (*state != DELETED).then_some(*state)
     }
 
     pub fn cluster(&self) -> &str {
@@ -69,44 +71,47 @@ impl Scraper {
             .expect("a cluster")
     }
 
-    fn shown(&self, state: &str, whole: bool) -> Value {
-        let mut shown = json!({
+    /// The scraper in AMP's JSON: as `DescribeScraper` returns it if `detailed`, otherwise as `ListScrapers` does.
+    fn to_json(&self, state: &str, detailed: bool) -> Value {
+        let mut scraper = json!({
             "arn": self.arn,
             "scraperId": self.id,
             "roleArn": format!(
-                "arn:aws:iam::{}:role/aws-service-role/scraper.aps.amazonaws.com/AWSServiceRoleForAmazonPrometheusScraper_{}",
+                "arn:aws:iam::{}:role/aws-service-role/scraper.aps.amazonaws.com/\
+                 AWSServiceRoleForAmazonPrometheusScraper_{}",
                 self.account, self.id
             ),
             "status": { "statusCode": state },
-            "createdAt": self.made_at,
-            "lastModifiedAt": self.made_at,
+            "createdAt": self.created_at,
+            "lastModifiedAt": self.created_at,
             "tags": self.tags,
             "source": self.source,
             "destination": { "ampConfiguration": { "workspaceArn": self.workspace } },
             "roleConfiguration": self.roles,
         });
         if let Some(alias) = &self.alias {
-            shown["alias"] = json!(alias);
+            scraper["alias"] = json!(alias);
         }
-        if whole {
-            shown["scrapeConfiguration"] = json!({ "configurationBlob": self.configuration });
+        if detailed {
+            scraper["scrapeConfiguration"] = json!({ "configurationBlob": self.configuration });
             if let Some(reason) = self.reason {
-                shown["statusReason"] = json!(reason);
+                scraper["statusReason"] = json!(reason);
             }
         }
-        shown
+        scraper
     }
 }
 
 impl Amp {
-    /// All scrapers that are there.
-    pub fn there(&self, now: Duration) -> impl Iterator<Item = (&Scraper, &'static str)> {
+    /// All scrapers that exist at a time, with their status.
+    pub fn existing(&self, now: Duration) -> impl Iterator<Item = (&Scraper, &'static str)> {
         self.scrapers
             .iter()
             .filter_map(move |scraper| Some((scraper, scraper.state(now)?)))
     }
 
-    pub fn take(
+    /// Handles a call to AMP.
+    pub fn handle(
         &mut self,
         call: &Call,
         region: &str,
@@ -114,7 +119,7 @@ impl Amp {
         setup: &Setup,
         random: &mut fastrand::Rng,
         now: Duration,
-    ) -> Answered {
+    ) -> CallResult {
         let lag = Duration::from_millis(random.u64(..=setup.list_lag_ms));
         match call.action.as_str() {
             "GetDefaultScraperConfiguration" => {
@@ -134,13 +139,13 @@ impl Amp {
             "ListScrapers" => Ok(self.list(call, account, now.saturating_sub(lag))),
             "CreateScraper" => self.create(call, region, account, setup, now),
             "DescribeScraper" => {
-                // A new one is shown as late as lists show it.
+                // A new scraper becomes visible here as late as in lists.
                 let scraper = self.find(&call.id, account, now)?;
                 let (since, _) = scraper.states[0];
                 match since + lag <= now {
                     true => {
-                        let state = scraper.state(now).expect("it was found");
-                        Ok(json!({ "scraper": scraper.shown(state, true) }).to_string())
+                        let state = scraper.state(now).expect("the scraper exists");
+                        Ok(json!({ "scraper": scraper.to_json(state, true) }).to_string())
                     }
                     false => Err(not_found(&call.id)),
                 }
@@ -148,74 +153,74 @@ impl Amp {
             "TagResource" => {
                 let id = call.id.rsplit('/').next().expect("an id").to_owned();
                 let Value::Object(tags) = &call.body["tags"] else {
-                    panic!("no tags: {}", call.body);
+                    panic!("a request without tags: {}", call.body);
                 };
                 let scraper = self.find(&id, account, now)?;
                 let tags = tags.iter();
-                scraper
-                    .tags
-                    .extend(tags.map(|(key, value)| (key.clone(), value.as_str().expect("a text").to_owned())));
+                scraper.tags.extend(tags.map(|(key, value)| (key.clone(), text(value))));
                 Ok("{}".to_owned())
             }
             "UpdateScraper" => self.update(call, account, now),
             "DeleteScraper" => self.delete(call, account, setup, now),
-            other => panic!("AMP is asked for {other}"),
+            other => panic!("AMP does not simulate {other}"),
         }
     }
 
-    fn find(&mut self, id: &str, account: &str, now: Duration) -> Result<&mut Scraper, Refusal> {
+    fn find(&mut self, id: &str, account: &str, now: Duration) -> Result<&mut Scraper, ServiceError> {
         let mut all = self.scrapers.iter_mut();
         all.find(|scraper| scraper.id == id && scraper.account == account && scraper.state(now).is_some())
             .ok_or_else(|| not_found(id))
     }
 
-    fn list(&self, call: &Call, account: &str, seen: Duration) -> String {
-        let wanted = |field: &str, value: &str| call.fields.get(field).is_none_or(|wanted| wanted == value);
+    fn list(&self, call: &Call, account: &str, as_of: Duration) -> String {
+        let matches = |field: &str, value: &str| call.fields.get(field).is_none_or(|filter| filter == value);
         let from: usize = call
             .fields
             .get("nextToken")
             .map_or(0, |token| token.parse().expect("a token"));
         let page = 3;
-        let shown: Vec<Value> = self
-            .there(seen)
+        let matching: Vec<Value> = self
+            .existing(as_of)
             .filter(|(scraper, _)| {
                 scraper.account == account
-                    && wanted("sourceArn", scraper.cluster())
-                    && wanted("destinationArn", &scraper.workspace)
+                    && matches("sourceArn", scraper.cluster())
+                    && matches("destinationArn", &scraper.workspace)
             })
-            .map(|(scraper, state)| scraper.shown(state, false))
+            .map(|(scraper, state)| scraper.to_json(state, false))
             .collect();
-        let some: Vec<&Value> = shown.iter().skip(from).take(page).collect();
-        match from + page < shown.len() {
-            true => json!({ "scrapers": some, "nextToken": (from + page).to_string() }),
-            false => json!({ "scrapers": some }),
+        let scrapers: Vec<&Value> = matching.iter().skip(from).take(page).collect();
+        match from + page < matching.len() {
+            true => json!({ "scrapers": scrapers, "nextToken": (from + page).to_string() }),
+            false => json!({ "scrapers": scrapers }),
         }
         .to_string()
     }
 
-    fn create(&mut self, call: &Call, region: &str, account: &str, setup: &Setup, now: Duration) -> Answered {
+    fn create(&mut self, call: &Call, region: &str, account: &str, setup: &Setup, now: Duration) -> CallResult {
         let body = &call.body;
         let token = ("CreateScraper".to_owned(), text(&body["clientToken"]));
-        if let Some((asked, answer)) = self.answered.get(&token) {
-            let there = self.there(now).any(|(scraper, _)| answer["arn"] == json!(scraper.arn));
-            match asked == body {
-                _ if !there => {}
-                true => return Ok(answer.to_string()),
+        if let Some((request, response)) = self.responses.get(&token) {
+            let exists = self
+                .existing(now)
+                .any(|(scraper, _)| response["arn"] == json!(scraper.arn));
+            match request == body {
+                _ if !exists => {}
+                true => return Ok(response.to_string()),
                 false => return Err(conflict("The client token was used with another request.")),
             }
         }
         if self
-            .there(now)
+            .existing(now)
             .filter(|(scraper, _)| scraper.account == account)
             .count()
             >= QUOTA
         {
-            let why = "You have reached the limit of scrapers.".to_owned();
-            return Err(Refusal(402, "ServiceQuotaExceededException", why));
+            let message = "You have reached the limit of scrapers.".to_owned();
+            return Err(ServiceError(402, "ServiceQuotaExceededException", message));
         }
         let id = format!("s-{}", self.scrapers.len() + 1);
         let creation = self.creations.pop_front().unwrap_or(Creation {
-            takes: Duration::from_secs(100),
+            duration: Duration::from_secs(100),
             fails: false,
         });
         let tags = body["tags"].as_object().expect("tags").iter();
@@ -228,36 +233,39 @@ impl Amp {
             workspace: text(&body["destination"]["ampConfiguration"]["workspaceArn"]),
             roles: body["roleConfiguration"].clone(),
             configuration: text(&body["scrapeConfiguration"]["configurationBlob"]),
-            made_at: setup.epoch(now),
+            created_at: setup.epoch(now),
             states: vec![
                 (now, "CREATING"),
                 (
-                    now + creation.takes,
+                    now + creation.duration,
                     if creation.fails { "CREATION_FAILED" } else { "ACTIVE" },
                 ),
             ],
             reason: creation.fails.then_some("The scraper could not reach the cluster."),
             id,
         };
-        let answer = json!({
+        let response = json!({
             "scraperId": scraper.id, "arn": scraper.arn, "status": { "statusCode": "CREATING" }, "tags": scraper.tags,
         });
-        self.answered.insert(token, (body.clone(), answer.clone()));
+        self.responses.insert(token, (body.clone(), response.clone()));
         self.scrapers.push(scraper);
-        Ok(answer.to_string())
+        Ok(response.to_string())
     }
 
-    fn update(&mut self, call: &Call, account: &str, now: Duration) -> Answered {
+    fn update(&mut self, call: &Call, account: &str, now: Duration) -> CallResult {
         let body = &call.body;
         let token = ("UpdateScraper".to_owned(), text(&body["clientToken"]));
         let scraper = self.find(&call.id, account, now)?;
         if matches!(scraper.state(now), Some("CREATING" | "UPDATING" | "DELETING")) {
-            return match self.answered.get(&token) {
-                Some((asked, answer)) if asked == body => Ok(answer.to_string()),
+            return match self.responses.get(&token) {
+                Some((request, response)) if request == body => Ok(response.to_string()),
                 _ => Err(conflict("The scraper is in transition.")),
             };
         }
-        assert!(body.get("destination").is_none(), "nobody moves a scraper");
+        assert!(
+            body.get("destination").is_none(),
+            "ampxa never changes the destination of a scraper"
+        );
         if let Some(alias) = body["alias"].as_str() {
             scraper.alias = Some(alias.to_owned());
         }
@@ -267,44 +275,46 @@ impl Amp {
         if body["roleConfiguration"].is_object() {
             scraper.roles = body["roleConfiguration"].clone();
         }
-        let answer =
+        let response =
             json!({ "scraperId": scraper.id, "arn": scraper.arn, "status": { "statusCode": "UPDATING" }, "tags": {} });
-        let then = match self.failing_updates {
+        let end = match self.failing_updates {
             0 => "ACTIVE",
             _ => "UPDATE_FAILED",
         };
         self.failing_updates = self.failing_updates.saturating_sub(1);
         let scraper = self.find(&call.id, account, now)?;
-        scraper.states.extend([(now, "UPDATING"), (now + UPDATING, then)]);
-        self.answered.insert(token, (body.clone(), answer.clone()));
-        Ok(answer.to_string())
+        scraper.states.extend([(now, "UPDATING"), (now + UPDATE_DURATION, end)]);
+        self.responses.insert(token, (body.clone(), response.clone()));
+        Ok(response.to_string())
     }
 
-    fn delete(&mut self, call: &Call, account: &str, setup: &Setup, now: Duration) -> Answered {
+    fn delete(&mut self, call: &Call, account: &str, setup: &Setup, now: Duration) -> CallResult {
         let fails = self.failing_deletions > 0;
         let scraper = self.find(&call.id, account, now)?;
         if matches!(scraper.state(now), Some("CREATING" | "UPDATING" | "DELETING")) {
             return Err(conflict("The scraper is in transition."));
         }
-        let then = if fails { "DELETION_FAILED" } else { GONE };
-        scraper.states.extend([(now, "DELETING"), (now + setup.deleting, then)]);
-        let answer = json!({ "scraperId": scraper.id, "status": { "statusCode": "DELETING" } });
+        let end = if fails { "DELETION_FAILED" } else { DELETED };
+        scraper
+            .states
+            .extend([(now, "DELETING"), (now + setup.deletion_duration, end)]);
+        let response = json!({ "scraperId": scraper.id, "status": { "statusCode": "DELETING" } });
         self.failing_deletions = self.failing_deletions.saturating_sub(1);
-        Ok(answer.to_string())
+        Ok(response.to_string())
     }
 }
 
 fn text(value: &Value) -> String {
     value
         .as_str()
-        .unwrap_or_else(|| panic!("{value} is no text"))
+        .unwrap_or_else(|| panic!("not a string: {value}"))
         .to_owned()
 }
 
-fn not_found(id: &str) -> Refusal {
-    Refusal(404, "ResourceNotFoundException", format!("not found: {id}"))
+fn not_found(id: &str) -> ServiceError {
+    ServiceError(404, "ResourceNotFoundException", format!("not found: {id}"))
 }
 
-fn conflict(why: &str) -> Refusal {
-    Refusal(409, "ConflictException", why.to_owned())
+fn conflict(message: &str) -> ServiceError {
+    ServiceError(409, "ConflictException", message.to_owned())
 }

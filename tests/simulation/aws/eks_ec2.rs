@@ -1,6 +1,6 @@
-//! EKS and EC2: a cluster that a scraper can enter, and its network.
+//! EKS and EC2: a cluster that meets the prerequisites of a scraper, and its network.
 
-use super::{Answered, Call, Refusal};
+use super::{Call, CallResult, ServiceError};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -8,16 +8,17 @@ const SUBNETS: [(&str, &str); 2] = [("subnet-a", "us-a"), ("subnet-b", "us-b")];
 const VPC: &str = "vpc-1";
 const GROUP: &str = "sg-1";
 
-pub fn cluster(clusters: &BTreeMap<String, f64>, region: &str, call: &Call) -> Answered {
+/// `DescribeCluster` of EKS.
+pub fn describe_cluster(clusters: &BTreeMap<String, f64>, region: &str, call: &Call) -> CallResult {
     let arn = format!("arn:aws:eks:{region}:{}:cluster/{}", call.account, call.id);
-    let Some(made_at) = clusters.get(&arn) else {
-        let why = format!("No cluster found for name: {}.", call.id);
-        return Err(Refusal(404, "ResourceNotFoundException", why));
+    let Some(created_at) = clusters.get(&arn) else {
+        let message = format!("No cluster found for name: {}.", call.id);
+        return Err(ServiceError(404, "ResourceNotFoundException", message));
     };
     Ok(json!({ "cluster": {
         "name": call.id,
         "arn": arn,
-        "createdAt": made_at,
+        "createdAt": created_at,
         "status": "ACTIVE",
         "accessConfig": { "authenticationMode": "API" },
         "resourcesVpcConfig": {
@@ -31,6 +32,7 @@ pub fn cluster(clusters: &BTreeMap<String, f64>, region: &str, call: &Call) -> A
     .to_string())
 }
 
+/// A call to EC2's query API.
 pub fn ec2(call: &Call) -> String {
     match call.action.as_str() {
         "DescribeSubnets" => {
@@ -56,6 +58,6 @@ pub fn ec2(call: &Call) -> String {
                  </DescribeVpcAttributeResponse>"
             )
         }
-        other => panic!("EC2 is asked for {other}"),
+        other => panic!("EC2 does not simulate {other}"),
     }
 }

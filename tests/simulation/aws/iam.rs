@@ -1,7 +1,7 @@
-//! IAM's roles: unique ids, principals kept as ids, deletion in order, and reads that lag behind
-//! (IAM user guide, "Troubleshoot IAM", "Changes that I make are not always immediately visible").
+//! IAM's roles: unique ids, principals stored as ids, deletion in order, and eventually consistent reads (IAM user
+//! guide, "Troubleshoot IAM", "Changes that I make are not always immediately visible").
 
-use super::{Answered, Call, Refusal};
+use super::{Call, CallResult, ServiceError};
 use crate::world::Setup;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-/// A role as IAM keeps it: its trust policy names roles by their ids.
+/// A role as IAM stores it: its trust policy names other roles by their ids.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Role {
     pub arn: String,
@@ -26,66 +26,68 @@ pub struct Role {
 #[derive(Debug, Default)]
 pub struct Iam {
     histories: BTreeMap<String, Vec<Version>>,
-    made: usize,
+    created: usize,
 }
 
-/// What a role became, and from when on reads show it.
+/// The role after a write (`None` after its deletion), and the time from which reads return it.
 #[derive(Debug)]
 struct Version {
-    shown_from: Duration,
+    visible_from: Duration,
     role: Option<Role>,
 }
 
 impl Iam {
-    /// The role as it is, whatever reads show.
-    pub fn truth(&self, name: &str) -> Option<&Role> {
+    /// The role after the last write, which reads may not return yet.
+    pub fn current(&self, name: &str) -> Option<&Role> {
         self.histories.get(name)?.last()?.role.as_ref()
     }
 
-    /// All roles as they are, by name.
+    /// All roles after the last write, with their names.
     pub fn all(&self) -> impl Iterator<Item = (&String, &Role)> {
         self.histories
             .iter()
             .filter_map(|(name, history)| Some((name, history.last()?.role.as_ref()?)))
     }
 
-    fn shown(&self, name: &str, now: Duration) -> Option<&Role> {
+    /// The role as reads return it.
+    fn visible(&self, name: &str, now: Duration) -> Option<&Role> {
         let history = self.histories.get(name)?;
-        let version = history.iter().rev().find(|version| version.shown_from <= now)?;
+        let version = history.iter().rev().find(|version| version.visible_from <= now)?;
         version.role.as_ref()
     }
 
-    /// Writes a role, by hand or by a call; reads show it from a moment on.
-    pub fn set(&mut self, name: &str, role: Option<Role>, shown_from: Duration) {
-        let version = Version { shown_from, role };
+    /// Writes a role, or deletes it with `None`. Reads return the new version from `visible_from` on.
+    pub fn set(&mut self, name: &str, role: Option<Role>, visible_from: Duration) {
+        let version = Version { visible_from, role };
         self.histories.entry(name.to_owned()).or_default().push(version);
     }
 
-    /// An id that no role had before.
+    /// A role id that was not used before.
     pub fn next_id(&mut self, account: &str) -> String {
-        self.made += 1;
-        format!("AROA{account}{:04}", self.made)
+        self.created += 1;
+        format!("AROA{account}{:04}", self.created)
     }
 }
 
-pub fn take(
+/// Handles a call to IAM.
+pub fn handle(
     all: &mut BTreeMap<String, Iam>,
     call: &Call,
     setup: &Setup,
     random: &mut fastrand::Rng,
     now: Duration,
-) -> Answered {
+) -> CallResult {
     let account = call.account.as_str();
-    assert!(all.contains_key(account), "nobody has roles in {account}");
+    assert!(all.contains_key(account), "unknown account {account}");
     let action = call.action.as_str();
-    let shown_from = now + Duration::from_millis(random.u64(..=setup.iam_lag_ms));
+    let visible_from = now + Duration::from_millis(random.u64(..=setup.iam_lag_ms));
     match action {
         "ListRoles" => return Ok(list_roles(all, call, now)),
         "CreateRole" => {
             let name = call.field("RoleName");
-            if all[account].truth(name).is_some() {
-                let why = format!("Role with name {name} already exists.");
-                return Err(Refusal(409, "EntityAlreadyExists", why));
+            if all[account].current(name).is_some() {
+                let message = format!("Role with name {name} already exists.");
+                return Err(ServiceError(409, "EntityAlreadyExists", message));
             }
             let trust = with_ids(all, document(call, "AssumeRolePolicyDocument"), now)?;
             let role = Role {
@@ -97,63 +99,63 @@ pub fn take(
                 inline: BTreeMap::new(),
                 attached: BTreeSet::new(),
             };
-            let answer = show(all, name, &role, action);
+            let response = role_response(all, name, &role, action);
             all.get_mut(account)
                 .expect("an account")
-                .set(name, Some(role), shown_from);
-            return Ok(answer);
+                .set(name, Some(role), visible_from);
+            return Ok(response);
         }
         _ => {}
     }
     let name = call.field("RoleName").to_owned();
-    let absent = || {
-        let why = format!("The role with name {name} cannot be found.");
-        Err(Refusal(404, "NoSuchEntity", why))
+    let not_found = || {
+        let message = format!("The role with name {name} cannot be found.");
+        Err(ServiceError(404, "NoSuchEntity", message))
     };
-    let shown = all[account].shown(&name, now);
+    let visible = all[account].visible(&name, now);
     match action {
         "GetRole" => {
-            return match shown {
-                Some(role) => Ok(show(all, &name, role, action)),
-                None => absent(),
+            return match visible {
+                Some(role) => Ok(role_response(all, &name, role, action)),
+                None => not_found(),
             };
         }
         "GetRolePolicy" => {
             let policy = call.field("PolicyName");
-            return match shown.and_then(|role| role.inline.get(policy)) {
+            return match visible.and_then(|role| role.inline.get(policy)) {
                 Some(document) => Ok(format!(
                     "<GetRolePolicyResponse><GetRolePolicyResult><RoleName>{name}</RoleName><PolicyName>{policy}\
                      </PolicyName><PolicyDocument>{}</PolicyDocument></GetRolePolicyResult></GetRolePolicyResponse>",
                     encoded(document)
                 )),
-                None => absent(),
+                None => not_found(),
             };
         }
         "ListAttachedRolePolicies" => {
-            let Some(role) = shown else { return absent() };
+            let Some(role) = visible else { return not_found() };
             let members = role.attached.iter().map(|arn| {
                 let name = arn.rsplit('/').next().unwrap_or_default();
                 format!("<member><PolicyName>{name}</PolicyName><PolicyArn>{arn}</PolicyArn></member>")
             });
-            return Ok(listed(action, "AttachedPolicies", &members.collect::<String>()));
+            return Ok(list_response(action, "AttachedPolicies", &members.collect::<String>()));
         }
         "ListRolePolicies" => {
-            let Some(role) = shown else { return absent() };
+            let Some(role) = visible else { return not_found() };
             let members = role.inline.keys().map(|name| format!("<member>{name}</member>"));
-            return Ok(listed(action, "PolicyNames", &members.collect::<String>()));
+            return Ok(list_response(action, "PolicyNames", &members.collect::<String>()));
         }
         _ => {}
     }
-    // Writes go to one place, which may know a new role no sooner than reads do.
-    let known = !setup.iam_writes_lag || shown.is_some();
+    // Writes apply to the current version, but may find a new role only when reads return it.
+    let found = !setup.iam_writes_lag || visible.is_some();
     let removes = matches!(action, "DetachRolePolicy" | "DeleteRolePolicy" | "DeleteRole");
-    if removes && all[account].truth(&name).is_none() {
-        // The provisioners may remove tagged roles only, and what is gone has no tags.
-        let why = format!("User is not authorized to perform: iam:{action}");
-        return Err(Refusal(403, "AccessDenied", why));
+    if removes && all[account].current(&name).is_none() {
+        // The provisioners' policies allow removals only for tagged roles, and a deleted role has no tags.
+        let message = format!("User is not authorized to perform: iam:{action}");
+        return Err(ServiceError(403, "AccessDenied", message));
     }
-    let Some(mut role) = all[account].truth(&name).filter(|_| known).cloned() else {
-        return absent();
+    let Some(mut role) = all[account].current(&name).filter(|_| found).cloned() else {
+        return not_found();
     };
     match action {
         "UpdateAssumeRolePolicy" => role.trust = with_ids(all, document(call, "PolicyDocument"), now)?,
@@ -168,52 +170,52 @@ pub fn take(
         }
         "DetachRolePolicy" => {
             if !role.attached.remove(call.field("PolicyArn")) {
-                return absent();
+                return not_found();
             }
         }
         "DeleteRolePolicy" => {
             if role.inline.remove(call.field("PolicyName")).is_none() {
-                return absent();
+                return not_found();
             }
         }
         "DeleteRole" => {
             if !role.attached.is_empty() || !role.inline.is_empty() {
-                let why = "Cannot delete entity, must remove its policies first.";
-                return Err(Refusal(409, "DeleteConflict", why.to_owned()));
+                let message = "Cannot delete entity, must remove its policies first.";
+                return Err(ServiceError(409, "DeleteConflict", message.to_owned()));
             }
-            all.get_mut(account).expect("an account").set(&name, None, shown_from);
-            return Ok(done(action));
+            all.get_mut(account).expect("an account").set(&name, None, visible_from);
+            return Ok(empty_response(action));
         }
-        other => panic!("IAM is asked for {other}"),
+        other => panic!("IAM does not simulate {other}"),
     }
     all.get_mut(account)
         .expect("an account")
-        .set(&name, Some(role), shown_from);
-    Ok(done(action))
+        .set(&name, Some(role), visible_from);
+    Ok(empty_response(action))
 }
 
 fn list_roles(all: &BTreeMap<String, Iam>, call: &Call, now: Duration) -> String {
     let iam = &all[&call.account];
     let after = call.fields.get("Marker").cloned().unwrap_or_default();
     let page = 2;
-    let mut shown = iam
+    let mut visible = iam
         .histories
         .keys()
         .filter(|name| **name > after)
-        .filter_map(|name| Some((name, iam.shown(name, now)?)));
-    let members: Vec<(&String, String)> = shown
+        .filter_map(|name| Some((name, iam.visible(name, now)?)));
+    let members: Vec<(&String, String)> = visible
         .by_ref()
         .take(page)
-        // A list shows no tags.
+        // ListRoles returns no tags.
         .map(|(name, role)| {
-            let plain = Role {
+            let untagged = Role {
                 tags: BTreeMap::new(),
                 ..role.clone()
             };
-            (name, format!("<member>{}</member>", fields(all, name, &plain)))
+            (name, format!("<member>{}</member>", fields(all, name, &untagged)))
         })
         .collect();
-    let more = match (shown.next(), members.last()) {
+    let more = match (visible.next(), members.last()) {
         (Some(_), Some((last, _))) => format!("<IsTruncated>true</IsTruncated><Marker>{last}</Marker>"),
         _ => "<IsTruncated>false</IsTruncated>".to_owned(),
     };
@@ -221,27 +223,27 @@ fn list_roles(all: &BTreeMap<String, Iam>, call: &Call, now: Duration) -> String
     format!("<ListRolesResponse><ListRolesResult><Roles>{members}</Roles>{more}</ListRolesResult></ListRolesResponse>")
 }
 
-/// A trust policy as it is saved: each role that it names must be seen, and is kept as its id.
-fn with_ids(all: &BTreeMap<String, Iam>, mut trust: Value, now: Duration) -> Result<Value, Refusal> {
+/// A trust policy as IAM stores it: each role that it names must be visible, and is replaced by its id.
+fn with_ids(all: &BTreeMap<String, Iam>, mut trust: Value, now: Duration) -> Result<Value, ServiceError> {
     for principal in principals(&mut trust) {
-        let named = principal.as_str().expect("one principal").to_owned();
-        let found = named.starts_with("arn:").then(|| {
-            let account = named.split(':').nth(4).expect("an account");
-            let name = named.rsplit('/').next().expect("a name");
-            all.get(account)?.shown(name, now)
+        let text = principal.as_str().expect("one principal").to_owned();
+        let found = text.starts_with("arn:").then(|| {
+            let account = text.split(':').nth(4).expect("an account");
+            let name = text.rsplit('/').next().expect("a name");
+            all.get(account)?.visible(name, now)
         });
         match found {
             Some(Some(role)) => *principal = json!(role.id),
             _ => {
-                let why = format!("Invalid principal in policy: \"AWS\":\"{named}\"");
-                return Err(Refusal(400, "MalformedPolicyDocument", why));
+                let message = format!("Invalid principal in policy: \"AWS\":\"{text}\"");
+                return Err(ServiceError(400, "MalformedPolicyDocument", message));
             }
         }
     }
     Ok(trust)
 }
 
-/// A trust policy as it is shown: the id of a role that is gone stays an id.
+/// A trust policy as IAM returns it: with the ARNs of roles. The id of a deleted role stays an id.
 pub fn with_arns(all: &BTreeMap<String, Iam>, trust: &Value) -> Value {
     let mut trust = trust.clone();
     for principal in principals(&mut trust) {
@@ -267,13 +269,13 @@ fn document(call: &Call, field: &str) -> Value {
 
 fn tags(call: &Call) -> BTreeMap<String, String> {
     let numbered = (1..).map_while(|n| {
-        let field = |what: &str| call.fields.get(&format!("Tags.member.{n}.{what}")).cloned();
+        let field = |name: &str| call.fields.get(&format!("Tags.member.{n}.{name}")).cloned();
         Some((field("Key")?, field("Value")?))
     });
     numbered.collect()
 }
 
-fn show(all: &BTreeMap<String, Iam>, name: &str, role: &Role, action: &str) -> String {
+fn role_response(all: &BTreeMap<String, Iam>, name: &str, role: &Role, action: &str) -> String {
     let fields = fields(all, name, role);
     format!("<{action}Response><{action}Result><Role>{fields}</Role></{action}Result></{action}Response>")
 }
@@ -303,13 +305,13 @@ fn encoded(document: &Value) -> String {
     utf8_percent_encode(&document.to_string(), NON_ALPHANUMERIC).to_string()
 }
 
-fn listed(action: &str, what: &str, members: &str) -> String {
+fn list_response(action: &str, list: &str, members: &str) -> String {
     format!(
-        "<{action}Response><{action}Result><IsTruncated>false</IsTruncated><{what}>{members}</{what}></{action}Result>\
-         </{action}Response>"
+        "<{action}Response><{action}Result><IsTruncated>false</IsTruncated><{list}>{members}</{list}>\
+         </{action}Result></{action}Response>"
     )
 }
 
-fn done(action: &str) -> String {
+fn empty_response(action: &str) -> String {
     format!("<{action}Response><ResponseMetadata><RequestId>r</RequestId></ResponseMetadata></{action}Response>")
 }

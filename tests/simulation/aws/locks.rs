@@ -1,39 +1,40 @@
-//! DynamoDB's table of turns, and Step Functions' word on executions.
+//! DynamoDB's table of locks, and the status of executions in Step Functions.
 
-use super::{Answered, Call, Refusal};
+use super::{Call, CallResult, ServiceError};
 use crate::{machine::End, world::World};
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeMap, time::Duration};
 
-/// A row by its key.
+/// The items of the table, by the cluster's ARN.
 #[derive(Debug, Default)]
-pub struct Turns(BTreeMap<String, Map<String, Value>>);
+pub struct Locks(BTreeMap<String, Map<String, Value>>);
 
-impl Turns {
-    /// The execution whose turn it is at a cluster.
+impl Locks {
+    /// The ARN of the execution that holds the lock of a cluster.
     pub fn holder(&self, cluster: &str) -> Option<&str> {
         self.0.get(cluster)?["executionArn"]["S"].as_str()
     }
 
-    pub fn put_item(&mut self, call: &Call, _now: Duration) -> Answered {
+    /// `PutItem`, with a condition.
+    pub fn put_item(&mut self, call: &Call, _now: Duration) -> CallResult {
         assert_eq!((call.action.as_str(), call.account.as_str()), ("PutItem", "hub"));
         let body = &call.body;
         let Value::Object(item) = &body["Item"] else {
             panic!("no item: {body}");
         };
         let key = item["clusterArn"]["S"].as_str().expect("a key").to_owned();
-        let there = self.0.get(&key);
+        let existing = self.0.get(&key);
         let condition = body["ConditionExpression"].as_str().expect("a condition");
         if !condition
             .split(" OR ")
-            .any(|part| holds(part, there, &body["ExpressionAttributeValues"]))
+            .any(|part| is_true(part, existing, &body["ExpressionAttributeValues"]))
         {
             assert_eq!(body["ReturnValuesOnConditionCheckFailure"], "ALL_OLD");
-            let row = json!(there);
-            return Err(Refusal(
+            let old_item = json!(existing);
+            return Err(ServiceError(
                 400,
                 "ConditionalCheckFailedException",
-                format!("The conditional request failed\n{row}"),
+                format!("The conditional request failed\n{old_item}"),
             ));
         }
         self.0.insert(key, item.clone());
@@ -41,29 +42,32 @@ impl Turns {
     }
 }
 
-fn holds(part: &str, there: Option<&Map<String, Value>>, values: &Value) -> bool {
+/// Evaluates one part of a condition against the existing item.
+fn is_true(part: &str, existing: Option<&Map<String, Value>>, values: &Value) -> bool {
     if let Some(field) = part.strip_prefix("attribute_not_exists(") {
-        let field = field.strip_suffix(')').expect("a bracket");
-        return there.is_none_or(|row| !row.contains_key(field));
+        let field = field.strip_suffix(')').expect("a closing parenthesis");
+        return existing.is_none_or(|item| !item.contains_key(field));
     }
-    let (field, value) = part.split_once(" = ").unwrap_or_else(|| panic!("the condition {part}"));
+    let (field, value) = part
+        .split_once(" = ")
+        .unwrap_or_else(|| panic!("unknown condition {part}"));
     assert!(!values[value].is_null(), "{value} has no value");
-    there.is_some_and(|row| row.get(field) == Some(&values[value]))
+    existing.is_some_and(|item| item.get(field) == Some(&values[value]))
 }
 
-/// Eventually consistent: one that has just begun may not be shown, one that has ended may be shown
-/// running.
-pub fn describe_execution(call: &Call, world: &World, random: &mut fastrand::Rng, now: Duration) -> Answered {
+/// `DescribeExecution` of Step Functions. It is eventually consistent: an execution that just started may not exist
+/// yet, and an execution that just ended may still be RUNNING.
+pub fn describe_execution(call: &Call, world: &World, random: &mut fastrand::Rng, now: Duration) -> CallResult {
     assert_eq!(call.action, "DescribeExecution");
     let arn = call.body["executionArn"].as_str().expect("an ARN");
-    let behind = Duration::from_millis(random.u64(..=world.setup.states_lag_ms));
-    let seen = now.saturating_sub(behind);
-    let execution = world.execution(arn).filter(|execution| execution.began <= seen);
+    let lag = Duration::from_millis(random.u64(..=world.setup.states_lag_ms));
+    let as_of = now.saturating_sub(lag);
+    let execution = world.execution(arn).filter(|execution| execution.started <= as_of);
     let Some(execution) = execution else {
-        let why = format!("Execution Does Not Exist: '{arn}'");
-        return Err(Refusal(400, "ExecutionDoesNotExist", why));
+        let message = format!("Execution Does Not Exist: '{arn}'");
+        return Err(ServiceError(400, "ExecutionDoesNotExist", message));
     };
-    let ended = execution.ended.lock().unwrap().clone().filter(|(at, _)| *at <= seen);
+    let ended = execution.ended.lock().unwrap().clone().filter(|(at, _)| *at <= as_of);
     let status = match &ended {
         Some((_, End::Succeeded(_))) => "SUCCEEDED",
         Some((_, End::Failed(_))) => "FAILED",
@@ -77,7 +81,7 @@ pub fn describe_execution(call: &Call, world: &World, random: &mut fastrand::Rng
         "executionArn": arn,
         "stateMachineArn": machine,
         "status": status,
-        "startDate": world.epoch(execution.began),
+        "startDate": world.epoch(execution.started),
         "stopDate": ended.map(|(at, _)| world.epoch(at)),
     })
     .to_string())

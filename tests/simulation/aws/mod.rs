@@ -1,5 +1,5 @@
-//! The simulated AWS: what the SDK's clients send is read off the wire, and answered in AWS's own
-//! formats from a few tables in memory.
+//! The simulated AWS: it parses the HTTP requests of the SDK's clients, and responds in AWS's own formats from a few
+//! tables in memory.
 
 pub mod amp;
 mod eks_ec2;
@@ -27,65 +27,65 @@ use std::{
 };
 use support::wire::{self, Scope};
 
-/// The key id of the functions' own roles.
+/// The access key id of the functions' own roles.
 const HUB_KEY: &str = "AKIAHUB";
-/// What the key id of an assumed role begins with; the account follows.
+/// The prefix of an assumed role's access key id; the account id follows.
 const ASSUMED_KEY: &str = "ASIA";
-/// The same for a session that a policy narrows to a workspace's queries.
-const NARROW_KEY: &str = "ASIQ";
-/// Endpoints that a cluster has.
-const ENDPOINTS: u8 = 3;
+/// The same prefix for a session whose policy allows only queries of one workspace.
+const QUERY_KEY: &str = "ASIQ";
+/// The number of targets in a cluster that the scraper scrapes.
+const TARGETS: u8 = 3;
 
-/// One call, read off the wire.
+/// One call, parsed from its HTTP request.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// As in a signature: `iam`, `aps`, `eks`, `ec2`, `sts`, `dynamodb`, `states`.
+    /// The service, as in a signature: `iam`, `aps`, `eks`, `ec2`, `sts`, `dynamodb`, `states`.
     pub service: String,
-    /// As in IAM: `CreateRole`.
+    /// The action, as in IAM: `CreateRole`.
     pub action: String,
-    /// Who is asked: an account, or `hub`.
+    /// The account that receives the call: an account id, or `hub`.
     pub account: String,
-    /// What stands behind the last slash of the path, percent-decoded.
+    /// The path behind its first segment, percent-decoded.
     pub id: String,
-    /// A form's fields, or the query's.
+    /// The fields of a form, or of the query string.
     pub fields: BTreeMap<String, String>,
-    /// A JSON body.
+    /// The JSON body.
     pub body: Value,
 }
 
-/// What AWS answers.
+/// An HTTP response of AWS.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct Response {
     pub status: u16,
     pub error: Option<&'static str>,
     pub body: String,
 }
 
-/// Why AWS refuses: HTTP status, code, message.
+/// An error of AWS: HTTP status, error code, message.
 #[derive(Debug, Clone)]
-pub struct Refusal(pub u16, pub &'static str, pub String);
+pub struct ServiceError(pub u16, pub &'static str, pub String);
 
-pub type Answered = Result<String, Refusal>;
+pub type CallResult = Result<String, ServiceError>;
 
-/// All that AWS keeps.
+/// The state of the simulated AWS.
 #[derive(Debug)]
 pub struct Cloud {
     pub region: String,
-    /// IAM by account.
+    /// IAM, by account id.
     pub iam: BTreeMap<String, iam::Iam>,
     pub amp: amp::Amp,
-    /// The cluster's birth, in seconds since the epoch, by ARN.
+    /// The creation time of each cluster, in seconds since the epoch, by ARN.
     pub clusters: BTreeMap<String, f64>,
-    pub turns: locks::Turns,
+    pub locks: locks::Locks,
 }
 
-/// A request of the SDK.
-struct OfTheSdk<'a> {
+/// An HTTP request of the SDK.
+struct SdkRequest<'a> {
     request: &'a HttpRequest,
     target: String,
 }
 
-impl<'a> OfTheSdk<'a> {
+impl<'a> SdkRequest<'a> {
     fn new(request: &'a HttpRequest) -> Self {
         let target = request.uri().splitn(4, '/').nth(3).unwrap_or_default();
         Self {
@@ -95,7 +95,7 @@ impl<'a> OfTheSdk<'a> {
     }
 }
 
-impl wire::Request for OfTheSdk<'_> {
+impl wire::Request for SdkRequest<'_> {
     fn method(&self) -> &str {
         self.request.method()
     }
@@ -111,16 +111,16 @@ impl wire::Request for OfTheSdk<'_> {
 }
 
 impl Call {
-    /// Reads a request; one that nobody knows panics.
-    pub fn read(request: &HttpRequest) -> Self {
-        let signed = OfTheSdk::new(request);
+    /// Parses a request; panics on an unknown one.
+    pub fn parse(request: &HttpRequest) -> Self {
+        let signed = SdkRequest::new(request);
         let scope = Scope::of(&signed).expect("a signed request");
         let (key, service) = (scope.access_key, scope.service);
-        let narrow = key.strip_prefix(NARROW_KEY);
-        let account = match key.strip_prefix(ASSUMED_KEY).or(narrow) {
+        let query_account = key.strip_prefix(QUERY_KEY);
+        let account = match key.strip_prefix(ASSUMED_KEY).or(query_account) {
             Some(account) => account.to_owned(),
             None if key == HUB_KEY => "hub".to_owned(),
-            None => panic!("nobody has the key {key}"),
+            None => panic!("unknown access key id {key}"),
         };
         let bytes = request.body().bytes().unwrap_or_default();
         let uri = request.uri();
@@ -135,11 +135,11 @@ impl Call {
         };
         let (_, id) = path.split_once('/').unwrap_or((path, ""));
         let action = wire::operation(service, &signed);
-        assert!(!action.contains(' '), "an unknown call: {service} {action}");
+        assert!(!action.contains(' '), "unknown call: {service} {action}");
         assert_eq!(
-            narrow.is_some(),
+            query_account.is_some(),
             action == "QueryMetrics",
-            "a narrow session's {action}"
+            "exactly the queries use the session with a session policy: {action}"
         );
         Self {
             service: service.to_owned(),
@@ -151,7 +151,7 @@ impl Call {
         }
     }
 
-    /// Whether it changes what people have; a turn's row is ours alone.
+    /// Whether the call changes a resource of an account. The item of a lock is not such a resource.
     pub fn writes(&self) -> bool {
         self.service != "dynamodb" && wire::writes(&self.action)
     }
@@ -159,29 +159,29 @@ impl Call {
     pub fn field(&self, name: &str) -> &str {
         self.fields
             .get(name)
-            .unwrap_or_else(|| panic!("{} without {name}", self.action))
+            .unwrap_or_else(|| panic!("{} without the field {name}", self.action))
     }
 
-    /// What it is about, for people.
-    pub fn subject(&self) -> String {
-        let named = self.fields.get("RoleName").or(self.fields.get("RoleArn")).cloned();
-        named.unwrap_or_else(|| self.id.clone())
+    /// The resource that the call concerns, for the trace.
+    pub fn resource(&self) -> String {
+        let role = self.fields.get("RoleName").or(self.fields.get("RoleArn")).cloned();
+        role.unwrap_or_else(|| self.id.clone())
     }
 }
 
-impl Answer {
-    pub fn of(service: &str, answered: Answered) -> Self {
-        match answered {
+impl Response {
+    pub fn of(service: &str, result: CallResult) -> Self {
+        match result {
             Ok(body) => Self {
                 status: 200,
                 error: None,
                 body,
             },
-            Err(refusal) => refused(service, &refusal),
+            Err(error) => error_response(service, &error),
         }
     }
 
-    fn response(&self) -> HttpResponse {
+    fn to_http(&self) -> HttpResponse {
         let mut response = HttpResponse::new(
             self.status.try_into().expect("a status"),
             SdkBody::from(self.body.as_str()),
@@ -194,8 +194,8 @@ impl Answer {
     }
 }
 
-/// A refusal in the service's own format.
-pub fn refused(service: &str, Refusal(status, code, message): &Refusal) -> Answer {
+/// An error in the service's own format.
+pub fn error_response(service: &str, ServiceError(status, code, message): &ServiceError) -> Response {
     let (status, code) = (*status, *code);
     let (error, body) = match service {
         "iam" | "sts" => (
@@ -214,87 +214,87 @@ pub fn refused(service: &str, Refusal(status, code, message): &Refusal) -> Answe
         ),
         "dynamodb" | "states" => {
             let mut body = json!({ "__type": format!("com.amazonaws.{service}#{code}"), "message": message });
-            // A failed condition carries the row as JSON behind its sentence.
-            if let Some((sentence, row)) = message.split_once('\n') {
+            // The message of a failed condition has the old item as JSON on its second line.
+            if let Some((sentence, item)) = message.split_once('\n') {
                 body["message"] = json!(sentence);
-                body["Item"] = serde_json::from_str(row).expect("a row");
+                body["Item"] = serde_json::from_str(item).expect("an item");
             }
             (None, body.to_string())
         }
         _ => (Some(code), json!({ "message": message }).to_string()),
     };
-    Answer { status, error, body }
+    Response { status, error, body }
 }
 
 impl Cloud {
-    /// Does what a call asks for.
-    pub fn take(&mut self, call: &Call, world: &World, random: &mut fastrand::Rng, now: Duration) -> Answered {
+    /// Handles a call.
+    pub fn handle(&mut self, call: &Call, world: &World, random: &mut fastrand::Rng, now: Duration) -> CallResult {
         let account = call.account.as_str();
         match call.service.as_str() {
             "sts" => Ok(assume_role(call, random)),
-            "iam" => iam::take(&mut self.iam, call, &world.setup, random, now),
+            "iam" => iam::handle(&mut self.iam, call, &world.setup, random, now),
             "aps" if call.action == "QueryMetrics" => Ok(self.query(call, now)),
-            "aps" => self.amp.take(call, &self.region, account, &world.setup, random, now),
-            "eks" => eks_ec2::cluster(&self.clusters, &self.region, call),
+            "aps" => self.amp.handle(call, &self.region, account, &world.setup, random, now),
+            "eks" => eks_ec2::describe_cluster(&self.clusters, &self.region, call),
             "ec2" => Ok(eks_ec2::ec2(call)),
-            "dynamodb" => self.turns.put_item(call, now),
+            "dynamodb" => self.locks.put_item(call, now),
             "states" => locks::describe_execution(call, world, random, now),
-            other => panic!("nobody knows the service {other}"),
+            other => panic!("unknown service {other}"),
         }
     }
 }
 
 impl Cloud {
-    /// Counts the endpoints of a cluster whose samples reach a workspace: its scraper is ACTIVE, and both roles
-    /// name it.
+    /// `QueryMetrics`: the number of targets whose samples the workspace receives. It receives samples if the pair's
+    /// scraper is ACTIVE and both trust policies name it.
     fn query(&self, call: &Call, now: Duration) -> String {
-        let (id, _) = call.id.split_once('/').expect("a workspace's API");
+        let (id, _) = call.id.split_once('/').expect("a path below the workspace");
         let workspace = format!("arn:aws:aps:{}:{}:workspace/{id}", self.region, call.account);
         let cluster = call.field("query").split('"').nth(1).expect("a label");
         let pair = Pair {
             cluster: cluster.parse().expect("a cluster"),
             workspace: workspace.parse().expect("a workspace"),
         };
-        let names = |account: &str, role: &str, scraper: &str| {
-            let truth = self.iam.get(account).and_then(|iam| iam.truth(role));
-            truth.is_some_and(|role| role.trust.to_string().contains(scraper))
+        let trusts = |account: &str, role: &str, scraper: &str| {
+            let role = self.iam.get(account).and_then(|iam| iam.current(role));
+            role.is_some_and(|role| role.trust.to_string().contains(scraper))
         };
-        let arrives = self.amp.there(now).any(|(scraper, state)| {
+        let receives = self.amp.existing(now).any(|(scraper, state)| {
             state == "ACTIVE"
                 && (scraper.cluster(), scraper.workspace.as_str()) == (cluster, workspace.as_str())
-                && names(pair.cluster.account(), &pair.source_role_name(), &scraper.arn)
-                && names(pair.workspace.account(), &pair.target_role_name(), &scraper.arn)
+                && trusts(pair.cluster.account(), &pair.source_role_name(), &scraper.arn)
+                && trusts(pair.workspace.account(), &pair.target_role_name(), &scraper.arn)
         });
-        let found = arrives.then(|| json!({ "metric": {}, "value": [now.as_secs(), ENDPOINTS.to_string()] }));
-        let data = json!({ "resultType": "vector", "result": found.into_iter().collect::<Vec<_>>() });
+        let series = receives.then(|| json!({ "metric": {}, "value": [now.as_secs(), TARGETS.to_string()] }));
+        let data = json!({ "resultType": "vector", "result": series.into_iter().collect::<Vec<_>>() });
         json!({ "status": "success", "data": data }).to_string()
     }
 }
 
-/// Credentials that tell the account. Some end so soon that a function fetches others.
+/// Credentials whose access key id contains the account id. Some expire so soon that the SDK has to renew them.
 fn assume_role(call: &Call, random: &mut fastrand::Rng) -> String {
     let role = call.field("RoleArn");
-    assert_eq!(call.account, "hub", "only the hub assumes provisioners");
+    assert_eq!(call.account, "hub", "only the hub's functions call AssumeRole");
     assert!(role.ends_with("-provisioner"), "{role}");
     let account = role.split(':').nth(4).expect("an account");
     let validity = if random.u8(..8) == 0 { 250 } else { 3600 };
-    let ends = DateTime::from(SystemTime::now() + Duration::from_secs(validity));
-    let ends = ends.fmt(Format::DateTime).expect("a time");
+    let expires = DateTime::from(SystemTime::now() + Duration::from_secs(validity));
+    let expires = expires.fmt(Format::DateTime).expect("a time");
     let key = match call.fields.get("Policy") {
         None => ASSUMED_KEY,
         Some(policy) => {
             assert!(policy.contains(r#""Action":"aps:QueryMetrics""#), "{policy}");
-            NARROW_KEY
+            QUERY_KEY
         }
     };
     format!(
         "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>{key}{account}</AccessKeyId>\
-         <SecretAccessKey>secret</SecretAccessKey><SessionToken>token</SessionToken><Expiration>{ends}</Expiration>\
+         <SecretAccessKey>secret</SecretAccessKey><SessionToken>token</SessionToken><Expiration>{expires}</Expiration>\
          </Credentials></AssumeRoleResult></AssumeRoleResponse>"
     )
 }
 
-/// What the hub's functions sign with.
+/// The credentials of the hub's functions.
 pub fn hub_credentials() -> aws_credential_types::Credentials {
     aws_credential_types::Credentials::new(HUB_KEY, "secret", None, None, "simulation")
 }
@@ -303,8 +303,8 @@ pub fn hub_credentials() -> aws_credential_types::Credentials {
 #[derive(Clone)]
 pub struct Connection {
     pub world: Weak<World>,
-    /// What the sandbox is serving now.
-    pub serves: Arc<Mutex<Option<Arc<Invocation>>>>,
+    /// The invocation that runs in the sandbox now.
+    pub current_invocation: Arc<Mutex<Option<Arc<Invocation>>>>,
 }
 
 impl std::fmt::Debug for Connection {
@@ -321,12 +321,12 @@ impl HttpClient for Connection {
 
 impl HttpConnector for Connection {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let call = Call::read(&request);
-        let world = self.world.upgrade().expect("the world lasts longer than its functions");
-        let invocation = self.serves.lock().unwrap().clone().expect("an invocation");
+        let call = Call::parse(&request);
+        let world = self.world.upgrade().expect("the world outlives its functions");
+        let invocation = self.current_invocation.lock().unwrap().clone().expect("an invocation");
         HttpConnectorFuture::new(async move {
-            match world.converse(&invocation, call).await {
-                Some(answer) => Ok(answer.response()),
+            match world.send(&invocation, call).await {
+                Some(response) => Ok(response.to_http()),
                 None => Err(ConnectorError::io(BoxError::from("the connection was lost"))),
             }
         })

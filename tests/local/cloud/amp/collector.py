@@ -27,7 +27,9 @@ class Collector:
 
     def __init__(self, cloud: Settings):
         self._cloud = cloud
-        self._results: dict[str, collections.deque] = collections.defaultdict(lambda: collections.deque(maxlen=_MAX_RESULTS))
+        self._results: dict[str, collections.deque] = collections.defaultdict(
+            lambda: collections.deque(maxlen=_MAX_RESULTS)
+        )
 
     def start(self) -> None:
         threading.Thread(target=self._run, daemon=True, name="collector").start()

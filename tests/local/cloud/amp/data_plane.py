@@ -31,7 +31,7 @@ _ACTIONS = {
     "metadata": "GetMetricMetadata",
 }
 _PATH = re.compile(r"/workspaces/([^/]+)/api/v1/([a-z_]+)(?:/.*)?")
-# A Prometheus query returns samples of the last five minutes. The minimum prevents that slow tests miss a sample.
+# A Prometheus query returns samples of the last five minutes. The minimum keeps samples visible in slow tests.
 _LOOKBACK_MINUTES = 5.0
 _MIN_LOOKBACK_SECONDS = 10.0
 

@@ -29,7 +29,7 @@ def cluster(arn: str, name: str) -> dict:
 
 
 def check_subnets(identifiers: list[str], vpc: str) -> None:
-    """Checks that the subnets are in the VPC, in two or more different Availability Zones, and have an available address."""
+    """Checks that the subnets are in the VPC, in different Availability Zones, and have an available address."""
     ec2._ensure_defaults_initialized()
     zones = {}
     for identifier in identifiers:

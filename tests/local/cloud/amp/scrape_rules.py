@@ -1,7 +1,7 @@
 """AMP: validation of scrape configurations.
 
 Source: AMP user guide, "Using AWS managed collectors", section "Scraper configuration", and
-"Prometheus configuration" for the rules of Prometheus itself. The messages are not those of AWS.
+"Prometheus configuration" for the rules of Prometheus. The messages are not those of AWS.
 """
 
 import base64
@@ -117,17 +117,17 @@ def _job(job, path: str, default: float, names: set) -> None:
         if re.search(r"_sd_configs?$", str(key)) and key != "kubernetes_sd_configs":
             raise _invalid(f"{path}.{key}", "only kubernetes_sd_configs and static_configs are supported")
     for index, discovery in enumerate(job.get("kubernetes_sd_configs") or []):
-        here = f"{path}.kubernetes_sd_configs[{index}]"
-        _mapping(discovery, here)
-        _credentials(discovery, here)
+        entry_path = f"{path}.kubernetes_sd_configs[{index}]"
+        _mapping(discovery, entry_path)
+        _credentials(discovery, entry_path)
         for key in ("kubeconfig_file", "api_server"):
             if key in discovery:
-                raise _invalid(f"{here}.{key}", "is not supported")
+                raise _invalid(f"{entry_path}.{key}", "is not supported")
     for index, static in enumerate(job.get("static_configs") or []):
-        here = f"{path}.static_configs[{index}]"
-        _mapping(static, here)
+        entry_path = f"{path}.static_configs[{index}]"
+        _mapping(static, entry_path)
         for target in static.get("targets") or []:
-            _target(str(target), here)
+            _target(str(target), entry_path)
 
 
 def _credentials(settings: dict, path: str) -> None:

@@ -141,8 +141,8 @@ class Scrapers:
         return json_response(200, {"scraper": store.to_api(record)})
 
     def list(self, query: dict):
-        """ListScrapers: values of one filter key are combined with OR, filter keys with AND. maxResults is 1 to 1000 (100)."""
-        kept = store.list_all(store.scrapers)
+        """ListScrapers: the values of a filter are combined with OR, and the filters with AND."""
+        matching = store.list_all(store.scrapers)
         fields = {
             "alias": lambda record: record.get("alias"),
             "status": lambda record: record["_status"],
@@ -151,8 +151,8 @@ class Scrapers:
         }
         for key, field in fields.items():
             if key in query:
-                kept = [record for record in kept if field(record) in _values(query[key])]
-        page, more = _page(kept, query)
+                matching = [record for record in matching if field(record) in _values(query[key])]
+        page, more = _page(matching, query)
         summaries = [store.to_api(record, omit=("scrapeConfiguration",)) for record in page]
         return json_response(200, {"scrapers": summaries, **({"nextToken": more} if more else {})})
 
@@ -190,7 +190,9 @@ class Scrapers:
         record.update(change)
         reason = _cluster_tags(record).get("local:update-fails")
         next_status = "UPDATE_FAILED" if reason else "ACTIVE"
-        store.start_transition(record, "UPDATING", self._cloud.real_seconds(minutes=UPDATING_MINUTES), next_status, reason)
+        store.start_transition(
+            record, "UPDATING", self._cloud.real_seconds(minutes=UPDATING_MINUTES), next_status, reason
+        )
         updated = {"scraperId": scraper_id, "arn": record["arn"], "status": {"statusCode": "UPDATING"}}
         return json_response(202, {**updated, "tags": record["tags"]})
 
@@ -259,10 +261,10 @@ def _role_configuration(roles) -> dict | None:
         return None
     if not isinstance(roles, dict):
         raise invalid("roleConfiguration", "must be a structure")
-    kept = {name: roles[name] for name in ("sourceRoleArn", "targetRoleArn") if roles.get(name) is not None}
-    for name, value in kept.items():
+    configuration = {name: roles[name] for name in ("sourceRoleArn", "targetRoleArn") if roles.get(name) is not None}
+    for name, value in configuration.items():
         shapes.arn(value, f"roleConfiguration.{name}", shapes.ROLE_ARN)
-    return kept or None
+    return configuration or None
 
 
 def _cluster_name(arn: str, account: str, region: str) -> str:

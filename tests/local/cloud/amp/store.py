@@ -13,7 +13,7 @@ from amp.errors import not_found
 
 scrapers = AccountRegionScopedDict()  # scraper id -> record
 workspaces = AccountRegionScopedDict()  # workspace id -> record
-tokens = AccountRegionScopedDict()  # (operation, client token) -> (fingerprint of the request, answer, id)
+tokens = AccountRegionScopedDict()  # (operation, client token) -> (request fingerprint, response)
 samples = AccountRegionScopedDict()  # workspace id -> {labels: (time, value)}
 
 # The collector reads records in another thread.

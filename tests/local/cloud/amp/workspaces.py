@@ -17,7 +17,7 @@ class Workspaces:
         self._cloud = cloud
 
     def create(self, request: dict):
-        """CreateWorkspace: the workspace is ACTIVE after the minutes in the tag `local:creating-minutes` (default 0)."""
+        """CreateWorkspace: the tag `local:creating-minutes` sets the minutes until ACTIVE. The default is 0."""
         shapes.client_token(request.get("clientToken"))
         shapes.workspace_alias(request.get("alias"))
         tags = shapes.tags(request.get("tags"))
@@ -55,8 +55,8 @@ class Workspaces:
     def list(self, query: dict):
         """ListWorkspaces: all workspaces with the given alias prefix, on one page."""
         alias = (query.get("alias") or [""])[0]
-        kept = [record for record in store.list_all(store.workspaces) if record.get("alias", "").startswith(alias)]
-        return json_response(200, {"workspaces": [_to_api(record, ("prometheusEndpoint",)) for record in kept]})
+        matching = [record for record in store.list_all(store.workspaces) if record.get("alias", "").startswith(alias)]
+        return json_response(200, {"workspaces": [_to_api(record, ("prometheusEndpoint",)) for record in matching]})
 
     def delete(self, workspace_id: str):
         store.get(store.workspaces, "workspace", workspace_id)

@@ -18,7 +18,7 @@ _LOGGING_OFF = {"level": "OFF", "includeExecutionData": False}
 
 
 def install(cloud: Settings) -> None:
-    """ministack stores any text as a definition, drops tracing, and stores logging with the property names of the template."""
+    """ministack stores any text as a definition, drops tracing, and stores logging with template property names."""
     del cloud
     _read_definitions()
     _keep_logging_and_tracing()

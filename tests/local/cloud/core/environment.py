@@ -1,4 +1,4 @@
-"""Isolates the process environment, so that the user's credentials and settings do not reach the cloud or its functions.
+"""Isolates the process environment: the cloud and its functions do not use the credentials and settings of the user.
 
 ministack reads its settings from the environment at import time.
 """

@@ -132,7 +132,12 @@ def _value(alarm: dict, since: float, until: float) -> float | None:
             statistic = metric["MetricStat"]
             source = statistic["Metric"]
             values[metric["Id"]] = _datapoint(
-                source["Namespace"], source["MetricName"], source.get("Dimensions") or [], statistic["Stat"], since, until
+                source["Namespace"],
+                source["MetricName"],
+                source.get("Dimensions") or [],
+                statistic["Stat"],
+                since,
+                until,
             )
     return _calculate(ast.parse(expression, mode="eval").body, values)
 

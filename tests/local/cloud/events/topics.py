@@ -21,7 +21,7 @@ _messages: dict[str, list[dict]] = {}
 
 
 def install(cloud: Settings) -> None:
-    """ministack drops messages, and ignores the key of a topic in a template. Its default policy allows all principals."""
+    """ministack drops messages, ignores the key of a topic in a template, and allows all principals by default."""
     del cloud
     _record_messages()
     _correct_topics()

@@ -20,7 +20,7 @@ _ACTIONS = {"sqs": "sqs:SendMessage", "sns": "sns:Publish", "lambda": "lambda:In
 
 
 def install(cloud: Settings) -> None:
-    """ministack invokes the target of a rule only once, and does not check the role of the function for a destination."""
+    """ministack invokes the target of a rule only once, and does not check the permissions for a destination."""
     lambda_svc._LAMBDA_ASYNC_RETRY_BASE_SECONDS = cloud.real_seconds(minutes=1)
     lambda_svc._LAMBDA_ASYNC_RETRY_MAX_SECONDS = cloud.real_seconds(minutes=2)
     eventbridge._dispatch_to_lambda = _invoke

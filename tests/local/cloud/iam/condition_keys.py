@@ -30,7 +30,10 @@ _TAGS: dict[tuple[str, str], Callable[[str, str, str], dict[str, str]]] = {}
 
 
 def install(cloud: Settings) -> None:
-    """ministack drops the paths of roles and does not set these keys. A policy with such a condition denies every request."""
+    """ministack drops the paths of roles and does not set these keys.
+
+    A policy with such a condition therefore allows no request.
+    """
     _keep_paths()
     _set_condition_keys()
     _resolve_principal_arn()
@@ -114,7 +117,7 @@ def _resolve_principal_arn() -> None:
 
 
 def _set_organizations(cloud: Settings) -> None:
-    """Sets `aws:PrincipalOrgID` and `aws:ResourceOrgID`. ministack sets them only for accounts that call Organizations."""
+    """Sets `aws:PrincipalOrgID` and `aws:ResourceOrgID`; ministack requires that the account calls Organizations."""
     iam_evaluator._principal_org_id = cloud.organization_of
     original = iam_evaluator._resolve_condition_key
 

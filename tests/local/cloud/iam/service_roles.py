@@ -42,7 +42,9 @@ def action_error(role_arn: str, session: str, action: str, resource: str, region
     )
 
 
-def evaluation_context(principal_arn: str, action: str, resource: str, region: str, **keys: str) -> iam_evaluator.EvalContext:
+def evaluation_context(
+    principal_arn: str, action: str, resource: str, region: str, **keys: str
+) -> iam_evaluator.EvalContext:
     """The evaluation context of a request."""
     kinds = {":assumed-role/": "AssumedRole", ":user/": "User"}
     return iam_evaluator.EvalContext(

@@ -43,7 +43,7 @@ def _exclude_service_principals() -> None:
             return False
         statements = statements if isinstance(statements, list) else [statements]
         statements = [_without_services(statement) for statement in statements if isinstance(statement, dict)]
-        return original({"Statement": [one for one in statements if one]}, caller_arn, context)
+        return original({"Statement": [statement for statement in statements if statement]}, caller_arn, context)
 
     iam_evaluator.evaluate_trust_policy = evaluate_trust_policy
 
@@ -66,7 +66,7 @@ def _allow_named_principals() -> None:
         )
         implicit_deny = isinstance(result, iam_evaluator.EvalResult) and result.decision == "ImplicitDeny"
         if iam_action == "sts:AssumeRole" and implicit_deny and _is_named(result.principal_arn, resource_arn):
-            return None  # STS evaluates the trust policy itself.
+            return None  # STS evaluates the trust policy.
         return result
 
     iam_evaluator.enforce = enforce

@@ -1,4 +1,7 @@
-"""The control API under `/_cloud/`. Tests and demonstrations use it to control and inspect the cloud. It is not part of AWS."""
+"""The control API under `/_cloud/`, which is not part of AWS.
+
+Tests and demonstrations use it to control and inspect the cloud.
+"""
 
 import asyncio
 import json
@@ -150,9 +153,7 @@ def _children(arn: str, execution: dict) -> list[str]:
     """The child executions of the distributed Map states of an execution."""
     machine = execution["stateMachineArn"]
     with request_scope(machine.split(":")[4], machine.split(":")[3]):
-        return [
-            child["executionArn"] for child in stepfunctions._executions.values() if child.get("parent") == arn
-        ]
+        return [child["executionArn"] for child in stepfunctions._executions.values() if child.get("parent") == arn]
 
 
 def _set_scraper_status(fields: dict) -> dict:

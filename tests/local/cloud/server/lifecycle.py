@@ -57,8 +57,8 @@ async def _serve(
     ready.cancel()
     if server.done():
         server.result()
-    # Requests in progress are dropped, because their clients also stop. The process exits here: asyncio waits
-    # without end for a server that is cancelled during its start.
+    # Requests in progress are dropped, because their clients also stop. The process exits here: asyncio never
+    # finishes if a server is cancelled during its start.
     _stop(cloud, keep_directory)
 
 

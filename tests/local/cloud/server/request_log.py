@@ -31,7 +31,9 @@ class RequestLog:
             response = await dispatch(method, path, headers, body, query, request_id)
             milliseconds = round((time.perf_counter() - started) * 1000, 1)
             caller = {"account": get_account_id(), "principal": iam_evaluator.caller_arn()}
-            self._append({"at": time.time(), **caller, **description, "status": response[0], "milliseconds": milliseconds})
+            self._append(
+                {"at": time.time(), **caller, **description, "status": response[0], "milliseconds": milliseconds}
+            )
             return response
 
         app._dispatch_service_request = logged

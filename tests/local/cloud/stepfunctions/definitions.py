@@ -106,7 +106,7 @@ def validate(text: str) -> list[dict]:
 
 def error_message(diagnostics: list[dict]) -> str:
     """The error message of InvalidDefinition."""
-    listed = ", ".join(f"{one['code']}: {one['message']} at {one['location']}" for one in diagnostics)
+    listed = ", ".join(f"{entry['code']}: {entry['message']} at {entry['location']}" for entry in diagnostics)
     return f"Invalid State Machine Definition: '{listed}'"
 
 
@@ -129,16 +129,16 @@ class _Check:
             return
         self._check_target(scope.get("StartAt"), states, f"{location}/StartAt")
         for name, state in states.items():
-            here = f"{location}/States/{name}"
+            part_location = f"{location}/States/{name}"
             if name in self._names:
-                self._add("DUPLICATE_STATE_NAME", f"State name is used more than once: {name}", here)
+                self._add("DUPLICATE_STATE_NAME", f"State name is used more than once: {name}", part_location)
             self._names.add(name)
             if isinstance(state, dict):
-                self._state(state, states, here)
+                self._state(state, states, part_location)
             else:
-                self._schema_error("A state must be an object", here)
-        ends = [one for one in states.values() if isinstance(one, dict)]
-        if not any(one.get("Type") in _TERMINAL or one.get("End") is True for one in ends):
+                self._schema_error("A state must be an object", part_location)
+        candidates = [state for state in states.values() if isinstance(state, dict)]
+        if not any(state.get("Type") in _TERMINAL or state.get("End") is True for state in candidates):
             self._add("MISSING_END_STATE", "The workflow has no end state", f"{location}/States")
 
     def _state(self, state: dict, states: dict, location: str) -> None:
@@ -177,18 +177,18 @@ class _Check:
         in_jsonata = state.get("QueryLanguage", self._language) == "JSONata"
         parts = [(state, location)]
         for field in ("Catch", "Choices"):
-            parts += [(one, f"{location}/{field}[{index}]") for index, one in enumerate(_dicts(state.get(field)))]
+            parts += [(part, f"{location}/{field}[{index}]") for index, part in enumerate(_dicts(state.get(field)))]
         for field in ("ItemReader", "ResultWriter", "ItemBatcher"):
             if isinstance(state.get(field), dict):
                 parts.append((state[field], f"{location}/{field}"))
-        wrong, language = (_JSONPATH_ONLY, "JSONata") if in_jsonata else (_JSONATA_ONLY, "JSONPath")
-        for part, here in parts:
+        unsupported, language = (_JSONPATH_ONLY, "JSONata") if in_jsonata else (_JSONATA_ONLY, "JSONPath")
+        for part, part_location in parts:
             for field in part:
-                if field in wrong:
-                    self._schema_error(f"{field} is not supported in a {language} state", f"{here}/{field}")
+                if field in unsupported:
+                    self._schema_error(f"{field} is not supported in a {language} state", f"{part_location}/{field}")
             if in_jsonata:
                 for field in _TEMPLATES:
-                    self._json_paths(part.get(field), f"{here}/{field}")
+                    self._json_paths(part.get(field), f"{part_location}/{field}")
 
     def _json_paths(self, value, location: str) -> None:
         """Reports keys that end in `.$`, which only JSONPath supports."""
@@ -224,4 +224,4 @@ class _Check:
 
 
 def _dicts(value) -> list[dict]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

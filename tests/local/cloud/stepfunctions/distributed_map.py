@@ -23,7 +23,7 @@ _THRESHOLD_EXCEEDED = "States.ExceedToleratedFailureThreshold"
 
 
 def install(cloud: Settings) -> None:
-    """ministack ignores Items, ItemSelector, Output and Assign in JSONata, and gives children access to all variables."""
+    """ministack ignores Items, ItemSelector, Output and Assign in JSONata, and gives children all variables."""
     del cloud
     original = engine._run_distributed_map
 

@@ -86,7 +86,7 @@ def _keep_first_result() -> None:
 
 
 def _interrupt_waits() -> None:
-    """The end of an execution interrupts its waits and retries; ministack completes the wait and runs the next state."""
+    """The end of an execution interrupts waits and retries; ministack completes the wait and runs the next state."""
     find = engine._find_matching_retrier
 
     def find_matching_retrier(retriers, error, counts):

@@ -26,7 +26,9 @@ class Cloud:
 
     def __init__(self, *options: str, **process_options):
         command = [sys.executable, str(FOLDER), "--port", "0", "--watch-stdin", *options]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **process_options)
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **process_options
+        )
         line = self.process.stdout.readline()
         assert line.startswith("ready http://127.0.0.1:"), line
         self.url = line.split()[1]

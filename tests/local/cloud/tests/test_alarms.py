@@ -5,7 +5,7 @@ import time
 
 import pytest
 from conftest import HUB, REGION, SOURCE, allow, wait_for
-from support.eventing import OUTSIDE_ACCOUNT, receive, assert_no_message, queue, rule, service_role, stack
+from support.eventing import OUTSIDE_ACCOUNT, assert_no_message, queue, receive, rule, service_role, stack
 
 SFN = f"arn:aws:states:{REGION}:{HUB}"
 
@@ -43,44 +43,44 @@ def metric(namespace, name, dimension, statistic="Sum"):
 
 
 def state(cloud, name):
-    (found,) = cloud.client("cloudwatch", HUB).describe_alarms(AlarmNames=[name])["MetricAlarms"]
-    return found["StateValue"]
+    (described,) = cloud.client("cloudwatch", HUB).describe_alarms(AlarmNames=[name])["MetricAlarms"]
+    return described["StateValue"]
 
 
 def notifications(cloud, name):
     """The messages of an alarm to its topic, as (new state, description)."""
     arn = f"arn:aws:sns:{REGION}:{HUB}:{name}"
-    said = [json.loads(message["message"]) for message in cloud.get(f"messages?topicArn={arn}")["messages"]]
-    return [(one["NewStateValue"], one["AlarmDescription"]) for one in said if one["AlarmName"] == name]
+    notices = [json.loads(message["message"]) for message in cloud.get(f"messages?topicArn={arn}")["messages"]]
+    return [(notice["NewStateValue"], notice["AlarmDescription"]) for notice in notices if notice["AlarmName"] == name]
 
 
 def test_an_alarm_on_a_queue_is_in_alarm_while_the_queue_has_messages(cloud, name):
     url, _ = queue(cloud, name)
-    watched = metric("AWS/SQS", "ApproximateNumberOfMessagesVisible", ("QueueName", name), "Maximum")
-    stack(cloud, name, {**topic(name), **alarm(name, AlarmDescription="look into it", **watched)})
+    monitored = metric("AWS/SQS", "ApproximateNumberOfMessagesVisible", ("QueueName", name), "Maximum")
+    stack(cloud, name, {**topic(name), **alarm(name, AlarmDescription="check the queue", **monitored)})
     wait_for(lambda: state(cloud, name) == "OK")
     assert notifications(cloud, name) == []
     sqs = cloud.client("sqs", HUB)
     sqs.send_message(QueueUrl=url, MessageBody="x")
     wait_for(lambda: state(cloud, name) == "ALARM")
-    assert wait_for(lambda: notifications(cloud, name)) == [("ALARM", "look into it")]
+    assert wait_for(lambda: notifications(cloud, name)) == [("ALARM", "check the queue")]
     sqs.purge_queue(QueueUrl=url)
     wait_for(lambda: state(cloud, name) == "OK")
-    assert notifications(cloud, name) == [("ALARM", "look into it")]
+    assert notifications(cloud, name) == [("ALARM", "check the queue")]
 
 
 @pytest.mark.parametrize("missing", ["notBreaching", "missing", "breaching", "ignore"])
-def test_without_data_an_alarm_has_the_state_of_its_missing_data_treatment(cloud, name, missing):
-    watched = metric("AWS/States", "ExecutionsFailed", ("StateMachineArn", f"{SFN}:stateMachine:none"))
-    stack(cloud, name, {**topic(name), **alarm(name, **watched, TreatMissingData=missing)})
-    silent = {"notBreaching": "OK", "breaching": "ALARM"}.get(missing, "INSUFFICIENT_DATA")
-    wait_for(lambda: state(cloud, name) == silent)
+def test_without_data_the_state_of_an_alarm_follows_treat_missing_data(cloud, name, missing):
+    monitored = metric("AWS/States", "ExecutionsFailed", ("StateMachineArn", f"{SFN}:stateMachine:none"))
+    stack(cloud, name, {**topic(name), **alarm(name, **monitored, TreatMissingData=missing)})
+    expected = {"notBreaching": "OK", "breaching": "ALARM"}.get(missing, "INSUFFICIENT_DATA")
+    wait_for(lambda: state(cloud, name) == expected)
 
 
-def test_an_alarm_on_failed_executions_counts_its_own_machine_only(cloud, machines, name):
+def test_an_alarm_on_failed_executions_counts_only_its_state_machine(cloud, machines, name):
     failing, other = (machines.create({"A": {"Type": "Fail", "Error": "E", "Cause": "c"}}) for _ in range(2))
-    watched = metric("AWS/States", "ExecutionsFailed", ("StateMachineArn", failing))
-    stack(cloud, name, {**topic(name), **alarm(name, **watched)})
+    monitored = metric("AWS/States", "ExecutionsFailed", ("StateMachineArn", failing))
+    stack(cloud, name, {**topic(name), **alarm(name, **monitored)})
     machines.wait_for_end(machines._sfn.start_execution(stateMachineArn=other)["executionArn"])
     wait_for(lambda: state(cloud, name) == "OK")
     assert notifications(cloud, name) == []
@@ -88,59 +88,57 @@ def test_an_alarm_on_failed_executions_counts_its_own_machine_only(cloud, machin
     assert wait_for(lambda: notifications(cloud, name))[0][0] == "ALARM"
 
 
-def test_putting_data_of_another_dimension_does_not_change_an_alarm(cloud, name):
-    watched = metric(name, "Seen", ("Who", "a"))
-    stack(cloud, name, {**topic(name), **alarm(name, **watched)})
+def test_data_of_another_dimension_does_not_change_an_alarm(cloud, name):
+    monitored = metric(name, "Seen", ("Source", "a"))
+    stack(cloud, name, {**topic(name), **alarm(name, **monitored)})
     wait_for(lambda: state(cloud, name) == "OK")
-    datum = {"MetricName": "Seen", "Dimensions": [{"Name": "Who", "Value": "b"}], "Value": 5}
+    datum = {"MetricName": "Seen", "Dimensions": [{"Name": "Source", "Value": "b"}], "Value": 5}
     cloud.client("cloudwatch", HUB).put_metric_data(Namespace=name, MetricData=[datum])
     time.sleep(0.2)
     assert state(cloud, name) == "OK" and notifications(cloud, name) == []
     datum["Dimensions"][0]["Value"] = "a"
     cloud.client("cloudwatch", HUB).put_metric_data(Namespace=name, MetricData=[datum])
-    assert [one for one, _ in wait_for(lambda: notifications(cloud, name))][0] == "ALARM"
+    assert wait_for(lambda: notifications(cloud, name))[0][0] == "ALARM"
 
 
-@pytest.mark.parametrize(
-    "expression", ["a + b", "SUM(METRICS())", "SUM([a, b])", "FILL(a, 0) + FILL(b, 0)"]
-)
-def test_an_alarm_may_sum_metrics(cloud, machines, name, expression):
+@pytest.mark.parametrize("expression", ["a + b", "SUM(METRICS())", "SUM([a, b])", "FILL(a, 0) + FILL(b, 0)"])
+def test_an_alarm_can_sum_metrics(cloud, machines, name, expression):
     states = {"A": {"Type": "Fail", "Error": "E", "Cause": "c"}}
-    watched = [machines.create(states) for _ in range(2)]
+    monitored = [machines.create(states) for _ in range(2)]
     metrics = [{"Id": "sum", "Expression": expression, "ReturnData": True}]
-    for identifier, machine in zip("ab", watched, strict=True):
-        of = {"Namespace": "AWS/States", "MetricName": "ExecutionsFailed"}
-        of["Dimensions"] = [{"Name": "StateMachineArn", "Value": machine}]
-        stat = {"Metric": of, "Period": 300, "Stat": "Sum"}
+    for identifier, machine in zip("ab", monitored, strict=True):
+        source = {"Namespace": "AWS/States", "MetricName": "ExecutionsFailed"}
+        source["Dimensions"] = [{"Name": "StateMachineArn", "Value": machine}]
+        stat = {"Metric": source, "Period": 300, "Stat": "Sum"}
         metrics.append({"Id": identifier, "MetricStat": stat, "ReturnData": False})
     stack(cloud, name, {**topic(name), **alarm(name, Metrics=metrics, Threshold=2)})
-    machines.wait_for_end(machines._sfn.start_execution(stateMachineArn=watched[0])["executionArn"])
+    machines.wait_for_end(machines._sfn.start_execution(stateMachineArn=monitored[0])["executionArn"])
     assert notifications(cloud, name) == []
-    for machine in watched:
+    for machine in monitored:
         machines._sfn.start_execution(stateMachineArn=machine)
     assert wait_for(lambda: notifications(cloud, name))[0][0] == "ALARM"
 
 
-@pytest.mark.parametrize("barred", ["policy", "key"])
-def test_a_topic_that_does_not_admit_alarms_gets_no_message(cloud, name, barred):
+@pytest.mark.parametrize("cause", ["policy", "key"])
+def test_a_topic_that_does_not_allow_cloudwatch_receives_no_message(cloud, name, cause):
     events_only = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sns:Publish"}
     events_only["Resource"] = f"arn:aws:sns:{REGION}:{HUB}:{name}"
-    closed = topic(name, [events_only]) if barred == "policy" else topic(name, KmsMasterKeyId="alias/aws/sns")
-    watched = metric("AWS/States", "ExecutionsFailed", ("StateMachineArn", f"{SFN}:stateMachine:none"))
-    rung = alarm(name, **watched, TreatMissingData="breaching")
-    rung["Alarm"]["DependsOn"] = list(closed)
-    stack(cloud, name, {**closed, **rung})
+    closed_topic = topic(name, [events_only]) if cause == "policy" else topic(name, KmsMasterKeyId="alias/aws/sns")
+    monitored = metric("AWS/States", "ExecutionsFailed", ("StateMachineArn", f"{SFN}:stateMachine:none"))
+    breaching_alarm = alarm(name, **monitored, TreatMissingData="breaching")
+    breaching_alarm["Alarm"]["DependsOn"] = list(closed_topic)
+    stack(cloud, name, {**closed_topic, **breaching_alarm})
     wait_for(lambda: state(cloud, name) == "ALARM")
     assert notifications(cloud, name) == []
 
 
-def publishing(name, principal="events.amazonaws.com"):
+def topic_that_allows(name, principal="events.amazonaws.com"):
     statement = {"Effect": "Allow", "Principal": {"Service": principal}, "Action": "sns:Publish"}
     return topic(name, [{**statement, "Resource": f"arn:aws:sns:{REGION}:{HUB}:{name}"}])
 
 
 def test_a_rule_transforms_its_input_for_a_topic(cloud, name):
-    stack(cloud, name, publishing(name))
+    stack(cloud, name, topic_that_allows(name))
     arn = f"arn:aws:sns:{REGION}:{HUB}:{name}"
     transformer = {
         "InputPathsMap": {"name": "$.detail.name", "why": "$.detail.error"},
@@ -153,67 +151,72 @@ def test_a_rule_transforms_its_input_for_a_topic(cloud, name):
     assert message["message"] == '"x failed with Odd: start it again."'
 
 
-@pytest.mark.parametrize("resources", [topic, lambda name: publishing(name, "sns.amazonaws.com")])
-def test_a_topic_that_does_not_admit_events_gets_no_message(cloud, name, resources):
+@pytest.mark.parametrize("resources", [topic, lambda name: topic_that_allows(name, "sns.amazonaws.com")])
+def test_a_topic_that_does_not_allow_eventbridge_receives_no_message(cloud, name, resources):
     stack(cloud, name, resources(name))
     arn = f"arn:aws:sns:{REGION}:{HUB}:{name}"
-    dead_url, dead = queue(cloud, name)
-    rule(cloud, name, {"source": [name]}, arn, DeadLetterConfig={"Arn": dead})
+    dead_letter_url, dead_letter_arn = queue(cloud, name)
+    rule(cloud, name, {"source": [name]}, arn, DeadLetterConfig={"Arn": dead_letter_arn})
     cloud.client("events", HUB).put_events(Entries=[{"Source": name, "DetailType": "t", "Detail": "{}"}])
-    assert receive(cloud, dead_url)[0]["source"] == name
+    assert receive(cloud, dead_letter_url)[0]["source"] == name
     assert cloud.get(f"messages?topicArn={arn}")["messages"] == []
 
 
 class Schedule:
-    """A schedule that starts a machine, made by a template."""
+    """A schedule of a template that starts a state machine."""
 
-    def __init__(self, cloud, machines, name, *rights, **trust):
+    def __init__(self, cloud, machines, name, *statements, **trust):
         self.cloud, self.name, self.machines = cloud, name, machines
         self.machine = machines.create({"A": {"Type": "Succeed"}})
-        rights = rights or (allow("states:StartExecution", self.machine),)
-        role = service_role(cloud, name, "scheduler.amazonaws.com", *rights, account=HUB, **trust)
-        self.dead, dead = queue(cloud, name, service=None)
-        target = {"Arn": self.machine, "RoleArn": role, "Input": '{"a": 1}', "DeadLetterConfig": {"Arn": dead}}
+        statements = statements or (allow("states:StartExecution", self.machine),)
+        role = service_role(cloud, name, "scheduler.amazonaws.com", *statements, account=HUB, **trust)
+        self.dead_letter_url, dead_letter_arn = queue(cloud, name, service=None)
+        target = {
+            "Arn": self.machine,
+            "RoleArn": role,
+            "Input": '{"a": 1}',
+            "DeadLetterConfig": {"Arn": dead_letter_arn},
+        }
         properties = {"Name": name, "ScheduleExpression": "rate(1 day)", "FlexibleTimeWindow": {"Mode": "OFF"}}
         resources = {"S": {"Type": "AWS::Scheduler::Schedule", "Properties": {**properties, "Target": target}}}
         assert stack(cloud, name, resources)[0] == "CREATE_COMPLETE"
 
-    def fire(self):
+    def invoke(self):
         self.cloud.post("schedules", {"account": HUB, "region": REGION, "name": self.name})
 
 
-def test_a_schedule_fires_with_its_input(cloud, machines, name):
+def test_a_schedule_starts_its_target_with_its_input(cloud, machines, name):
     group = f"arn:aws:scheduler:{REGION}:{HUB}:schedule-group/default"
     schedule = Schedule(cloud, machines, name, StringEquals={"aws:SourceArn": group, "aws:SourceAccount": HUB})
     assert machines.executions_of(schedule.machine) == []
-    schedule.fire()
+    schedule.invoke()
     (execution,) = machines.executions_of(schedule.machine)
     assert json.loads(machines.describe(execution["executionArn"])["input"]) == {"a": 1}
 
 
-@pytest.mark.parametrize("barred", ["right", "trust"])
-def test_a_schedules_role_must_allow_what_it_does(cloud, machines, name, barred):
-    dead = allow("sqs:SendMessage", f"arn:aws:sqs:{REGION}:{HUB}:{name}")
+@pytest.mark.parametrize("missing", ["permission", "trust"])
+def test_a_schedule_requires_a_role_with_permission_and_trust(cloud, machines, name, missing):
+    dead_letter = allow("sqs:SendMessage", f"arn:aws:sqs:{REGION}:{HUB}:{name}")
     start = allow("states:StartExecution", f"{SFN}:stateMachine:*")
-    rights = (dead, start) if barred == "trust" else (dead,)
-    trust = {"StringEquals": {"aws:SourceAccount": SOURCE}} if barred == "trust" else {}
-    schedule = Schedule(cloud, machines, name, *rights, **trust)
-    schedule.fire()
+    statements = (dead_letter, start) if missing == "trust" else (dead_letter,)
+    trust = {"StringEquals": {"aws:SourceAccount": SOURCE}} if missing == "trust" else {}
+    schedule = Schedule(cloud, machines, name, *statements, **trust)
+    schedule.invoke()
     assert machines.executions_of(schedule.machine) == []
-    if barred == "right":
-        assert receive(cloud, schedule.dead)[0]["source"] == "aws.scheduler"
+    if missing == "permission":
+        assert receive(cloud, schedule.dead_letter_url)[0]["source"] == "aws.scheduler"
     else:
-        assert_no_message(cloud, schedule.dead)
+        assert_no_message(cloud, schedule.dead_letter_url)
 
 
 def test_a_schedule_without_a_target_is_refused(cloud, name):
     properties = {"ScheduleExpression": "rate(1 day)", "FlexibleTimeWindow": {"Mode": "OFF"}}
-    status, why = stack(cloud, name, {"S": {"Type": "AWS::Scheduler::Schedule", "Properties": properties}})
-    assert status == "ROLLBACK_COMPLETE" and "[Target] not found" in why[0]
+    status, reasons = stack(cloud, name, {"S": {"Type": "AWS::Scheduler::Schedule", "Properties": properties}})
+    assert status == "ROLLBACK_COMPLETE" and "[Target] not found" in reasons[0]
 
 
 class Organization:
-    """25 accounts below a unit below a unit."""
+    """An organization with 25 accounts in a nested organizational unit."""
 
     def __init__(self, cloud):
         self.cloud, self.accounts = cloud, [f"5{number:011}" for number in range(25)]
@@ -230,8 +233,8 @@ class Organization:
         )
 
     def parents(self, child):
-        found = self.cloud.client("organizations", HUB).list_parents(ChildId=child)["Parents"]
-        return [(parent["Id"], parent["Type"]) for parent in found]
+        parents = self.cloud.client("organizations", HUB).list_parents(ChildId=child)["Parents"]
+        return [(parent["Id"], parent["Type"]) for parent in parents]
 
 
 @pytest.fixture(scope="module")
@@ -239,45 +242,45 @@ def organization(cloud):
     return Organization(cloud)
 
 
-def test_accounts_of_an_organization_are_listed_in_pages_of_twenty(cloud, organization):
+def test_list_accounts_returns_pages_of_twenty_accounts(cloud, organization):
     client = cloud.client("organizations", HUB)
     assert len(client.list_accounts()["Accounts"]) == 20
     pages = client.get_paginator("list_accounts").paginate()
-    found = [account for page in pages for account in page["Accounts"]]
-    assert [account["Id"] for account in found] == organization.accounts
-    assert [account["Status"] for account in found] == ["SUSPENDED"] + ["ACTIVE"] * 24
-    assert [account["State"] for account in found] == [account["Status"] for account in found]
+    accounts = [account for page in pages for account in page["Accounts"]]
+    assert [account["Id"] for account in accounts] == organization.accounts
+    assert [account["Status"] for account in accounts] == ["SUSPENDED"] + ["ACTIVE"] * 24
+    assert [account["State"] for account in accounts] == [account["Status"] for account in accounts]
 
 
-def test_parents_are_listed_up_to_the_root(organization):
+def test_list_parents_returns_each_parent_up_to_the_root(organization):
     assert organization.parents(organization.accounts[3]) == [("ou-abcd-production", "ORGANIZATIONAL_UNIT")]
     assert organization.parents("ou-abcd-production") == [("ou-abcd-workloads", "ORGANIZATIONAL_UNIT")]
     assert organization.parents("ou-abcd-workloads") == [("r-abcd", "ROOT")]
 
 
-def test_an_organization_is_shown_to_its_administrators_only(cloud, organization, client_error):
+def test_only_administrators_can_read_an_organization(cloud, organization, client_error):
     cloud.client("organizations", "444444444444").list_accounts()
     assert client_error(cloud.client("organizations", SOURCE).list_accounts)[0] == "AccessDeniedException"
     outside = cloud.client("organizations", OUTSIDE_ACCOUNT)
     assert client_error(outside.list_accounts)[0] == "AWSOrganizationsNotInUseException"
-    unknown = cloud.client("organizations", HUB)
-    assert client_error(unknown.list_parents, ChildId="777777777777")[0] == "ChildNotFoundException"
+    administrator = cloud.client("organizations", HUB)
+    assert client_error(administrator.list_parents, ChildId="777777777777")[0] == "ChildNotFoundException"
 
 
-def test_listing_accounts_needs_a_permission(cloud, organization, name, client_error):
+def test_list_accounts_requires_permission(cloud, organization, name, client_error):
     session = cloud.role(HUB, name, allow("organizations:ListParents"))
     client = cloud.client("organizations", HUB, session=session)
     client.list_parents(ChildId=organization.accounts[3])
     assert client_error(client.list_accounts)[0].startswith("AccessDenied")
 
 
-def test_reading_a_parameter_needs_a_permission(cloud, name, client_error):
-    mine, other = f"/{name}/routes", f"/{name}x/routes"
-    for parameter in (mine, other):
+def test_get_parameter_requires_permission(cloud, name, client_error):
+    allowed, other = f"/{name}/routes", f"/{name}x/routes"
+    for parameter in (allowed, other):
         cloud.client("ssm", HUB).put_parameter(Name=parameter, Value="{}", Type="String")
-    only = allow("ssm:GetParameter", f"arn:aws:ssm:{REGION}:{HUB}:parameter/{name}/*")
-    client = cloud.client("ssm", HUB, session=cloud.role(HUB, name, only))
-    assert client.get_parameter(Name=mine)["Parameter"]["Value"] == "{}"
+    statement = allow("ssm:GetParameter", f"arn:aws:ssm:{REGION}:{HUB}:parameter/{name}/*")
+    client = cloud.client("ssm", HUB, session=cloud.role(HUB, name, statement))
+    assert client.get_parameter(Name=allowed)["Parameter"]["Value"] == "{}"
     assert client_error(client.get_parameter, Name=other)[0] == "AccessDeniedException"
-    assert client_error(client.get_parameters, Names=[mine])[0] == "AccessDeniedException"
+    assert client_error(client.get_parameters, Names=[allowed])[0] == "AccessDeniedException"
     assert client_error(client.get_parameter, Name=f"/{name}/none")[0] == "ParameterNotFound"

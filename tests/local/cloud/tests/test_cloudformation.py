@@ -81,9 +81,7 @@ def test_a_policy_that_is_the_boundary_of_another_role_fails_the_stack_deletion(
     policy["DependsOn"] = "Retained"
     stack.create({"B": policy, "Named": topic, "Retained": {**queue}, "Independent": role(stack)})
     arn = f"arn:aws:iam::{SOURCE}:policy/{stack.name}"
-    stack.iam.create_role(
-        RoleName=name + "-x", AssumeRolePolicyDocument=json.dumps(TRUST), PermissionsBoundary=arn
-    )
+    stack.iam.create_role(RoleName=name + "-x", AssumeRolePolicyDocument=json.dumps(TRUST), PermissionsBoundary=arn)
 
     def resources():
         described = stack.cfn.describe_stack_resources(StackName=stack.name)["StackResources"]

@@ -96,7 +96,9 @@ def test_samples_have_the_external_labels_if_both_trust_policies_are_correct(clo
     assert len(samples) == 3 and {sample["value"][1] for sample in samples} == {"1"}
     assert all({"job", "instance"} <= sample["metric"].keys() for sample in samples)
     assert query_result(cloud, pair.location.workspace, "count(up)")[0]["value"][1] == "3"
-    assert {"__name__", "job", "clusterArn"} <= set(send_query(cloud, pair.location.workspace, "", path="labels")[1]["data"])
+    assert {"__name__", "job", "clusterArn"} <= set(
+        send_query(cloud, pair.location.workspace, "", path="labels")[1]["data"]
+    )
     latest = pair.latest_collection(cloud)
     assert (
         latest["written"]

@@ -108,7 +108,11 @@ def test_an_account_can_be_described_and_deleted(cloud):
     scraper = location.amp.create_scraper(**location.request(tags={"a": "b"}))
     snapshot = cloud.get(f"accounts/{SOURCE}")
     described = snapshot["scrapers"][scraper["arn"]]
-    assert (described["status"], described["tags"], described["roleConfiguration"]) == ("CREATING", {"a": "b"}, location.roles())
+    assert (described["status"], described["tags"], described["roleConfiguration"]) == (
+        "CREATING",
+        {"a": "b"},
+        location.roles(),
+    )
     assert cloud.get(f"accounts/{TARGET}")["workspaces"].count(location.workspace) == 1
     assert any("AWSServiceRoleForAmazonPrometheusScraper" in entry for entry in snapshot["accessEntries"])
 

@@ -160,7 +160,10 @@ def test_a_role_arn_contains_the_path_of_the_role(cloud, name, client_error):
     )
     assert iam.get_role(RoleName=name + "-new")["Role"]["Arn"] == f"arn:aws:iam::{SOURCE}:role/p/{name}-new"
     iam.create_role(RoleName=name + "-with-path", Path="/p/", AssumeRolePolicyDocument=EC2_TRUST)
-    assert client_error(iam.create_role, RoleName=name + "-without-path", AssumeRolePolicyDocument=EC2_TRUST)[0] == "AccessDenied"
+    assert (
+        client_error(iam.create_role, RoleName=name + "-without-path", AssumeRolePolicyDocument=EC2_TRUST)[0]
+        == "AccessDenied"
+    )
     assert client_error(iam.get_role, RoleName=name)[0] == "AccessDenied"
 
 
@@ -238,9 +241,14 @@ def test_policies_have_size_quotas(cloud, name, client_error):
 def test_a_role_requires_a_valid_name_and_a_json_trust_policy(cloud, name, client_error):
     iam = cloud.client("iam", SOURCE)
     for invalid in ("n" * 65, "a b", "a/b"):
-        assert client_error(iam.create_role, RoleName=invalid, AssumeRolePolicyDocument=EC2_TRUST)[0] == "ValidationError"
+        assert (
+            client_error(iam.create_role, RoleName=invalid, AssumeRolePolicyDocument=EC2_TRUST)[0] == "ValidationError"
+        )
     for invalid in ("{", "[]"):
-        assert client_error(iam.create_role, RoleName=name, AssumeRolePolicyDocument=invalid)[0] == "MalformedPolicyDocument"
+        assert (
+            client_error(iam.create_role, RoleName=name, AssumeRolePolicyDocument=invalid)[0]
+            == "MalformedPolicyDocument"
+        )
     iam.create_role(RoleName="n" * 64, AssumeRolePolicyDocument=EC2_TRUST)
 
 
@@ -307,7 +315,10 @@ def test_across_accounts_identity_and_trust_policy_must_both_allow(cloud, name, 
     target.create_role(RoleName=name + "-placeholder", AssumeRolePolicyDocument=EC2_TRUST)
     assume(cloud, allowed, TARGET, name)
     assert client_error(assume, cloud=cloud, session=not_allowed, account=TARGET, name=name)[0] == "AccessDenied"
-    assert client_error(assume, cloud=cloud, session=allowed, account=TARGET, name=name + "-placeholder")[0] == "AccessDenied"
+    assert (
+        client_error(assume, cloud=cloud, session=allowed, account=TARGET, name=name + "-placeholder")[0]
+        == "AccessDenied"
+    )
 
 
 def test_in_one_account_a_trust_policy_that_names_the_role_is_sufficient(cloud, name, client_error):
@@ -327,7 +338,9 @@ def test_the_external_id_is_a_condition_key_of_trust_and_identity_policies(cloud
     session = cloud.role(SOURCE, name, allow("sts:AssumeRole", **equals(sts__ExternalId="expected")))
     assume(cloud, session, TARGET, name, ExternalId="expected")
     for other in ({}, {"ExternalId": "other"}):
-        assert client_error(assume, cloud=cloud, session=session, account=TARGET, name=name, **other)[0] == "AccessDenied"
+        assert (
+            client_error(assume, cloud=cloud, session=session, account=TARGET, name=name, **other)[0] == "AccessDenied"
+        )
 
 
 def test_the_principal_arn_of_a_session_is_the_role_arn_with_its_path(cloud, name, client_error):
@@ -337,7 +350,9 @@ def test_the_principal_arn_of_a_session_is_the_role_arn_with_its_path(cloud, nam
     inside = cloud.role(HUB, name, allow("sts:AssumeRole"), path="/ampxa/")
     outside = cloud.role(HUB, name + "-no", allow("sts:AssumeRole"))
     assume(cloud, inside, TARGET, name, caller=HUB)
-    assert client_error(assume, cloud=cloud, session=outside, account=TARGET, name=name, caller=HUB)[0] == "AccessDenied"
+    assert (
+        client_error(assume, cloud=cloud, session=outside, account=TARGET, name=name, caller=HUB)[0] == "AccessDenied"
+    )
 
 
 def test_the_organizations_of_principal_and_resource_are_condition_keys(cloud, name, client_error):
@@ -385,7 +400,9 @@ def test_a_chained_session_lasts_at_most_one_hour(cloud, name, client_error):
         RoleName=name + "-next", AssumeRolePolicyDocument=trust, MaxSessionDuration=7200
     )
     assume(cloud, session, SOURCE, name + "-next", DurationSeconds=3600)
-    denied = client_error(assume, cloud=cloud, session=session, account=SOURCE, name=name + "-next", DurationSeconds=3601)
+    denied = client_error(
+        assume, cloud=cloud, session=session, account=SOURCE, name=name + "-next", DurationSeconds=3601
+    )
     assert denied[0] == "ValidationError"
 
 

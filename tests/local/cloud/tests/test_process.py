@@ -105,7 +105,7 @@ def test_the_cloud_listens_only_on_loopback_and_writes_only_to_its_directory(tmp
     environment = {
         **os.environ,
         "HOME": str(home),
-        "AWS_PROFILE": "mine",
+        "AWS_PROFILE": "user",
         "HTTP_PROXY": "http://nowhere:1",
         "TMPDIR": str(tmp_path / "t"),
     }

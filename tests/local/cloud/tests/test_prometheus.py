@@ -8,7 +8,7 @@ import urllib.request
 import pytest
 from conftest import Cloud, wait_for
 from support.location import YAML
-from test_collector import QUICK, Pair, send_query, query_result
+from test_collector import QUICK, Pair, query_result, send_query
 
 from amp import remote_write
 
@@ -39,7 +39,9 @@ def test_prometheus_evaluates_queries_of_collected_samples(prometheus_cloud, nam
     by_job = {result["metric"]["job"]: result["value"][1] for result in results}
     assert by_job == {"kubernetes-nodes": "2", "pod_exporter": "1"}
     wait_for(lambda: query_result(prometheus_cloud, workspace, "sum(increase(demo_scrapes_total[1m])) > 0"))
-    assert {"__name__", "job", "clusterArn"} <= set(send_query(prometheus_cloud, workspace, "", path="labels")[1]["data"])
+    assert {"__name__", "job", "clusterArn"} <= set(
+        send_query(prometheus_cloud, workspace, "", path="labels")[1]["data"]
+    )
     status, body = send_query(prometheus_cloud, workspace, "sum(")
     assert (status, body["errorType"]) == (400, "bad_data")
     assert re.match(r"\d+\.\d+", prometheus_cloud.get("data-plane")["prometheus"])
@@ -48,7 +50,12 @@ def test_prometheus_evaluates_queries_of_collected_samples(prometheus_cloud, nam
 @requires_prometheus
 def test_workspaces_do_not_share_samples(prometheus_cloud, name):
     first, second = connected_pair(prometheus_cloud, name + "-a"), connected_pair(prometheus_cloud, name + "-b")
-    wait_for(lambda: query_result(prometheus_cloud, first.location.workspace, "up") and query_result(prometheus_cloud, second.location.workspace, "up"))
+    wait_for(
+        lambda: (
+            query_result(prometheus_cloud, first.location.workspace, "up")
+            and query_result(prometheus_cloud, second.location.workspace, "up")
+        )
+    )
     for pair in (first, second):
         assert query_result(prometheus_cloud, pair.location.workspace, "count(up)")[0]["value"][1] == "3"
 
@@ -57,7 +64,9 @@ def test_workspaces_do_not_share_samples(prometheus_cloud, name):
 def test_clusters_in_one_workspace_have_different_labels(prometheus_cloud, name):
     pair = connected_pair(prometheus_cloud, name)
     location, scrape_configuration = pair.location, YAML.replace(b"clusterArn: c1", b"clusterArn: c2")
-    source = {"eksConfiguration": {"clusterArn": location.create_cluster(tags=QUICK), "subnetIds": location.subnets[:2]}}
+    source = {
+        "eksConfiguration": {"clusterArn": location.create_cluster(tags=QUICK), "subnetIds": location.subnets[:2]}
+    }
     configuration = {"configurationBlob": scrape_configuration}
     request = location.request(source=source, scrapeConfiguration=configuration, roleConfiguration=pair.arns)
     second = location.amp.create_scraper(**request)["arn"]

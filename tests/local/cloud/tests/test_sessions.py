@@ -20,7 +20,9 @@ class SessionThatAddsAnother(dict):
 
 
 def test_expired_sessions_are_removed_while_sessions_are_added(monkeypatch):
-    monkeypatch.setattr(sts, "_sessions", {"old": SessionThatAddsAnother(Expiration=time.time() - 1), "new": SessionThatAddsAnother()})
+    monkeypatch.setattr(
+        sts, "_sessions", {"old": SessionThatAddsAnother(Expiration=time.time() - 1), "new": SessionThatAddsAnother()}
+    )
     sessions._evict()
     assert "old" not in sts._sessions
     assert {"new", "added-2"} <= sts._sessions.keys()

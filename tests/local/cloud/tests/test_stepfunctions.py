@@ -1,4 +1,4 @@
-"""Step Functions and the functions it invokes."""
+"""Step Functions, and the Lambda functions that it invokes."""
 
 import json
 import time
@@ -9,14 +9,14 @@ from support.lambdas import create_function
 from support.machines import FUNCTION, TASK, failing, mapped, task
 
 
-def test_a_task_sends_its_payload_and_gets_the_result_of_the_function(machines):
+def test_a_task_sends_its_payload_and_receives_the_result_of_the_function(machines):
     output = machines.output(
         {"A": task({"a": "{% $states.input.a %}"}, Output="{% $states.result.Payload.event %}", End=True)}, {"a": 1}
     )
     assert output == {"a": 1}
 
 
-def test_assignments_of_a_state_see_the_previous_variables(machines):
+def test_assignments_of_a_state_use_the_previous_variables(machines):
     states = {
         "A": {"Type": "Pass", "Assign": {"a": 1, "b": 2}, "Next": "B"},
         "B": {"Type": "Pass", "Assign": {"a": "{% $b %}", "b": "{% $a %}"}, "Next": "C"},
@@ -25,7 +25,7 @@ def test_assignments_of_a_state_see_the_previous_variables(machines):
     assert machines.output(states) == {"a": 2, "b": 1}
 
 
-def test_output_works_in_the_default_of_a_choice_and_in_succeed(machines):
+def test_output_is_applied_in_the_default_of_a_choice_and_in_succeed(machines):
     states = {
         "A": {
             "Type": "Choice",
@@ -40,27 +40,26 @@ def test_output_works_in_the_default_of_a_choice_and_in_succeed(machines):
     assert machines.output(states, {"n": 2}) == "many!"
 
 
-def test_no_matching_choice_has_its_error_name(machines):
+def test_a_choice_without_a_match_fails_with_its_error_name(machines):
     states = {"A": {"Type": "Choice", "Choices": [{"Condition": "{% false %}", "Next": "B"}]}, "B": {"Type": "Succeed"}}
     assert machines.run(states)["error"] == "States.NoChoiceMatched"
 
 
-def test_a_failed_execution_has_its_error_its_cause_and_no_output(machines):
+def test_a_failed_execution_has_an_error_a_cause_and_no_output(machines):
     ended = machines.run({"A": {"Type": "Fail", "Error": "{% 'No' & 'w' %}", "Cause": "why"}})
     assert (ended["status"], ended["error"], ended["cause"], ended.get("output")) == ("FAILED", "Now", "why", None)
 
 
-def test_retries_match_by_name_and_have_a_maximum_number_and_delay(machines):
-    """At 50 ms a minute, ten retries that doubled from an hour would take over an hour."""
+def test_a_retrier_has_a_maximum_number_of_attempts_and_a_maximum_delay(machines):
     retry = [
         {"ErrorEquals": ["Odd"], "IntervalSeconds": 60, "BackoffRate": 4, "MaxDelaySeconds": 120, "MaxAttempts": 6}
     ]
-    began = time.monotonic()
+    started = time.monotonic()
     ended = machines.run({"A": failing(Retry=retry, End=True)})
-    took = time.monotonic() - began
-    # 60 + 5 * 120 seconds of the cloud's are 0.55 s; without the cap, or with one minute at most, it is otherwise.
-    assert ended["error"] == "Odd" and 0.55 <= took < 40
-    assert json.loads(ended["cause"])["errorMessage"] == "as asked"
+    duration = time.monotonic() - started
+    # 60 + 5 * 120 seconds on the cloud's clock are 0.55 real seconds. Another maximum delay changes this duration.
+    assert ended["error"] == "Odd" and 0.55 <= duration < 40
+    assert json.loads(ended["cause"])["errorMessage"] == "requested by the event"
 
 
 def test_full_jitter_uses_the_whole_delay(machines):
@@ -68,13 +67,13 @@ def test_full_jitter_uses_the_whole_delay(machines):
         {"ErrorEquals": ["Odd"], "IntervalSeconds": 600, "BackoffRate": 1, "MaxAttempts": 1, "JitterStrategy": "FULL"}
     ]
 
-    def took():
-        began = time.monotonic()
+    def duration():
+        started = time.monotonic()
         machines.run({"A": failing(Retry=retry, End=True)})
-        return time.monotonic() - began
+        return time.monotonic() - started
 
-    # 0.5 s is the whole delay, on top of 0.15 s and more that every run takes.
-    wait_for(lambda: took() < 0.6)
+    # The maximum delay is 0.5 s. Each run takes at least 0.15 s without the delay.
+    wait_for(lambda: duration() < 0.6)
 
 
 def test_a_catcher_assigns_and_continues(machines):
@@ -83,33 +82,36 @@ def test_a_catcher_assigns_and_continues(machines):
     assert machines.output(states) == "Odd"
 
 
-def test_the_machines_role_must_allow_the_task(machines):
+def test_the_role_of_the_state_machine_must_allow_the_task(machines):
     ended = machines.run({"A": task({}, End=True)}, role="no-permissions")
     assert ended["error"] == "Lambda.AWSLambdaException" and "lambda:InvokeFunction" in ended["cause"]
 
 
-def test_data_over_256_kib_ends_the_execution_whatever_is_caught(machines):
+def test_data_over_256_kib_fails_the_execution_unless_the_error_is_named(machines):
     caught = [{"ErrorEquals": ["States.ALL"], "Next": "B"}]
     states = {"A": task({"big": 262144}, Catch=caught, End=True), "B": {"Type": "Succeed"}}
     assert machines.run(states)["error"] == "States.DataLimitExceeded"
     caught[0]["ErrorEquals"] = ["States.DataLimitExceeded"]
     assert machines.run(states)["status"] == "SUCCEEDED"
-    fits = {"A": task({"big": 200000}, Output="ok", End=True)}
-    assert machines.output(fits) == "ok"
+    within_limit = {"A": task({"big": 200000}, Output="ok", End=True)}
+    assert machines.output(within_limit) == "ok"
     large = "{% $pad('', 262145, 'x') %}"
-    for too_much in ({"Assign": {"x": large}}, {"Output": large}):
-        states = {"A": {"Type": "Pass", **too_much, "Next": "B"}, "B": {"Type": "Succeed", "Output": "ok"}}
+    for oversized in ({"Assign": {"x": large}}, {"Output": large}):
+        states = {"A": {"Type": "Pass", **oversized, "Next": "B"}, "B": {"Type": "Succeed", "Output": "ok"}}
         assert machines.run(states)["error"] == "States.DataLimitExceeded"
     assert machines.run({"A": task(large, Output="ok", End=True)})["error"] == "States.DataLimitExceeded"
 
 
 def test_input_over_256_kib_is_refused(machines, client_error):
     machine = machines.create({"A": {"Type": "Succeed"}})
-    too_much = json.dumps("x" * 262144)
-    assert client_error(machines._sfn.start_execution, stateMachineArn=machine, input=too_much)[0] == "InvalidExecutionInput"
+    oversized = json.dumps("x" * 262144)
+    assert (
+        client_error(machines._sfn.start_execution, stateMachineArn=machine, input=oversized)[0]
+        == "InvalidExecutionInput"
+    )
 
 
-def test_starting_the_same_execution_twice_starts_one(machines, client_error):
+def test_start_execution_is_idempotent(machines, client_error):
     machine = machines.create({"A": {"Type": "Wait", "Seconds": 600, "End": True}})
     named = {"stateMachineArn": machine, "name": "once"}
     first = machines._sfn.start_execution(**named, input='{"a":1}')
@@ -120,7 +122,7 @@ def test_starting_the_same_execution_twice_starts_one(machines, client_error):
     assert client_error(machines._sfn.start_execution, **named, input='{"a":1}')[0] == "ExecutionAlreadyExists"
 
 
-def test_stopping_interrupts_a_wait_and_no_state_follows(machines):
+def test_stop_execution_interrupts_a_wait(machines):
     execution = machines.start({"A": {"Type": "Wait", "Seconds": 86400, "Next": "B"}, "B": {"Type": "Succeed"}})
     wait_for(lambda: machines.entered(execution))
     machines._sfn.stop_execution(executionArn=execution, error="E", cause="c")
@@ -129,7 +131,7 @@ def test_stopping_interrupts_a_wait_and_no_state_follows(machines):
     assert machines.entered(execution) == ["A"] and machines.describe(execution)["status"] == "ABORTED"
 
 
-def test_stopping_interrupts_a_retry(machines):
+def test_stop_execution_interrupts_a_retry(machines):
     retry = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 600, "BackoffRate": 1, "MaxAttempts": 100}]
     catch = [{"ErrorEquals": ["States.ALL"], "Next": "B"}]
     states = {"A": failing(Retry=retry, Catch=catch, End=True), "B": {"Type": "Succeed"}}
@@ -141,23 +143,23 @@ def test_stopping_interrupts_a_retry(machines):
     assert machines.entered(execution) == ["A"] and machines.describe(execution)["status"] == "ABORTED"
 
 
-def test_stopping_during_a_task_lets_no_state_follow(machines):
+def test_no_state_runs_after_stop_execution_during_a_task(machines):
     states = {"A": task({"sleep": 0.6}, Assign={"a": 1}, Next="B"), "B": {"Type": "Succeed"}}
     execution = machines.start(states)
     wait_for(lambda: machines.entered(execution))
     time.sleep(0.2)
     before = datetime.now(UTC)
-    answer = machines._sfn.stop_execution(executionArn=execution, error="E", cause="c")
+    response = machines._sfn.stop_execution(executionArn=execution, error="E", cause="c")
     ended = machines.describe(execution)
     assert (ended["status"], ended["error"], ended["cause"]) == ("ABORTED", "E", "c")
-    assert abs((ended["stopDate"] - before).total_seconds()) < 2 and answer["stopDate"] == ended["stopDate"]
+    assert abs((ended["stopDate"] - before).total_seconds()) < 2 and response["stopDate"] == ended["stopDate"]
     time.sleep(0.9)
     events = machines._sfn.get_execution_history(executionArn=execution)["events"]
     assert events[-1]["type"] == "ExecutionAborted" and machines.entered(execution) == ["A"]
     assert machines.describe(execution) | {"ResponseMetadata": 0} == ended | {"ResponseMetadata": 0}
 
 
-def test_an_execution_has_a_stop_date_once_it_has_ended(machines):
+def test_an_execution_has_a_stop_date_after_its_end(machines):
     running = machines.start({"A": {"Type": "Wait", "Seconds": 6000, "End": True}})
     assert machines.describe(running).get("stopDate") is None and machines.describe(running)["status"] == "RUNNING"
     for execution in (machines.wait_for_end(running), machines.run({"A": failing(End=True)})):
@@ -165,10 +167,16 @@ def test_an_execution_has_a_stop_date_once_it_has_ended(machines):
     assert execution["status"] == "FAILED"
 
 
-def test_stopping_during_a_map_ends_each_of_its_items(machines):
+def test_stop_execution_during_a_map_ends_each_item(machines):
     item = {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 1200, "Next": "V"}, "V": failing(End=True)}}
     states = {
-        "A": {"Type": "Map", "Items": [1, 2], "ItemProcessor": item, "Output": "{% $states.result[0].no %}", "Next": "B"},
+        "A": {
+            "Type": "Map",
+            "Items": [1, 2],
+            "ItemProcessor": item,
+            "Output": "{% $states.result[0].no %}",
+            "Next": "B",
+        },
         "B": {"Type": "Succeed"},
     }
     execution = machines.start(states)
@@ -179,7 +187,7 @@ def test_stopping_during_a_map_ends_each_of_its_items(machines):
     assert events[-1]["type"] == "ExecutionAborted" and machines.describe(execution)["status"] == "ABORTED"
 
 
-def test_a_map_selects_the_input_of_each_item_and_keeps_the_order(machines):
+def test_a_map_selects_the_input_of_each_item_and_returns_results_in_order(machines):
     inner = {
         "A": {"Type": "Choice", "Choices": [{"Condition": "{% $states.input.n = 1 %}", "Next": "W"}], "Default": "B"},
         "W": {"Type": "Wait", "Seconds": 300, "Next": "B"},
@@ -203,21 +211,21 @@ def test_a_map_selects_the_input_of_each_item_and_keeps_the_order(machines):
     assert machines.output(nothing, {"items": [], "of": 0}) == []
 
 
-def test_variables_of_an_item_are_its_own(machines):
+def test_an_item_has_its_own_variables(machines):
     inner = {
-        "I": {"Type": "Pass", "Assign": {"mine": "{% $states.input %}"}, "Next": "W"},
+        "I": {"Type": "Pass", "Assign": {"item": "{% $states.input %}"}, "Next": "W"},
         "W": {"Type": "Wait", "Seconds": 60, "Next": "J"},
-        "J": {"Type": "Pass", "Output": "{% $mine & $outer %}", "End": True},
+        "J": {"Type": "Pass", "Output": "{% $item & $outer %}", "End": True},
     }
     states = {
         "A": {"Type": "Pass", "Assign": {"outer": "!"}, "Next": "M"},
         "M": mapped(inner, Items=["a", "b"], Next="C"),
-        "C": {"Type": "Pass", "Output": {"seen": "{% $exists($mine) %}", "items": "{% $states.input %}"}, "End": True},
+        "C": {"Type": "Pass", "Output": {"seen": "{% $exists($item) %}", "items": "{% $states.input %}"}, "End": True},
     }
     assert machines.output(states) == {"seen": False, "items": ["a!", "b!"]}
 
 
-def test_an_item_catches_its_own_failure_and_the_others_continue(machines):
+def test_an_item_that_catches_its_failure_does_not_stop_the_others(machines):
     caught = {
         "ErrorEquals": ["States.ALL"],
         "Output": "{% {'failed': $states.errorOutput.Error, 'item': $states.input} %}",
@@ -231,7 +239,7 @@ def test_an_item_catches_its_own_failure_and_the_others_continue(machines):
     assert output == ["fine", {"failed": "Odd", "item": 2}, "fine"]
 
 
-def test_an_item_that_catches_nothing_fails_the_map_which_may_catch_it(machines):
+def test_an_uncaught_failure_of_an_item_fails_the_map(machines):
     inner = {"A": task({"error": "{% $states.input = 2 ? 'Odd' : null %}"}, End=True)}
     assert machines.run({"M": mapped(inner, Items=[1, 2], End=True)})["error"] == "Odd"
     caught = [{"ErrorEquals": ["Odd"], "Assign": {"e": "{% $states.errorOutput.Error %}"}, "Next": "C"}]
@@ -242,78 +250,78 @@ def test_an_item_that_catches_nothing_fails_the_map_which_may_catch_it(machines)
     assert machines.output(states) == "Odd"
 
 
-def test_an_item_retries_on_its_own(machines):
+def test_an_item_applies_its_own_retriers(machines):
     retry = [{"ErrorEquals": ["Odd"], "IntervalSeconds": 300, "BackoffRate": 1, "MaxAttempts": 2}]
     inner = {"A": failing(Retry=retry, End=True)}
-    began = time.monotonic()
+    started = time.monotonic()
     assert machines.run({"M": mapped(inner, Items=[1, 2], End=True)})["error"] == "Odd"
-    assert 0.5 <= time.monotonic() - began < 60
+    assert 0.5 <= time.monotonic() - started < 60
 
 
-def test_describing_an_execution_needs_a_permission_on_it(cloud, machines, name, client_error):
+def test_describe_execution_requires_permission(cloud, machines, name, client_error):
     executions = [machines.start({"A": {"Type": "Succeed"}}) for _ in range(2)]
-    may = allow("states:DescribeExecution", executions[0].rpartition(":")[0] + ":*")
-    sfn = cloud.client("stepfunctions", HUB, session=cloud.role(HUB, name, may))
+    statement = allow("states:DescribeExecution", executions[0].rpartition(":")[0] + ":*")
+    sfn = cloud.client("stepfunctions", HUB, session=cloud.role(HUB, name, statement))
     assert sfn.describe_execution(executionArn=executions[0])["executionArn"] == executions[0]
-    for refused, execution in ((sfn.describe_execution, executions[1]), (sfn.stop_execution, executions[0])):
-        assert client_error(refused, executionArn=execution)[0] == "AccessDeniedException"
+    for operation, execution in ((sfn.describe_execution, executions[1]), (sfn.stop_execution, executions[0])):
+        assert client_error(operation, executionArn=execution)[0] == "AccessDeniedException"
 
 
-def test_a_missing_execution_has_its_error_name(machines, client_error):
+def test_a_missing_execution_is_execution_does_not_exist(machines, client_error):
     arn = machines.start({"A": {"Type": "Succeed"}})
     assert client_error(machines._sfn.describe_execution, executionArn=arn + "0")[0] == "ExecutionDoesNotExist"
 
 
-def test_a_machine_times_out(machines):
+def test_a_state_machine_can_time_out(machines):
     ended = machines.run({"A": {"Type": "Wait", "Seconds": 86400, "End": True}}, TimeoutSeconds=1)
     assert (ended["status"], ended["error"]) == ("TIMED_OUT", "States.Timeout")
 
 
-def test_a_task_times_out(machines):
+def test_a_task_can_time_out(machines):
     ended = machines.run({"A": task({"sleep": 3}, TimeoutSeconds=1, End=True)})
     assert (ended["status"], ended["error"]) == ("FAILED", "States.Timeout")
 
 
-def test_the_time_limit_of_a_task_may_be_an_expression(machines):
+def test_the_timeout_of_a_task_can_be_an_expression(machines):
     limited = task({"sleep": 3}, TimeoutSeconds="{% $states.input.limit %}", End=True)
     ended = machines.run({"A": limited}, {"limit": 1})
     assert (ended["status"], ended["error"]) == ("FAILED", "States.Timeout")
-    quick = task({}, TimeoutSeconds="{% $states.input.limit %}", Output="done", End=True)
-    assert machines.output({"A": quick}, {"limit": 30}) == "done"
+    completed = task({}, TimeoutSeconds="{% $states.input.limit %}", Output="done", End=True)
+    assert machines.output({"A": completed}, {"limit": 30}) == "done"
 
 
-def test_a_time_limit_that_is_not_a_number_is_an_error_that_the_state_can_catch(machines):
+def test_a_state_can_catch_a_timeout_that_is_not_a_number(machines):
     caught = [{"ErrorEquals": ["States.QueryEvaluationError"], "Next": "B"}]
-    wrong = task({}, TimeoutSeconds="{% 'soon' %}", Catch=caught, Next="B")
-    assert machines.output({"A": wrong, "B": {"Type": "Succeed", "Output": "caught"}}) == "caught"
+    invalid = task({}, TimeoutSeconds="{% 'soon' %}", Catch=caught, Next="B")
+    assert machines.output({"A": invalid, "B": {"Type": "Succeed", "Output": "caught"}}) == "caught"
 
 
-def test_the_context_names_the_role_of_the_machine(machines):
+def test_the_context_contains_the_role_of_the_state_machine(machines):
     role = f"arn:aws:iam::{HUB}:role/machine"
-    shown = {"Type": "Pass", "Output": "{% $states.context.Execution.RoleArn %}", "End": True}
-    assert machines.output({"A": shown}) == role
-    assert machines.output({"M": mapped({"A": shown}, Items=[1], End=True)}) == [role]
+    state = {"Type": "Pass", "Output": "{% $states.context.Execution.RoleArn %}", "End": True}
+    assert machines.output({"A": state}) == role
+    assert machines.output({"M": mapped({"A": state}, Items=[1], End=True)}) == [role]
 
 
-def test_a_wait_follows_the_clock_of_the_cloud(machines):
-    began = time.monotonic()
+def test_a_wait_uses_the_clock_of_the_cloud(machines):
+    started = time.monotonic()
     machines.run({"A": {"Type": "Wait", "Seconds": "{% 600 %}", "End": True}})
-    assert 0.5 <= time.monotonic() - began < 60
+    assert 0.5 <= time.monotonic() - started < 60
 
 
-def test_a_function_that_exits_has_its_error_name(cloud, machines):
+def test_a_function_that_exits_is_runtime_exit_error(cloud, machines):
     assert machines.run({"A": task({"exit": True}, End=True)})["error"] == "Runtime.ExitError"
-    create_function(cloud, "dead", EXIT_AT_START="yes")
-    dead = {**TASK, "Arguments": {"FunctionName": FUNCTION.replace("tested", "dead"), "Payload": {}}, "End": True}
-    assert machines.run({"A": dead})["error"] == "Runtime.ExitError"
+    create_function(cloud, "exits", EXIT_AT_START="yes")
+    exits = {**TASK, "Arguments": {"FunctionName": FUNCTION.replace("tested", "exits"), "Payload": {}}, "End": True}
+    assert machines.run({"A": exits})["error"] == "Runtime.ExitError"
 
 
-def test_a_function_gets_its_role_and_none_of_the_users_variables(cloud, machines):
+def test_a_function_has_its_role_and_no_variables_of_the_user(cloud, machines):
     environment = machines.output({"A": task({}, Output="{% $states.result.Payload.environment %}", End=True)})
     assert environment["AWS_ENDPOINT_URL"] == cloud.url and environment["AWS_REGION"] == REGION
     assert environment["AWS_CONFIG_FILE"] == environment["AWS_SHARED_CREDENTIALS_FILE"] == "/dev/null"
     assert environment["AWS_ACCESS_KEY_ID"].startswith("ASIA") and environment["AWS_SESSION_TOKEN"]
-    wanted = (
+    expected = (
         "AWS_LAMBDA_",
         "AWS_",
         "_HANDLER",
@@ -326,18 +334,18 @@ def test_a_function_gets_its_role_and_none_of_the_users_variables(cloud, machine
         "PYTHON",
         "_X_AMZN",
     )
-    assert [name for name in environment if not name.startswith(wanted)] == []
+    assert [name for name in environment if not name.startswith(expected)] == []
     assert not {"AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE"} & environment.keys()
 
 
-def test_a_warm_function_answers_quickly(cloud, machines):
+def test_a_warm_function_responds_quickly(cloud, machines):
     function = cloud.client("lambda", HUB)
     function.invoke(FunctionName="tested", Payload=b"{}")
 
-    def took():
-        began = time.monotonic()
+    def duration():
+        started = time.monotonic()
         function.invoke(FunctionName="tested", Payload=b"{}")
-        return time.monotonic() - began
+        return time.monotonic() - started
 
-    # A delayed acknowledgement adds 0.04 s to every single one.
-    wait_for(lambda: took() < 0.035)
+    # A delayed acknowledgement adds 0.04 s to each invocation.
+    wait_for(lambda: duration() < 0.035)

@@ -75,14 +75,14 @@ def test_a_distributed_map_selects_the_input_of_each_child_and_returns_results_i
 
 def test_a_child_cannot_access_the_variables_of_its_parent(machines, role):
     visible = "{% [$exists($outer), $exists($states.context.Map), $states.context.Execution.Input] %}"
-    child = {"A": {"Type": "Pass", "Assign": {"mine": 1}, "Output": visible, "End": True}}
+    child = {"A": {"Type": "Pass", "Assign": {"inner": 1}, "Output": visible, "End": True}}
     states = {
         "S": {"Type": "Pass", "Assign": {"outer": "!"}, "Next": "M"},
         "M": distributed(child, Items=[7], End=False, Next="E"),
-        "E": {"Type": "Succeed", "Output": "{% {'children': $states.input, 'mine': $exists($mine)} %}"},
+        "E": {"Type": "Succeed", "Output": "{% {'children': $states.input, 'inner': $exists($inner)} %}"},
     }
     output = machines.output(states, role=role(*NESTED_PERMISSIONS))
-    assert output == {"children": [[False, False, 7]], "mine": False}
+    assert output == {"children": [[False, False, 7]], "inner": False}
 
 
 def test_max_concurrency_limits_the_number_of_parallel_children(machines, role):
@@ -146,7 +146,9 @@ def test_a_distributed_map_requires_permission_to_start_its_state_machine(machin
 
 def test_stop_execution_stops_the_children_of_a_distributed_map(machines, role):
     child = {"A": {"Type": "Wait", "Seconds": 600, "Next": "B"}, "B": {"Type": "Succeed"}}
-    execution = machines.start({"M": distributed(child, Items=[1, 2], MaxConcurrency=1)}, role=role(*NESTED_PERMISSIONS))
+    execution = machines.start(
+        {"M": distributed(child, Items=[1, 2], MaxConcurrency=1)}, role=role(*NESTED_PERMISSIONS)
+    )
     wait_for(lambda: machines.entered(execution))
     time.sleep(0.2)
     machines._sfn.stop_execution(executionArn=execution)
@@ -239,7 +241,12 @@ def test_a_nested_execution_puts_status_change_events(cloud, machines, role, nam
 
 def put_events_state(bus_arn, **more):
     """A JSONata state for a JSONPath state machine. Its output is its input."""
-    entry = {"Source": "custom.source", "DetailType": "t", "EventBusName": bus_arn, "Detail": {"n": "{% $states.input.n %}"}}
+    entry = {
+        "Source": "custom.source",
+        "DetailType": "t",
+        "EventBusName": bus_arn,
+        "Detail": {"n": "{% $states.input.n %}"},
+    }
     return {
         "Type": "Task",
         "QueryLanguage": "JSONata",
@@ -300,8 +307,8 @@ def test_a_failed_entry_fails_the_task(cloud, machines, role, name):
 
 def test_a_state_can_catch_a_failed_expression(machines, role):
     caught = [{"ErrorEquals": ["States.ALL"], "Output": "{% $states.input %}", "Next": "Z"}]
-    wrong = {"Entries": "{% $states.input.no.such.field %}"}
-    states = in_jsonpath(put_events_state("default", Arguments=wrong, Catch=caught))
+    invalid = {"Entries": "{% $states.input.no.such.field %}"}
+    states = in_jsonpath(put_events_state("default", Arguments=invalid, Catch=caught))
     role_name = role(allow("events:PutEvents", "*"))
     assert machines.output(states, {"m": 7}, role=role_name, QueryLanguage="JSONPath") == {"after": 7}
 

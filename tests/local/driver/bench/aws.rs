@@ -1,4 +1,4 @@
-//! An AWS that refuses every call at once, and remembers the calls.
+//! A stand-in for AWS that denies every call and records it.
 
 use crate::http::{self, Request, Server};
 use std::{
@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// What STS answers somebody who may not assume a role (STS API reference, "Common Errors").
+/// The response of STS to a caller that may not assume a role (STS API reference, "Common Errors").
 const ACCESS_DENIED: &[u8] = br#"<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
   <Error>
     <Type>Sender</Type>
@@ -18,14 +18,14 @@ const ACCESS_DENIED: &[u8] = br#"<ErrorResponse xmlns="https://sts.amazonaws.com
 </ErrorResponse>
 "#;
 
-/// The same of a service that speaks JSON.
+/// The same response of a service with the AWS JSON protocol.
 const ACCESS_DENIED_IN_JSON: &[u8] =
     br#"{"__type": "AccessDeniedException", "message": "User: arn:aws:sts::111111111111:assumed-role/bench/bench is not authorized"}"#;
 
-/// The signed call that a step begins with: AssumeRole, or in the hub itself PutItem or GetParameter.
+/// The first signed call of a step: AssumeRole, or PutItem or GetParameter in the hub.
 pub const FIRST_CALL: &str = "signed first call";
 
-/// The stand-in for AWS. It ends when it is dropped.
+/// The stand-in for AWS. It stops on drop.
 #[derive(Debug)]
 pub struct Aws {
     server: Server,
@@ -33,13 +33,13 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// Starts it on a free port.
+    /// Starts the stand-in on a free port.
     pub fn start() -> io::Result<Self> {
         let calls = Arc::<Mutex<Vec<String>>>::default();
-        let heard = Arc::clone(&calls);
+        let recorded = Arc::clone(&calls);
         let server = Server::start(move |request, connection| {
             let call = name(&request);
-            heard.lock().unwrap_or_else(PoisonError::into_inner).push(call);
+            recorded.lock().unwrap_or_else(PoisonError::into_inner).push(call);
             let (kind, body) = match request.header("x-amz-target") {
                 Some(_) => ("application/x-amz-json-1.1", ACCESS_DENIED_IN_JSON),
                 None => ("text/xml", ACCESS_DENIED),
@@ -50,12 +50,12 @@ impl Aws {
         Ok(Self { server, calls })
     }
 
-    /// Where it listens.
+    /// The address to connect to.
     pub fn address(&self) -> SocketAddr {
         self.server.address
     }
 
-    /// The calls since this was last asked, [`FIRST_CALL`] or a description.
+    /// Returns the calls since the last use of this function: [`FIRST_CALL`], or a description.
     pub fn take_calls(&self) -> Vec<String> {
         mem::take(&mut *self.calls.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_signed_call_counts_as_one() {
+    fn only_a_signed_call_is_a_first_call() {
         let scope = "AWS4-HMAC-SHA256 Credential=A/20260101/us-west-2/sts/aws4_request, Signature=0";
         assert_eq!(call(scope), FIRST_CALL);
         assert_eq!(call(""), "POST / HTTP/1.1 Action=AssumeRole");

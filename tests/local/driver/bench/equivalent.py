@@ -1,6 +1,6 @@
-"""What a step would be in Python: boto3, four clients made on import, one call to STS.
+"""The equivalent of a step in Python: boto3, four clients created on import, one call to STS.
 
-The loop below is the least that a runtime of Lambda's does, with nothing that would slow it down.
+The loop is a minimal Lambda runtime.
 """
 
 import http.client

@@ -1,75 +1,75 @@
-//! What was measured, as a table and as a document, and the limits that the steps keep.
+//! The results as a table and as JSON, and the limits of the steps.
 
 use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::fmt;
 
-const ADVICE: &str = "Absolute times drift with the machine and with what else it does: \
-                      the ratios, taken side by side in one run, are what counts.";
+const ADVICE: &str = "Absolute times depend on the machine and on other load. \
+                      Compare the ratios, which are measured in the same run.";
 
-const STAND_IN: &str = "AWS is a stand-in on this machine that refuses the one call at once, without TLS: \
-                        on AWS a handshake comes on top, for each of them.";
+const STAND_IN: &str = "AWS is a stand-in on this machine that denies the first call, without TLS. \
+                        With AWS, each function also needs a TLS handshake.";
 
-/// What a measured function is.
+/// The kind of a measured function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// The yardstick.
+    /// The baseline: a function that does nothing.
     DoNothing,
-    /// A step of ours.
+    /// A step of the product.
     Step,
-    /// The same work in Python.
+    /// The equivalent of a step in Python.
     Python,
 }
 
-/// Medians of what one function took.
+/// The medians of one function.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Measured {
-    /// Its binary's name.
+    /// The name of its binary.
     pub name: String,
-    /// What it is.
+    /// The kind of the function.
     pub kind: Kind,
-    /// How often it was started.
+    /// The number of starts.
     pub rounds: usize,
-    /// The binary's size; none for Python, which Lambda has.
+    /// The size of the binary; `None` for Python, which Lambda provides.
     pub size_bytes: Option<u64>,
-    /// The binary's size in a deployment package.
+    /// The size of the deployment package.
     pub zipped_bytes: Option<u64>,
-    /// From its start to its first request for work, in milliseconds.
+    /// The time from the start to the first request for an event, in milliseconds.
     pub init_ms: f64,
-    /// The first invocation, in milliseconds.
+    /// The time of the first invocation, in milliseconds.
     pub first_ms: f64,
-    /// Both together, in milliseconds.
+    /// The sum of both, in milliseconds.
     pub cold_ms: f64,
-    /// A later invocation, in milliseconds.
+    /// The time of a later invocation, in milliseconds.
     pub warm_ms: f64,
-    /// Processor time of start and first invocation, in milliseconds.
+    /// The CPU time of start and first invocation, in milliseconds.
     pub processor_ms: f64,
-    /// The most memory it held until then.
+    /// The peak memory until then, in bytes.
     pub peak_bytes: f64,
 }
 
-/// A limit, and the step that is nearest to it or farthest beyond.
+/// A limit, and the step with the worst value.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Limit {
-    /// What is limited, and to what.
+    /// The description of the limit.
     pub limit: String,
-    /// Whether every step keeps it.
+    /// Whether all steps are within the limit.
     pub kept: bool,
-    /// The step that is worst at it.
+    /// The step with the worst value.
     pub worst: String,
-    /// That step's value.
+    /// The value of that step.
     pub value: f64,
 }
 
-/// One run of the benchmark.
+/// The results of one run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
     rounds: usize,
-    /// What everything is divided by: cold starts of the two that are not ours.
+    /// The cold start of the function that does nothing, and below of Python: the denominators of the ratios.
     do_nothing_ms: f64,
     python_ms: f64,
     measured: Vec<Measured>,
@@ -86,7 +86,7 @@ impl Report {
         })
     }
 
-    /// The limits: each Lambda's size, memory and cold start.
+    /// The limits of size, memory and cold start.
     pub fn limits(&self) -> Vec<Limit> {
         vec![
             self.at_most(4.0, "binary at most 4 MB", |_, step| megabytes(step.size_bytes)),
@@ -101,12 +101,12 @@ impl Report {
         ]
     }
 
-    /// Whether every step keeps every limit.
+    /// Whether all steps are within all limits.
     pub fn within_limits(&self) -> bool {
         self.limits().iter().all(|limit| limit.kept)
     }
 
-    /// The whole run as one document. Times are in milliseconds, sizes in bytes.
+    /// The results as JSON. Times are in milliseconds, sizes in bytes.
     pub fn to_json(&self) -> Value {
         let functions = self.measured.iter().map(|one| {
             let mut function = json!(one);
@@ -123,7 +123,7 @@ impl Report {
         })
     }
 
-    /// Prints the table, and below it the limits, on standard output.
+    /// Prints the table and the limits on standard output.
     pub fn print_table(&self) {
         print!("{self}");
     }
@@ -156,7 +156,7 @@ impl Report {
         }
     }
 
-    /// The step that is last in an order; what cannot be told is worse than any.
+    /// The last step in an order, with its value. An unknown value is the worst.
     fn worst(&self, order: fn(&f64, &f64) -> std::cmp::Ordering, value: fn(&Self, &Measured) -> f64) -> (String, f64) {
         let steps = self.measured.iter().filter(|one| one.kind == Kind::Step);
         steps
@@ -168,7 +168,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, to: &mut fmt::Formatter) -> fmt::Result {
-        const HEADS: [&str; 11] = [
+        const HEADER: [&str; 11] = [
             "step",
             "size MB",
             "zip MB",
@@ -176,13 +176,13 @@ impl fmt::Display for Report {
             "first ms",
             "init+first ms",
             "x do-nothing",
-            "Python / it",
+            "Python / step",
             "warm ms",
             "CPU ms",
             "peak MB",
         ];
-        write!(to, "{:<22}", HEADS[0])?;
-        for head in &HEADS[1..] {
+        write!(to, "{:<22}", HEADER[0])?;
+        for head in &HEADER[1..] {
             write!(to, "  {head:>width$}", width = head.len().max(6))?;
         }
         writeln!(to)?;
@@ -200,7 +200,7 @@ impl fmt::Display for Report {
                 (one.peak_bytes / 1e6, 1),
             ];
             write!(to, "{:<22}", one.name)?;
-            for ((value, digits), head) in cells.into_iter().zip(&HEADS[1..]) {
+            for ((value, digits), head) in cells.into_iter().zip(&HEADER[1..]) {
                 let cell = if value.is_nan() {
                     "-".to_owned()
                 } else {
@@ -212,7 +212,7 @@ impl fmt::Display for Report {
         }
         writeln!(
             to,
-            "\nMedians of {} starts, of Python {}. CPU and peak: until the first invocation has ended. 1 MB = 1,000,000 bytes.\n\
+            "\nMedians of {} starts; Python: {}. CPU and peak: until the end of the first invocation. 1 MB = 1,000,000 bytes.\n\
              {STAND_IN}",
             self.rounds,
             self.measured.last().map_or(0, |one| one.rounds),
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_exactly_at_every_limit_keeps_it() {
+    fn a_step_exactly_at_every_limit_is_within_it() {
         let report = report(one("edge", Kind::Step, 20.0));
         assert!(report.within_limits(), "{report}");
         assert_eq!(report.limits()[3].worst, "edge");
@@ -274,9 +274,9 @@ mod tests {
     }
 
     #[test]
-    fn each_limit_alone_can_be_broken() {
+    fn each_limit_can_be_exceeded_alone() {
         let edge = || one("edge", Kind::Step, 20.0);
-        let broken = [
+        let steps = [
             Measured {
                 size_bytes: Some(4_000_001),
                 ..edge()
@@ -290,11 +290,13 @@ mod tests {
                 ..edge()
             },
         ];
-        for (place, step) in broken.into_iter().enumerate() {
+        for (exceeded, step) in steps.into_iter().enumerate() {
             let report = report(step);
             let kept: Vec<bool> = report.limits().iter().map(|limit| limit.kept).collect();
             assert!(
-                kept.iter().enumerate().all(|(limit, kept)| *kept == (limit != place)),
+                kept.iter()
+                    .enumerate()
+                    .all(|(limit, kept)| *kept == (limit != exceeded)),
                 "{report}"
             );
             assert!(!report.within_limits());
@@ -302,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_step_breaks_both_limits_of_time() {
+    fn a_slow_step_exceeds_both_limits_of_time() {
         let report = report(one("slow", Kind::Step, 20.1));
         let kept: Vec<bool> = report.limits().iter().map(|limit| limit.kept).collect();
         assert_eq!(kept, [true, true, true, false, false]);
@@ -310,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_measured_keeps_no_limit() {
+    fn an_unknown_value_exceeds_every_limit() {
         let unknown = Measured {
             size_bytes: None,
             cold_ms: f64::NAN,
@@ -322,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn the_document_holds_every_function_with_its_ratios() {
+    fn the_json_document_has_every_function_with_its_ratios() {
         let document = report(one("edge", Kind::Step, 20.0)).to_json();
         assert_eq!(document["functions"][2]["name"], "edge");
         assert_eq!(document["functions"][2]["timesDoNothing"], 4.0);

@@ -1,4 +1,4 @@
-//! The pictures of the state machines.
+//! The pictures of the state machines are current and complete.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -6,23 +6,23 @@ use driver::{graph, project::Project};
 use serde_json::{Value, json};
 use std::fs;
 
-fn kept(path: &str) -> String {
+fn file(path: &str) -> String {
     fs::read_to_string(Project::here().unwrap().root.join(path)).unwrap()
 }
 
 #[test]
-fn every_picture_is_what_its_machine_is_now() {
+fn every_picture_is_current() {
     for (path, picture) in graph::PICTURES {
-        let drawn = graph::draw(&kept(path)).unwrap();
+        let drawn = graph::draw(&file(path)).unwrap();
         assert!(
-            drawn == kept(picture),
-            "{picture} is not what {path} is: cargo run -p local -- graph"
+            drawn == file(picture),
+            "{picture} is not current with {path}: run `cargo run -p local -- graph`"
         );
     }
 }
 
 #[test]
-fn every_state_is_drawn_once_under_its_name() {
+fn every_state_is_drawn_exactly_once() {
     fn names(machine: &Value, all: &mut Vec<String>) {
         for (name, state) in machine["States"].as_object().unwrap() {
             all.push(name.clone());
@@ -32,7 +32,7 @@ fn every_state_is_drawn_once_under_its_name() {
         }
     }
     for (path, _) in graph::PICTURES {
-        let (machine, mut all) = (kept(path), Vec::new());
+        let (machine, mut all) = (file(path), Vec::new());
         names(&serde_yaml_ng::from_str(&machine).unwrap(), &mut all);
         let drawn = graph::draw(&machine).unwrap();
         for name in all {
@@ -42,7 +42,7 @@ fn every_state_is_drawn_once_under_its_name() {
 }
 
 #[test]
-fn what_stands_in_a_machine_stays_text_in_its_picture() {
+fn text_of_a_definition_is_escaped_in_its_picture() {
     let machine = json!({
         "Comment": "<script>alert(1)</script>",
         "States": { "a \"&<b>": { "Type": "Succeed", "Comment": "]]></title><script>" } },

@@ -1,4 +1,4 @@
-//! The cloud that most tests share, and what they ask of it.
+//! The deployed cloud that most tests share, and the operations that they have in common.
 
 use crate::faults::proxy::Proxy;
 use ampxa::pair::Pair;
@@ -28,13 +28,13 @@ use std::{
 };
 
 pub use driver::{HUB, SOURCE, TARGET};
-/// An account that is source and target at once.
+/// An account that is both source and target.
 pub const BOTH: &str = "444444444444";
 
-/// A deployed cloud.
-pub struct World {
+/// A cloud with the product deployed.
+pub struct Deployment {
     pub cloud: Cloud,
-    /// Between the cloud's functions and the cloud.
+    /// The proxy between the functions and the cloud.
     pub proxy: Proxy,
     pub onboard_arn: String,
     pub offboard_arn: String,
@@ -44,19 +44,20 @@ pub struct World {
 }
 
 /// The cloud that all tests of this process share.
-pub fn world() -> &'static World {
-    static WORLD: OnceLock<World> = OnceLock::new();
-    WORLD.get_or_init(|| {
-        // A runtime of its own: the tests' come and go.
-        let made = thread::spawn(|| tokio::runtime::Runtime::new()?.block_on(World::make()));
-        made.join()
-            .expect("the world panicked")
+pub fn deployment() -> &'static Deployment {
+    static DEPLOYMENT: OnceLock<Deployment> = OnceLock::new();
+    DEPLOYMENT.get_or_init(|| {
+        // The cloud outlives the runtime of the test that starts it.
+        let started = thread::spawn(|| tokio::runtime::Runtime::new()?.block_on(Deployment::start()));
+        started
+            .join()
+            .expect("the start of the cloud panicked")
             .expect("the local cloud could not be deployed")
     })
 }
 
-impl World {
-    async fn make() -> Result<Self> {
+impl Deployment {
+    async fn start() -> Result<Self> {
         let (project, report) = (Project::here()?, Report::new());
         project.build()?;
         let python = project.python(&report)?;
@@ -87,7 +88,7 @@ impl World {
         })
     }
 
-    /// A Region that no other test has: quotas and scrapers are per Region.
+    /// A Region that no other test uses: quotas and scrapers are per Region.
     pub fn region(&self) -> &'static str {
         const REGIONS: [&str; 64] = [
             "us-east-1",
@@ -118,7 +119,7 @@ impl World {
             "me-south-1",
             "me-central-1",
             "af-south-1",
-            // These do not exist; the cloud does not mind, and the pattern of their names is right.
+            // These Regions do not exist. The local cloud accepts them, because their names match the pattern.
             "us-test-1",
             "us-test-2",
             "us-test-3",
@@ -157,22 +158,25 @@ impl World {
             "af-test-9",
         ];
         let next = self.next_region.fetch_add(1, Ordering::Relaxed);
-        REGIONS.get(next).expect("more tests than Regions: add some")
+        REGIONS
+            .get(next)
+            .expect("there are more tests than Regions: add Regions")
     }
 
-    /// Two accounts that no other test has, with the product's templates.
-    pub fn fresh_place(&self) -> Place {
+    /// Two accounts that no other test uses, with the product's templates deployed.
+    pub fn new_accounts(&self) -> Accounts {
         let number = self.next_account.fetch_add(1, Ordering::Relaxed);
         let [source, target] = [2, 3].map(|first| format!("{first}0{number:010}"));
-        let place = self.place_in(&source, &target, driver::REGION);
-        for (account, side) in [(&place.source, "source"), (&place.target, "target")] {
-            self.deploy(account, side).expect("a stack");
+        let accounts = self.accounts_in(&source, &target, driver::REGION);
+        for (account, side) in [(&accounts.source, "source"), (&accounts.target, "target")] {
+            self.deploy_template(account, side)
+                .expect("the template could not be deployed");
         }
-        place
+        accounts
     }
 
     /// Deploys the template of a source or target account without the AWS CLI, which takes a second to start.
-    fn deploy(&self, account: &Account, side: &str) -> Result<()> {
+    fn deploy_template(&self, account: &Account, side: &str) -> Result<()> {
         let template = fs::read_to_string(self.project.root.join(format!("infra/{side}-account.yaml")))?;
         let name = format!("ampxa-{side}");
         account.cloudformation(
@@ -188,8 +192,8 @@ impl World {
             ],
         )?;
         loop {
-            let shown = account.cloudformation("DescribeStacks", &[("StackName", &name)])?;
-            match demo::element(&shown, "StackStatus").as_deref() {
+            let xml = account.cloudformation("DescribeStacks", &[("StackName", &name)])?;
+            match demo::element(&xml, "StackStatus").as_deref() {
                 Some("CREATE_COMPLETE") => return Ok(()),
                 Some("CREATE_IN_PROGRESS") => thread::sleep(Duration::from_millis(10)),
                 other => bail!("the stack {name} of {} is {other:?}", account.id),
@@ -197,13 +201,14 @@ impl World {
         }
     }
 
-    /// Two accounts in a Region of their own.
-    pub fn place(&self, source: &str, target: &str) -> Place {
-        self.place_in(source, target, self.region())
+    /// A source and a target account in a Region that no other test uses.
+    pub fn accounts(&self, source: &str, target: &str) -> Accounts {
+        self.accounts_in(source, target, self.region())
     }
 
-    pub fn place_in(&self, source: &str, target: &str, region: &str) -> Place {
-        Place {
+    /// A source and a target account in a Region.
+    pub fn accounts_in(&self, source: &str, target: &str, region: &str) -> Accounts {
+        Accounts {
             hub: self.cloud.account(HUB, driver::REGION),
             source: self.cloud.account(source, region),
             target: self.cloud.account(target, region),
@@ -211,64 +216,72 @@ impl World {
     }
 }
 
-/// A source and a target account in one Region, as their roots see them.
-pub struct Place {
+/// The root users of the hub and of a source and a target account, both in one Region.
+pub struct Accounts {
     pub hub: Account,
     pub source: Account,
     pub target: Account,
 }
 
-impl Place {
-    /// A cluster that can be scraped and a workspace for it; answers the smallest request.
+impl Accounts {
+    /// Creates a cluster that can be scraped, and a workspace; returns the smallest request for them.
     pub async fn pair(&self, name: &str) -> Value {
         self.pair_of(&demo::Cluster::named(name)).await
     }
 
+    /// The same for this cluster.
     pub async fn pair_of(&self, cluster: &demo::Cluster) -> Value {
-        let arn = cluster.make(&self.source).await.expect("cluster");
-        let workspace = demo::workspace(&self.target, &cluster.name).await.expect("workspace");
+        let arn = cluster
+            .make(&self.source)
+            .await
+            .expect("the cluster could not be created");
+        let workspace = demo::workspace(&self.target, &cluster.name)
+            .await
+            .expect("the workspace could not be created");
         json!({ "clusterArn": arn, "workspaceArn": workspace })
     }
 
+    /// Runs the state machine that onboards.
     pub async fn onboard(&self, request: &Value) -> Execution {
-        execution::run(&self.hub, &world().onboard_arn, request)
+        execution::run(&self.hub, &deployment().onboard_arn, request)
             .await
-            .expect("execution")
+            .expect("the execution could not be started or read")
     }
 
+    /// Runs the state machine that offboards.
     pub async fn offboard(&self, request: &Value) -> Execution {
-        execution::run(&self.hub, &world().offboard_arn, request)
+        execution::run(&self.hub, &deployment().offboard_arn, request)
             .await
-            .expect("execution")
+            .expect("the execution could not be started or read")
     }
 
-    /// Offboards and expects success; answers the output.
+    /// Offboards; panics unless the execution succeeds; returns the output.
     pub async fn offboarded(&self, request: &Value) -> Value {
         let run = self.offboard(request).await;
         let output = run.output.clone();
         output.unwrap_or_else(|| panic!("{:?}: {}", run.error, run.cause.unwrap_or_default()))
     }
 
-    /// Onboards and expects success; answers the output.
+    /// Onboards; panics unless the execution succeeds; returns the output.
     pub async fn onboarded(&self, request: &Value) -> Value {
         let run = self.onboard(request).await;
         let output = run.output.clone();
         output.unwrap_or_else(|| panic!("{:?}: {}", run.error, run.cause.unwrap_or_default()))
     }
 
-    /// Both roles of an onboarded pair, with all their documents.
+    /// The source and the target role of an onboarded pair, with their tags and policies.
     pub async fn roles(&self, output: &Value) -> (Value, Value) {
         (
             document::role(&self.source, text(&output["sourceRoleArn"]))
                 .await
-                .expect("source role"),
+                .expect("the source role could not be read"),
             document::role(&self.target, text(&output["targetRoleArn"]))
                 .await
-                .expect("target role"),
+                .expect("the target role could not be read"),
         )
     }
 
-    /// The cluster's scrapers: ARN and state.
+    /// The scrapers of the source account in the Region: ARN and status.
     pub async fn scrapers(&self) -> Vec<(String, String)> {
         let all = self
             .source
@@ -276,53 +289,60 @@ impl Place {
             .list_scrapers()
             .send()
             .await
-            .expect("scrapers")
+            .expect("the scrapers could not be listed")
             .scrapers;
-        let state = |scraper: &aws_sdk_amp::types::ScraperSummary| {
-            let status = scraper.status().expect("a status");
+        let status_of = |scraper: &aws_sdk_amp::types::ScraperSummary| {
+            let status = scraper.status().expect("a scraper without a status");
             status.status_code().to_string()
         };
         all.iter()
-            .map(|scraper| (scraper.arn().to_owned(), state(scraper)))
+            .map(|scraper| (scraper.arn().to_owned(), status_of(scraper)))
             .collect()
     }
 
-    /// All roles, scrapers, access entries and workspaces of both accounts.
+    /// The roles, scrapers, access entries and workspaces of both accounts.
     pub fn resources(&self) -> Value {
         let of = |account: &Account| {
             let path = format!("accounts/{}", account.id);
-            world().cloud.look(&path).expect("the control API")
+            deployment().cloud.look(&path).expect("the control API")
         };
         json!({ "source": of(&self.source), "target": of(&self.target) })
     }
 
-    /// What a run must leave when it refuses or is undone: no role and no scraper in either account.
-    pub async fn nothing_was_made(&self) {
+    /// Asserts the state after a refusal or a rollback: both accounts have no scraper, and no role of a pair of this
+    /// Region.
+    pub async fn assert_nothing_was_created(&self) {
         for account in [&self.source, &self.target] {
-            let scrapers = account.amp().list_scrapers().send().await.expect("scrapers").scrapers;
-            assert!(scrapers.is_empty(), "a run left {scrapers:?}");
+            let scrapers = account
+                .amp()
+                .list_scrapers()
+                .send()
+                .await
+                .expect("the scrapers could not be listed")
+                .scrapers;
+            assert!(scrapers.is_empty(), "scrapers are left: {scrapers:?}");
             let mut roles = account.iam().list_roles().into_paginator().items().send();
             while let Some(role) = roles.next().await {
-                let arn = role.expect("role").arn;
-                let name = arn.rsplit('/').next().expect("a name");
-                // The list is the whole account's: a role of another Region's test may go meanwhile.
+                let arn = role.expect("the roles could not be listed").arn;
+                let name = arn.rsplit('/').next().expect("an ARN without a name");
+                // The list is of the whole account: the test of another Region may delete a role meanwhile.
                 let tags = match account.iam().list_role_tags().role_name(name).send().await {
-                    Err(gone) if gone.code() == Some("NoSuchEntity") => continue,
-                    tags => tags.expect("tags").tags,
+                    Err(error) if error.code() == Some("NoSuchEntity") => continue,
+                    tags => tags.expect("the tags could not be listed").tags,
                 };
-                let here = format!(":{}:", account.region);
-                let ours = tags
+                let region = format!(":{}:", account.region);
+                let of_pair = tags
                     .iter()
-                    .any(|tag| tag.key() == "ampxa:cluster" && tag.value().contains(&here));
-                assert!(!ours, "a run left {arn}");
+                    .any(|tag| tag.key() == "ampxa:cluster" && tag.value().contains(&region));
+                assert!(!of_pair, "{arn} is left");
             }
         }
     }
 }
 
-/// One attempt to write, wearing a scraper's identity, whatever its state.
+/// Attempts one write to the workspace on behalf of a scraper, whatever its status; returns the result of each hop.
 pub fn attempt(output: &Value, scraper_arn: &str) -> Value {
-    let attempt = world().cloud.tell(
+    let result = deployment().cloud.tell(
         "attempt",
         &json!({
             "sourceRoleArn": output["sourceRoleArn"],
@@ -331,22 +351,23 @@ pub fn attempt(output: &Value, scraper_arn: &str) -> Value {
             "scraperArn": scraper_arn,
         }),
     );
-    attempt.expect("the cloud's control surface")
+    result.expect("the control API")
 }
 
-/// The pair that a request is about.
+/// The pair of a request.
 pub fn pair_of(request: &Value) -> Pair {
     Pair {
-        cluster: text(&request["clusterArn"]).parse().expect("a cluster's ARN"),
-        workspace: text(&request["workspaceArn"]).parse().expect("a workspace's ARN"),
+        cluster: text(&request["clusterArn"]).parse().expect("the ARN of a cluster"),
+        workspace: text(&request["workspaceArn"]).parse().expect("the ARN of a workspace"),
     }
 }
 
+/// The text of a JSON string.
 pub fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_else(|| panic!("{value} is no text"))
+    value.as_str().unwrap_or_else(|| panic!("{value} is not a string"))
 }
 
-/// The request with more in it.
+/// The request with additional or replaced fields.
 pub fn with(request: &Value, more: Value) -> Value {
     let mut request = request.clone();
     let fields = more.as_object().expect("an object").clone();
