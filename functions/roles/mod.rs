@@ -204,7 +204,7 @@ async fn find(iam: &Client, role: &Role) -> Result<Option<types::Role>, Error> {
     match found {
         Some(found) if !has_tags_of_pair(&found) => Err(Error::Conflict(format!(
             "The role {} exists without the tags {CLUSTER_TAG} and {WORKSPACE_TAG} of this pair. ampxa did not change \
-             it. Delete it, rename it, or add these tags to it, then start the execution again.",
+             it. Delete it or add these tags to it, then start the execution again.",
             found.arn()
         ))),
         found => Ok(found),

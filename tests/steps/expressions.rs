@@ -84,6 +84,13 @@ fn the_outcome_of_an_onboarding_follows_from_its_changes() {
             "REPAIRED",
         ),
         ((false, false, false), json!([]), json!([]), (true, false), "REPAIRED"),
+        (
+            (false, false, false),
+            json!([]),
+            json!([{ "reason": "is a duplicate" }]),
+            (false, false),
+            "REPAIRED",
+        ),
         ((false, false, false), json!([]), json!([]), (false, false), "UNCHANGED"),
     ] {
         let variables = json!({
