@@ -142,12 +142,16 @@ pub async fn check(aws: &Clients, task: &Task<Input>, quota: usize) -> Result<Ou
     })
 }
 
+/// Describes a cluster; none if it does not exist.
+pub(crate) async fn find(eks: &aws_sdk_eks::Client, cluster: &ClusterArn) -> Result<Option<Cluster>, Error> {
+    let result = eks.describe_cluster().name(cluster.id()).send().await;
+    let output = none_if(result, |e| e.is_resource_not_found_exception())?;
+    Ok(output.and_then(|output| output.cluster))
+}
+
 async fn describe(aws: &Clients, pair: &Pair) -> Result<Cluster, Error> {
-    let result = aws.eks.describe_cluster().name(pair.cluster.id()).send().await;
     let missing = || Error::NotReady(format!("The cluster {} does not exist.", pair.cluster));
-    let cluster = none_if(result, |e| e.is_resource_not_found_exception())?
-        .and_then(|output| output.cluster)
-        .ok_or_else(missing)?;
+    let cluster = find(&aws.eks, &pair.cluster).await?.ok_or_else(missing)?;
     match cluster.status() {
         Some(status @ (ClusterStatus::Failed | ClusterStatus::Deleting)) => Err(Error::NotReady(format!(
             "The cluster {} is {status}; it must be ACTIVE.",

@@ -94,7 +94,8 @@ pub async fn mark(eks: &aws_sdk_eks::Client, amp: &aws_sdk_amp::Client, input: &
     Ok(Output::Wait)
 }
 
-/// Whether a cluster exists. It is described, because a list may lack a page.
+/// Whether a cluster exists. It is described, because a list may lack a page. Any response but "not found" counts as
+/// existing, because what follows is an offboarding.
 async fn exists(eks: &aws_sdk_eks::Client, cluster: &ClusterArn) -> Result<bool, Error> {
     let answer = eks.describe_cluster().name(cluster.id()).send().await;
     Ok(none_if(answer, |e| e.is_resource_not_found_exception())?.is_some())

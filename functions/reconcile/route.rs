@@ -3,7 +3,7 @@
 use super::clusters;
 use crate::{
     arn::{ClusterArn, ExecutionArn},
-    aws::none_if,
+    cluster,
     error::Error,
     input,
     routing::{self, Route, Settings},
@@ -71,9 +71,7 @@ pub async fn route(
             reason: reason.to_owned(),
         })
     };
-    let answer = eks.describe_cluster().name(input.cluster.id()).send().await;
-    let answer = none_if(answer, |e| e.is_resource_not_found_exception())?;
-    let Some(described) = answer.and_then(|answer| answer.cluster) else {
+    let Some(described) = cluster::find(eks, &input.cluster).await? else {
         return skip("it was deleted meanwhile");
     };
     if described.status() == Some(&ClusterStatus::Deleting) {

@@ -93,16 +93,32 @@ async fn only_functions_of_the_hub_may_assume_a_provisioner() {
     }
 }
 
+/// A session of a provisioner.
+struct Provisioner {
+    /// The name of its role.
+    own: String,
+    iam: aws_sdk_iam::Client,
+    /// The ARN of the permissions boundary of the roles that it creates.
+    boundary: String,
+}
+
+impl Provisioner {
+    async fn assumed_by(function: &Account, account: &str, side: &str) -> Self {
+        let own = format!("ampxa-{side}-provisioner");
+        let session = assume(function, &format!("arn:aws:iam::{account}:role/{own}")).await;
+        Self {
+            own,
+            iam: session.unwrap().iam(),
+            boundary: format!("arn:aws:iam::{account}:policy/ampxa-{side}-boundary"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_provisioner_creates_only_roles_with_its_prefix_and_its_boundary() {
     let function = hub_principal("/ampxa/", "bounded").await;
     for (account, side) in [(SOURCE, "source"), (TARGET, "target")] {
-        let own = format!("ampxa-{side}-provisioner");
-        let iam = assume(&function, &format!("arn:aws:iam::{account}:role/{own}"))
-            .await
-            .unwrap()
-            .iam();
-        let boundary = format!("arn:aws:iam::{account}:policy/ampxa-{side}-boundary");
+        let Provisioner { iam, boundary, .. } = Provisioner::assumed_by(&function, account, side).await;
         let create = |name: &str| {
             iam.create_role()
                 .role_name(name)
@@ -157,12 +173,7 @@ async fn a_provisioner_creates_only_roles_with_its_prefix_and_its_boundary() {
 async fn a_provisioner_cannot_change_itself_or_its_boundary() {
     let function = hub_principal("/ampxa/", "itself").await;
     for (account, side) in [(SOURCE, "source"), (TARGET, "target")] {
-        let own = format!("ampxa-{side}-provisioner");
-        let iam = assume(&function, &format!("arn:aws:iam::{account}:role/{own}"))
-            .await
-            .unwrap()
-            .iam();
-        let boundary = format!("arn:aws:iam::{account}:policy/ampxa-{side}-boundary");
+        let Provisioner { own, iam, boundary } = Provisioner::assumed_by(&function, account, side).await;
         assert_denied(
             iam.put_role_policy()
                 .role_name(&own)

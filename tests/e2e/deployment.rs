@@ -281,16 +281,16 @@ impl Accounts {
         )
     }
 
+    /// Deletes a scraper of the source account, given its ARN in an output.
+    pub async fn delete_scraper(&self, arn: &Value) {
+        let id = text(arn).rsplit('/').next().expect("the id of a scraper");
+        let deletion = self.source.amp().delete_scraper().scraper_id(id).send().await;
+        deletion.expect("the scraper could not be deleted");
+    }
+
     /// The scrapers of the source account in the Region: ARN and status.
     pub async fn scrapers(&self) -> Vec<(String, String)> {
-        let all = self
-            .source
-            .amp()
-            .list_scrapers()
-            .send()
-            .await
-            .expect("the scrapers could not be listed")
-            .scrapers;
+        let all = scrapers_of(&self.source).await;
         let status_of = |scraper: &aws_sdk_amp::types::ScraperSummary| {
             let status = scraper.status().expect("a scraper without a status");
             status.status_code().to_string()
@@ -313,13 +313,7 @@ impl Accounts {
     /// Region.
     pub async fn assert_nothing_was_created(&self) {
         for account in [&self.source, &self.target] {
-            let scrapers = account
-                .amp()
-                .list_scrapers()
-                .send()
-                .await
-                .expect("the scrapers could not be listed")
-                .scrapers;
+            let scrapers = scrapers_of(account).await;
             assert!(scrapers.is_empty(), "scrapers are left: {scrapers:?}");
             let mut roles = account.iam().list_roles().into_paginator().items().send();
             while let Some(role) = roles.next().await {
@@ -373,4 +367,9 @@ pub fn with(request: &Value, more: Value) -> Value {
     let fields = more.as_object().expect("an object").clone();
     request.as_object_mut().expect("an object").extend(fields);
     request
+}
+
+async fn scrapers_of(account: &Account) -> Vec<aws_sdk_amp::types::ScraperSummary> {
+    let list = account.amp().list_scrapers().send().await;
+    list.expect("the scrapers could not be listed").scrapers
 }

@@ -47,15 +47,7 @@ async fn a_request_without_a_workspace_offboards_all_pairs_of_the_cluster() {
     accounts.onboarded(&request).await;
     let second = accounts.onboarded(&other).await;
     // One pair has no scraper any more. It is found by the tags of its source role.
-    let id = name_of(&second["scraperArn"]);
-    accounts
-        .source
-        .amp()
-        .delete_scraper()
-        .scraper_id(id)
-        .send()
-        .await
-        .unwrap();
+    accounts.delete_scraper(&second["scraperArn"]).await;
     let offboarded = accounts
         .offboarded(&json!({ "clusterArn": request["clusterArn"] }))
         .await;

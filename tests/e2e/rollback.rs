@@ -57,16 +57,7 @@ async fn roles_of_an_earlier_run_are_kept_with_the_placeholder() {
     let request = accounts.pair("earlier").await;
     let output = accounts.onboarded(&request).await;
     let (source, target) = accounts.roles(&output).await;
-    let scraper = text(&output["scraperArn"]);
-    let id = scraper.rsplit('/').next().unwrap();
-    accounts
-        .source
-        .amp()
-        .delete_scraper()
-        .scraper_id(id)
-        .send()
-        .await
-        .unwrap();
+    accounts.delete_scraper(&output["scraperArn"]).await;
     // The next scraper of this cluster fails.
     let tags = [("local:activation-fails".to_owned(), "cannot reach the API".to_owned())];
     let tag = accounts

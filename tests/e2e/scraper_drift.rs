@@ -27,14 +27,7 @@ async fn a_deleted_scraper_is_replaced_and_no_longer_trusted() {
     let cluster = demo::Cluster::named("deleted").tag("local:deleting-minutes", "45");
     let request = accounts.pair_of(&cluster).await;
     let first = accounts.onboarded(&request).await;
-    accounts
-        .source
-        .amp()
-        .delete_scraper()
-        .scraper_id(id(&first))
-        .send()
-        .await
-        .unwrap();
+    accounts.delete_scraper(&first["scraperArn"]).await;
     // The scraper is DELETING: the execution waits until it is deleted.
     let second = accounts.onboarded(&request).await;
     assert_eq!(second["created"], json!(["scraper"]));

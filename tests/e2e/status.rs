@@ -109,9 +109,7 @@ async fn a_pair_without_its_scraper_is_listed_as_drift() {
     let accounts = deployment().accounts(SOURCE, TARGET);
     let request = accounts.pair("bereft").await;
     let output = accounts.onboarded(&request).await;
-    let id = text(&output["scraperArn"]).rsplit('/').next().unwrap();
-    let removal = accounts.source.amp().delete_scraper().scraper_id(id).send().await;
-    removal.unwrap();
+    accounts.delete_scraper(&output["scraperArn"]).await;
     let region = accounts.source.region.as_str();
     for _ in 0..600 {
         if accounts.scrapers().await.is_empty() {
