@@ -52,7 +52,7 @@ await assumeSource('another scraper of the account', 'Denied', scraperService, s
 await assumeSource('this scraper on behalf of another account', 'Denied', scraperService, service(scraper, '999999999999'))
 await assumeSource('the service without a source ARN and account', 'Denied', scraperService, {})
 await assumeSource('another service', 'Denied', 'ec2.amazonaws.com', service(scraper, source.accountId))
-await assumeSource('the provisioner', 'Denied', `arn:aws:iam::${source.accountId}:role/ampxa-source-provisioner`, service(scraper, source.accountId))
+await assumeSource('the provisioner', 'Denied', `arn:aws:iam::${source.accountId}:role/ampxa-provisioner-source`, service(scraper, source.accountId))
 
 const assumeTarget = (title, expected, role, principal, context, resource = target.arn, trust = target.trustPolicy) =>
   expect(expected, `assume the target role as ${title}`, role, principal, assume, resource, context, trust)
@@ -66,7 +66,7 @@ await assumeTarget('another role with the same permissions', 'Denied', source, o
 await assumeTarget('a role of the target account', 'Denied', null, `arn:aws:iam::${target.accountId}:role/admin`, externalId(scraper))
 const otherTarget = target.arn.replace(/ampxa-target-.*$/, 'ampxa-target-other-00000000')
 await assumeTarget('the source role, for another target role', 'Denied', source, source.arn, externalId(scraper), otherTarget)
-await assumeTarget('the source role, for the provisioner', 'Denied', source, source.arn, externalId(scraper), target.arn.replace(/ampxa-target-.*$/, 'ampxa-target-provisioner'))
+await assumeTarget('the source role, for the provisioner', 'Denied', source, source.arn, externalId(scraper), target.arn.replace(/ampxa-target-.*$/, 'ampxa-provisioner-target'))
 
 const asTarget = (title, expected, action, resource) =>
   expect(expected, `as the target role: ${title}`, target, target.arn, action, resource, {})

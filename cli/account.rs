@@ -86,6 +86,16 @@ impl Account {
         Self::from_config(&self.id, config, self.credentials.clone())
     }
 
+    /// The credentials.
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// The endpoint URL, if it is not that of AWS.
+    pub fn endpoint_url(&self) -> Option<&str> {
+        self.config.endpoint_url()
+    }
+
     /// The query API of AMP workspaces.
     pub fn samples(&self) -> ampxa::aws::aps::Client {
         self.clients.query_client()

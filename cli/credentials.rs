@@ -1,6 +1,7 @@
 //! Access to accounts: of AWS, with the user's credentials, or of a local cloud, as the root user of each account.
 
 use crate::account::{self, Account};
+use ampxa::names::{SOURCE_READER, TARGET_READER};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::{
     collections::HashMap,
@@ -25,10 +26,21 @@ pub enum Source {
     User {
         /// The endpoint URL for all services; `None`: from the environment or the profile, else the default of AWS.
         endpoint_url: Option<String>,
-        /// The role to assume in every account other than that of the credentials; `None`: other accounts cannot be
-        /// read.
-        role: Option<String>,
+        /// The role to assume.
+        role: Role,
     },
+}
+
+/// The role to assume in an account.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Role {
+    /// None: only the account of the credentials can be read.
+    #[default]
+    None,
+    /// A role of this name, in every account other than that of the credentials.
+    Named(String),
+    /// The readers of ampxa, in source and target accounts.
+    Readers,
 }
 
 /// The accounts that were used so far. The role of each account is assumed once.
@@ -65,16 +77,37 @@ impl Credentials {
         })
     }
 
-    /// An account in a Region.
+    /// The hub in a Region.
     ///
     /// # Errors
     /// If no credentials are found, or if they give no access to the account.
-    pub async fn account(&self, id: &str, region: &str) -> Result<Account> {
+    pub async fn hub(&self, id: &str, region: &str) -> Result<Account> {
+        self.account(id, region, None).await
+    }
+
+    /// A source account in a Region.
+    ///
+    /// # Errors
+    /// If no credentials are found, or if they give no access to the account.
+    pub async fn source(&self, id: &str, region: &str) -> Result<Account> {
+        self.account(id, region, Some(SOURCE_READER)).await
+    }
+
+    /// A target account in a Region.
+    ///
+    /// # Errors
+    /// If no credentials are found, or if they give no access to the account.
+    pub async fn target(&self, id: &str, region: &str) -> Result<Account> {
+        self.account(id, region, Some(TARGET_READER)).await
+    }
+
+    async fn account(&self, id: &str, region: &str, reader: Option<&str>) -> Result<Account> {
         let cell = {
             let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-            accounts.entry(id.to_owned()).or_default().clone()
+            let key = format!("{id} {}", reader.unwrap_or_default());
+            accounts.entry(key).or_default().clone()
         };
-        let account = cell.get_or_try_init(|| self.sign_in(id, region)).await?;
+        let account = cell.get_or_try_init(|| self.sign_in(id, region, reader)).await?;
         Ok(account.at(region))
     }
 
@@ -92,17 +125,20 @@ impl Credentials {
         }
     }
 
-    async fn sign_in(&self, id: &str, region: &str) -> Result<Account> {
+    async fn sign_in(&self, id: &str, region: &str, reader: Option<&str>) -> Result<Account> {
         let (endpoint_url, role) = match &self.source {
             Source::LocalCloud { url } => return Ok(Account::new(url, id, region)),
             Source::User { endpoint_url, role } => (endpoint_url.as_deref(), role),
         };
         let user = self.user.get_or_try_init(|| user(endpoint_url, region));
         let (own_id, user) = user.await?;
-        match role {
+        match (role, reader) {
+            (Role::Readers, Some(reader)) => user.at(region).assume(id, reader).await,
             _ if own_id == id => Ok(user.at(region)),
-            Some(role) => user.at(region).assume(id, role).await,
-            None => bail!("the credentials are of account {own_id}; name the role to assume in {id} with --role-name"),
+            (Role::Named(role), _) => user.at(region).assume(id, role).await,
+            _ => bail!(
+                "the credentials are of account {own_id}; to read {id}, name a role with --role-name, or use --readers"
+            ),
         }
     }
 }
@@ -122,7 +158,7 @@ async fn user(endpoint_url: Option<&str>, region: &str) -> Result<(String, Accou
 
 /// Checks that a URL is valid and that a server listens there.
 fn check_endpoint(url: &str) -> Result<()> {
-    let expected = "expected a URL such as http://127.0.0.1:4566";
+    let expected = "expected a URL such as http://127.0.0.1:4566/<secret>";
     let uri: ureq::http::Uri = url.parse().map_err(|_| anyhow!("{url:?} is not a URL; {expected}"))?;
     let port = match (uri.scheme_str(), uri.port_u16()) {
         (Some("http"), port) => port.unwrap_or(80),
@@ -161,7 +197,7 @@ mod tests {
         for url in ["", "4566", "ftp://127.0.0.1", "http://", "127.0.0.1:4566"] {
             let error = format!("{:#}", check_endpoint(url).unwrap_err());
             assert!(
-                error.contains("expected a URL such as http://127.0.0.1:4566"),
+                error.contains("expected a URL such as http://127.0.0.1:4566/<secret>"),
                 "{url}: {error}"
             );
             assert_eq!(error.lines().count(), 1);

@@ -1,7 +1,7 @@
 //! The command `ampxa`.
 
 use ampxa_cli::{
-    credentials::{Credentials, Source},
+    credentials::{Credentials, Role, Source},
     page, status,
     terminal::{Report, minute},
 };
@@ -36,8 +36,8 @@ enum Command {
         /// Regions, separated by commas. Default: the Region of your configuration.
         #[arg(long, value_name = "REGIONS", value_delimiter = ',')]
         regions: Vec<String>,
-        /// Exits with 1 if there are no pairs, if a pair is not in the desired state, if an account has no
-        /// provisioner, or if something could not be read. Without --check, only the last is a failure.
+        /// Exits with 1 if there are no pairs, if a pair is not in the desired state, if an account lacks
+        /// the roles of ampxa, or if something could not be read. Without --check, only the last is a failure.
         #[arg(long)]
         check: bool,
         #[command(flatten)]
@@ -63,7 +63,7 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct Access {
-    /// The URL of a running local cloud. The command uses the root user of each account.
+    /// The URL of a running local cloud, with its path. The command uses the root user of each account.
     #[arg(long, value_name = "URL")]
     local_cloud: Option<String>,
     /// The endpoint URL for all services. Your credentials are used there.
@@ -72,6 +72,10 @@ struct Access {
     /// The role to assume in every account other than that of your credentials, including target accounts.
     #[arg(long, value_name = "NAME", conflicts_with = "local_cloud")]
     role_name: Option<String>,
+    /// Assumes ampxa's readers: ampxa-reader-source in source accounts, ampxa-reader-target in target accounts. The
+    /// parameter ReaderPrincipalArns of the account templates must contain your role.
+    #[arg(long, conflicts_with_all = ["local_cloud", "role_name"])]
+    readers: bool,
 }
 
 impl Access {
@@ -80,7 +84,11 @@ impl Access {
             Some(url) => Source::LocalCloud { url },
             None => Source::User {
                 endpoint_url: self.endpoint_url,
-                role: self.role_name,
+                role: match self.role_name {
+                    Some(name) => Role::Named(name),
+                    None if self.readers => Role::Readers,
+                    None => Role::None,
+                },
             },
         })
     }

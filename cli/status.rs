@@ -35,14 +35,14 @@ pub struct Fleet {
     pub pairs: Vec<Standing>,
     /// The accounts and Regions that could not be read.
     pub not_checked: Vec<Unreadable>,
-    /// The accounts without a provisioner, the role that the hub assumes.
-    pub without_provisioner: Vec<WithoutProvisioner>,
+    /// The accounts without the roles of ampxa.
+    pub missing_roles: Vec<MissingRole>,
 }
 
-/// An account without the provisioner that the hub assumes.
+/// An account without the roles of ampxa. The template that creates the missing role creates all of them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct WithoutProvisioner {
+pub struct MissingRole {
     /// The account id.
     pub account_id: String,
     /// The name of the missing role.
@@ -112,11 +112,11 @@ pub async fn look(credentials: &Credentials, accounts: &[String], regions: &[Str
         .collect()
         .await;
     activity.finish();
-    let (mut pairs, mut not_checked, mut without_provisioner) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut pairs, mut not_checked, mut missing_roles) = (Vec::new(), Vec::new(), Vec::new());
     for mut account in found {
         pairs.append(&mut account.pairs);
         not_checked.append(&mut account.unreadable);
-        without_provisioner.extend(account.without_provisioner);
+        missing_roles.extend(account.missing_roles);
     }
     let targets: BTreeMap<&str, &str> = pairs
         .iter()
@@ -124,10 +124,9 @@ pub async fn look(credentials: &Credentials, accounts: &[String], regions: &[Str
         .collect();
     for (id, region) in targets {
         // A target account that cannot be read is reported as a problem of each of its pairs.
-        if let Ok(target) = credentials.account(id, region).await {
-            let missing =
-                missing_provisioner(&target, id, names::TARGET_PROVISIONER, "infra/target-account.yaml").await;
-            without_provisioner.extend(missing.unwrap_or_default());
+        if let Ok(target) = credentials.target(id, region).await {
+            let missing = missing_role(&target, id, names::TARGET_READER, "infra/target-account.yaml").await;
+            missing_roles.extend(missing.unwrap_or_default());
         }
     }
     let activity = report.start(&format!("Reading {} pairs", pairs.len()));
@@ -142,7 +141,7 @@ pub async fn look(credentials: &Credentials, accounts: &[String], regions: &[Str
         regions: regions.to_vec(),
         pairs,
         not_checked,
-        without_provisioner,
+        missing_roles,
     }
 }
 
@@ -151,16 +150,16 @@ pub async fn look(credentials: &Credentials, accounts: &[String], regions: &[Str
 struct InAccount {
     pairs: Vec<Found>,
     unreadable: Vec<Unreadable>,
-    without_provisioner: Option<WithoutProvisioner>,
+    missing_roles: Option<MissingRole>,
 }
 
-/// Checks whether an account has the provisioner; returns the missing role if not.
-async fn missing_provisioner(
+/// Checks whether an account has the reader; returns the missing role if not. A reader can read itself.
+async fn missing_role(
     account: &Account,
     id: &str,
     role: &'static str,
     template: &'static str,
-) -> Result<Option<WithoutProvisioner>, ampxa::Error> {
+) -> Result<Option<MissingRole>, ampxa::Error> {
     let response = account.iam().get_role().role_name(role).send().await;
     match response {
         Ok(_) => Ok(None),
@@ -169,7 +168,7 @@ async fn missing_provisioner(
                 .as_service_error()
                 .is_some_and(|error| error.is_no_such_entity_exception()) =>
         {
-            Ok(Some(WithoutProvisioner {
+            Ok(Some(MissingRole {
                 account_id: id.to_owned(),
                 role,
                 template,
@@ -179,12 +178,12 @@ async fn missing_provisioner(
     }
 }
 
-/// Finds the pairs of an account, its Regions that cannot be read, and whether its provisioner is missing.
+/// Finds the pairs of an account, its Regions that cannot be read, and whether its reader is missing.
 async fn pairs_in(credentials: &Credentials, id: &str, regions: &[String]) -> InAccount {
     let mut all = InAccount::default();
     let mut with_roles = Vec::new();
     for (nth, region) in regions.iter().enumerate() {
-        let source = match credentials.account(id, region).await {
+        let source = match credentials.source(id, region).await {
             Ok(source) => source,
             Err(error) => {
                 all.unreadable.push(unreadable(id.to_owned(), format!("{error:#}")));
@@ -197,8 +196,8 @@ async fn pairs_in(credentials: &Credentials, id: &str, regions: &[String]) -> In
                 Ok(pairs) => with_roles = pairs,
                 Err(error) => all.unreadable.push(unreadable(id.to_owned(), error.to_string())),
             }
-            match missing_provisioner(&source, id, names::SOURCE_PROVISIONER, "infra/source-account.yaml").await {
-                Ok(missing) => all.without_provisioner = missing,
+            match missing_role(&source, id, names::SOURCE_READER, "infra/source-account.yaml").await {
+                Ok(missing) => all.missing_roles = missing,
                 Err(error) => all.unreadable.push(unreadable(id.to_owned(), error.to_string())),
             }
         }
@@ -321,7 +320,7 @@ impl Standing {
         };
         self.compare_role("source role", source, &roles::source(&task)).await;
         let workspace = &pair.workspace;
-        let target = credentials.account(workspace.account(), workspace.region()).await?;
+        let target = credentials.target(workspace.account(), workspace.region()).await?;
         self.compare_role("target role", &target, &roles::target(&task)).await;
         match ingestion::count(&target.samples(), &task).await {
             Ok((targets, up)) => self.samples = Some(Samples { targets, up }),
@@ -371,10 +370,10 @@ impl Fleet {
     }
 
     /// Whether everything could be read, at least one pair exists, all pairs are in the desired state, and no account
-    /// lacks its provisioner. An empty result usually means a wrong account or Region.
+    /// lacks the roles of ampxa. An empty result usually means a wrong account or Region.
     pub fn is_in_desired_state(&self) -> bool {
         let fine = self.pairs.iter().all(|pair| pair.fine);
-        self.is_whole() && fine && !self.pairs.is_empty() && self.without_provisioner.is_empty()
+        self.is_whole() && fine && !self.pairs.is_empty() && self.missing_roles.is_empty()
     }
 
     /// The result as a table.
@@ -407,8 +406,8 @@ impl Fleet {
             unreadable
                 .map(|unreadable| format!("NOT CHECKED: account {}: {}", unreadable.location, unreadable.problem)),
         );
-        lines.extend(self.without_provisioner.iter().map(|missing| {
-            let WithoutProvisioner {
+        lines.extend(self.missing_roles.iter().map(|missing| {
+            let MissingRole {
                 account_id,
                 role,
                 template,

@@ -7,10 +7,14 @@ use sha2::{Digest, Sha256};
 pub const SOURCE_ROLE_PREFIX: &str = "ampxa-source-";
 /// The prefix of every target role's name. The target provisioner can create only roles with this prefix.
 pub const TARGET_ROLE_PREFIX: &str = "ampxa-target-";
-/// The role of a source account that the hub's functions assume (`infra/source-account.yaml`).
-pub const SOURCE_PROVISIONER: &str = "ampxa-source-provisioner";
-/// The role of a target account that the hub's functions assume (`infra/target-account.yaml`).
-pub const TARGET_PROVISIONER: &str = "ampxa-target-provisioner";
+/// The role of a source account that functions assume to write (`infra/source-account.yaml`).
+pub const SOURCE_PROVISIONER: &str = "ampxa-provisioner-source";
+/// The role of a target account that functions assume to write (`infra/target-account.yaml`).
+pub const TARGET_PROVISIONER: &str = "ampxa-provisioner-target";
+/// The role of a source account that functions assume to read (`infra/source-account.yaml`).
+pub const SOURCE_READER: &str = "ampxa-reader-source";
+/// The role of a target account that functions assume to read (`infra/target-account.yaml`).
+pub const TARGET_READER: &str = "ampxa-reader-target";
 /// The permissions boundary of every source role (`infra/source-account.yaml`).
 pub const SOURCE_BOUNDARY: &str = "ampxa-source-boundary";
 /// The permissions boundary of every target role (`infra/target-account.yaml`).

@@ -41,7 +41,7 @@ pub async fn of_execution(credentials: &Credentials, arn: &str, minute: f64) -> 
     let Some(hub_name) = machine.strip_suffix("-onboard") else {
         bail!("{arn} is an execution of {machine}; a page shows one of ampxa-onboard");
     };
-    let hub = credentials.account(account, region).await?;
+    let hub = credentials.hub(account, region).await?;
     let execution = execution::look(&hub, arn).await;
     let execution = execution.with_context(|| format!("{arn} cannot be read"))?;
     let mut run = Run::of(&execution, minute);
@@ -75,10 +75,10 @@ fn request(execution: &Execution) -> Option<Request> {
 
 async fn trusts(credentials: &Credentials, execution: &Execution, pair: &Pair) -> Result<Vec<Trust>> {
     let source = credentials
-        .account(pair.cluster.account(), pair.cluster.region())
+        .source(pair.cluster.account(), pair.cluster.region())
         .await?;
     let target = credentials
-        .account(pair.workspace.account(), pair.workspace.region())
+        .target(pair.workspace.account(), pair.workspace.region())
         .await?;
     let mut trusts = Vec::new();
     for (side, account, role, placeholder) in [
@@ -171,7 +171,7 @@ async fn samples(
     minute: f64,
 ) -> Available<Vec<Point>> {
     let workspace = &request.workspace_arn;
-    let account = credentials.account(workspace.account(), workspace.region()).await;
+    let account = credentials.target(workspace.account(), workspace.region()).await;
     let samples = account.map_err(|error| format!("{error:#}"))?.samples();
     let running = execution.status == ExecutionStatus::Running;
     let seconds = if running { execution.seconds } else { seconds };

@@ -9,7 +9,7 @@ use crate::{
     arn::{ClusterArn, Partition},
     environment,
     error::Error,
-    names::{SOURCE_PROVISIONER, TARGET_PROVISIONER},
+    names::{SOURCE_PROVISIONER, SOURCE_READER, TARGET_PROVISIONER, TARGET_READER},
     policy,
     task::Task,
 };
@@ -35,11 +35,13 @@ const AMAZON_ROOTS: &[u8] = include_bytes!("amazon-roots.pem");
 /// Cached credentials that expire sooner than this are not used. A step takes seconds.
 const MIN_VALIDITY: Duration = Duration::from_secs(300);
 
-/// Creates the clients of a function, with its own role or with a provisioner. Caches the sessions of provisioners.
+/// Creates the clients of a function, with its own role, or with the reader or provisioner of an account. Caches the
+/// sessions of these roles.
 #[derive(Debug)]
 pub struct Aws {
     config: SdkConfig,
     step: &'static str,
+    writes: bool,
     assumed: Mutex<HashMap<String, Credentials>>,
 }
 
@@ -113,8 +115,16 @@ impl Aws {
         Self {
             config: config.build(),
             step,
+            writes: false,
             assumed: Mutex::default(),
         }
+    }
+
+    /// Assumes the provisioners of accounts instead of the readers. The provisioners trust only functions whose role has
+    /// the path `/ampxa/write/` (`infra/template.yaml`).
+    #[must_use]
+    pub fn writing(self) -> Self {
+        Self { writes: true, ..self }
     }
 
     /// The hub, with the role of the function.
@@ -122,76 +132,69 @@ impl Aws {
         Account::new(self.config.clone())
     }
 
-    /// The source account of the pair, with its provisioner.
+    /// The source account of the pair, with its reader or provisioner.
     ///
     /// # Errors
-    /// `AccessDenied` if the provisioner does not exist or does not trust this function; and those of the call to STS.
+    /// `AccessDenied` if the role does not exist or does not trust this function; and those of the call to STS.
     pub async fn source<I>(&self, task: &Task<I>) -> Result<Account, Error> {
         self.source_of(&task.pair.cluster).await
     }
 
-    /// The account and Region of a cluster, with the provisioner of the account.
+    /// The account and Region of a cluster, with the reader or provisioner of the account.
     ///
     /// # Errors
-    /// `AccessDenied` if the provisioner does not exist or does not trust this function; and those of the call to STS.
+    /// `AccessDenied` if the role does not exist or does not trust this function; and those of the call to STS.
     pub async fn source_of(&self, cluster: &ClusterArn) -> Result<Account, Error> {
         self.source_at(cluster.account(), cluster.region()).await
     }
 
-    /// A source account in a Region, with its provisioner.
+    /// A source account in a Region, with its reader or provisioner.
     ///
     /// # Errors
-    /// `AccessDenied` if the provisioner does not exist or does not trust this function; and those of the call to STS.
+    /// `AccessDenied` if the role does not exist or does not trust this function; and those of the call to STS.
     pub async fn source_at(&self, account: &str, region: &str) -> Result<Account, Error> {
         let partition = Partition::of_region(region);
-        let provisioner = format!("arn:{partition}:iam::{account}:role/{SOURCE_PROVISIONER}");
-        self.assume(&provisioner, region, "infra/source-account.yaml").await
+        let name = if self.writes { SOURCE_PROVISIONER } else { SOURCE_READER };
+        let role = format!("arn:{partition}:iam::{account}:role/{name}");
+        self.session(&role, None, region, "infra/source-account.yaml").await
     }
 
-    /// The target account of the pair, with its provisioner.
+    /// The target account of the pair, with its reader or provisioner.
     ///
     /// # Errors
-    /// `AccessDenied` if the provisioner does not exist or does not trust this function; and those of the call to STS.
+    /// `AccessDenied` if the role does not exist or does not trust this function; and those of the call to STS.
     pub async fn target<I>(&self, task: &Task<I>) -> Result<Account, Error> {
-        let provisioner = task.pair.target_arn("role", TARGET_PROVISIONER);
+        let name = if self.writes { TARGET_PROVISIONER } else { TARGET_READER };
+        let role = task.pair.target_arn("role", name);
         let region = task.pair.workspace.region();
-        self.assume(&provisioner, region, "infra/target-account.yaml").await
+        self.session(&role, None, region, "infra/target-account.yaml").await
     }
 
-    /// The query API of the pair's workspace, with the target provisioner. The session can only query this workspace.
+    /// The query API of the pair's workspace, with the reader of the target account. The session can only query this
+    /// workspace.
     ///
     /// # Errors
-    /// `AccessDenied` if the provisioner does not exist or does not trust this function; and those of the call to STS.
+    /// `AccessDenied` if the role does not exist or does not trust this function; and those of the call to STS.
     pub async fn query_client<I>(&self, task: &Task<I>) -> Result<super::aps::Client, Error> {
-        let provisioner = task.pair.target_arn("role", TARGET_PROVISIONER);
+        let reader = task.pair.target_arn("role", TARGET_READER);
         let region = task.pair.workspace.region();
         let policy = policy::query_permissions(&task.pair.workspace).to_string();
-        let account = self.session(&provisioner, Some(&policy), region, "infra/target-account.yaml");
+        let account = self.session(&reader, Some(&policy), region, "infra/target-account.yaml");
         Ok(account.await?.query_client())
     }
 
-    async fn assume(&self, provisioner: &str, region: &str, template: &str) -> Result<Account, Error> {
-        self.session(provisioner, None, region, template).await
-    }
-
-    /// A session of a provisioner, with a session policy if one is given. `template` is the file that creates the
-    /// provisioner, for messages.
-    async fn session(
-        &self,
-        provisioner: &str,
-        policy: Option<&str>,
-        region: &str,
-        template: &str,
-    ) -> Result<Account, Error> {
-        let key = format!("{provisioner}{}", policy.unwrap_or_default());
+    /// A session of a role, with a session policy if one is given. `template` is the file that creates the role, for
+    /// messages.
+    async fn session(&self, role: &str, policy: Option<&str>, region: &str, template: &str) -> Result<Account, Error> {
+        let key = format!("{role}{}", policy.unwrap_or_default());
         let credentials = match self.cached(&key) {
             Some(credentials) => credentials,
             None => {
-                let credentials = match self.assume_role(provisioner, policy).await {
+                let credentials = match self.assume_role(role, policy).await {
                     Err(Error::AccessDenied(reason)) => {
                         return Err(Error::AccessDenied(format!(
-                            "The provisioner {provisioner} cannot be assumed. Deploy {template} in its account with \
-                             the account id of this hub. {reason}"
+                            "The role {role} cannot be assumed. Deploy the current {template} in its account with the \
+                             account id of this hub. {reason}"
                         )));
                     }
                     result => result?,
@@ -208,21 +211,21 @@ impl Aws {
         Ok(Account {
             config: config.build(),
             log: RequestLog {
-                account: provisioner.split(':').nth(4).map(str::to_owned),
+                account: role.split(':').nth(4).map(str::to_owned),
             },
         })
     }
 
-    async fn assume_role(&self, provisioner: &str, policy: Option<&str>) -> Result<Credentials, Error> {
+    async fn assume_role(&self, role: &str, policy: Option<&str>) -> Result<Credentials, Error> {
         let session = client!(aws_sdk_sts, &self.config, RequestLog::default())
             .assume_role()
-            .role_arn(provisioner)
+            .role_arn(role)
             .role_session_name(format!("ampxa-{}", self.step))
             .set_policy(policy.map(str::to_owned))
             .send()
             .await?
             .credentials
-            .ok_or_else(|| Error::Transient(format!("sts:AssumeRole of {provisioner} returned no credentials.")))?;
+            .ok_or_else(|| Error::Transient(format!("sts:AssumeRole of {role} returned no credentials.")))?;
         Ok(Credentials::new(
             session.access_key_id,
             session.secret_access_key,

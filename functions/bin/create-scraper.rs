@@ -4,7 +4,7 @@ use ampxa::{Aws, lambda, scraper};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    let aws = Aws::from_environment("create-scraper")?;
+    let aws = Aws::from_environment("create-scraper")?.writing();
     lambda::run("create-scraper", async |task| {
         let source = aws.source(&task).await?;
         scraper::create(&source.amp(), &task).await

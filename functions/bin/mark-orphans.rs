@@ -4,7 +4,7 @@ use ampxa::{Aws, lambda, reconcile::orphans};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    let aws = Aws::from_environment("mark-orphans")?;
+    let aws = Aws::from_environment("mark-orphans")?.writing();
     lambda::run("mark-orphans", async |input: orphans::Input| {
         let source = aws.source_of(&input.cluster).await?;
         orphans::mark(&source.eks(), &source.amp(), &input).await

@@ -4,7 +4,7 @@ use ampxa::{Aws, lambda, scraper};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    let aws = Aws::from_environment("remove-scraper")?;
+    let aws = Aws::from_environment("remove-scraper")?.writing();
     lambda::run("remove-scraper", async |task| {
         let source = aws.source(&task).await?;
         scraper::remove(&source.amp(), &task).await

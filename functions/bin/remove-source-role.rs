@@ -4,11 +4,10 @@ use ampxa::{Aws, lambda, roles};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    let aws = Aws::from_environment("remove-source-role")?;
+    let aws = Aws::from_environment("remove-source-role")?.writing();
     lambda::run("remove-source-role", async |task| {
         let source = aws.source(&task).await?;
-        let pair = &task.pair;
-        roles::remove(&source.iam(), pair.source_role_arn(), &pair.source_role_name(), &task).await
+        roles::remove(&source.iam(), roles::Side::Source, &task).await
     })
     .await
 }

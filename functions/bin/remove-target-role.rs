@@ -4,11 +4,10 @@ use ampxa::{Aws, lambda, roles};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    let aws = Aws::from_environment("remove-target-role")?;
+    let aws = Aws::from_environment("remove-target-role")?.writing();
     lambda::run("remove-target-role", async |task| {
         let target = aws.target(&task).await?;
-        let pair = &task.pair;
-        roles::remove(&target.iam(), pair.target_role_arn(), &pair.target_role_name(), &task).await
+        roles::remove(&target.iam(), roles::Side::Target, &task).await
     })
     .await
 }

@@ -21,6 +21,41 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
+/// The two roles of a pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The role in the source account.
+    Source,
+    /// The role in the target account.
+    Target,
+}
+
+impl Side {
+    /// The name of the role.
+    pub fn role_name(self, pair: &Pair) -> String {
+        match self {
+            Self::Source => pair.source_role_name(),
+            Self::Target => pair.target_role_name(),
+        }
+    }
+
+    /// The ARN of the role.
+    pub fn role_arn(self, pair: &Pair) -> String {
+        match self {
+            Self::Source => pair.source_role_arn(),
+            Self::Target => pair.target_role_arn(),
+        }
+    }
+
+    /// The ARN of the permissions boundary of the role.
+    pub fn boundary(self, pair: &Pair) -> String {
+        match self {
+            Self::Source => pair.source_arn("policy", names::SOURCE_BOUNDARY),
+            Self::Target => pair.target_arn("policy", names::TARGET_BOUNDARY),
+        }
+    }
+}
+
 /// The desired state of a role.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Role {
@@ -74,7 +109,7 @@ pub fn source(task: &Task<EnsureInput>) -> Role {
         scraper_trust: scraper_trust(task, policy::source_trust),
         permissions: policy::source_permissions(pair),
         managed_policy: None,
-        boundary: pair.source_arn("policy", names::SOURCE_BOUNDARY),
+        boundary: Side::Source.boundary(pair),
         tags: tags::of_pair(task),
         created_by: task.execution.to_string(),
     }
@@ -93,7 +128,7 @@ pub fn target(task: &Task<EnsureInput>) -> Role {
         managed_policy: Some(format!(
             "arn:{partition}:iam::aws:policy/AmazonPrometheusRemoteWriteAccess"
         )),
-        boundary: pair.target_arn("policy", names::TARGET_BOUNDARY),
+        boundary: Side::Target.boundary(pair),
         tags: tags::of_pair(task),
         created_by: task.execution.to_string(),
     }
@@ -107,7 +142,8 @@ fn scraper_trust(task: &Task<EnsureInput>, trust: fn(&Pair, Gate<'_>) -> Value) 
 /// Creates a role, or repairs the existing one.
 ///
 /// Idempotent: a part that already matches is read, never written. A trust policy that admits neither the placeholder
-/// nor the scraper of the pair is replaced by the placeholder.
+/// nor the scraper of the pair is replaced by the placeholder. The permissions boundary is repaired first: without it,
+/// the policy of the provisioner denies every other write.
 ///
 /// # Errors
 /// `Conflict` if a role of this name exists without the tags of the pair; `NotVisibleYet` if IAM does not show the new
@@ -129,19 +165,14 @@ pub async fn ensure(iam: &Client, role: &Role) -> Result<EnsureOutput, Error> {
     // An earlier attempt of this execution may have created the role and died before it could report it.
     let created = tag(&found, CREATED_BY_TAG) == Some(&role.created_by);
     let mut repaired = Vec::new();
+    if repair_boundary(iam, &role.name, &found, &role.boundary).await? {
+        repaired.push("permissions boundary");
+    }
     if !trusts(&found, &role.placeholder_trust)
         && !role.scraper_trust.as_ref().is_some_and(|trust| trusts(&found, trust))
     {
         write_trust(iam, &role.name, &role.placeholder_trust).await?;
         repaired.push("trust policy");
-    }
-    if boundary(&found) != Some(&role.boundary) {
-        iam.put_role_permissions_boundary()
-            .role_name(&role.name)
-            .permissions_boundary(&role.boundary)
-            .send()
-            .await?;
-        repaired.push("permissions boundary");
     }
     let missing = missing_tags(&found, &role.tags)?;
     if !missing.is_empty() {
@@ -166,9 +197,22 @@ pub async fn ensure(iam: &Client, role: &Role) -> Result<EnsureOutput, Error> {
     Ok(EnsureOutput { created, repaired })
 }
 
+/// Writes the permissions boundary of a role unless the role already has it. Returns whether it was written.
+async fn repair_boundary(iam: &Client, name: &str, found: &types::Role, expected: &str) -> Result<bool, Error> {
+    if boundary(found) == Some(expected) {
+        return Ok(false);
+    }
+    iam.put_role_permissions_boundary()
+        .role_name(name)
+        .permissions_boundary(expected)
+        .send()
+        .await?;
+    Ok(true)
+}
+
 /// Writes a trust policy unless the role already has it, and reads it back. Returns whether it was written.
 ///
-/// Idempotent.
+/// Idempotent. A permissions boundary that differs is repaired first, as in [`ensure`].
 ///
 /// # Errors
 /// `NotVisibleYet` if IAM shows no role, or still the old trust policy; `Conflict` if the role does not have the tags
@@ -178,6 +222,7 @@ pub async fn patch_trust(iam: &Client, role: &Role, trust: &Value) -> Result<boo
     if trusts(&found, trust) {
         return Ok(false);
     }
+    repair_boundary(iam, &role.name, &found, &role.boundary).await?;
     write_trust(iam, &role.name, trust).await?;
     let found = find(iam, role).await?.ok_or_else(|| not_visible(role))?;
     if trusts(&found, trust) {
@@ -287,11 +332,11 @@ pub async fn drift(iam: &Client, role: &Role) -> Result<Vec<&'static str>, Error
         return Ok(vec!["missing"]);
     };
     let parts = [
+        (boundary(&found) == Some(&role.boundary), "permissions boundary"),
         (
             role.scraper_trust.as_ref().is_some_and(|trust| trusts(&found, trust)),
             "trust policy",
         ),
-        (boundary(&found) == Some(&role.boundary), "permissions boundary"),
         (missing_tags(&found, &role.tags)?.is_empty(), "tags"),
         (has_permissions(iam, role).await?, "permissions"),
         (has_managed_policy(iam, role).await?, "managed policy"),

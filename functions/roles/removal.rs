@@ -1,6 +1,6 @@
 //! Deletes the roles of a pair, and finds pairs by their source roles.
 
-use super::tag;
+use super::{Side, repair_boundary, tag};
 use crate::{
     arn::ClusterArn,
     aws::none_if,
@@ -46,26 +46,31 @@ pub enum Outcome {
     CreatedByOther,
 }
 
-/// Deletes a role with all its policies. Only a role with the tags of the pair is deleted.
+/// Deletes a role of the pair with all its policies. Only a role with the tags of the pair is deleted.
 ///
 /// Idempotent: a role that does not exist is not an error. Managed policies are detached before the inline policy that
-/// restricts them is deleted, so that the role never has more permissions than before.
+/// restricts them is deleted, so that the role never has more permissions than before. A permissions boundary that
+/// differs is repaired first: without it, the policy of the provisioner denies the deletion.
 ///
 /// # Errors
 /// Those of the calls.
-pub async fn remove(iam: &Client, arn: String, name: &str, task: &Task<RemoveInput>) -> Result<RemoveOutput, Error> {
+pub async fn remove(iam: &Client, side: Side, task: &Task<RemoveInput>) -> Result<RemoveOutput, Error> {
+    let name = &side.role_name(&task.pair);
     let outcome = match iam.get_role().role_name(name).send().await {
         Ok(answer) => match answer.role {
             Some(role) => match reason_to_keep(&role, task) {
                 Some(outcome) => outcome,
-                None => remove_all(iam, name).await?,
+                None => remove_all(iam, name, &role, &side.boundary(&task.pair)).await?,
             },
             None => Outcome::NotFound,
         },
         Err(error) if is_not_found(&error) => Outcome::NotFound,
         Err(error) => return Err(error.into()),
     };
-    Ok(RemoveOutput { role_arn: arn, outcome })
+    Ok(RemoveOutput {
+        role_arn: side.role_arn(&task.pair),
+        outcome,
+    })
 }
 
 fn reason_to_keep(role: &types::Role, task: &Task<RemoveInput>) -> Option<Outcome> {
@@ -81,10 +86,15 @@ fn reason_to_keep(role: &types::Role, task: &Task<RemoveInput>) -> Option<Outcom
 
 /// Deletes a role with the tags of the pair.
 ///
-/// The policies of the provisioners allow the deletion of tagged roles only. A deleted role has no tags, so IAM denies
-/// a second deletion, such as the retry of a call whose response was lost. After a denial, the role is therefore read.
-async fn remove_all(iam: &Client, name: &str) -> Result<Outcome, Error> {
-    let denied = match remove_policies_and_role(iam, name).await {
+/// The policies of the provisioners allow the deletion of roles with our tag and our permissions boundary only. A
+/// deleted role has neither, so IAM denies a second deletion, such as the retry of a call whose response was lost. After
+/// a denial, the role is therefore read.
+async fn remove_all(iam: &Client, name: &str, role: &types::Role, boundary: &str) -> Result<Outcome, Error> {
+    let removed = match repair_boundary(iam, name, role, boundary).await {
+        Ok(_) => remove_policies_and_role(iam, name).await,
+        Err(error) => Err(error),
+    };
+    let denied = match removed {
         Err(Error::AccessDenied(why)) => Error::AccessDenied(why),
         result => return result,
     };
@@ -129,10 +139,12 @@ pub async fn pairs_of(iam: &Client, cluster: Option<&ClusterArn>) -> Result<Vec<
     let mut pairs = Vec::new();
     let mut roles = iam.list_roles().into_paginator().items().send();
     while let Some(role) = roles.next().await {
-        let name = role?.role_name;
-        if !name.starts_with(&prefix) {
+        let role = role?;
+        // A role with a path is not ours, and the policy of the reader does not allow to read it.
+        if role.path() != "/" || !role.role_name().starts_with(&prefix) {
             continue;
         }
+        let name = role.role_name;
         // A list has no tags (IAM API reference, ListRoles).
         let role = match iam.get_role().role_name(&name).send().await {
             Ok(answer) => answer.role,

@@ -1023,86 +1023,139 @@ const SCRAPER_SERVICE_ROLE: &str = "arn:${AWS::Partition}:iam::${AWS::AccountId}
                                      scraper.aps.amazonaws.com/AWSServiceRoleForAmazonPrometheusScraper*";
 const REMOTE_WRITE: &str = "arn:${AWS::Partition}:iam::aws:policy/AmazonPrometheusRemoteWriteAccess";
 
+/// The texts of a statement's field, of `!Sub` too.
+fn texts(value: &Value) -> Vec<String> {
+    list(value)
+        .iter()
+        .map(|text| text["!Sub"].as_str().or(text.as_str()).unwrap_or_default().to_owned())
+        .collect()
+}
+
+/// The permissions of a role of an account template.
+fn statements_of(side: &str, role: &str) -> (Value, Vec<Value>) {
+    let properties = template(&format!("{side}-account"))["Resources"][role]["Properties"].clone();
+    let mut found = Vec::new();
+    statements(&properties["Policies"], &mut found);
+    (properties, found)
+}
+
+/// What these conditions deny is in `tests/attacks.json`. This test holds that no statement is without them.
 #[test]
-fn a_provisioner_may_change_only_roles_of_its_prefix_and_never_itself() {
+fn a_provisioner_may_write_only_roles_of_its_prefix_with_the_boundary() {
     for side in ["source", "target"] {
-        let template = template(&format!("{side}-account"));
-        let provisioner = &template["Resources"]["Provisioner"]["Properties"];
-        assert_eq!(provisioner["RoleName"], json!(format!("ampxa-{side}-provisioner")));
-        let own = format!("arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role/ampxa-{side}-");
-        let mut found = Vec::new();
-        statements(&provisioner["Policies"], &mut found);
-        let mut denied = false;
-        for statement in found {
-            let actions: Vec<String> = list(&statement["Action"])
-                .iter()
-                .map(|a| a.as_str().unwrap().to_owned())
-                .collect();
-            let resources: Vec<String> = list(&statement["Resource"])
-                .iter()
-                .map(|resource| resource["!Sub"].as_str().unwrap_or("*").to_owned())
-                .collect();
+        let (provisioner, statements) = statements_of(side, "Provisioner");
+        assert_eq!(provisioner["RoleName"], json!(format!("ampxa-provisioner-{side}")));
+        let own = format!("arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role/ampxa-{side}-*");
+        let mut denied = Vec::new();
+        for statement in statements {
+            let (actions, resources) = (texts(&statement["Action"]), texts(&statement["Resource"]));
             if statement["Effect"] == "Deny" {
-                denied |= actions == ["iam:*"] && resources == [format!("{own}provisioner")];
+                denied.push((actions, resources));
                 continue;
             }
             let condition = &statement["Condition"];
-            for action in actions.iter().filter(|action| action.starts_with("iam:")) {
-                let expected = match action.as_str() {
-                    "iam:CreateServiceLinkedRole" | "iam:DeleteServiceLinkedRole" => SCRAPER_SERVICE_ROLE.to_owned(),
-                    // IAM supports no narrower resource for this action.
-                    "iam:ListRoles" => "*".to_owned(),
-                    _ => format!("{own}*"),
-                };
-                assert_eq!(resources, [expected], "{action}");
-                let (operator, key, value) = match action.as_str() {
-                    "iam:CreateServiceLinkedRole" => ("StringEquals", "iam:AWSServiceName", SCRAPER_SERVICE),
-                    "iam:PassRole" => ("StringEquals", "iam:PassedToService", "aps.amazonaws.com"),
-                    "iam:AttachRolePolicy" => ("ArnEquals", "iam:PolicyARN", REMOTE_WRITE),
-                    _ => continue,
-                };
-                let actual = &condition[operator][key];
-                assert_eq!(actual["!Sub"].as_str().or(actual.as_str()), Some(value), "{action}");
-            }
-            for action in actions
-                .iter()
-                .filter(|action| {
-                    ["iam:De", "aps:De", "aps:Update"]
-                        .iter()
-                        .any(|verb| action.starts_with(verb))
-                })
-                .filter(|action| !["iam:DeleteServiceLinkedRole", "aps:DescribeScraper"].contains(&action.as_str()))
-                .filter(|action| *action != "aps:DescribeWorkspace")
-            {
-                let tagged = json!({ "Null": { "aws:ResourceTag/ampxa:cluster": "false" } });
-                assert_eq!(condition, &tagged, "{action} must require our tag");
-            }
-            for action in [
-                "iam:CreateRole",
-                "iam:PutRolePolicy",
-                "iam:AttachRolePolicy",
-                "iam:PutRolePermissionsBoundary",
-            ] {
-                if actions.iter().any(|other| other == action) {
+            let equals = |operator: &str, key: &str| texts(&condition[operator][key]);
+            for action in actions.iter().map(String::as_str) {
+                let is_of_role = action.starts_with("iam:") && !action.ends_with("ServiceLinkedRole");
+                assert!(!is_of_role || resources == [own.clone()], "{action}");
+                let reads = ["Get", "List", "Describe"]
+                    .iter()
+                    .any(|verb| action.contains(&format!(":{verb}")));
+                // These two actions have no key for the permissions boundary.
+                if is_of_role && !reads && !["iam:TagRole", "iam:PassRole"].contains(&action) {
                     let boundary = &condition["StringEquals"]["iam:PermissionsBoundary"];
                     assert_eq!(boundary, &json!({ "!Ref": "Boundary" }), "{action}");
                 }
+                if [":Delete", ":Detach", "aps:Update"]
+                    .iter()
+                    .any(|verb| action.contains(verb))
+                    && (is_of_role || action.starts_with("aps:"))
+                {
+                    assert_eq!(condition["Null"]["aws:ResourceTag/ampxa:cluster"], "false", "{action}");
+                }
+                match action {
+                    "iam:CreateServiceLinkedRole" => {
+                        assert_eq!(equals("StringEquals", "iam:AWSServiceName"), [SCRAPER_SERVICE]);
+                        assert_eq!(resources, [SCRAPER_SERVICE_ROLE]);
+                    }
+                    "iam:DeleteServiceLinkedRole" => assert_eq!(resources, [SCRAPER_SERVICE_ROLE]),
+                    "iam:PassRole" => assert_eq!(equals("StringEquals", "iam:PassedToService"), ["aps.amazonaws.com"]),
+                    "iam:AttachRolePolicy" => assert_eq!(equals("ArnEquals", "iam:PolicyARN"), [REMOTE_WRITE]),
+                    "aps:UntagResource" => {
+                        assert_eq!(
+                            equals("ForAllValues:StringEquals", "aws:TagKeys"),
+                            ["ampxa:orphan-since"]
+                        );
+                    }
+                    _ if action.starts_with("eks:") && !reads => {
+                        let principals = equals("ArnLike", "eks:principalArn");
+                        assert!(principals.contains(&SCRAPER_SERVICE_ROLE.to_owned()), "{action}");
+                        let of_amp = |arn: &String| arn.ends_with("/AWSServiceRoleForAmazonPrometheusScraper*");
+                        assert!(principals.iter().all(of_amp), "{action}: {principals:?}");
+                    }
+                    _ => {}
+                }
             }
         }
-        assert!(denied, "{side}: no statement denies the provisioner changes of itself");
-        let trust = &provisioner["AssumeRolePolicyDocument"]["Statement"][0];
-        let hub_roles = "arn:${AWS::Partition}:iam::${HubAccountId}:role/ampxa/*";
-        assert_eq!(trust["Condition"]["ArnLike"]["aws:PrincipalArn"]["!Sub"], hub_roles);
+        assert_eq!(denied, [(vec!["iam:*".to_owned()], vec![format!("{own}/*")])], "{side}");
+        assert_trusts(&provisioner, "write");
     }
-    assert_eq!(template("template")["Globals"]["Function"]["RolePath"], "/ampxa/");
 }
 
-/// A step gets access to an account from `aws.source` or `aws.target`, which assumes the provisioner there.
+/// The first statement of a trust policy admits the hub's functions with this path.
+fn assert_trusts(role: &Value, path: &str) {
+    let trust = &role["AssumeRolePolicyDocument"]["Statement"][0];
+    let hub_roles = format!("arn:${{AWS::Partition}}:iam::${{HubAccountId}}:role/ampxa/{path}/*");
+    assert_eq!(trust["Condition"]["ArnLike"]["aws:PrincipalArn"]["!Sub"], hub_roles);
+}
+
 #[test]
-fn a_function_may_assume_exactly_the_provisioners_that_it_uses() {
+fn a_reader_may_only_read() {
+    for side in ["source", "target"] {
+        let (reader, statements) = statements_of(side, "Reader");
+        assert_eq!(reader["RoleName"], json!(format!("ampxa-reader-{side}")));
+        for action in statements.iter().flat_map(|statement| texts(&statement["Action"])) {
+            let verbs = ["Get", "List", "Describe", "Query"];
+            assert!(
+                verbs.iter().any(|verb| action.contains(&format!(":{verb}"))),
+                "{side}: {action}"
+            );
+        }
+        assert_trusts(&reader, "read");
+    }
+}
+
+/// A stack whose name begins with `ampxa-source-` would otherwise generate names of pair roles.
+#[test]
+fn a_role_without_a_name_has_a_path() {
+    for name in ["template", "source-account", "target-account", "management-account"] {
+        let template = template(name);
+        let default = &template["Globals"]["Function"]["RolePath"];
+        for (logical, resource) in template["Resources"].as_object().unwrap() {
+            let properties = &resource["Properties"];
+            let path = match resource["Type"].as_str().unwrap() {
+                "AWS::IAM::Role" if properties["RoleName"].is_null() => &properties["Path"],
+                "AWS::Serverless::Function" if properties["RolePath"].is_null() => default,
+                "AWS::Serverless::Function" | "AWS::Serverless::StateMachine" => &properties["RolePath"],
+                _ => continue,
+            };
+            assert!(
+                path.as_str().is_some_and(|path| path.starts_with("/ampxa/")),
+                "{name}: {logical}"
+            );
+        }
+    }
+}
+
+/// A step gets access to an account from `aws.source` or `aws.target`, which assumes the reader there, or the
+/// provisioner after `writing`. `aws.query_client` assumes the target reader.
+#[test]
+fn a_function_may_assume_exactly_the_roles_that_it_uses() {
     let names = read("functions/names.rs");
     for (name, function) in functions() {
         let source = read(&format!("functions/bin/{}.rs", kebab(&name)));
+        let writes = source.contains(".writing()");
+        let role = if writes { "provisioner" } else { "reader" };
         let used: BTreeSet<String> = ["source", "target"]
             .into_iter()
             .filter(|side| {
@@ -1111,11 +1164,13 @@ fn a_function_may_assume_exactly_the_provisioners_that_it_uses() {
                     .any(|call| source.contains(&format!("aws.{side}{call}")))
             })
             .map(|side| {
-                let provisioner = format!("ampxa-{side}-provisioner");
-                assert!(names.contains(&provisioner), "{provisioner}");
-                format!("arn:${{AWS::Partition}}:iam::*:role/{provisioner}")
+                let role = format!("ampxa-{role}-{side}");
+                assert!(names.contains(&role), "{role}");
+                format!("arn:${{AWS::Partition}}:iam::*:role/{role}")
             })
             .collect();
+        let path = function["Properties"]["RolePath"].as_str().unwrap_or("/ampxa/read/");
+        assert_eq!(path, if writes { "/ampxa/write/" } else { "/ampxa/read/" }, "{name}");
         let given = rights(&function);
         let allowed: BTreeSet<String> = given
             .iter()

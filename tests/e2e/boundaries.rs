@@ -7,7 +7,11 @@ use driver::{REGION, demo};
 
 /// Creates a role in the hub that may assume every role that trusts it; returns a session of it.
 async fn hub_principal(path: &str, name: &str) -> Account {
-    let hub = deployment().cloud.account(HUB, REGION);
+    hub_principal_of(&deployment().cloud.account(HUB, REGION), path, name).await
+}
+
+/// The same in another cloud.
+pub async fn hub_principal_of(hub: &Account, path: &str, name: &str) -> Account {
     let trust = format!(
         r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Principal":{{"AWS":"arn:aws:iam::{HUB}:root"}},"Action":"sts:AssumeRole"}}]}}"#
     );
@@ -27,7 +31,7 @@ async fn hub_principal(path: &str, name: &str) -> Account {
         .send()
         .await
         .unwrap();
-    assume(&hub, &format!("arn:aws:iam::{HUB}:role{path}{name}"))
+    assume(hub, &format!("arn:aws:iam::{HUB}:role{path}{name}"))
         .await
         .expect("the root user of the hub could not assume a role of the hub")
 }
@@ -53,7 +57,7 @@ async fn assume_with_policy(principal: &Account, role: &str, policy: Option<Stri
     );
     let account = role.split(':').nth(4).unwrap();
     Ok(Account::with_credentials(
-        &deployment().cloud.url,
+        principal.endpoint_url().unwrap(),
         account,
         REGION,
         credentials,
@@ -72,31 +76,58 @@ const ALLOW_EVERYTHING: &str =
 const TRUST_EVERYONE: &str =
     r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"sts:AssumeRole"}]}"#;
 
+/// The roles of the account templates: account, name, and the path of the hub's roles that it trusts.
+fn roles_of_templates() -> [(&'static str, String, &'static str); 4] {
+    let role = |account, side, kind, path| {
+        (
+            account,
+            format!("arn:aws:iam::{account}:role/ampxa-{kind}-{side}"),
+            path,
+        )
+    };
+    [
+        role(SOURCE, "source", "provisioner", "/ampxa/write/"),
+        role(TARGET, "target", "provisioner", "/ampxa/write/"),
+        role(SOURCE, "source", "reader", "/ampxa/read/"),
+        role(TARGET, "target", "reader", "/ampxa/read/"),
+    ]
+}
+
+/// The policies of the hub's roles in this test allow `sts:AssumeRole` on everything, so only the trust policy denies.
 #[tokio::test]
-async fn only_functions_of_the_hub_may_assume_a_provisioner() {
-    let unrelated = hub_principal("/", "not-a-function").await;
-    let function = hub_principal("/ampxa/", "a-function").await;
-    for (account, side) in [(SOURCE, "source"), (TARGET, "target")] {
-        let provisioner = format!("arn:aws:iam::{account}:role/ampxa-{side}-provisioner");
-        assert_denied(assume(&unrelated, &provisioner).await, "sts:AssumeRole");
-        assert_denied(
-            assume(&deployment().cloud.account(HUB, REGION), &provisioner).await,
-            "sts:AssumeRole",
-        );
-        assert_denied(
-            assume(&deployment().cloud.account("777777777777", REGION), &provisioner).await,
-            "sts:AssumeRole",
-        );
-        assume(&function, &provisioner)
+async fn a_provisioner_trusts_only_functions_that_write_and_a_reader_only_functions_that_read() {
+    let mut outsiders = Vec::new();
+    // `*` in a trust policy also matches `/`, so the paths must not contain each other.
+    for (path, name) in [
+        ("/", "unrelated"),
+        ("/ampxa/", "write"),
+        ("/ampxa/writers/", "a"),
+        ("/x/ampxa/read/", "a"),
+    ] {
+        outsiders.push(hub_principal(path, &format!("{name}{}", path.replace('/', "-"))).await);
+    }
+    outsiders.push(deployment().cloud.account(HUB, REGION));
+    outsiders.push(deployment().cloud.account("777777777777", REGION));
+    let writer = hub_principal("/ampxa/write/", "a-writer").await;
+    let reader = hub_principal("/ampxa/read/", "a-reader").await;
+    for (_, role, path) in roles_of_templates() {
+        for outsider in &outsiders {
+            assert_denied(assume(outsider, &role).await, "sts:AssumeRole");
+        }
+        let (trusted, other) = if path == "/ampxa/write/" {
+            (&writer, &reader)
+        } else {
+            (&reader, &writer)
+        };
+        assert_denied(assume(other, &role).await, "sts:AssumeRole");
+        assume(trusted, &role)
             .await
-            .expect("a function of the hub could not assume the provisioner");
+            .expect("a function of the hub could not assume the role");
     }
 }
 
 /// A session of a provisioner.
 struct Provisioner {
-    /// The name of its role.
-    own: String,
     iam: aws_sdk_iam::Client,
     /// The ARN of the permissions boundary of the roles that it creates.
     boundary: String,
@@ -104,10 +135,9 @@ struct Provisioner {
 
 impl Provisioner {
     async fn assumed_by(function: &Account, account: &str, side: &str) -> Self {
-        let own = format!("ampxa-{side}-provisioner");
+        let own = format!("ampxa-provisioner-{side}");
         let session = assume(function, &format!("arn:aws:iam::{account}:role/{own}")).await;
         Self {
-            own,
             iam: session.unwrap().iam(),
             boundary: format!("arn:aws:iam::{account}:policy/ampxa-{side}-boundary"),
         }
@@ -116,9 +146,9 @@ impl Provisioner {
 
 #[tokio::test]
 async fn a_provisioner_creates_only_roles_with_its_prefix_and_its_boundary() {
-    let function = hub_principal("/ampxa/", "bounded").await;
+    let function = hub_principal("/ampxa/write/", "bounded").await;
     for (account, side) in [(SOURCE, "source"), (TARGET, "target")] {
-        let Provisioner { iam, boundary, .. } = Provisioner::assumed_by(&function, account, side).await;
+        let Provisioner { iam, boundary } = Provisioner::assumed_by(&function, account, side).await;
         let create = |name: &str| {
             iam.create_role()
                 .role_name(name)
@@ -169,47 +199,43 @@ async fn a_provisioner_creates_only_roles_with_its_prefix_and_its_boundary() {
     }
 }
 
+/// Asserts that IAM denies every change of a role.
+async fn assert_cannot_change(provisioner: &Provisioner, role: &str) {
+    let Provisioner { iam, boundary } = provisioner;
+    let put = iam.put_role_policy().role_name(role).policy_name("more");
+    assert_denied(put.policy_document(ALLOW_EVERYTHING).send().await, "iam:PutRolePolicy");
+    let trust = iam.update_assume_role_policy().role_name(role);
+    assert_denied(
+        trust.policy_document(TRUST_EVERYONE).send().await,
+        "iam:UpdateAssumeRolePolicy",
+    );
+    let delete = iam.delete_role_policy().role_name(role).policy_name("provision");
+    assert_denied(delete.send().await, "iam:DeleteRolePolicy");
+    let attach = iam.attach_role_policy().role_name(role);
+    let managed = "arn:aws:iam::aws:policy/AmazonPrometheusRemoteWriteAccess";
+    assert_denied(attach.policy_arn(managed).send().await, "iam:AttachRolePolicy");
+    let detach = iam.detach_role_policy().role_name(role).policy_arn(boundary);
+    assert_denied(detach.send().await, "iam:DetachRolePolicy");
+    assert_denied(iam.delete_role().role_name(role).send().await, "iam:DeleteRole");
+}
+
 #[tokio::test]
-async fn a_provisioner_cannot_change_itself_or_its_boundary() {
-    let function = hub_principal("/ampxa/", "itself").await;
+async fn a_provisioner_cannot_change_itself_the_reader_or_its_boundary() {
+    let function = hub_principal("/ampxa/write/", "itself").await;
     for (account, side) in [(SOURCE, "source"), (TARGET, "target")] {
-        let Provisioner { own, iam, boundary } = Provisioner::assumed_by(&function, account, side).await;
-        assert_denied(
-            iam.put_role_policy()
-                .role_name(&own)
-                .policy_name("more")
-                .policy_document(ALLOW_EVERYTHING)
-                .send()
-                .await,
-            "iam:PutRolePolicy",
-        );
-        assert_denied(
-            iam.update_assume_role_policy()
-                .role_name(&own)
-                .policy_document(TRUST_EVERYONE)
-                .send()
-                .await,
-            "iam:UpdateAssumeRolePolicy",
-        );
-        assert_denied(
-            iam.put_role_permissions_boundary()
-                .role_name(&own)
-                .permissions_boundary(&boundary)
-                .send()
-                .await,
-            "iam:PutRolePermissionsBoundary",
-        );
-        assert_denied(
-            iam.delete_role_policy()
-                .role_name(&own)
-                .policy_name("provision")
-                .send()
-                .await,
-            "iam:DeleteRolePolicy",
-        );
+        let provisioner = Provisioner::assumed_by(&function, account, side).await;
+        let Provisioner { iam, boundary } = &provisioner;
+        for role in [format!("ampxa-provisioner-{side}"), format!("ampxa-reader-{side}")] {
+            assert_cannot_change(&provisioner, &role).await;
+            let put = iam.put_role_permissions_boundary().role_name(&role);
+            let put = put.permissions_boundary(boundary).send().await;
+            assert_denied(put, "iam:PutRolePermissionsBoundary");
+            let tag = aws_sdk_iam::types::Tag::builder().key("a").value("b").build().unwrap();
+            assert_denied(iam.tag_role().role_name(&role).tags(tag).send().await, "iam:TagRole");
+        }
         assert_denied(
             iam.create_policy_version()
-                .policy_arn(&boundary)
+                .policy_arn(boundary)
                 .policy_document(ALLOW_EVERYTHING)
                 .set_as_default(true)
                 .send()
@@ -217,7 +243,7 @@ async fn a_provisioner_cannot_change_itself_or_its_boundary() {
             "iam:CreatePolicyVersion",
         );
         assert_denied(
-            iam.delete_policy().policy_arn(&boundary).send().await,
+            iam.delete_policy().policy_arn(boundary).send().await,
             "iam:DeletePolicy",
         );
         assert_denied(iam.create_user().user_name("mallory").send().await, "iam:CreateUser");
@@ -228,34 +254,53 @@ async fn a_provisioner_cannot_change_itself_or_its_boundary() {
     }
 }
 
+/// A role with the name prefix that the hub did not create: without the boundary, and with our tag.
 #[tokio::test]
-async fn a_provisioner_cannot_add_a_policy_to_a_role_without_the_boundary() {
-    let function = hub_principal("/ampxa/", "unbounded").await;
+async fn a_provisioner_cannot_change_a_role_without_the_boundary_even_with_our_tag() {
+    let function = hub_principal("/ampxa/write/", "unbounded").await;
     for (account, side) in [(SOURCE, "source"), (TARGET, "target")] {
         let name = format!("ampxa-{side}-unbounded");
         let root = deployment().cloud.account(account, REGION).iam();
-        root.create_role()
+        let create = root.create_role().role_name(&name);
+        create.assume_role_policy_document(EMPTY_POLICY).send().await.unwrap();
+        let provisioner = Provisioner::assumed_by(&function, account, side).await;
+        // TagRole has no condition key for the boundary, so the tag can be set. It does not help.
+        let tag = aws_sdk_iam::types::Tag::builder()
+            .key("ampxa:cluster")
+            .value("a")
+            .build()
+            .unwrap();
+        provisioner
+            .iam
+            .tag_role()
             .role_name(&name)
-            .assume_role_policy_document(EMPTY_POLICY)
+            .tags(tag)
             .send()
             .await
             .unwrap();
-        let provisioner = format!("arn:aws:iam::{account}:role/ampxa-{side}-provisioner");
-        let iam = assume(&function, &provisioner).await.unwrap().iam();
-        assert_denied(
-            iam.put_role_policy()
-                .role_name(&name)
-                .policy_name("more")
-                .policy_document(ALLOW_EVERYTHING)
-                .send()
-                .await,
-            "iam:PutRolePolicy",
-        );
+        assert_cannot_change(&provisioner, &name).await;
+        // With the boundary first, the role can be changed, and has at most the permissions of the boundary.
+        let put = provisioner.iam.put_role_permissions_boundary().role_name(&name);
+        put.permissions_boundary(&provisioner.boundary).send().await.unwrap();
+        provisioner.iam.delete_role().role_name(&name).send().await.unwrap();
     }
 }
 
-/// The session of the step that queries samples may query its workspace and nothing else, although the provisioner may
-/// do more.
+#[tokio::test]
+async fn a_provisioner_cannot_create_a_role_whose_path_contains_the_prefix() {
+    let function = hub_principal("/ampxa/write/", "paths").await;
+    for (account, side) in [(SOURCE, "source"), (TARGET, "target")] {
+        let Provisioner { iam, boundary } = Provisioner::assumed_by(&function, account, side).await;
+        let create = iam.create_role().path(format!("/ampxa-{side}-x/")).role_name("y");
+        let create = create
+            .assume_role_policy_document(EMPTY_POLICY)
+            .permissions_boundary(boundary);
+        assert_denied(create.send().await, "iam:CreateRole");
+    }
+}
+
+/// The session of the step that queries samples may query its workspace and nothing else, although the reader may do
+/// more.
 #[tokio::test]
 async fn a_session_for_samples_may_query_one_workspace_and_do_nothing_else() {
     let target = deployment().cloud.account(TARGET, REGION);
@@ -263,22 +308,17 @@ async fn a_session_for_samples_may_query_one_workspace_and_do_nothing_else() {
         demo::workspace(&target, "mine").await.unwrap(),
         demo::workspace(&target, "other").await.unwrap(),
     );
-    let function = hub_principal("/ampxa/", "queries-samples").await;
-    let provisioner = format!("arn:aws:iam::{TARGET}:role/ampxa-target-provisioner");
+    let function = hub_principal("/ampxa/read/", "queries-samples").await;
+    let reader = format!("arn:aws:iam::{TARGET}:role/ampxa-reader-target");
     let id = |workspace: &str| workspace.rsplit('/').next().unwrap().to_owned();
 
-    let full = assume(&function, &provisioner).await.unwrap();
+    let full = assume(&function, &reader).await.unwrap();
     full.query(&id(&other), "up").unwrap();
 
     let policy = ampxa::policy::query_permissions(&own.parse().unwrap()).to_string();
-    let session = assume_with_policy(&function, &provisioner, Some(policy)).await.unwrap();
+    let session = assume_with_policy(&function, &reader, Some(policy)).await.unwrap();
     assert!(session.query(&id(&own), "up").unwrap().is_empty());
     assert_denied(session.query(&id(&other), "up"), "aps:QueryMetrics");
-    let role = session
-        .iam()
-        .get_role()
-        .role_name("ampxa-target-provisioner")
-        .send()
-        .await;
+    let role = session.iam().get_role().role_name("ampxa-reader-target").send().await;
     assert_denied(role.map_err(|error| error.into_service_error()), "iam:GetRole");
 }

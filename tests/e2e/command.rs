@@ -25,7 +25,8 @@ fn driver(arguments: &[&str]) -> Command {
     program("driver", arguments)
 }
 
-fn ampxa(arguments: &[&str]) -> Command {
+/// `ampxa` with these arguments.
+pub fn ampxa(arguments: &[&str]) -> Command {
     program("ampxa", arguments)
 }
 
@@ -321,14 +322,14 @@ async fn status_lists_pairs_and_page_shows_executions() {
         let answer = command.envs(services).output().unwrap();
         (answer.status.success(), String::from_utf8(answer.stdout).unwrap())
     };
-    // `--check` fails if no pair exists, or if an account has no provisioner.
+    // `--check` fails if no pair exists, or if an account lacks the roles of ampxa.
     let (success, printed) = run_ampxa(&["status", "--local-cloud", url, "--check", "--accounts", "444444444444"]);
     assert!(
         !success && printed.contains("0 pairs in account 444444444444"),
         "{printed}"
     );
     assert!(
-        printed.contains("The account 444444444444 has no role ampxa-source-provisioner"),
+        printed.contains("The account 444444444444 has no role ampxa-reader-source"),
         "{printed}"
     );
     let (success, printed) = status_as_444444444444(&["444444444444"]);
@@ -387,7 +388,7 @@ fn an_endpoint_that_does_not_answer_is_reported_in_one_line() {
         (
             "--local-cloud",
             "127.0.0.1:4566",
-            "expected a URL such as http://127.0.0.1:4566",
+            "expected a URL such as http://127.0.0.1:4566/<secret>",
         ),
     ] {
         let (success, printed) = run_ampxa(&[&status[..], &[option, url]].concat());

@@ -9,6 +9,7 @@ use crate::{
     events::fixture::{self, FLEET, Machine},
 };
 use ampxa_cli::{account::Account, execution::Execution};
+use aws_sdk_eks::types::AuthenticationMode;
 use aws_sdk_iam::Client;
 use driver::{HUB, REGION, TARGET, demo};
 use percent_encoding::percent_decode_str;
@@ -16,7 +17,10 @@ use serde_json::{Value, json};
 
 /// Actions that AMP checks with its caller's permissions while it creates or deletes a scraper (AMP user guide, "Using
 /// AWS managed collectors"). The functions do not call them: tests below remove each of them.
-const CHECKED_BY_CREATE_SCRAPER: [&str; 4] = [
+const CHECKED_BY_CREATE_SCRAPER: [&str; 7] = [
+    "eks:DescribeCluster",
+    "ec2:DescribeSubnets",
+    "ec2:DescribeSecurityGroups",
     "iam:PassRole",
     "iam:CreateServiceLinkedRole",
     "eks:CreateAccessEntry",
@@ -50,7 +54,12 @@ impl Policy {
 
     /// The policy of an account's provisioner.
     async fn of_provisioner(account: &Account, side: &str) -> Self {
-        Self::read(&account.iam(), &format!("ampxa-{side}-provisioner"), "provision").await
+        Self::read(&account.iam(), &format!("ampxa-provisioner-{side}"), "provision").await
+    }
+
+    /// The policy of an account's reader.
+    async fn of_reader(account: &Account, side: &str) -> Self {
+        Self::read(&account.iam(), &format!("ampxa-reader-{side}"), "read").await
     }
 
     /// All statements of a function's role: its own and those of the managed policies of the hub.
@@ -170,7 +179,7 @@ async fn policies_of_the_functions(iam: &Client) -> Vec<Policy> {
     let mut roles = iam.list_roles().into_paginator().items().send();
     while let Some(role) = roles.next().await {
         let role = role.unwrap();
-        if role.path() != "/ampxa/" {
+        if !["/ampxa/read/", "/ampxa/write/"].contains(&role.path()) {
             continue;
         }
         policies.push(Policy::of_function(iam, role.role_name()).await);
@@ -182,6 +191,27 @@ async fn policies_of_the_functions(iam: &Client) -> Vec<Policy> {
             .any(|call| document.contains(call))
     });
     policies
+}
+
+/// Runs `ampxa status --readers` with a role that the parameter `ReaderPrincipalArns` admits.
+async fn status_as_a_person(wired: &fixture::Wired, account: &str) {
+    let person = crate::boundaries::hub_principal_of(&wired.hub(), "/people/", "operator").await;
+    let credentials = person.credentials();
+    let status = crate::command::ampxa(&["status", "--readers", "--accounts", account, "--regions", REGION])
+        .env("AWS_ENDPOINT_URL", &wired.cloud.url)
+        .envs([
+            ("AWS_ACCESS_KEY_ID", credentials.access_key_id()),
+            ("AWS_SECRET_ACCESS_KEY", credentials.secret_access_key()),
+            ("AWS_SESSION_TOKEN", credentials.session_token().unwrap_or_default()),
+        ])
+        .output()
+        .unwrap();
+    let printed = String::from_utf8_lossy(&status.stdout).into_owned();
+    assert!(status.status.success() && printed.contains("2 pairs"), "{printed}");
+    assert!(
+        !printed.contains("NOT CHECKED") && !printed.contains("missing"),
+        "{printed}"
+    );
 }
 
 /// Onboards a cluster by its event, causes and repairs drift, recovers the cluster from an orphan tag, and deletes it.
@@ -259,6 +289,20 @@ async fn every_granted_action_is_needed_by_a_call() {
         reconciliation.output
     );
 
+    // No samples arrive from a cluster that does not map the scraper, so the functions read both roles for the hints.
+    let mut unmapped = demo::Cluster::named("unmapped").tag("local:activation-minutes", "0");
+    unmapped.mode = AuthenticationMode::ConfigMap;
+    let unmapped = unmapped.make(&accounts.source).await.unwrap();
+    let unmapped = json!({ "clusterArn": unmapped, "workspaceArn": wired.workspace, "clusterAccess": "MANUAL" });
+    let run = wired
+        .run(Machine::Onboard, &unmapped)
+        .await
+        .unwrap()
+        .succeeded()
+        .unwrap();
+    assert_eq!(run.output["ingestion"]["result"], "NONE", "{}", run.output);
+    status_as_a_person(&wired, account).await;
+
     let attach = accounts
         .source
         .iam()
@@ -296,6 +340,8 @@ async fn every_granted_action_is_needed_by_a_call() {
     );
     policies.push(Policy::of_provisioner(&accounts.source, "source").await);
     policies.push(Policy::of_provisioner(&accounts.target, "target").await);
+    policies.push(Policy::of_reader(&accounts.source, "source").await);
+    policies.push(Policy::of_reader(&accounts.target, "target").await);
     let checked = [
         &CHECKED_BY_CREATE_SCRAPER[..],
         &CHECKED_BY_DELETE_SCRAPER,
@@ -331,7 +377,8 @@ async fn every_granted_action_is_needed_by_a_call() {
             if !needed && !checked.contains(action) {
                 unused.push(format!("{}: {action} on {resources:?}", policy.role));
             }
-            let both = needed && checked.contains(action);
+            // A function without these actions of the provisioner uses them as the reader.
+            let both = needed && checked.contains(action) && policy.role.starts_with("ampxa-provisioner-");
             assert!(!both, "the functions call {action}: remove it from the constants above");
         }
     }
@@ -401,7 +448,7 @@ async fn an_offboarding_without_one_permission_fails_and_names_it() {
 #[tokio::test]
 async fn a_denied_query_for_samples_is_reported_with_the_missing_permission() {
     let (accounts, request) = new_pair().await;
-    let policy = Policy::of_provisioner(&accounts.target, "target").await;
+    let policy = Policy::of_reader(&accounts.target, "target").await;
     policy.write(&policy.without("aps:QueryMetrics")).await;
     let output = accounts.onboarded(&request).await;
     assert_eq!(output["ingestion"]["result"], "NOT_CHECKED");
@@ -415,7 +462,7 @@ async fn a_function_that_may_not_assume_the_provisioner_is_named_in_the_cause() 
     let (accounts, request) = new_pair().await;
     let hub = deployment().cloud.account(HUB, REGION);
     let role = fixture::resource(&hub, "ampxa", "EnsureTargetRoleRole").unwrap();
-    let provisioner = format!("arn:aws:iam::{}:role/ampxa-target-provisioner", accounts.target.id);
+    let provisioner = format!("arn:aws:iam::{}:role/ampxa-provisioner-target", accounts.target.id);
     let denial = json!({ "Version": "2012-10-17", "Statement": [
         { "Effect": "Deny", "Action": "sts:AssumeRole", "Resource": provisioner }
     ] });

@@ -95,7 +95,7 @@ async fn a_rollback_that_cannot_finish_lists_what_is_left() {
     let denial = json!({ "Version": "2012-10-17", "Statement": [
         { "Effect": "Deny", "Action": "iam:DeleteRole", "Resource": "*" }
     ] });
-    let provisioner = "ampxa-target-provisioner";
+    let provisioner = "ampxa-provisioner-target";
     let put = iam.put_role_policy().role_name(provisioner).policy_name("denial");
     put.policy_document(denial.to_string()).send().await.unwrap();
     let request = accounts.pair_of(&failing("left")).await;

@@ -3,7 +3,9 @@
 use ampxa::{
     Aws, Error, check_request, cluster,
     ingestion::{self, IngestionResult},
-    lock, offboarding, patch, roles, scraper,
+    lock, offboarding, patch,
+    roles::{self, Side},
+    scraper,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -30,6 +32,18 @@ pub fn step(function: &str) -> &'static str {
         other => panic!("unknown function {other}"),
     }
 }
+
+/// The steps that assume provisioners. The other steps assume readers.
+pub const WRITING: [&str; 8] = [
+    "ensure-source-role",
+    "ensure-target-role",
+    "create-scraper",
+    "update-scraper",
+    "patch-trust-policies",
+    "remove-scraper",
+    "remove-target-role",
+    "remove-source-role",
+];
 
 /// Runs a step once.
 pub async fn run(step: &'static str, aws: &Aws, payload: Value, now: SystemTime) -> Result<Value, Error> {
@@ -116,15 +130,13 @@ pub async fn run(step: &'static str, aws: &Aws, payload: Value, now: SystemTime)
         }
         "remove-target-role" => {
             invoke(payload, async |task| {
-                let (target, pair) = (aws.target(&task).await?, &task.pair);
-                roles::remove(&target.iam(), pair.target_role_arn(), &pair.target_role_name(), &task).await
+                roles::remove(&aws.target(&task).await?.iam(), Side::Target, &task).await
             })
             .await
         }
         "remove-source-role" => {
             invoke(payload, async |task| {
-                let (source, pair) = (aws.source(&task).await?, &task.pair);
-                roles::remove(&source.iam(), pair.source_role_arn(), &pair.source_role_name(), &task).await
+                roles::remove(&aws.source(&task).await?.iam(), Side::Source, &task).await
             })
             .await
         }

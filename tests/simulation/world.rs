@@ -465,8 +465,12 @@ impl World {
             .credentials_provider(SharedCredentialsProvider::new(hub_credentials()))
             .http_client(connection)
             .build();
+        let aws = Aws::new(config, step);
         Sandbox {
-            aws: Aws::new(config, step),
+            aws: match steps::WRITING.contains(&step) {
+                true => aws.writing(),
+                false => aws,
+            },
             current_invocation,
         }
     }

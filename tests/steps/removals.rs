@@ -7,7 +7,7 @@ use crate::{
 use ampxa::{
     error::Error,
     offboarding,
-    roles::{self, Outcome},
+    roles::{self, Outcome, Side},
     scraper,
 };
 use serde_json::{Value, json};
@@ -117,11 +117,11 @@ async fn a_scraper_without_our_tags_or_outside_the_input_is_kept() {
 }
 
 fn role() -> Role {
-    Role::ours(json!({}), "arn:aws:iam::222222222222:policy/boundary")
+    Role::ours(json!({}), "arn:aws:iam::222222222222:policy/ampxa-source-boundary")
 }
 
 fn get_role(role: &Role) -> Exchange {
-    call("GetRole", 200, role.response("GetRole")).with_text("RoleName=r")
+    call("GetRole", 200, role.response("GetRole")).with_text("RoleName=ampxa-source-demo-")
 }
 
 fn inline_policies(names: &[&str]) -> String {
@@ -135,10 +135,10 @@ fn inline_policies(names: &[&str]) -> String {
 async fn remove_role(exchanges: impl IntoIterator<Item = Exchange>, input: Value) -> Result<Outcome, Error> {
     let script = Script::new(exchanges);
     let task = task(json!({}), input);
-    let removed = roles::remove(&script.account().iam(), "arn:r".to_owned(), "r", &task).await;
+    let removed = roles::remove(&script.account().iam(), Side::Source, &task).await;
     script.assert_finished();
     removed.map(|removed| {
-        assert_eq!(removed.role_arn, "arn:r");
+        assert_eq!(removed.role_arn, task.pair.source_role_arn());
         removed.outcome
     })
 }
@@ -157,9 +157,26 @@ async fn managed_policies_are_detached_before_inline_policies_and_the_role_are_d
         call("ListRolePolicies", 200, inline_policies(&["ampxa", "other"])),
         call("DeleteRolePolicy", 200, done("DeleteRolePolicy")).with_text("PolicyName=ampxa"),
         call("DeleteRolePolicy", 200, done("DeleteRolePolicy")).with_text("PolicyName=other"),
-        call("DeleteRole", 200, done("DeleteRole")).with_text("RoleName=r"),
+        call("DeleteRole", 200, done("DeleteRole")).with_text("RoleName=ampxa-source-demo-"),
     ];
     assert_eq!(remove_role(exchanges, json!({})).await, Ok(Outcome::Removed));
+}
+
+#[tokio::test]
+async fn the_permissions_boundary_is_repaired_before_the_role_is_deleted() {
+    let put = "PutRolePermissionsBoundary";
+    for boundary in [None, Some("arn:aws:iam::aws:policy/AdministratorAccess".to_owned())] {
+        let mut unbounded = role();
+        unbounded.boundary = boundary;
+        let exchanges = [
+            get_role(&unbounded),
+            call(put, 200, done(put)).with_text("policy/ampxa-source-boundary"),
+            call("ListAttachedRolePolicies", 200, attached(&[])),
+            call("ListRolePolicies", 200, inline_policies(&[])),
+            call("DeleteRole", 200, done("DeleteRole")),
+        ];
+        assert_eq!(remove_role(exchanges, json!({})).await, Ok(Outcome::Removed));
+    }
 }
 
 #[tokio::test]
@@ -304,7 +321,7 @@ async fn the_pairs_of_a_cluster_are_found_by_scrapers_and_source_roles() {
     .with_text(format!("sourceArn={CLUSTER}"));
     let (first, third) = (role_name("ws-1"), role_name("ws-3"));
     let names = [
-        "ampxa-source-provisioner",
+        "ampxa-provisioner-source",
         "ampxa-source-demo2-00000000",
         &first,
         &third,

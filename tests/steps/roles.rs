@@ -226,6 +226,20 @@ async fn each_drift_is_repaired_alone() {
     assert_eq!(ensured, repaired("managed policy"));
 }
 
+/// The policy of the provisioner denies every other write to a role without the permissions boundary.
+#[tokio::test]
+async fn the_permissions_boundary_is_repaired_before_every_other_part() {
+    let task = without_scraper();
+    let [policy, attach] = read_policies(&task);
+    let mut role = matching(&task);
+    (role.boundary, role.trust) = (None, json!({}));
+    let (boundary, trust) = ("PutRolePermissionsBoundary", "UpdateAssumeRolePolicy");
+    let writes = [boundary, trust].map(|action| call(action, 200, done(action)));
+    let exchanges = [found(&role)].into_iter().chain(writes).chain([policy, attach]);
+    let ensured = ensure(exchanges, &task).await.unwrap();
+    assert_eq!(ensured.repaired, ["permissions boundary", "trust policy"]);
+}
+
 #[tokio::test]
 async fn a_role_without_our_tags_is_a_conflict() {
     let task = without_scraper();
@@ -389,6 +403,21 @@ async fn the_patch_writes_source_then_target_and_reads_both_back() {
             target: true
         })
     );
+    script.assert_finished();
+}
+
+#[tokio::test]
+async fn the_patch_repairs_the_permissions_boundary_first() {
+    let task = with_scraper();
+    let source = roles::source(&task);
+    let mut unbounded = Role::ours(source.placeholder_trust.clone(), &source.boundary);
+    unbounded.boundary = None;
+    let [_, write, read] = patch_calls(&source);
+    let put = call("PutRolePermissionsBoundary", 200, done("PutRolePermissionsBoundary"));
+    let source = [found(&unbounded), put.with_text("ampxa-source-boundary"), write, read];
+    let script = Script::new(source.into_iter().chain(patch_calls(&roles::target(&task))));
+    let account = script.account();
+    patch::patch(&account.iam(), &account.iam(), &task).await.unwrap();
     script.assert_finished();
 }
 

@@ -16,7 +16,7 @@ fn assumed() -> &'static str {
 #[tokio::test]
 async fn a_session_uses_the_region_of_the_cluster_and_not_of_the_hub() {
     let script = Script::new([
-        call("AssumeRole", 200, assumed()).with_text("arn:aws:iam::222222222222:role/ampxa-source-provisioner"),
+        call("AssumeRole", 200, assumed()).with_text("arn:aws:iam::222222222222:role/ampxa-reader-source"),
         call("GET /clusters/demo", 200, json!({ "cluster": {} }).to_string())
             .with_text("https://eks.us-west-2.amazonaws.com/")
             .in_account("source"),
@@ -25,6 +25,23 @@ async fn a_session_uses_the_region_of_the_cluster_and_not_of_the_hub() {
     let source = script.aws("eu-west-1").source(&task).await.unwrap();
     source.eks().describe_cluster().name("demo").send().await.unwrap();
     script.assert_finished();
+}
+
+#[tokio::test]
+async fn only_a_step_that_writes_assumes_the_provisioner() {
+    for (writes, kind) in [(false, "reader"), (true, "provisioner")] {
+        let arn = |account: &str, side: &str| format!("arn:aws:iam::{account}:role/ampxa-{kind}-{side}");
+        let script = Script::new([
+            call("AssumeRole", 200, assumed()).with_text(arn("222222222222", "source")),
+            call("AssumeRole", 200, assumed()).with_text(arn("333333333333", "target")),
+        ]);
+        let task: Task<NoInput> = task(json!({}), json!({}));
+        let aws = script.aws("us-west-2");
+        let aws = if writes { aws.writing() } else { aws };
+        aws.source(&task).await.unwrap();
+        aws.target(&task).await.unwrap();
+        script.assert_finished();
+    }
 }
 
 #[tokio::test]

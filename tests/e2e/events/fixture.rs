@@ -41,6 +41,8 @@ pub const OUTSIDER: &str = "999999999999";
 pub const REGIONS: [&str; 2] = [REGION, "eu-west-1"];
 /// The Region of the management account's events.
 pub const EVENTS_REGION: &str = MANAGEMENT_REGION;
+/// The roles of people who may assume the readers.
+pub const PEOPLE: &str = "arn:aws:iam::111111111111:role/people/*";
 /// The hub's stack.
 pub const STACK: &str = "ampxa";
 /// The timeout of everything that these tests wait for, in real time, on a busy machine.
@@ -187,6 +189,7 @@ impl Wired {
                 format!("ManagementAccountId={MANAGEMENT}"),
                 format!("AftAccountId={AFT}"),
             ],
+            account_parameters: vec![format!("ReaderPrincipalArns={PEOPLE}")],
         };
         let machines = deploy::deploy_wired(&project, &python, &cloud, &accounts, &wiring).await?;
         let units = json!({ "ou-abcd-workloads": "r-abcd", "ou-abcd-production": "ou-abcd-workloads" });

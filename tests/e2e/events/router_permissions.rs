@@ -128,14 +128,14 @@ async fn try_calls(wired: &Wired, role: &str) -> Result<()> {
     }
     let list = router.iam().list_roles().send().await;
     ensure!(list.is_err(), "the router may list roles");
-    let provisioner = format!("arn:aws:iam::{}:role/ampxa-source-provisioner", SOURCE);
+    let reader = format!("arn:aws:iam::{}:role/ampxa-reader-source", SOURCE);
     let assume = router
         .sts()
         .assume_role()
-        .role_arn(provisioner)
+        .role_arn(reader)
         .role_session_name("tried")
         .send()
         .await;
-    ensure!(assume.is_err(), "the router may assume a provisioner");
+    ensure!(assume.is_err(), "the router may assume a reader");
     Ok(())
 }

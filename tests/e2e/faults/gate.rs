@@ -36,7 +36,7 @@ pub fn assert_admits_no_other(pair: &Pair, scraper: Option<&str>) {
         (collector.clone(), Value::Null),
         (collector.clone(), json!("x")),
         (collector.clone(), json!(scraper_arn(pair, ""))),
-        (session(source, "ampxa-source-provisioner"), json!(own)),
+        (session(source, "ampxa-provisioner-source"), json!(own)),
         (session(source, "another-role"), json!(own)),
         (format!("arn:aws:iam::{source}:root"), json!(own)),
         (session(target, "another-role"), json!(own)),

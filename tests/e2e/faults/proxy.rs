@@ -62,7 +62,8 @@ pub struct Proxy {
 
 #[derive(Debug)]
 struct Shared {
-    upstream: OnceLock<String>,
+    /// The URL of the cloud without its path, and the path: the secret of the run.
+    upstream: OnceLock<(String, String)>,
     agent: ureq::Agent,
     /// By account: the fault, and the number of calls that have failed.
     faults: Mutex<HashMap<String, (Planned, u32)>>,
@@ -90,14 +91,18 @@ impl Proxy {
         Ok(Self { server, shared })
     }
 
-    /// The endpoint for the functions.
+    /// The endpoint for the functions, without the secret of the cloud.
     pub fn url(&self) -> String {
         format!("http://{}", self.server.address)
     }
 
-    /// Sets the endpoint of AWS. Only the first call counts.
+    /// Sets the URL of the cloud. Only the first call counts.
     pub fn forward_to(&self, url: &str) {
-        let _ = self.shared.upstream.set(url.to_owned());
+        let path = url.rfind('/').unwrap_or(url.len());
+        let _ = self
+            .shared
+            .upstream
+            .set((url[..path].to_owned(), url[path..].to_owned()));
     }
 
     /// Plans a fault for calls in an account; replaces an earlier fault of that account.
@@ -112,26 +117,33 @@ impl Proxy {
 }
 
 /// A request in the form that [`wire`] reads.
-struct WireRequest<'a>(&'a Request);
+struct WireRequest<'a> {
+    request: &'a Request,
+    /// The target without the secret of the cloud.
+    target: &'a str,
+}
 
 impl wire::Request for WireRequest<'_> {
     fn method(&self) -> &str {
-        self.0.line.split(' ').next().unwrap_or_default()
+        self.request.line.split(' ').next().unwrap_or_default()
     }
     fn target(&self) -> &str {
-        self.0.line.split(' ').nth(1).unwrap_or_default()
+        self.target
     }
     fn header(&self, name: &str) -> Option<&str> {
-        self.0.header(name)
+        self.request.header(name)
     }
     fn body(&self) -> &[u8] {
-        &self.0.body
+        &self.request.body
     }
 }
 
 impl Shared {
     fn serve(&self, request: &Request, connection: &mut TcpStream) -> io::Result<()> {
-        let read = WireRequest(request);
+        let target = request.line.split(' ').nth(1).unwrap_or_default();
+        let secret = self.upstream.get().map_or("", |(_, secret)| secret.as_str());
+        let target = target.strip_prefix(secret).unwrap_or(target);
+        let read = WireRequest { request, target };
         let call = wire::Scope::of(&read).map(|scope| (scope.service, wire::operation(scope.service, &read)));
         let Some((service, operation)) = call else {
             return self.forward(request)?.write(connection);
@@ -168,7 +180,7 @@ impl Shared {
         let account = lock(&self.accounts).get(key)?.clone();
         let mut faults = lock(&self.faults);
         let (planned, happened) = faults.get_mut(&account)?;
-        let matches = planned.call == call && function(request.0) == Some(planned.function);
+        let matches = planned.call == call && function(request.request) == Some(planned.function);
         if !matches || *happened >= planned.times {
             return None;
         }
@@ -193,7 +205,11 @@ impl Shared {
     fn send(&self, request: &Request) -> Result<Answer, ureq::Error> {
         let mut words = request.line.split(' ');
         let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-        let url = format!("{}{path}", self.upstream.get().map_or("", String::as_str));
+        // The client signed the path, with the secret, and the header Host, which the cloud accepts from its proxy.
+        let url = format!(
+            "{}{path}",
+            self.upstream.get().map_or("", |(origin, _)| origin.as_str())
+        );
         let mut outgoing = ureq::http::Request::builder().method(method).uri(url);
         for (name, value) in request.headers() {
             if !["connection", "content-length", "expect"].contains(&name) {

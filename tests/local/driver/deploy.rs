@@ -48,6 +48,8 @@ pub struct Wiring {
     pub untrusted_senders: Vec<String>,
     /// More parameters of `infra/template.yaml`, as `Name=value`.
     pub parameters: Vec<String>,
+    /// More parameters of `infra/source-account.yaml` and `infra/target-account.yaml`, as `Name=value`.
+    pub account_parameters: Vec<String>,
 }
 
 /// The Region of the account events of AWS Organizations and AWS Control Tower.
@@ -143,15 +145,16 @@ fn stacks(accounts: &Accounts, wiring: &Wiring) -> Vec<Stack> {
     let mut stacks = Vec::new();
     for account in accounts.sources.iter().chain(&wiring.untrusted_senders) {
         match &wiring.regions[..] {
-            [] => stacks.push(stack("source-account", account, REGION, &[])),
+            [] => stacks.push(stack("source-account", account, REGION, &wiring.account_parameters)),
             regions => stacks.extend(regions.iter().map(|region| {
-                let roles = format!("IamRegion={}", regions[0]);
-                stack("source-account", account, region, &[bus.clone(), roles])
+                let mut parameters = wiring.account_parameters.clone();
+                parameters.extend([bus.clone(), format!("IamRegion={}", regions[0])]);
+                stack("source-account", account, region, &parameters)
             })),
         }
     }
     let targets = accounts.targets.iter();
-    stacks.extend(targets.map(|account| stack("target-account", account, REGION, &[])));
+    stacks.extend(targets.map(|account| stack("target-account", account, REGION, &wiring.account_parameters)));
     let management = wiring.management.iter();
     stacks.extend(management.map(|id| stack("management-account", id, MANAGEMENT_REGION, std::slice::from_ref(&bus))));
     stacks

@@ -29,8 +29,10 @@ use support::wire::{self, Scope};
 
 /// The access key id of the functions' own roles.
 const HUB_KEY: &str = "AKIAHUB";
-/// The prefix of an assumed role's access key id; the account id follows.
+/// The prefix of the access key id of a session of a provisioner; the account id follows.
 const ASSUMED_KEY: &str = "ASIA";
+/// The same prefix for a session of a reader.
+const READER_KEY: &str = "ASIR";
 /// The same prefix for a session whose policy allows only queries of one workspace.
 const QUERY_KEY: &str = "ASIQ";
 /// The number of targets in a cluster that the scraper scrapes.
@@ -117,7 +119,8 @@ impl Call {
         let scope = Scope::of(&signed).expect("a signed request");
         let (key, service) = (scope.access_key, scope.service);
         let query_account = key.strip_prefix(QUERY_KEY);
-        let account = match key.strip_prefix(ASSUMED_KEY).or(query_account) {
+        let reader_account = key.strip_prefix(READER_KEY);
+        let account = match key.strip_prefix(ASSUMED_KEY).or(query_account).or(reader_account) {
             Some(account) => account.to_owned(),
             None if key == HUB_KEY => "hub".to_owned(),
             None => panic!("unknown access key id {key}"),
@@ -140,6 +143,10 @@ impl Call {
             query_account.is_some(),
             action == "QueryMetrics",
             "exactly the queries use the session with a session policy: {action}"
+        );
+        assert!(
+            reader_account.is_none() || !wire::writes(&action),
+            "a reader calls {action}"
         );
         Self {
             service: service.to_owned(),
@@ -275,15 +282,19 @@ impl Cloud {
 fn assume_role(call: &Call, random: &mut fastrand::Rng) -> String {
     let role = call.field("RoleArn");
     assert_eq!(call.account, "hub", "only the hub's functions call AssumeRole");
-    assert!(role.ends_with("-provisioner"), "{role}");
     let account = role.split(':').nth(4).expect("an account");
     let validity = if random.u8(..8) == 0 { 250 } else { 3600 };
     let expires = DateTime::from(SystemTime::now() + Duration::from_secs(validity));
     let expires = expires.fmt(Format::DateTime).expect("a time");
     let key = match call.fields.get("Policy") {
-        None => ASSUMED_KEY,
+        None if role.contains(":role/ampxa-provisioner-") => ASSUMED_KEY,
+        None => {
+            assert!(role.contains(":role/ampxa-reader-"), "{role}");
+            READER_KEY
+        }
         Some(policy) => {
             assert!(policy.contains(r#""Action":"aps:QueryMetrics""#), "{policy}");
+            assert!(role.ends_with(":role/ampxa-reader-target"), "{role}");
             QUERY_KEY
         }
     };

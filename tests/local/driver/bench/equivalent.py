@@ -21,7 +21,7 @@ def handler(event, context):
     source = event["request"]["clusterArn"].split(":")[4]
     try:
         return CLIENTS["sts"].assume_role(
-            RoleArn=f"arn:aws:iam::{source}:role/ampxa-source-provisioner",
+            RoleArn=f"arn:aws:iam::{source}:role/ampxa-reader-source",
             RoleSessionName="ampxa-bench",
         )
     except ClientError as error:
