@@ -1,52 +1,78 @@
-// Checks the policy documents of an onboarded pair with an IAM simulator that is independent of the local cloud: only
-// this scraper can assume the source role, only the source role can assume the target role, on behalf of this scraper,
-// and the target role can write to the workspace of the pair and do nothing else.
+// Checks policies with an IAM simulator that is independent of the local cloud.
 //
-//   node .ci/simulate.mjs onboard.json
+//   node .ci/simulate.mjs onboard onboard.json     the policies of an onboarded pair: only this scraper can assume the
+//                                                  source role, only the source role can assume the target role, on
+//                                                  behalf of this scraper, and the target role can only write
+//   node .ci/simulate.mjs requests requests.json   requests with the decision that is wanted, and the policies of all
+//                                                  roles that they concern (tests/e2e/attacks.rs writes these files)
 import { readFileSync } from 'node:fs'
 import { runSimulation } from '@cloud-copilot/iam-simulate'
 
-const run = JSON.parse(readFileSync(process.argv[2], 'utf8'))
-const { source, target } = run.roles
-const scraper = run.scraperArn
-const other = scraper.replace(/s-[^/]*$/, 's-00000000-0000-0000-0000-000000000000')
-const workspace = run.workspaceArn
-const scraperService = 'scraper.aps.amazonaws.com'
+const [mode, file] = process.argv.slice(2)
+const document = JSON.parse(readFileSync(file, 'utf8'))
 const account = (arn) => arn.split(':')[4]
 let passed = 0
 let failed = 0
 
-async function simulate(role, principal, action, resource, contextVariables, trust) {
+async function simulate({ role, principal, action, resource, accountId, context, resourcePolicy, sessionPolicy }) {
   const answer = await runSimulation({
-    request: { principal, action, resource: { resource, accountId: account(resource) }, contextVariables },
+    request: { principal, action, resource: { resource, accountId: accountId ?? account(resource) }, contextVariables: context },
     identityPolicies: role ? role.policies.map(({ name, document }) => ({ name, policy: document })) : [],
-    permissionBoundaryPolicies: role ? [{ name: 'boundary', policy: role.permissionsBoundary.document }] : undefined,
+    permissionBoundaryPolicies: role?.permissionsBoundary ? [{ name: 'boundary', policy: role.permissionsBoundary.document }] : undefined,
     serviceControlPolicies: [],
     resourceControlPolicies: [],
-    resourcePolicy: trust
+    resourcePolicy,
+    sessionPolicy
   }, {})
   if (answer.errors) throw new Error(JSON.stringify(answer.errors))
-  const ignored = answer.result.ignoredContextKeys ?? []
+  const ignored = answer.result?.ignoredContextKeys ?? []
   if (ignored.length) throw new Error(`the simulator ignored these condition keys: ${ignored}`)
   return answer.overallResult
 }
 
-async function expect(expected, title, ...request) {
+async function expect(expected, title, request) {
   let result
   try {
-    result = await simulate(...request)
+    result = await simulate(request)
   } catch (error) {
     result = `error: ${error.message}`
   }
   const ok = expected === 'Allowed' ? result === 'Allowed' : /Denied/.test(result)
   ok ? passed++ : failed++
-  console.log(`${ok ? 'ok    ' : 'FAILED'} ${title}: ${result}`)
+  if (mode === 'onboard' || !ok) console.log(`${ok ? 'ok    ' : 'FAILED'} ${title}: ${result}`)
 }
+
+function finish() {
+  console.log(`\n${passed} passed, ${failed} failed`)
+  process.exit(failed || !passed ? 1 : 0)
+}
+
+if (mode === 'requests') {
+  const { roles, resourcePolicies, requests } = document
+  for (const { attack, title, want, principal, action, resource, context, sessionPolicy, sameAccount } of requests) {
+    const policies = { ...resourcePolicies, ...Object.fromEntries(Object.values(roles).map((role) => [role.arn, role.trustPolicy])) }
+    // The trust policy of a role concerns sts:AssumeRole only.
+    const resourcePolicy = resource.includes(':role/') && action !== 'sts:AssumeRole' ? undefined : policies[resource]
+    await expect(want, `${attack} ${title}: ${principal} ${action} on ${resource} must be ${want}`, {
+      role: roles[principal], principal, action, resource, context, resourcePolicy, sessionPolicy: sessionPolicy ?? undefined,
+      accountId: (!sameAccount && account(resource)) || account(principal)
+    })
+  }
+  finish()
+}
+
+const run = document
+const { source, target } = run.roles
+const scraper = run.scraperArn
+const other = scraper.replace(/s-[^/]*$/, 's-00000000-0000-0000-0000-000000000000')
+const workspace = run.workspaceArn
+const scraperService = 'scraper.aps.amazonaws.com'
 
 const assume = 'sts:AssumeRole'
 const service = (arn, accountId) => ({ 'aws:SourceArn': arn, 'aws:SourceAccount': accountId })
 const assumeSource = (title, expected, principal, context) =>
-  expect(expected, `assume the source role as ${title}`, null, principal, assume, source.arn, context, source.trustPolicy)
+  expect(expected, `assume the source role as ${title}`,
+    { principal, action: assume, resource: source.arn, context, resourcePolicy: source.trustPolicy })
 await assumeSource('this scraper', 'Allowed', scraperService, service(scraper, source.accountId))
 await assumeSource('another scraper of the account', 'Denied', scraperService, service(other, source.accountId))
 await assumeSource('this scraper on behalf of another account', 'Denied', scraperService, service(scraper, '999999999999'))
@@ -55,7 +81,8 @@ await assumeSource('another service', 'Denied', 'ec2.amazonaws.com', service(scr
 await assumeSource('the provisioner', 'Denied', `arn:aws:iam::${source.accountId}:role/ampxa-provisioner-source`, service(scraper, source.accountId))
 
 const assumeTarget = (title, expected, role, principal, context, resource = target.arn, trust = target.trustPolicy) =>
-  expect(expected, `assume the target role as ${title}`, role, principal, assume, resource, context, trust)
+  expect(expected, `assume the target role as ${title}`,
+    { role, principal, action: assume, resource, context, resourcePolicy: trust })
 const otherRole = `arn:aws:iam::${source.accountId}:role/other`
 const externalId = (id) => ({ 'sts:ExternalId': id })
 await assumeTarget('the source role, with this scraper as external id', 'Allowed', source, source.arn, externalId(scraper))
@@ -69,7 +96,8 @@ await assumeTarget('the source role, for another target role', 'Denied', source,
 await assumeTarget('the source role, for the provisioner', 'Denied', source, source.arn, externalId(scraper), target.arn.replace(/ampxa-target-.*$/, 'ampxa-provisioner-target'))
 
 const asTarget = (title, expected, action, resource) =>
-  expect(expected, `as the target role: ${title}`, target, target.arn, action, resource, {})
+  expect(expected, `as the target role: ${title}`,
+    { role: target, principal: target.arn, action, resource, context: {} })
 await asTarget('write to the workspace', 'Allowed', 'aps:RemoteWrite', workspace)
 await asTarget('write to another workspace of the account', 'Denied', 'aps:RemoteWrite', workspace.replace(/ws-.*$/, 'ws-other'))
 await asTarget('write to another account', 'Denied', 'aps:RemoteWrite', workspace.replace(account(workspace), '999999999999'))
@@ -79,5 +107,4 @@ for (const action of ['aps:QueryMetrics', 'aps:DeleteWorkspace', 'aps:DescribeWo
 await asTarget('assume another role', 'Denied', 'sts:AssumeRole', otherRole)
 await asTarget('change itself', 'Denied', 'iam:PutRolePolicy', target.arn)
 
-console.log(`\n${passed} passed, ${failed} failed`)
-process.exit(failed ? 1 : 0)
+finish()

@@ -55,10 +55,10 @@ impl Credentials {
     /// Makes no call to AWS before the first account is used.
     ///
     /// # Errors
-    /// If an endpoint URL is malformed, or if nothing listens there.
+    /// If an endpoint URL is malformed, if nothing listens there, or if a local cloud refuses its URL.
     pub fn new(source: Source) -> Result<Self> {
         match &source {
-            Source::LocalCloud { url } => check_endpoint(url)?,
+            Source::LocalCloud { url } => check_local_cloud(url)?,
             Source::User {
                 endpoint_url: Some(url),
                 ..
@@ -154,6 +154,25 @@ async fn user(endpoint_url: Option<&str>, region: &str) -> Result<(String, Accou
         .account()
         .context("STS returned no account id for the credentials")?;
     Ok((id.to_owned(), account))
+}
+
+/// Checks that a local cloud accepts its URL, whose path is a secret.
+fn check_local_cloud(url: &str) -> Result<()> {
+    check_endpoint(url)?;
+    let request = ureq::get(format!("{}/_cloud/health", url.trim_end_matches('/'))).config();
+    let request = request
+        .timeout_global(Some(CONNECT_TIMEOUT))
+        .http_status_as_error(false);
+    let response = request.build().call();
+    let mut response = response.with_context(|| format!("{url} is not a local cloud"))?;
+    let reason = response.body_mut().read_to_string().unwrap_or_default();
+    ensure!(
+        response.status().is_success(),
+        "{url} answered {}: {}",
+        response.status(),
+        reason.trim_end()
+    );
+    Ok(())
 }
 
 /// Checks that a URL is valid and that a server listens there.

@@ -1,4 +1,4 @@
-//! The step `Check cluster`: checks cluster, network, workspace and quota before anything is created.
+//! The step `Check cluster`: checks cluster, network, workspace, consent and quota before anything is created.
 //!
 //! The rules are AMP's (user guide, "Using an AWS managed collector": limitations, and "Set up managed collectors for
 //! Amazon EKS").
@@ -6,7 +6,7 @@
 use crate::{
     arn::ClusterArn,
     aws::{ec2, none_if},
-    environment,
+    consent, environment,
     error::Error,
     network::{self, Network},
     pair::Pair,
@@ -33,6 +33,30 @@ pub struct Clients {
     pub source_amp: aws_sdk_amp::Client,
     /// AMP of the target account.
     pub target_amp: aws_sdk_amp::Client,
+    /// The clients of the check of consent.
+    pub consent: consent::Clients,
+}
+
+/// The parameters of the hub's template that concern this step.
+#[derive(Debug)]
+pub struct Settings {
+    /// The quotas of scrapers.
+    pub quotas: Quotas,
+    /// Those of the check of consent.
+    pub consent: consent::Settings,
+}
+
+impl Settings {
+    /// Reads the environment variables of [`Quotas`] and [`consent::Settings`].
+    ///
+    /// # Errors
+    /// [`environment::Missing`] if one of them is not set.
+    pub fn from_environment() -> Result<Self, environment::Missing> {
+        Ok(Self {
+            quotas: Quotas::from_environment()?,
+            consent: consent::Settings::from_environment()?,
+        })
+    }
 }
 
 /// No values from earlier steps.
@@ -112,13 +136,15 @@ impl Quotas {
 /// Checks the prerequisites of a pair. Read-only.
 ///
 /// # Errors
-/// `NotReady` if a prerequisite is not met, with the command that fixes it, if one exists; `InvalidRequest` if the
+/// `NotReady` if a prerequisite is not met, with the command that fixes it, if one exists; `NotAccepted` if the
+/// workspace does not accept the account of the cluster; `InvalidRequest` if the
 /// request names a subnet or security group that cannot be used; `QuotaExceeded` if the quota is reached; `Conflict` if
 /// a scraper of the cluster and workspace does not have our tags; and those of the calls to EKS, EC2 and AMP.
-pub async fn check(aws: &Clients, task: &Task<Input>, quota: usize) -> Result<Output, Error> {
+pub async fn check(aws: &Clients, task: &Task<Input>, settings: &Settings) -> Result<Output, Error> {
+    let quota = settings.quotas.of(&task.pair.cluster);
     let cluster = describe(aws, &task.pair).await?;
     let manual_access = check_access(&cluster, task)?;
-    check_workspace(aws, &task.pair).await?;
+    let tags = check_workspace(aws, &task.pair).await?;
     let (
         Inventory {
             scraper,
@@ -126,6 +152,7 @@ pub async fn check(aws: &Clients, task: &Task<Input>, quota: usize) -> Result<Ou
         },
         scrapers,
     ) = check_scrapers(aws, &task.pair, cluster.created_at(), quota).await?;
+    consent::check(&aws.consent, settings.consent, &task.pair, &tags, scraper.is_some()).await?;
     let ready = *cluster.status().unwrap_or(&ClusterStatus::Creating) == ClusterStatus::Active;
     Ok(Output {
         readiness: if ready { Readiness::Ready } else { Readiness::Waiting },
@@ -198,7 +225,8 @@ fn check_access(cluster: &Cluster, task: &Task<Input>) -> Result<bool, Error> {
     )))
 }
 
-async fn check_workspace(aws: &Clients, pair: &Pair) -> Result<(), Error> {
+/// Checks the status of the workspace; returns its tags.
+async fn check_workspace(aws: &Clients, pair: &Pair) -> Result<HashMap<String, String>, Error> {
     let workspace = &pair.workspace;
     let result = aws
         .target_amp
@@ -206,12 +234,14 @@ async fn check_workspace(aws: &Clients, pair: &Pair) -> Result<(), Error> {
         .workspace_id(workspace.id())
         .send()
         .await;
-    let status = none_if(result, |e| e.is_resource_not_found_exception())?
-        .and_then(|output| output.workspace?.status)
-        .map(|status| status.status_code);
-    match status {
+    let found = none_if(result, |e| e.is_resource_not_found_exception())?.and_then(|output| output.workspace);
+    let (status, tags) = match found {
+        Some(workspace) => (workspace.status, workspace.tags.unwrap_or_default()),
+        None => (None, HashMap::new()),
+    };
+    match status.map(|status| status.status_code) {
         // A workspace receives samples also during an update of its alias or logging.
-        Some(WorkspaceStatusCode::Active | WorkspaceStatusCode::Updating) => Ok(()),
+        Some(WorkspaceStatusCode::Active | WorkspaceStatusCode::Updating) => Ok(tags),
         Some(status) => Err(Error::NotReady(format!(
             "The workspace {workspace} is {status}; it must be ACTIVE."
         ))),

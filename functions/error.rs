@@ -14,6 +14,9 @@ pub enum Error {
     /// The cluster, its network, its scraper or the workspace does not meet a prerequisite. A person must fix it.
     #[error("{0}")]
     NotReady(String),
+    /// The owner of the workspace has not accepted the account of the cluster. The owner must accept it.
+    #[error("{0}")]
+    NotAccepted(String),
     /// AWS throttled the call, failed or did not respond. The same call can succeed later.
     #[error("{0}")]
     Transient(String),
@@ -37,6 +40,7 @@ impl Error {
         match self {
             Self::InvalidRequest(_) => "InvalidRequest",
             Self::NotReady(_) => "NotReady",
+            Self::NotAccepted(_) => "NotAccepted",
             Self::Transient(_) => "Transient",
             Self::NotVisibleYet(_) => "NotVisibleYet",
             Self::Conflict(_) => "Conflict",

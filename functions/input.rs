@@ -210,6 +210,18 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// An optional boolean. `false` if the field is absent.
+    pub(crate) fn boolean(&self, name: &str) -> Result<bool, Error> {
+        match self.get(name) {
+            None => Ok(false),
+            Some(Value::Bool(value)) => Ok(*value),
+            Some(other) => {
+                let reason = format!("expected true or false, not {}", json_type(other));
+                Err(Error::invalid(&self.path(name), reason))
+            }
+        }
+    }
+
     /// An optional whole number from `min` to `max`.
     pub(crate) fn whole_number(&self, name: &str, min: u32, max: u32) -> Result<Option<u32>, Error> {
         let Some(value) = self.get(name) else {

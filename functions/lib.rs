@@ -9,7 +9,7 @@
 //! - [`arn`], [`pair`]: the cluster and its workspace; [`names`], [`tags`], [`policy`]: names, tags and policy documents
 //!   that follow from them.
 //! - [`lock`]: one execution at a time for each cluster.
-//! - [`cluster`], [`network`]: the checks before anything is created.
+//! - [`cluster`], [`network`], [`consent`]: the checks before anything is created.
 //! - [`roles`], [`scraper`], [`patch`]: create, read, update, patch and delete roles and scrapers.
 //! - [`ingestion`]: whether the workspace receives samples, and the possible causes if it does not.
 //! - [`offboarding`]: the pairs to disconnect.
@@ -26,6 +26,7 @@ pub mod arn;
 pub mod aws;
 pub mod check_request;
 pub mod cluster;
+pub mod consent;
 pub mod environment;
 pub mod error;
 pub mod event;

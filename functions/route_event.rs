@@ -23,7 +23,7 @@ pub struct Clients {
     pub ssm: aws_sdk_ssm::Client,
     /// Step Functions.
     pub sfn: aws_sdk_sfn::Client,
-    /// AWS Organizations. Called only if a rule names an organizational unit.
+    /// AWS Organizations. Called only if the routing table names an organizational unit.
     pub organizations: aws_sdk_organizations::Client,
 }
 
@@ -66,8 +66,8 @@ pub struct Routed {
 /// Idempotent: a repeated event starts no second execution.
 ///
 /// # Errors
-/// `InvalidRequest` if the routing table is not valid, or a tag chooses a workspace that it does not allow; and those
-/// of the calls.
+/// `InvalidRequest` if the routing table is not valid, or if the chosen workspace is not open to the cluster's account;
+/// and those of the calls.
 pub async fn route(
     aws: &Clients,
     settings: &Settings,

@@ -11,6 +11,10 @@ pub const WORKSPACE_TAG: &str = "ampxa:workspace";
 pub const CREATED_BY_TAG: &str = "ampxa:created-by";
 /// On a scraper: the ARN of the reconciliation that did not find its cluster.
 pub const ORPHAN_TAG: &str = "ampxa:orphan-since";
+/// On a workspace: the accounts that it accepts. Further tags continue the list: `ampxa:accept-2`, `ampxa:accept-3`, …
+pub const ACCEPT_TAG: &str = "ampxa:accept";
+/// On the reader of a target account: the parameter `WorkspaceConsent` of `infra/target-account.yaml`.
+pub const CONSENT_TAG: &str = "ampxa:workspace-consent";
 /// On a cluster: the value `no` excludes the cluster from routing.
 pub const ONBOARD_TAG: &str = "ampxa:onboard";
 /// On a cluster: the id or ARN of its workspace, one of those that the routing table allows.

@@ -1,11 +1,11 @@
 //! Check cluster: checks cluster, network, workspace and quota, and selects subnets. Read-only.
 
-use ampxa::{Aws, cluster, lambda};
+use ampxa::{Aws, cluster, consent, lambda};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     let aws = Aws::from_environment("check-cluster")?;
-    let quotas = cluster::Quotas::from_environment()?;
+    let settings = cluster::Settings::from_environment()?;
     lambda::run("check-cluster", async |task| {
         let (source, target) = (aws.source(&task).await?, aws.target(&task).await?);
         let clients = cluster::Clients {
@@ -13,8 +13,12 @@ async fn main() -> Result<(), lambda_runtime::Error> {
             ec2: source.ec2(),
             source_amp: source.amp(),
             target_amp: target.amp(),
+            consent: consent::Clients {
+                organizations: aws.hub().organizations(),
+                target_iam: target.iam(),
+            },
         };
-        cluster::check(&clients, &task, quotas.of(&task.pair.cluster)).await
+        cluster::check(&clients, &task, &settings).await
     })
     .await
 }

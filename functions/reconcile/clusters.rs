@@ -40,7 +40,7 @@ pub struct Output {
     pub reason: Option<String>,
     /// All clusters.
     pub clusters: Vec<ClusterArn>,
-    /// The organizational units above the account; empty if no rule names one.
+    /// The organizational units above the account; empty if the routing table names none.
     pub organizational_units: Vec<String>,
     /// Clusters with scrapers of ampxa that are missing, or were missing and exist again.
     pub orphans: Vec<Orphan>,

@@ -58,11 +58,7 @@ impl TryFrom<Value> for Request {
             "workspace",
         ];
         let fields = Fields::of(&input["request"], &known, "{}")?;
-        let organization = match fields.get("organization") {
-            None => false,
-            Some(Value::Bool(all)) => *all,
-            Some(_) => return Err(Error::invalid("organization", "expected true or false")),
-        };
+        let organization = fields.boolean("organization")?;
         let request = Self {
             accounts: fields.identifiers("accounts", "222222222222")?,
             regions: fields.identifiers("regions", "us-west-2")?,

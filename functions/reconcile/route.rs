@@ -22,7 +22,7 @@ pub struct Input {
     /// The organizational units above its account.
     #[serde(default)]
     pub organizational_units: Vec<String>,
-    /// The workspace that was chosen when the account was vended.
+    /// The field `workspace` of the reconciliation: an id or an ARN.
     pub workspace: Option<String>,
     /// The ARN of the reconciliation. The name of the execution that it starts follows from it.
     pub reconciliation: ExecutionArn,
@@ -58,8 +58,8 @@ pub enum Output {
 /// Determines the workspace of a cluster, by its tags and the routing table. Read-only.
 ///
 /// # Errors
-/// `InvalidRequest` if the routing table is not valid, or a tag chooses a workspace that it does not allow; and those
-/// of the calls.
+/// `InvalidRequest` if the routing table is not valid, or if the chosen workspace is not open to the cluster's account;
+/// and those of the calls.
 pub async fn route(
     ssm: &aws_sdk_ssm::Client,
     eks: &aws_sdk_eks::Client,

@@ -332,11 +332,11 @@ pub async fn drift(iam: &Client, role: &Role) -> Result<Vec<&'static str>, Error
         return Ok(vec!["missing"]);
     };
     let parts = [
-        (boundary(&found) == Some(&role.boundary), "permissions boundary"),
         (
             role.scraper_trust.as_ref().is_some_and(|trust| trusts(&found, trust)),
             "trust policy",
         ),
+        (boundary(&found) == Some(&role.boundary), "permissions boundary"),
         (missing_tags(&found, &role.tags)?.is_empty(), "tags"),
         (has_permissions(iam, role).await?, "permissions"),
         (has_managed_policy(iam, role).await?, "managed policy"),

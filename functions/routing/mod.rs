@@ -8,7 +8,7 @@
 mod glob;
 mod table;
 
-pub use table::{Match, Onboarding, Routes, Rule};
+pub use table::{Choice, Match, Onboarding, Routes, Rule};
 
 use crate::{
     arn::{ClusterArn, WorkspaceArn},
@@ -22,7 +22,7 @@ use crate::{
 use aws_sdk_organizations::types::ParentType;
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// The parameters of the hub's template that concern routing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,12 +31,15 @@ pub struct Settings {
     pub parameter: String,
     /// The ARN of the workspace of clusters that no rule matches. Empty: such clusters are skipped.
     pub default_workspace: String,
+    /// Whether clusters of every account may get this workspace. Otherwise it must be empty.
+    pub default_workspace_any_account: bool,
     /// Whether the hub has access to AWS Organizations.
     pub organizations: bool,
 }
 
 impl Settings {
-    /// Reads `AMPXA_ROUTES`, `AMPXA_DEFAULT_WORKSPACE` and `AMPXA_ORGANIZATIONS` (`yes` or `no`).
+    /// Reads `AMPXA_ROUTES`, `AMPXA_DEFAULT_WORKSPACE`, and, each `yes` or `no`,
+    /// `AMPXA_DEFAULT_WORKSPACE_ANY_ACCOUNT` and `AMPXA_ORGANIZATIONS`.
     ///
     /// # Errors
     /// [`environment::Missing`] if one of them is not set.
@@ -44,6 +47,7 @@ impl Settings {
         Ok(Self {
             parameter: environment::required("AMPXA_ROUTES")?,
             default_workspace: environment::required("AMPXA_DEFAULT_WORKSPACE")?,
+            default_workspace_any_account: environment::required("AMPXA_DEFAULT_WORKSPACE_ANY_ACCOUNT")? == "yes",
             organizations: environment::required("AMPXA_ORGANIZATIONS")? == "yes",
         })
     }
@@ -56,9 +60,9 @@ pub struct Cluster<'a> {
     pub arn: &'a ClusterArn,
     /// The tags.
     pub tags: &'a BTreeMap<String, String>,
-    /// All organizational units above its account. May be empty if no rule names one.
+    /// All organizational units above its account. May be empty if the table names none.
     pub organizational_units: &'a [String],
-    /// The workspace that was chosen when its account was vended: an id or an ARN.
+    /// The field `workspace` of the reconciliation: an id or an ARN. AFT sets it for an account that it vends.
     pub workspace: Option<&'a str>,
 }
 
@@ -75,12 +79,12 @@ impl Routes {
     /// Determines the route of a cluster.
     ///
     /// In this order: the cluster's tag [`ONBOARD_TAG`] excludes it; the first rule that matches excludes it; the
-    /// cluster's tag [`CHOICE_TAG`] chooses a workspace; the account was vended with a workspace; the first rule that
+    /// cluster's tag [`CHOICE_TAG`] chooses a workspace; the reconciliation chooses a workspace; the first rule that
     /// matches names a workspace; the default workspace. A chosen workspace gets the options of the first rule that
     /// matches and names it.
     ///
     /// # Errors
-    /// `InvalidRequest` if the chosen workspace is not one that the table allows in the cluster's Region.
+    /// `InvalidRequest` if the chosen workspace is not open to the cluster's account in its Region.
     pub fn route(&self, cluster: &Cluster<'_>) -> Result<Route, Error> {
         if cluster.tags.get(ONBOARD_TAG).is_some_and(|value| value == "no") {
             return Ok(Route::Ignore(format!("its tag {ONBOARD_TAG} has the value no")));
@@ -93,14 +97,11 @@ impl Routes {
         let tag = cluster.tags.get(CHOICE_TAG).map(String::as_str);
         let choice = match (tag, cluster.workspace) {
             (Some(workspace), _) => Some((format!("the cluster's tag {CHOICE_TAG}"), workspace)),
-            (None, Some(workspace)) => Some((
-                "the workspace that was chosen when the account was vended".to_owned(),
-                workspace,
-            )),
+            (None, Some(workspace)) => Some(("the reconciliation's field workspace".to_owned(), workspace)),
             (None, None) => None,
         };
         if let Some((chosen_by, chosen)) = choice {
-            let workspace = self.allowed(cluster, &chosen_by, chosen)?;
+            let workspace = self.chosen(cluster, &chosen_by, chosen)?;
             let rule = matching().find_map(|(_, rule)| match rule {
                 Rule::Onboard(_, onboarding) if onboarding.workspace == workspace => Some(onboarding.clone()),
                 _ => None,
@@ -124,42 +125,57 @@ impl Routes {
         })
     }
 
-    /// The chosen workspace, if the table allows it. `chosen_by` begins the error message.
-    fn allowed(&self, cluster: &Cluster<'_>, chosen_by: &str, chosen: &str) -> Result<WorkspaceArn, Error> {
-        let of_rules = self.rules.iter().filter_map(|rule| match rule {
-            Rule::Onboard(_, onboarding) => Some(&onboarding.workspace),
-            Rule::Ignore(..) => None,
-        });
-        let all = of_rules.chain(&self.workspaces).chain(&self.default_workspace);
-        let allowed: BTreeSet<String> = all
-            .filter(|workspace| in_same_region(cluster.arn, workspace))
-            .map(ToString::to_string)
-            .collect();
-        let workspaces = allowed.iter().filter_map(|arn| arn.parse::<WorkspaceArn>().ok());
-        let mut found = workspaces.filter(|workspace| workspace.id() == chosen || workspace.to_string() == chosen);
+    /// The chosen workspace, if it is open to the cluster. `chosen_by` begins the error message.
+    fn chosen(&self, cluster: &Cluster<'_>, chosen_by: &str, chosen: &str) -> Result<WorkspaceArn, Error> {
+        let open = self.open_to(cluster);
+        let mut found = open
+            .iter()
+            .filter(|workspace| workspace.id() == chosen || workspace.to_string() == chosen);
         match (found.next(), found.next()) {
-            (Some(workspace), None) => Ok(workspace),
+            (Some(&workspace), None) => Ok(workspace.clone()),
             (Some(_), Some(_)) => Err(Error::invalid(
                 chosen_by,
                 format!("{} is the id of more than one workspace; use the ARN", shown(chosen)),
             )),
-            _ => {
-                let choices = match allowed.is_empty() {
-                    true => "none in this Region. Add".to_owned(),
-                    false => {
-                        let first: Vec<String> = allowed.into_iter().take(5).collect();
-                        format!("{}. Choose one of these, or add", first.join(", "))
-                    }
-                };
-                let why = format!(
-                    "{} is not a workspace that the routing table allows for the cluster {}. It allows {choices} the \
-                     workspace to \"workspaces\" in the table",
+            (None, _) => {
+                let mut why = format!(
+                    "the workspace {} is not open to account {} in {}; add the account to a rule with this workspace \
+                     or to \"workspaces\" in the routing table",
                     shown(chosen),
-                    cluster.arn,
+                    cluster.arn.account(),
+                    cluster.arn.region(),
                 );
+                if !open.is_empty() {
+                    let first: Vec<String> = open.iter().take(5).map(ToString::to_string).collect();
+                    why += &format!(", or choose an open workspace, such as {}", first.join(", "));
+                }
                 Err(Error::invalid(chosen_by, why))
             }
         }
+    }
+
+    /// The workspaces that a cluster may choose: those in its Region that a rule or an item of `workspaces` opens to its
+    /// account, and the default workspace, which is open to every account.
+    ///
+    /// The Regions, names and tags of a rule need not match, because they do not limit whose clusters it matches.
+    fn open_to(&self, cluster: &Cluster<'_>) -> Vec<&WorkspaceArn> {
+        let of_rules = self.rules.iter().filter_map(|rule| match rule {
+            Rule::Onboard(condition, onboarding) => Some((condition, &onboarding.workspace)),
+            Rule::Ignore(..) => None,
+        });
+        let choices = self.workspaces.iter();
+        let all = of_rules.chain(choices.map(|choice| (&choice.condition, &choice.workspace)));
+        let of_account = all.filter(|(condition, _)| condition.matches_account(cluster));
+        let mut open = Vec::new();
+        for workspace in of_account
+            .map(|(_, workspace)| workspace)
+            .chain(&self.default_workspace)
+        {
+            if in_same_region(cluster.arn, workspace) && !open.contains(&workspace) {
+                open.push(workspace);
+            }
+        }
+        open
     }
 }
 
@@ -185,7 +201,7 @@ async fn parameter(ssm: &aws_sdk_ssm::Client, name: &str) -> Result<Option<Strin
     Ok(found.and_then(|found| found.parameter?.value))
 }
 
-/// The organizational units above an account, the nearest first. Empty, without a call, if no rule names one.
+/// The organizational units above an account, the nearest first. Empty, without a call, if the table names none.
 ///
 /// # Errors
 /// Those of the calls. Only the management account and delegated administrators may call ListParents (AWS Organizations
@@ -195,10 +211,20 @@ pub async fn organizational_units(
     routes: &Routes,
     account: &str,
 ) -> Result<Vec<String>, Error> {
-    let mut units = Vec::new();
-    if !routes.uses_organizational_units() {
-        return Ok(units);
+    match routes.uses_organizational_units() {
+        true => units_above(organizations, account).await,
+        false => Ok(Vec::new()),
     }
+}
+
+/// The organizational units above an account, the nearest first. AWS Organizations nests units five levels deep, so this
+/// makes at most six calls.
+///
+/// # Errors
+/// Those of the calls. Only the management account and delegated administrators may call ListParents (AWS Organizations
+/// API reference, ListParents).
+pub async fn units_above(organizations: &aws_sdk_organizations::Client, account: &str) -> Result<Vec<String>, Error> {
+    let mut units = Vec::new();
     let mut child = account.to_owned();
     loop {
         let answer = organizations.list_parents().child_id(&child).send().await?;

@@ -11,7 +11,9 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// The smallest valid rules, for messages.
-const SMALLEST: &str = r#"{"workspaceArn": "…"} or {"ignore": "why"}"#;
+const SMALLEST: &str = r#"{"workspaceArn": "…", "match": {"accounts": ["222222222222"]}} or {"ignore": "why"}"#;
+/// The smallest valid item of the list `workspaces`, for messages.
+const SMALLEST_CHOICE: &str = r#"{"workspaceArn": "…", "match": {"accounts": ["222222222222"]}}"#;
 /// The form of a workspace ARN, for messages.
 const WORKSPACE: &str = "arn:<partition>:aps:<region>:<account>:workspace/ws-<id>";
 
@@ -20,9 +22,9 @@ const WORKSPACE: &str = "arn:<partition>:aps:<region>:<account>:workspace/ws-<id
 pub struct Routes {
     /// The rules, in order.
     pub rules: Vec<Rule>,
-    /// Workspaces that a cluster or an account may choose, in addition to those of the rules and the default.
-    pub workspaces: Vec<WorkspaceArn>,
-    /// The workspace of clusters that no rule matches.
+    /// Workspaces that clusters may choose, in addition to those of the rules and the default.
+    pub workspaces: Vec<Choice>,
+    /// The workspace of clusters that no rule matches. It is open to every account.
     pub default_workspace: Option<WorkspaceArn>,
 }
 
@@ -35,7 +37,19 @@ pub enum Rule {
     Ignore(Match, String),
 }
 
+/// A workspace that clusters may choose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// The accounts whose clusters may choose it. The other fields are absent.
+    pub condition: Match,
+    /// The workspace.
+    pub workspace: WorkspaceArn,
+}
+
 /// The condition of a rule. Every given field must match. A list matches if one of its items does.
+///
+/// If a rule gives a workspace, or an item of `workspaces` opens one, and the condition has neither accounts nor
+/// organizational units, then the table says `"anyAccount": true`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Match {
     /// Accounts.
@@ -82,12 +96,21 @@ impl Routes {
     /// Parses a table. `None` is the empty table.
     ///
     /// # Errors
-    /// `InvalidRequest` if a field is not valid: `routes: rules[2].match.regions[0]: …`.
+    /// `InvalidRequest` if a field is not valid: `routes: rules[2].match.regions[0]: …`; or if a workspace is open to
+    /// clusters of every account, and the table or the hub's parameters do not say so.
     pub fn parse(table: Option<&str>, settings: &Settings) -> Result<Self, Error> {
         let default_workspace = match settings.default_workspace.as_str() {
             "" => None,
             arn => Some(arn.parse().map_err(|why| Error::invalid("DefaultWorkspaceArn", why))?),
         };
+        if default_workspace.is_some() && !settings.default_workspace_any_account {
+            return Err(Error::invalid(
+                "DefaultWorkspaceArn",
+                "it gives a workspace to clusters of every account; deploy the hub with \
+                 DefaultWorkspaceAnyAccount=yes, or leave DefaultWorkspaceArn empty and name the workspace in a rule \
+                 of the routing table",
+            ));
+        }
         let Some(table) = table else {
             return Ok(Self {
                 default_workspace,
@@ -112,8 +135,8 @@ impl Routes {
                 Vec::new()
             }
         };
-        let workspace = |path: &str, value| text(path, value)?.parse().map_err(|why| Error::invalid(path, why));
-        let workspaces = fields.list("workspaces", &format!("\"{WORKSPACE}\""), workspace)?;
+        let choice = |path: &str, value| Choice::read(path, value, settings);
+        let workspaces = fields.list("workspaces", SMALLEST_CHOICE, choice)?;
         Ok(Self {
             rules,
             workspaces: workspaces.unwrap_or_default(),
@@ -121,11 +144,30 @@ impl Routes {
         })
     }
 
-    /// Whether a rule matches on organizational units.
+    /// Whether a rule or an item of `workspaces` matches on organizational units.
     pub fn uses_organizational_units(&self) -> bool {
-        self.rules
-            .iter()
-            .any(|rule| rule.condition().organizational_units.is_some())
+        let of_rules = self.rules.iter().map(Rule::condition);
+        let mut conditions = of_rules.chain(self.workspaces.iter().map(|choice| &choice.condition));
+        conditions.any(|condition| condition.organizational_units.is_some())
+    }
+}
+
+impl Choice {
+    fn read(path: &str, choice: &Value, settings: &Settings) -> Result<Self, Error> {
+        if choice.is_string() {
+            let why = format!(
+                "expected an object that also names the accounts that may choose the workspace, such as \
+                 {SMALLEST_CHOICE}, not a string"
+            );
+            return Err(Error::invalid(path, why));
+        }
+        let known = ["workspaceArn", "match", "anyAccount"];
+        let fields = Fields::at(path, &format!("{path}."), choice, &known, SMALLEST_CHOICE)?;
+        let condition = condition(&fields, &Match::OF_ACCOUNT, settings)?;
+        let workspace = fields.arn("workspaceArn", WORKSPACE)?;
+        let open = "it lets clusters of every account choose its workspace";
+        require_accounts(path, fields.boolean("anyAccount")?, &condition, open)?;
+        Ok(Self { condition, workspace })
     }
 }
 
@@ -137,15 +179,14 @@ impl Rule {
             "patchTrust",
             "checkIngestion",
         ];
-        let known = [&["match", "workspaceArn", "ignore"][..], &options].concat();
+        let known = [&["match", "anyAccount", "workspaceArn", "ignore"][..], &options].concat();
         let fields = Fields::at(path, &format!("{path}."), rule, &known, SMALLEST)?;
-        let condition = match fields.get("match") {
-            None => Match::default(),
-            Some(value) => Match::read(&fields.path("match"), value, settings)?,
-        };
+        let condition = condition(&fields, &Match::ALL, settings)?;
+        let any_account = fields.boolean("anyAccount")?;
         if let Some(reason) = fields.text("ignore")? {
             let mut others = ["workspaceArn"].into_iter().chain(options);
-            if let Some(other) = others.find(|name| fields.get(name).is_some()) {
+            let other = others.find(|name| fields.get(name).is_some());
+            if let Some(other) = other.or_else(|| any_account.then_some("anyAccount")) {
                 let why = "not allowed in a rule with \"ignore\"; remove this field or \"ignore\"";
                 return Err(Error::invalid(&fields.path(other), why));
             }
@@ -163,19 +204,19 @@ impl Rule {
                 settings,
             )?),
         };
-        Ok(Self::Onboard(
-            condition,
-            Onboarding {
-                workspace: fields.arn("workspaceArn", WORKSPACE)?,
-                external_labels: external_labels(&fields.path("externalLabels"), fields.strings("externalLabels")?)?,
-                scrape_configuration_parameter,
-                patch_trust: fields.choice(
-                    "patchTrust",
-                    [("FINAL", PatchTrust::Final), ("EARLY", PatchTrust::Early)],
-                )?,
-                check_ingestion: fields.choice("checkIngestion", CheckIngestion::ALL)?,
-            },
-        ))
+        let onboarding = Onboarding {
+            workspace: fields.arn("workspaceArn", WORKSPACE)?,
+            external_labels: external_labels(&fields.path("externalLabels"), fields.strings("externalLabels")?)?,
+            scrape_configuration_parameter,
+            patch_trust: fields.choice(
+                "patchTrust",
+                [("FINAL", PatchTrust::Final), ("EARLY", PatchTrust::Early)],
+            )?,
+            check_ingestion: fields.choice("checkIngestion", CheckIngestion::ALL)?,
+        };
+        let open = "it gives a workspace to clusters of every account";
+        require_accounts(path, any_account, &condition, open)?;
+        Ok(Self::Onboard(condition, onboarding))
     }
 
     fn condition(&self) -> &Match {
@@ -194,10 +235,51 @@ impl Rule {
     }
 }
 
+/// The condition in the field `match` of a rule or of an item of `workspaces`, which may have the `known` fields.
+fn condition(fields: &Fields<'_>, known: &[&'static str], settings: &Settings) -> Result<Match, Error> {
+    match fields.get("match") {
+        None => Ok(Match::default()),
+        Some(value) => Match::read(&fields.path("match"), value, known, settings),
+    }
+}
+
+/// Checks that a workspace is open to clusters of every account only if the table says so.
+///
+/// The creator of a cluster chooses its Region, name and tags. So a condition without accounts and organizational units
+/// does not limit whose clusters it matches. `effect` begins the error message.
+fn require_accounts(path: &str, any_account: bool, condition: &Match, effect: &str) -> Result<(), Error> {
+    let given = match condition {
+        Match { accounts: Some(_), .. } => Some("accounts"),
+        Match {
+            organizational_units: Some(_),
+            ..
+        } => Some("organizationalUnits"),
+        _ => None,
+    };
+    match (any_account, given) {
+        (true, Some(given)) => {
+            let why = format!("not allowed together with match.{given}; remove one of the two");
+            Err(Error::invalid(&format!("{path}.anyAccount"), why))
+        }
+        (false, None) => {
+            let why = format!(
+                "{effect}, because match has neither accounts nor organizationalUnits; add one of them, or \
+                 \"anyAccount\": true"
+            );
+            Err(Error::invalid(path, why))
+        }
+        (true, None) | (false, Some(_)) => Ok(()),
+    }
+}
+
 impl Match {
-    fn read(path: &str, value: &Value, settings: &Settings) -> Result<Self, Error> {
-        let known = ["accounts", "organizationalUnits", "regions", "clusterNames", "tags"];
-        let fields = Fields::at(path, &format!("{path}."), value, &known, "{}")?;
+    /// The fields of the condition of a rule.
+    const ALL: [&str; 5] = ["accounts", "organizationalUnits", "regions", "clusterNames", "tags"];
+    /// The fields of the condition of an item of `workspaces`.
+    const OF_ACCOUNT: [&str; 2] = ["accounts", "organizationalUnits"];
+
+    fn read(path: &str, value: &Value, known: &[&'static str], settings: &Settings) -> Result<Self, Error> {
+        let fields = Fields::at(path, &format!("{path}."), value, known, "{}")?;
         let list = |name, example: &str, valid: fn(&str) -> bool| {
             fields.list(name, &format!("\"{example}\""), |path, item| {
                 let item = text(path, item)?;
@@ -232,11 +314,16 @@ impl Match {
         })
     }
 
-    fn matches(&self, cluster: &Cluster<'_>) -> bool {
+    /// Whether the accounts and organizational units match the account of a cluster.
+    pub(super) fn matches_account(&self, cluster: &Cluster<'_>) -> bool {
         any_of(&self.accounts, |account| account == cluster.arn.account())
             && any_of(&self.organizational_units, |unit| {
                 cluster.organizational_units.contains(unit)
             })
+    }
+
+    fn matches(&self, cluster: &Cluster<'_>) -> bool {
+        self.matches_account(cluster)
             && any_of(&self.regions, |region| region == cluster.arn.region())
             && any_of(&self.cluster_names, |pattern| glob::matches(pattern, cluster.arn.id()))
             && self.tags.iter().all(|(key, pattern)| {

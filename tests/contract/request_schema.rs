@@ -344,21 +344,47 @@ fn schema_and_parser_accept_the_same_routing_tables() {
     let settings = Settings {
         parameter: "/ampxa/routes".to_owned(),
         default_workspace: String::new(),
+        default_workspace_any_account: false,
         organizations: true,
     };
     let parse = |table: &Value| Routes::parse(Some(&table.to_string()), &settings);
     let workspace = "arn:aws:aps:us-west-2:333333333333:workspace/ws-1";
     let rule = |rule: Value| json!({ "rules": [rule] });
-    let matching = |matches: Value| rule(json!({ "match": matches, "workspaceArn": workspace }));
+    // A rule for clusters of every account, with these fields.
+    let for_all = |fields: Value| {
+        let mut all = json!({ "workspaceArn": workspace, "anyAccount": true });
+        all.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        rule(all)
+    };
+    let matching = |matches: Value| for_all(json!({ "match": matches }));
+    let naming = |matches: Value| rule(json!({ "match": matches, "workspaceArn": workspace }));
+    let choice = |choice: Value| json!({ "workspaces": [choice] });
+    let account = json!({ "accounts": ["222222222222"] });
+    let unit = json!({ "organizationalUnits": ["ou-a1b2-c3d4e5f6"] });
     let valid = [
         json!({}),
         json!({ "rules": null, "workspaces": null }),
         json!({ "rules": [] }),
-        json!({ "workspaces": [workspace] }),
+        choice(json!({ "workspaceArn": workspace, "match": account })),
+        choice(json!({ "workspaceArn": workspace, "match": account, "anyAccount": false })),
+        choice(json!({ "workspaceArn": workspace, "match": unit, "anyAccount": null })),
+        choice(json!({ "workspaceArn": workspace, "anyAccount": true })),
+        choice(json!({ "workspaceArn": workspace, "anyAccount": true, "match": null })),
+        choice(json!({ "workspaceArn": workspace, "anyAccount": true, "match": { "accounts": null } })),
+        json!({ "workspaces": [
+            { "workspaceArn": workspace, "match": account }, { "workspaceArn": workspace, "match": unit },
+        ] }),
         rule(json!({ "ignore": "x", "patchTrust": null, "workspaceArn": null })),
-        rule(json!({ "workspaceArn": workspace, "ignore": null, "patchTrust": "FINAL" })),
-        rule(json!({ "workspaceArn": workspace, "checkIngestion": "SKIP" })),
-        rule(json!({ "workspaceArn": workspace, "externalLabels": {} })),
+        rule(json!({ "ignore": "x", "anyAccount": null, "match": null })),
+        rule(json!({ "ignore": "x", "anyAccount": false, "match": { "tags": { "a": "b" } } })),
+        naming(account.clone()),
+        naming(json!({ "organizationalUnits": ["ou-a1b2-c3d4e5f6"], "accounts": null, "tags": { "a": "b" } })),
+        naming(json!({ "accounts": ["222222222222"], "organizationalUnits": ["ou-a1b2-c3d4e5f6"] })),
+        rule(json!({ "workspaceArn": workspace, "match": unit, "anyAccount": false })),
+        for_all(json!({ "ignore": null, "patchTrust": "FINAL" })),
+        for_all(json!({ "checkIngestion": "SKIP" })),
+        for_all(json!({ "externalLabels": {} })),
+        matching(json!({ "accounts": null, "organizationalUnits": null })),
         matching(json!(null)),
         matching(json!({})),
         matching(json!({ "regions": ["us-gov-west-1", "ap-southeast-5"] })),
@@ -376,11 +402,37 @@ fn schema_and_parser_accept_the_same_routing_tables() {
         json!({ "rules": {} }),
         json!({ "workspaces": [] }),
         json!({ "workspaces": ["ws-1"] }),
-        json!({ "workspaces": [workspace, workspace] }),
+        json!({ "workspaces": [workspace] }),
+        json!({ "workspaces": [
+            { "workspaceArn": workspace, "match": account }, { "workspaceArn": workspace, "match": account },
+        ] }),
+        choice(json!(null)),
+        choice(json!({})),
+        choice(account.clone()),
+        choice(json!({ "workspaceArn": "ws-1", "match": account })),
+        choice(json!({ "workspaceArn": null, "match": account })),
+        choice(json!({ "workspaceArn": workspace })),
+        choice(json!({ "workspaceArn": workspace, "anyAccount": false })),
+        choice(json!({ "workspaceArn": workspace, "anyAccount": "yes" })),
+        choice(json!({ "workspaceArn": workspace, "anyAccount": true, "match": account })),
+        choice(json!({ "workspaceArn": workspace, "anyAccount": true, "match": unit })),
+        choice(json!({ "workspaceArn": workspace, "match": {} })),
+        choice(json!({ "workspaceArn": workspace, "match": { "regions": ["us-west-2"] } })),
+        choice(json!({ "workspaceArn": workspace, "match": account, "patchTrust": "EARLY" })),
+        rule(json!({ "workspaceArn": workspace })),
+        rule(json!({ "workspaceArn": workspace, "anyAccount": false })),
+        rule(json!({ "workspaceArn": workspace, "anyAccount": null, "match": null })),
+        rule(json!({ "workspaceArn": workspace, "anyAccount": 1 })),
+        rule(json!({ "ignore": "x", "anyAccount": true })),
+        naming(json!({})),
+        naming(json!({ "accounts": null, "organizationalUnits": null })),
+        naming(json!({ "regions": ["us-west-2"], "clusterNames": ["a"], "tags": { "a": "b" } })),
+        matching(account.clone()),
+        matching(unit.clone()),
         rule(json!(null)),
         rule(json!({})),
         rule(json!({ "match": {} })),
-        rule(json!({ "workspaceArn": "ws-1" })),
+        for_all(json!({ "workspaceArn": "ws-1" })),
         rule(json!({ "ignore": "" })),
         rule(json!({ "ignore": "  " })),
         rule(json!({ "ignore": "x".repeat(501) })),
@@ -388,21 +440,21 @@ fn schema_and_parser_accept_the_same_routing_tables() {
         rule(json!({ "ignore": "x", "workspaceArn": workspace })),
         rule(json!({ "ignore": "x", "patchTrust": "FINAL" })),
         rule(json!({ "ignore": "x", "checkIngestion": "SKIP" })),
-        rule(json!({ "workspaceArn": workspace, "checkIngestion": "NO" })),
+        for_all(json!({ "checkIngestion": "NO" })),
         rule(json!({ "ignore": "x", "externalLabels": {} })),
         rule(json!({ "ignore": "x", "scrapeConfigurationParameter": "/ampxa/x" })),
-        rule(json!({ "workspaceArn": workspace, "patchTrust": "early" })),
-        rule(json!({ "workspaceArn": workspace, "tags": {} })),
-        rule(json!({ "workspaceArn": workspace, "externalLabels": { "__a": "b" } })),
-        rule(json!({ "workspaceArn": workspace, "scrapeConfigurationParameter": "x" })),
-        rule(json!({ "workspaceArn": workspace, "scrapeConfigurationParameter": "/ampxa/a b" })),
+        for_all(json!({ "patchTrust": "early" })),
+        for_all(json!({ "tags": {} })),
+        for_all(json!({ "externalLabels": { "__a": "b" } })),
+        for_all(json!({ "scrapeConfigurationParameter": "x" })),
+        for_all(json!({ "scrapeConfigurationParameter": "/ampxa/a b" })),
         matching(json!([])),
         matching(json!({ "account": ["222222222222"] })),
-        matching(json!({ "accounts": [] })),
-        matching(json!({ "accounts": ["222222222222", "222222222222"] })),
-        matching(json!({ "accounts": ["2222"] })),
-        matching(json!({ "organizationalUnits": ["r-a1b2"] })),
-        matching(json!({ "organizationalUnits": ["ou-a1b2-c3d4e5f6-a"] })),
+        naming(json!({ "accounts": [] })),
+        naming(json!({ "accounts": ["222222222222", "222222222222"] })),
+        naming(json!({ "accounts": ["2222"] })),
+        naming(json!({ "organizationalUnits": ["r-a1b2"] })),
+        naming(json!({ "organizationalUnits": ["ou-a1b2-c3d4e5f6-a"] })),
         matching(json!({ "regions": ["oregon"] })),
         matching(json!({ "regions": ["us-west-2 "] })),
         matching(json!({ "clusterNames": [""] })),
@@ -415,7 +467,7 @@ fn schema_and_parser_accept_the_same_routing_tables() {
         assert!(parse(&table).is_err(), "the parser accepts {table}");
     }
     // A rule that a schema cannot express: the parameter must be in the folder of the table.
-    let other_folder = rule(json!({ "workspaceArn": workspace, "scrapeConfigurationParameter": "/other/x" }));
+    let other_folder = for_all(json!({ "scrapeConfigurationParameter": "/other/x" }));
     assert!(validator.is_valid(&other_folder) && parse(&other_folder).is_err());
 }
 

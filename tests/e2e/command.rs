@@ -314,6 +314,12 @@ async fn status_lists_pairs_and_page_shows_executions() {
     let (success, printed) = run_ampxa(&["status", "--local-cloud", url, "--accounts", "12345"]);
     assert!(!success && printed.contains("12 digits"), "{printed}");
 
+    let (without_secret, _) = url.rsplit_once('/').unwrap();
+    let (success, printed) = run_ampxa(&["status", "--local-cloud", without_secret]);
+    let why = format!("{without_secret} answered 403 Forbidden: The path must begin with the secret");
+    assert!(!success && printed.starts_with(&why), "{printed}");
+    assert_eq!(printed.trim().lines().count(), 1, "{printed}");
+
     // `status` with the credentials of one account.
     let status_as_444444444444 = |arguments: &[&str]| {
         let mut command = ampxa(&[&["status", "--regions", "us-west-2", "--accounts"], arguments].concat());

@@ -11,9 +11,10 @@ use crate::{
 use ampxa_cli::{account::Account, execution::Execution};
 use aws_sdk_eks::types::AuthenticationMode;
 use aws_sdk_iam::Client;
-use driver::{HUB, REGION, TARGET, demo};
+use driver::{HUB, ORGANIZATION, REGION, TARGET, demo};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// Actions that AMP checks with its caller's permissions while it creates or deletes a scraper (AMP user guide, "Using
 /// AWS managed collectors"). The functions do not call them: tests below remove each of them.
@@ -220,10 +221,14 @@ async fn status_as_a_person(wired: &fixture::Wired, account: &str) {
 async fn every_granted_action_is_needed_by_a_call() {
     let wired = fixture::exclusive().await.unwrap();
     let account = FLEET[0];
+    // Its owner accepts a unit, so that the step that checks consent lists the parents of the account.
+    let target = wired.account(TARGET, REGION);
+    let accepts = Some(fixture::unit_of(account));
+    let workspace = demo::workspace_that_accepts(&target, "least", accepts).await.unwrap();
     let table = json!({ "rules": [
         {
             "match": { "organizationalUnits": [fixture::unit_of(account)], "clusterNames": ["least"] },
-            "workspaceArn": wired.workspace,
+            "workspaceArn": workspace,
         },
         { "match": { "clusterNames": ["*"] }, "ignore": "not the cluster of this test" },
     ] });
@@ -246,7 +251,7 @@ async fn every_granted_action_is_needed_by_a_call() {
         .succeeded()
         .unwrap();
 
-    let request = json!({ "clusterArn": cluster, "workspaceArn": wired.workspace });
+    let request = json!({ "clusterArn": cluster, "workspaceArn": workspace });
     let pair = pair_of(&request);
     for (account, role) in [
         (&accounts.source, pair.source_role_name()),
@@ -293,7 +298,7 @@ async fn every_granted_action_is_needed_by_a_call() {
     let mut unmapped = demo::Cluster::named("unmapped").tag("local:activation-minutes", "0");
     unmapped.mode = AuthenticationMode::ConfigMap;
     let unmapped = unmapped.make(&accounts.source).await.unwrap();
-    let unmapped = json!({ "clusterArn": unmapped, "workspaceArn": wired.workspace, "clusterAccess": "MANUAL" });
+    let unmapped = json!({ "clusterArn": unmapped, "workspaceArn": workspace, "clusterAccess": "MANUAL" });
     let run = wired
         .run(Machine::Onboard, &unmapped)
         .await
@@ -383,6 +388,55 @@ async fn every_granted_action_is_needed_by_a_call() {
         }
     }
     assert!(unused.is_empty(), "no call needs {unused:#?}");
+    write_legitimate_calls(&wired, &log, since).await;
+}
+
+/// Writes the calls of these runs, with their contexts, for the independent simulator (`.ci/simulate.mjs`).
+async fn write_legitimate_calls(wired: &fixture::Wired, log: &Value, since: u64) {
+    let calls = ["calls", "forwarded"].map(|list| log[list].as_array().unwrap());
+    let mut requests = BTreeMap::new();
+    for call in calls.into_iter().flatten() {
+        let allowed = call["status"].as_u64().is_some_and(|status| status < 300) || call["result"] == "allowed";
+        let context = call["context"].as_object().unwrap();
+        let role = context.get("aws:PrincipalArn").map(text).unwrap_or_default();
+        let ours = [
+            ":role/ampxa/write/",
+            ":role/ampxa/read/",
+            ":role/ampxa-provisioner-",
+            ":role/ampxa-reader-",
+        ];
+        if !allowed || call["n"].as_u64() <= Some(since) || !ours.iter().any(|part| role.contains(part)) {
+            continue;
+        }
+        let action = text(&call["action"]);
+        let unit = format!(
+            "arn:aws:organizations::{}:ou/{ORGANIZATION}/ou-abcd-workloads",
+            fixture::MANAGEMENT
+        );
+        // The local cloud has one resource for all actions of AWS Organizations.
+        let resource = match action {
+            "organizations:ListParents" => &unit,
+            "organizations:ListAccounts" => "*",
+            _ => call["resource"].as_str().unwrap_or("*"),
+        };
+        // The service reference does not list these keys for these actions.
+        let unknown = ["sessionPolicy", "dynamodb:Select"];
+        let context: serde_json::Map<_, _> = context
+            .iter()
+            .filter(|(key, _)| !unknown.contains(&key.as_str()))
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
+        let request = json!({
+            "attack": "legitimate", "title": text(&call["principal"]), "want": "Allowed",
+            "principal": role, "action": action, "resource": resource, "context": context, "sessionPolicy": null,
+            // The policies of the caller alone authorize these calls, although the resource is in another account.
+            "sameAccount": action == "aps:CreateScraper" || action.starts_with("organizations:"),
+        });
+        requests.insert((role.to_owned(), action.to_owned(), resource.to_owned()), request);
+    }
+    let requests: Vec<Value> = requests.into_values().collect();
+    assert!(requests.len() > 80, "only {} different calls", requests.len());
+    crate::attacks::write_for_the_simulator(wired, "legitimate.json", requests, json!({})).await;
 }
 
 /// Asserts that a run failed because an action was denied, and that its cause names the action.

@@ -7,8 +7,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod access;
+mod attacks;
 mod boundaries;
 mod command;
+mod consent;
 mod deployment;
 mod events;
 mod faults;

@@ -6,6 +6,7 @@ use ampxa_cli::{
     status::{self, Fleet, Standing},
     terminal::Report,
 };
+use driver::http::{self, Server};
 use serde_json::json;
 use std::time::Duration;
 
@@ -135,10 +136,10 @@ async fn an_account_that_cannot_be_read_is_listed() {
     let accounts = deployment().accounts(SOURCE, TARGET);
     accounts.onboarded(&accounts.pair("seen").await).await;
     // Nothing listens at the URL: the cloud has stopped after the command found it.
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
+    let cloud = Server::start(|_, connection| http::answer(connection, "200 OK", &[], b"{}")).unwrap();
+    let url = format!("http://{}", cloud.address);
     let credentials = Credentials::new(Source::LocalCloud { url }).unwrap();
-    drop(listener);
+    drop(cloud);
     let regions = [accounts.source.region.clone()];
     let fleet = status::look(&credentials, &[SOURCE.to_owned()], &regions, &Report::quiet()).await;
     assert!(fleet.pairs.is_empty() && !fleet.is_whole(), "{fleet:?}");

@@ -1,7 +1,7 @@
 //! Runs the steps in this process, wired as the programs in `functions/bin` wire them.
 
 use ampxa::{
-    Aws, Error, check_request, cluster,
+    Aws, Error, check_request, cluster, consent,
     ingestion::{self, IngestionResult},
     lock, offboarding, patch,
     roles::{self, Side},
@@ -69,8 +69,19 @@ pub async fn run(step: &'static str, aws: &Aws, payload: Value, now: SystemTime)
                     ec2: source.ec2(),
                     source_amp: source.amp(),
                     target_amp: target.amp(),
+                    consent: consent::Clients {
+                        organizations: aws.hub().organizations(),
+                        target_iam: target.iam(),
+                    },
                 };
-                cluster::check(&clients, &task, cluster::DEFAULT_SCRAPER_QUOTA).await
+                let settings = cluster::Settings {
+                    quotas: cluster::Quotas::default(),
+                    consent: consent::Settings {
+                        organization: false,
+                        organizations_access: false,
+                    },
+                };
+                cluster::check(&clients, &task, &settings).await
             })
             .await
         }

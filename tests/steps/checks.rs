@@ -2,19 +2,38 @@
 
 use crate::{
     replies::{
-        cluster, ec2_error, rest_error, scraper, scrapers, security_groups, subnets, subnets_of, vpc_attribute,
-        workspace,
+        cluster, ec2_error, iam_error, rest_error, scraper, scrapers, security_groups, subnets, subnets_of,
+        vpc_attribute, workspace, workspace_with_tags,
     },
     script::{Exchange, SCRAPER, Script, call, lost, task},
 };
 use ampxa::{
-    cluster::{self, Clients, Readiness},
+    cluster::{self, Clients, Quotas, Readiness},
+    consent,
     error::Error,
     network::Network,
 };
 use serde_json::{Value, json};
 
 async fn check(exchanges: impl IntoIterator<Item = Exchange>, request: Value) -> Result<cluster::Output, Error> {
+    check_in(exchanges, request, WITHOUT_ORGANIZATION).await
+}
+
+const WITHOUT_ORGANIZATION: consent::Settings = consent::Settings {
+    organization: false,
+    organizations_access: false,
+};
+const IN_ORGANIZATION: consent::Settings = consent::Settings {
+    organization: true,
+    organizations_access: true,
+};
+
+/// The check by a hub with these settings of consent.
+async fn check_in(
+    exchanges: impl IntoIterator<Item = Exchange>,
+    request: Value,
+    consent: consent::Settings,
+) -> Result<cluster::Output, Error> {
     let script = Script::new(exchanges);
     let (source, target) = (script.account_of("source"), script.account_of("target"));
     let clients = Clients {
@@ -22,8 +41,16 @@ async fn check(exchanges: impl IntoIterator<Item = Exchange>, request: Value) ->
         ec2: source.ec2(),
         source_amp: source.amp(),
         target_amp: target.amp(),
+        consent: consent::Clients {
+            organizations: script.account_of("hub").organizations(),
+            target_iam: target.iam(),
+        },
     };
-    let checked = cluster::check(&clients, &task::<cluster::Input>(request, json!({})), 10).await;
+    let settings = cluster::Settings {
+        quotas: Quotas::default(),
+        consent,
+    };
+    let checked = cluster::check(&clients, &task::<cluster::Input>(request, json!({})), &settings).await;
     script.assert_finished();
     checked
 }
@@ -396,4 +423,174 @@ async fn a_permanent_error_of_ec2_is_not_retried() {
         .unwrap_err();
     assert_eq!(Error::from(error).name(), "AccessDenied");
     script.assert_finished();
+}
+
+/// The exchanges of a check of a workspace with these tags, up to the check of consent.
+fn with_workspace_tags(tags: Value) -> Vec<Exchange> {
+    let mut exchanges = all_pass();
+    exchanges[1] = call("GET /workspaces/ws-1", 200, workspace_with_tags(tags));
+    exchanges.truncate(3);
+    exchanges
+}
+
+/// The response of GetRole for the reader of the target account, with these tags.
+fn reader(tags: &[(&str, &str)]) -> Exchange {
+    let tags: String = tags
+        .iter()
+        .map(|(key, value)| format!("<member><Key>{key}</Key><Value>{value}</Value></member>"))
+        .collect();
+    let role = format!(
+        "<GetRoleResponse><GetRoleResult><Role><Path>/</Path><RoleName>ampxa-reader-target</RoleName><RoleId>AROA</RoleId>\
+         <Arn>arn:aws:iam::333333333333:role/ampxa-reader-target</Arn><CreateDate>2026-01-01T00:00:00Z</CreateDate>\
+         <Tags>{tags}</Tags></Role></GetRoleResult></GetRoleResponse>"
+    );
+    call("GetRole", 200, role)
+        .with_text("RoleName=ampxa-reader-target")
+        .in_account("target")
+}
+
+/// The responses of ListParents for an account in a unit below another one.
+fn parents() -> Vec<Exchange> {
+    let list_parents = |child: &str, id: &str, kind: &str| {
+        let parents = json!({ "Parents": [{ "Id": id, "Type": kind }] });
+        call("POST /", 200, parents.to_string())
+            .with_text(child.to_owned())
+            .in_account("hub")
+    };
+    vec![
+        list_parents("222222222222", "ou-abcd-00000001", "ORGANIZATIONAL_UNIT"),
+        list_parents("ou-abcd-00000001", "ou-abcd-00000002", "ORGANIZATIONAL_UNIT"),
+        list_parents("ou-abcd-00000002", "r-abcd", "ROOT"),
+    ]
+}
+
+#[tokio::test]
+async fn a_workspace_is_accepted_by_account_unit_or_organization() {
+    for (tags, organizations, consent) in [
+        (
+            json!({ "ampxa:accept": "111111111111 222222222222" }),
+            vec![],
+            WITHOUT_ORGANIZATION,
+        ),
+        (
+            json!({ "ampxa:accept": "111111111111", "ampxa:accept-2": "222222222222" }),
+            vec![],
+            IN_ORGANIZATION,
+        ),
+        (json!({ "ampxa:accept": "organization" }), vec![], IN_ORGANIZATION),
+        (
+            json!({ "ampxa:accept": "ou-abcd-00000002" }),
+            parents(),
+            IN_ORGANIZATION,
+        ),
+    ] {
+        let mut exchanges = with_workspace_tags(tags.clone());
+        exchanges.extend(organizations);
+        exchanges.extend(all_pass().into_iter().skip(3));
+        let checked = check_in(exchanges, json!({}), consent).await;
+        assert_eq!(checked.map(|checked| checked.readiness), Ok(Readiness::Ready), "{tags}");
+    }
+}
+
+#[tokio::test]
+async fn a_workspace_that_does_not_accept_the_account_is_named_with_the_reason_and_the_command() {
+    let access = "(OrganizationsAccess=no)";
+    for (tags, organizations, consent, reason) in [
+        (
+            json!({ "ampxa:accept": "111111111111" }),
+            vec![],
+            IN_ORGANIZATION,
+            "does not name the account",
+        ),
+        (
+            json!({ "ampxa:accept": "" }),
+            vec![],
+            IN_ORGANIZATION,
+            "does not name the account",
+        ),
+        (
+            json!({ "ampxa:accept": "*" }),
+            vec![],
+            IN_ORGANIZATION,
+            "\"*\" is neither an account id",
+        ),
+        (
+            json!({ "ampxa:accept": "organization" }),
+            vec![],
+            WITHOUT_ORGANIZATION,
+            "OrganizationId=NONE",
+        ),
+        (
+            json!({ "ampxa:accept": "ou-abcd-00000002" }),
+            vec![],
+            WITHOUT_ORGANIZATION,
+            access,
+        ),
+        (
+            json!({ "ampxa:accept": "ou-abcd-00000003" }),
+            parents(),
+            IN_ORGANIZATION,
+            "does not name the account",
+        ),
+        (
+            json!({}),
+            vec![reader(&[])],
+            IN_ORGANIZATION,
+            "it has no tag ampxa:accept.",
+        ),
+    ] {
+        let exchanges = with_workspace_tags(tags.clone()).into_iter().chain(organizations);
+        let error = check_in(exchanges, json!({}), consent).await.unwrap_err();
+        assert_eq!(error.name(), "NotAccepted", "{tags}: {error}");
+        let command = "aws amp tag-resource --region us-west-2 --resource-arn \
+                       arn:aws:aps:us-west-2:333333333333:workspace/ws-1 --tags '{\"ampxa:accept\": \"";
+        for part in [
+            reason,
+            command,
+            "does not accept the account 222222222222",
+            "Nothing was created.",
+        ] {
+            assert!(error.to_string().contains(part), "no {part} in: {error}");
+        }
+    }
+}
+
+/// Only the tag of the template makes consent optional. Everything else counts as required.
+#[tokio::test]
+async fn consent_is_optional_only_if_the_reader_has_the_tag_of_the_template() {
+    let optional = reader(&[("ampxa:workspace-consent", "OPTIONAL")]);
+    let rest = || all_pass().into_iter().skip(3);
+    let exchanges = with_workspace_tags(json!({ "team": "a" }))
+        .into_iter()
+        .chain([optional])
+        .chain(rest());
+    check(exchanges, json!({})).await.unwrap();
+    // A tag of the workspace decides although consent is optional.
+    let exchanges = with_workspace_tags(json!({ "ampxa:accept": "111111111111" }));
+    assert_eq!(check(exchanges, json!({})).await.unwrap_err().name(), "NotAccepted");
+    for unreadable in [
+        reader(&[("ampxa:workspace-consent", "REQUIRED")]),
+        reader(&[("ampxa:workspace-consent", "optional")]),
+        reader(&[("workspace-consent", "OPTIONAL")]),
+        reader(&[]),
+        call("GetRole", 403, iam_error("AccessDenied", "no")),
+        call("GetRole", 404, iam_error("NoSuchEntity", "no")),
+    ] {
+        let exchanges = with_workspace_tags(json!({})).into_iter().chain([unreadable]);
+        assert_eq!(check(exchanges, json!({})).await.unwrap_err().name(), "NotAccepted");
+    }
+}
+
+#[tokio::test]
+async fn a_pair_that_is_not_accepted_any_more_is_reported_and_not_changed() {
+    let mut exchanges = with_workspace_tags(json!({ "ampxa:accept": "111111111111" }));
+    exchanges[2] = call("GET /scrapers", 200, scrapers(&[scraper("ACTIVE", true)]));
+    let error = check(exchanges, json!({})).await.unwrap_err();
+    assert_eq!(error.name(), "NotAccepted");
+    for part in [
+        "its scraper still writes",
+        "ampxa-offboard with {\"clusterArn\": \"arn:aws:eks:",
+    ] {
+        assert!(error.to_string().contains(part), "{error}");
+    }
 }

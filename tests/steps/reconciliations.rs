@@ -183,21 +183,26 @@ async fn all_pages_of_the_clusters_of_a_location_are_read() {
 }
 
 #[tokio::test]
-async fn organizational_units_are_read_once_if_a_rule_names_one() {
-    let rules = json!({ "rules": [{ "match": { "organizationalUnits": ["ou-a1b2-prod0000"] }, "ignore": "x" }] });
+async fn organizational_units_are_read_once_if_a_rule_or_an_item_of_workspaces_names_one() {
+    let unit = json!({ "organizationalUnits": ["ou-a1b2-prod0000"] });
     let parent = |id: &str, kind: &str| {
         let response = json!({ "Parents": [{ "Id": id, "Type": kind }] });
         call(POST, 200, response.to_string()).in_account("hub")
     };
-    let exchanges = [
-        listed(&["demo", "b"], None),
-        listed_scrapers(&[]),
-        table(rules).in_account("hub"),
-        parent("ou-a1b2-prod0000", "ORGANIZATIONAL_UNIT").with_text("222222222222"),
-        parent("r-a1b2", "ROOT"),
-    ];
-    let output = find(&settings(), exchanges).await.unwrap();
-    assert_eq!(output.organizational_units, ["ou-a1b2-prod0000"]);
+    for names_one in [
+        json!({ "rules": [{ "match": unit, "ignore": "x" }] }),
+        json!({ "workspaces": [{ "match": unit, "workspaceArn": WORKSPACE }] }),
+    ] {
+        let exchanges = [
+            listed(&["demo", "b"], None),
+            listed_scrapers(&[]),
+            table(names_one).in_account("hub"),
+            parent("ou-a1b2-prod0000", "ORGANIZATIONAL_UNIT").with_text("222222222222"),
+            parent("r-a1b2", "ROOT"),
+        ];
+        let output = find(&settings(), exchanges).await.unwrap();
+        assert_eq!(output.organizational_units, ["ou-a1b2-prod0000"]);
+    }
 }
 
 #[tokio::test]
@@ -307,7 +312,12 @@ fn no_cluster() -> Exchange {
 
 fn two_workspaces() -> Exchange {
     let other = WORKSPACE.replace("ws-1", "ws-2");
-    table(json!({ "rules": [{ "workspaceArn": WORKSPACE }], "workspaces": [other] })).in_account("hub")
+    let accounts = json!({ "accounts": ["222222222222"] });
+    let table_of_two = json!({
+        "rules": [{ "match": accounts, "workspaceArn": WORKSPACE }],
+        "workspaces": [{ "match": accounts, "workspaceArn": other }],
+    });
+    table(table_of_two).in_account("hub")
 }
 
 #[tokio::test]
@@ -366,12 +376,24 @@ async fn a_cluster_that_is_deleting_opted_out_or_unmatched_is_skipped() {
 }
 
 #[tokio::test]
-async fn a_workspace_outside_the_routing_table_is_an_error() {
-    let tags = json!({ "ampxa:workspace": "ws-9" });
-    let error = route(json!({}), [described("ACTIVE", tags), two_workspaces()])
-        .await
-        .unwrap_err();
-    assert_eq!(error.name(), "InvalidRequest");
+async fn a_workspace_that_is_not_open_to_the_account_is_an_error_that_names_who_chose_it() {
+    let chosen = json!({ "ampxa:workspace": "ws-9" });
+    for (input, tags, chosen_by) in [
+        (json!({}), chosen, "the cluster's tag ampxa:workspace"),
+        (
+            json!({ "workspace": "ws-9" }),
+            json!({}),
+            "the reconciliation's field workspace",
+        ),
+    ] {
+        let error = route(input, [described("ACTIVE", tags), two_workspaces()])
+            .await
+            .unwrap_err();
+        assert_eq!(error.name(), "InvalidRequest");
+        let expected =
+            format!("{chosen_by}: the workspace \"ws-9\" is not open to account 222222222222 in us-west-2; ");
+        assert!(error.to_string().starts_with(&expected), "{error}");
+    }
     let denied = call("GET /clusters/demo", 403, rest_error("AccessDeniedException", "no"));
     assert_eq!(route(json!({}), [denied]).await.unwrap_err().name(), "AccessDenied");
 }

@@ -147,8 +147,16 @@ pub fn cluster(status: &str, private: bool, mode: &str) -> String {
 pub fn workspace(status: &str) -> String {
     json!({ "workspace": {
         "workspaceId": "ws-1", "arn": WORKSPACE, "status": { "statusCode": status }, "createdAt": 1.0,
+        "tags": { "ampxa:accept": "222222222222" },
     } })
     .to_string()
+}
+
+/// The response of DescribeWorkspace for a workspace with these tags.
+pub fn workspace_with_tags(tags: Value) -> String {
+    let mut response: Value = serde_json::from_str(&workspace("ACTIVE")).unwrap();
+    response["workspace"]["tags"] = tags;
+    response.to_string()
 }
 
 /// The response of DescribeVpcAttribute.

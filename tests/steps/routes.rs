@@ -22,6 +22,7 @@ pub fn settings() -> Settings {
     Settings {
         parameter: "/ampxa/routes".to_owned(),
         default_workspace: String::new(),
+        default_workspace_any_account: false,
         organizations: true,
     }
 }
@@ -75,7 +76,7 @@ fn started(machine_name: &str, name: &str, input: &Value) -> Exchange {
 const CREATED: &str = "create-payments-prod-eab22523-174a-499c-9dd6-91e7be3ff8e3";
 
 fn one_rule() -> Exchange {
-    table(json!({ "rules": [{ "workspaceArn": WORKSPACE }] }))
+    table(json!({ "rules": [{ "match": { "accounts": ["111122223333"] }, "workspaceArn": WORKSPACE }] }))
 }
 
 fn minimal_request() -> Value {
@@ -102,6 +103,7 @@ async fn a_duplicate_event_is_no_error_and_starts_nothing() {
 #[tokio::test]
 async fn the_request_has_the_options_of_the_rule_and_the_scrape_configuration_of_its_parameter() {
     let rule = json!({
+        "match": { "accounts": ["111122223333"] },
         "workspaceArn": WORKSPACE, "externalLabels": { "team": "payments" }, "patchTrust": "EARLY",
         "checkIngestion": "SKIP", "scrapeConfigurationParameter": "/ampxa/scrape-configurations/pods",
     });

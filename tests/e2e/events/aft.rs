@@ -111,7 +111,8 @@ async fn machine(account: &Account, name: &str, definition: &Value, policy: &str
 async fn the_pipeline_starts_a_reconciliation_and_continues_with_its_input() -> Result<()> {
     let wired = exclusive().await?;
     let chosen = wired.workspace_in(REGION).await?;
-    wired.set_routes(&json!({ "workspaces": [chosen] }).to_string())?;
+    let open = json!({ "workspaceArn": chosen, "match": { "accounts": [SOURCE] } });
+    wired.set_routes(&json!({ "workspaces": [open] }).to_string())?;
     let pipeline = Pipeline::create(&wired, &filled(STATE), &filled(POLICY)).await?;
     let mut input: Value = serde_json::from_str(INPUT)?;
     let id = chosen.rsplit('/').next().unwrap_or_default();

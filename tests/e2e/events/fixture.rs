@@ -183,6 +183,7 @@ impl Wired {
             untrusted_senders: vec![OUTSIDER.to_owned()],
             parameters: vec![
                 format!("DefaultWorkspaceArn={workspace}"),
+                "DefaultWorkspaceAnyAccount=yes".to_owned(),
                 "OrganizationsAccess=yes".to_owned(),
                 format!("ReconcileAccounts={SCHEDULED}"),
                 format!("ReconcileRegions={}", REGIONS.join(",")),

@@ -32,6 +32,7 @@ async fn route_by_region(wired: &Wired, regions: &[&str]) -> Result<BTreeMap<Str
     let rule = |(region, workspace)| {
         json!({
             "match": { "regions": [region] },
+            "anyAccount": true,
             "workspaceArn": workspace,
             "checkIngestion": "SKIP",
         })

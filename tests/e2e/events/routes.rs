@@ -40,13 +40,13 @@ async fn each_cluster_is_connected_to_the_workspace_that_the_table_determines() 
                 "externalLabels": { "team": "payments" },
             },
             { "match": { "organizationalUnits": [unit_of(FLEET[0])] }, "workspaceArn": production },
-            { "match": { "regions": [second] }, "workspaceArn": abroad },
+            { "match": { "regions": [second] }, "anyAccount": true, "workspaceArn": abroad },
         ],
-        "workspaces": [chosen],
+        "workspaces": [{ "workspaceArn": chosen, "match": { "organizationalUnits": [unit_of(FLEET[2])] } }],
     });
     wired.set_routes(&table.to_string())?;
     let id = |workspace: &str| workspace.rsplit('/').next().unwrap_or_default().to_owned();
-    let (chosen_id, closed_id) = (id(&chosen), id(&closed));
+    let (chosen_id, closed_id, payments_id) = (id(&chosen), id(&closed), id(&payments));
     let row = |account, region, name, tags, expected| Row {
         account,
         region,
@@ -94,6 +94,14 @@ async fn each_cluster_is_connected_to_the_workspace_that_the_table_determines() 
             vec![("ampxa:workspace", &closed_id)],
             Expected::Failed,
         ),
+        // The Region and the tag match the rule of this workspace, and the account does not.
+        row(
+            FLEET[2],
+            first,
+            "route-foreign",
+            vec![("team", "payments"), ("ampxa:workspace", &payments_id)],
+            Expected::Failed,
+        ),
     ];
     for row in &rows {
         let tagged = |cluster: Cluster, (key, value): &(&str, &str)| cluster.tag(key, value);
@@ -117,7 +125,12 @@ async fn each_cluster_is_connected_to_the_workspace_that_the_table_determines() 
             ensure!(labels["team"] == "payments", "the input is {}", run.input);
         }
     }
-    wired.take_undelivered(1).await.context("the event of route-closed")?;
+    let failed = rows.iter().filter(|row| matches!(row.expected, Expected::Failed));
+    let failed = u64::try_from(failed.count())?;
+    wired
+        .take_undelivered(failed)
+        .await
+        .context("the events of clusters that may not choose their workspace")?;
     for row in rows
         .iter()
         .filter(|row| !matches!(row.expected, Expected::Workspace(_)))

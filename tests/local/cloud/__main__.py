@@ -60,7 +60,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--organization", default="o-ampxalocal01", help="organization id of all accounts that do not start with 9"
     )
-    parser.add_argument("--functions-endpoint", metavar="URL", help="AWS endpoint for functions (default: this cloud)")
+    parser.add_argument("--functions-endpoint", metavar="URL", help="proxy in front of this cloud that functions use")
     parser.add_argument("--no-collection", action="store_true", help="disable the periodic collection of all scrapers")
     parser.add_argument(
         "--prometheus", action="store_true", help="use Prometheus servers as workspaces, if prometheus is on the PATH"

@@ -10,11 +10,13 @@ use serde_json::Value;
 use std::{
     fs::{self, File},
     io::{BufRead, BufReader},
-    net::TcpListener,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
-    sync::mpsc,
+    sync::{
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -30,7 +32,8 @@ pub struct Options {
     pub activation_minutes: f64,
     /// The seconds, by the cloud's clock, until IAM accepts a new role as a principal.
     pub iam_delay_seconds: f64,
-    /// The endpoint URL of the functions, for a proxy in front of the cloud; the cloud itself if absent.
+    /// The URL of a proxy in front of the cloud, which the functions use; the cloud itself if absent. The functions add
+    /// the path of the cloud's URL.
     pub functions_endpoint: Option<String>,
     /// Whether scrapers collect samples on a schedule.
     pub collects: bool,
@@ -55,7 +58,7 @@ impl Default for Options {
 /// A running local cloud. It is stopped on drop.
 #[derive(Debug)]
 pub struct Cloud {
-    /// The endpoint URL.
+    /// The endpoint URL. Its path is the secret of this run, without which the cloud refuses requests.
     pub url: String,
     /// The configuration.
     pub options: Options,
@@ -71,17 +74,15 @@ impl Cloud {
     /// # Errors
     /// If it does not start; the message contains the end of its log.
     pub fn start(project: &Project, python: &Python, options: Options) -> Result<Self> {
-        let port = match options.port {
-            Some(port) => port,
-            None => TcpListener::bind("127.0.0.1:0")?.local_addr()?.port(),
-        };
+        static STARTED: AtomicUsize = AtomicUsize::new(0);
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
         remove_leftovers(&project.scratch());
-        let folder = project.scratch().join(format!("cloud-{}-{port}", std::process::id()));
+        let folder = project.scratch().join(format!("cloud-{}-{number}", std::process::id()));
         fs::create_dir_all(&folder)?;
         let log = folder.join("cloud.log");
         let mut process = Command::new(python.interpreter())
             .arg(project.root.join("tests/local/cloud"))
-            .args(["--port", &port.to_string()])
+            .args(["--port", &options.port.unwrap_or_default().to_string()])
             .args(["--minute", &options.minute.to_string()])
             .args(["--activation-minutes", &options.activation_minutes.to_string()])
             .args(["--iam-delay-seconds", &options.iam_delay_seconds.to_string()])
@@ -105,8 +106,8 @@ impl Cloud {
             .context("The local cloud could not be started")?;
         let stdin = process.stdin.take();
         let output = process.stdout.take().context("The local cloud has no output")?;
-        let cloud = Self {
-            url: format!("http://127.0.0.1:{port}"),
+        let mut cloud = Self {
+            url: String::new(),
             options,
             process,
             stdin,
@@ -119,14 +120,15 @@ impl Cloud {
             }
         });
         let ready = lines.recv_timeout(Duration::from_secs(300));
-        if !ready.is_ok_and(|line| line.starts_with("ready")) {
+        let Some(url) = ready.as_ref().ok().and_then(|line| line.strip_prefix("ready ")) else {
             let text = fs::read_to_string(&log).unwrap_or_default();
             let end: Vec<&str> = text.lines().rev().take(12).collect();
             bail!(
                 "The local cloud did not start. The end of its log:\n{}",
                 end.into_iter().rev().collect::<Vec<_>>().join("\n")
             );
-        }
+        };
+        url.clone_into(&mut cloud.url);
         Ok(cloud)
     }
 

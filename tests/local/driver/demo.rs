@@ -147,10 +147,22 @@ pub fn element(xml: &str, name: &str) -> Option<String> {
     Some(rest.split('<').next()?.to_owned())
 }
 
-/// Creates a workspace in an account; returns its ARN.
+/// Creates a workspace in an account that accepts every account of the organization; returns its ARN.
 ///
 /// # Errors
-/// If the call fails.
+/// If a call fails.
 pub async fn workspace(account: &Account, alias: &str) -> Result<String> {
-    Ok(account.amp().create_workspace().alias(alias).send().await?.arn)
+    workspace_that_accepts(account, alias, Some("organization")).await
+}
+
+/// Creates a workspace in an account, with a value of the tag `ampxa:accept` or without the tag; returns its ARN.
+///
+/// # Errors
+/// If a call fails.
+pub async fn workspace_that_accepts(account: &Account, alias: &str, accept: Option<&str>) -> Result<String> {
+    let mut create = account.amp().create_workspace().alias(alias);
+    if let Some(accept) = accept {
+        create = create.tags("ampxa:accept", accept);
+    }
+    Ok(create.send().await?.arn)
 }

@@ -1,4 +1,5 @@
-//! A minimal HTTP/1.1 server on the loopback interface.
+//! A minimal HTTP/1.1 server on the loopback interface. It refuses requests of web pages, like the local cloud
+//! (`tests/local/cloud/server/guard.py`).
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
@@ -101,6 +102,16 @@ impl Server {
     {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let address = listener.local_addr()?;
+        let host = address.to_string();
+        let serve = move |request: Request, connection: &mut TcpStream| match refusal(&request, &host) {
+            Some(reason) => answer(
+                connection,
+                "403 Forbidden",
+                &[("content-type", "text/plain")],
+                reason.as_bytes(),
+            ),
+            None => serve(request, connection),
+        };
         let (stopped, serve) = (Arc::new(AtomicBool::new(false)), Arc::new(serve));
         let stop_requested = Arc::clone(&stopped);
         thread::spawn(move || {
@@ -117,6 +128,22 @@ impl Server {
         });
         Ok(Self { address, stopped })
     }
+}
+
+/// The reason why a request is refused. A page can neither set nor omit these headers. If it gives its own host name
+/// the address of this machine (DNS rebinding), `Host` has that name.
+fn refusal(request: &Request, host: &str) -> Option<String> {
+    if request.header("host") != Some(host) {
+        return Some(format!("The Host header must be {host}.\n"));
+    }
+    if request.header("origin").is_some() {
+        return Some("A request with an Origin header is from a web page.\n".to_owned());
+    }
+    let site = request.header("sec-fetch-site").unwrap_or("none");
+    if !["none", "same-origin"].contains(&site) {
+        return Some("The Sec-Fetch-Site header shows a request of another web page.\n".to_owned());
+    }
+    None
 }
 
 fn serve_all(connection: TcpStream, serve: impl Fn(Request, &mut TcpStream) -> io::Result<()>) -> io::Result<()> {
@@ -143,6 +170,7 @@ impl Drop for Server {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Mutex;
 
     #[test]
     fn two_requests_of_one_connection_are_read_separately() {
@@ -168,6 +196,53 @@ mod tests {
         ] {
             assert!(Request::read(&mut sent.as_bytes()).is_err(), "{sent}");
         }
+    }
+
+    #[test]
+    fn a_request_of_a_web_page_is_refused() {
+        let served = Arc::new(Mutex::new(Vec::new()));
+        let record = Arc::clone(&served);
+        let server = Server::start(move |request, connection| {
+            record.lock().unwrap().push(request.line);
+            answer(connection, "200 OK", &[("connection", "close")], b"")
+        })
+        .unwrap();
+        let port = server.address.port();
+        let send = |headers: &str| {
+            let mut connection = TcpStream::connect(server.address).unwrap();
+            let message = format!("POST /{headers:?} HTTP/1.1\r\n{headers}content-length: 0\r\n\r\n");
+            connection.write_all(message.as_bytes()).unwrap();
+            connection.shutdown(Shutdown::Write).unwrap();
+            let mut response = String::new();
+            connection.read_to_string(&mut response).unwrap();
+            response
+        };
+        for (headers, reason) in [
+            ("".to_owned(), "Host"),
+            ("Host: attacker.example\r\n".to_owned(), "Host"),
+            (format!("Host: attacker.example:{port}\r\n"), "Host"),
+            (format!("Host: 127.0.0.1:{port}\r\nOrigin: null\r\n"), "Origin"),
+            (
+                format!("Host: 127.0.0.1:{port}\r\nSec-Fetch-Site: cross-site\r\n"),
+                "Sec-Fetch-Site",
+            ),
+            (
+                format!("Host: 127.0.0.1:{port}\r\nSec-Fetch-Site: same-site\r\n"),
+                "Sec-Fetch-Site",
+            ),
+        ] {
+            let response = send(&headers);
+            assert!(
+                response.starts_with("HTTP/1.1 403 ") && response.contains(reason),
+                "{headers}: {response}"
+            );
+        }
+        assert!(served.lock().unwrap().is_empty());
+        for headers in ["", "Sec-Fetch-Site: none\r\n", "Sec-Fetch-Site: same-origin\r\n"] {
+            let response = send(&format!("Host: 127.0.0.1:{port}\r\n{headers}"));
+            assert!(response.starts_with("HTTP/1.1 200 "), "{headers}: {response}");
+        }
+        assert_eq!(served.lock().unwrap().len(), 3);
     }
 
     #[test]

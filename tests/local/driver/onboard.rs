@@ -68,13 +68,17 @@ pub async fn onboard(options: Options, json_only: bool, page_file: Option<PathBu
         cloud.account(TARGET, REGION),
     );
     let cluster = demo::Cluster::named("demo").make(&source).await?;
-    let workspace = demo::workspace(&target, "demo").await?;
+    let workspace = demo::workspace_that_accepts(&target, "demo", Some(SOURCE)).await?;
     let input = json!({ "clusterArn": cluster, "workspaceArn": workspace });
     let prometheus = cloud.look("data-plane")?["prometheus"].clone();
     report.print(&match prometheus.as_str() {
         Some(version) => format!("Workspaces: Prometheus {version}."),
         None => "Workspaces: a stand-in. With prometheus on the PATH, they are real Prometheus servers.".to_owned(),
     });
+    report.print(&format!(
+        "\nThe owner of the workspace accepts the account of the cluster:\n  workspace {workspace}\n  tag       \
+         ampxa:accept = {SOURCE}"
+    ));
     report.print(&format!("\nStarting ampxa-onboard in account {HUB} with\n  {input}\n"));
     let mut run = run_execution(&cloud, &hub, &source, &target, &deployed.onboard_arn, &input, &report).await?;
     lap(&mut seconds, "execution");

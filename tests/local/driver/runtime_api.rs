@@ -229,6 +229,8 @@ fn environment(name: &str, runtime_api: SocketAddr, aws: SocketAddr) -> Vec<(&'s
         ("AMPXA_ROUTES", "/ampxa/routes"),
         ("AMPXA_TRUST", "AMAZON"),
         ("AMPXA_DEFAULT_WORKSPACE", ""),
+        ("AMPXA_ORGANIZATION_ID", "NONE"),
+        ("AMPXA_DEFAULT_WORKSPACE_ANY_ACCOUNT", "no"),
         ("AMPXA_ORGANIZATIONS", "no"),
         ("AMPXA_SCRAPER_QUOTA", "10"),
         ("AMPXA_HUB", "ampxa"),

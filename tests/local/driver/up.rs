@@ -34,11 +34,11 @@ pub async fn start(options: Options) -> Result<Cloud> {
         "# Accounts: hub {HUB}, source {SOURCE}, target {TARGET}. The access key is the account id. Region: {REGION}.
 # If the AWS CLI is not installed, use {}.
 
-# Create a cluster and a workspace:
+# Create a cluster, and a workspace whose owner accepts the account of the cluster:
 AWS_ACCESS_KEY_ID={SOURCE} aws eks create-cluster --name demo --role-arn {role} \\
   --resources-vpc-config subnetIds={},endpointPrivateAccess=true \\
   --access-config authenticationMode=API_AND_CONFIG_MAP
-AWS_ACCESS_KEY_ID={TARGET} aws amp create-workspace --alias demo
+AWS_ACCESS_KEY_ID={TARGET} aws amp create-workspace --alias demo --tags ampxa:accept={SOURCE}
 
 # Connect them. To disconnect, start {} with clusterArn only:
 aws stepfunctions start-execution --state-machine-arn {} \\

@@ -131,6 +131,7 @@ impl Amp {
                 match self.workspaces.contains(&arn) {
                     true => Ok(json!({ "workspace": {
                         "workspaceId": call.id, "arn": arn, "status": { "statusCode": "ACTIVE" }, "createdAt": 1.0,
+                        "tags": { "ampxa:accept": "222222222222" },
                     } })
                     .to_string()),
                     false => Err(not_found(&call.id)),

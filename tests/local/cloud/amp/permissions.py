@@ -9,6 +9,7 @@ from ministack.core.responses import get_region
 from ministack.core.router import extract_access_key_id
 
 from amp.errors import denied
+from iam import authorizations
 
 
 class Caller:
@@ -17,35 +18,15 @@ class Caller:
     def __init__(self, headers: dict):
         self._access_key = extract_access_key_id(headers, {})
 
-    def must_be_allowed(self, action: str, resource: str, **condition_keys: str) -> None:
-        """Raises AccessDeniedException if the caller is not allowed the action.
-
-        In the names of condition keys, two underscores replace the colon.
-        """
-        context = {name.replace("__", ":"): value for name, value in condition_keys.items()}
-        denial = iam_evaluator.enforce(
-            self._access_key,
-            action,
-            action.partition(":")[0],
-            get_region(),
-            resource_arn=resource,
-            service_context=context,
+    def must_be_allowed(self, action: str, resource: str, condition_keys: dict | None = None) -> None:
+        """Raises AccessDeniedException if the caller is not allowed the action."""
+        denial = authorizations.enforce_for(
+            "aps", self._access_key, action, resource, get_region(), condition_keys or {}
         )
         if denial is not None:
             raise denied(getattr(denial, "principal_arn", "") or iam_evaluator.caller_arn(), action, resource)
 
     def must_be_allowed_to_tag(self, resource: str, tags: dict) -> None:
         """Checks TagResource like must_be_allowed, with the tags of the request as condition keys."""
-        context = {f"aws:RequestTag/{key}": value for key, value in tags.items()}
-        denial = iam_evaluator.enforce(
-            self._access_key,
-            "aps:TagResource",
-            "aps",
-            get_region(),
-            resource_arn=resource,
-            service_context={**context, "aws:TagKeys": list(tags)},
-        )
-        if denial is not None:
-            raise denied(
-                getattr(denial, "principal_arn", "") or iam_evaluator.caller_arn(), "aps:TagResource", resource
-            )
+        keys = {f"aws:RequestTag/{key}": value for key, value in tags.items()}
+        self.must_be_allowed("aps:TagResource", resource, {**keys, "aws:TagKeys": list(tags)})

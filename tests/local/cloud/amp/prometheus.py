@@ -6,6 +6,7 @@ Source: Prometheus, "Configuration" (--web.enable-remote-write-receiver) and "HT
 import json
 import logging
 import re
+import secrets
 import shutil
 import socket
 import subprocess
@@ -66,20 +67,25 @@ class _Server:
         (directory / "prometheus.yml").write_text("{}\n")
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
-            self._address = f"127.0.0.1:{free.getsockname()[1]}"
+            address = f"127.0.0.1:{free.getsockname()[1]}"
+        # Prometheus accepts requests of every web page, so its paths begin with a secret.
+        prefix = f"/{secrets.token_hex(16)}"
+        self._url = f"http://{address}{prefix}"
         setpriv = shutil.which("setpriv")
         # The kernel stops the server if the cloud is killed.
-        prefix = [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
+        ending = [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
         arguments = [
             program,
             f"--config.file={directory / 'prometheus.yml'}",
             f"--storage.tsdb.path={directory / 'data'}",
-            f"--web.listen-address={self._address}",
+            f"--web.listen-address={address}",
+            f"--web.route-prefix={prefix}",
+            "--web.cors.origin=none",
             "--web.enable-remote-write-receiver",
             f"--query.lookback-delta={max(1, round(lookback_seconds))}s",
             "--log.level=error",
         ]
-        self._process = subprocess.Popen([*prefix, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._process = subprocess.Popen([*ending, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self._wait()
 
     def _wait(self) -> None:
@@ -104,7 +110,7 @@ class _Server:
 
     def send(self, method: str, path: str, body: bytes | None = None, headers: dict | None = None) -> tuple[int, bytes]:
         """Sends one HTTP request and returns the status and the body."""
-        request = urllib.request.Request(f"http://{self._address}{path}", body, headers or {}, method=method)
+        request = urllib.request.Request(f"{self._url}{path}", body, headers or {}, method=method)
         try:
             with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:
                 return response.status, response.read()

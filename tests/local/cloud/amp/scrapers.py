@@ -290,4 +290,4 @@ def _check_roles(caller: Caller, roles: dict | None, account: str) -> None:
         return
     if shapes.ROLE_ARN.fullmatch(source)[1] != account:
         raise invalid("roleConfiguration.sourceRoleArn", "Cross-account pass role is not allowed.")
-    caller.must_be_allowed("iam:PassRole", source, iam__PassedToService="aps.amazonaws.com")
+    caller.must_be_allowed("iam:PassRole", source, {"iam:PassedToService": "aps.amazonaws.com"})

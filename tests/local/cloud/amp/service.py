@@ -15,8 +15,17 @@ from amp.scrapers import Scrapers
 from amp.workspaces import Tags, Workspaces
 from core.registration import Service, register
 from core.settings import Settings
-from iam import condition_keys
+from iam import resource_keys
 
+# The actions on scrapers and workspaces for which the service authorization reference does not list `aws:ResourceTag`.
+# The reference lists the key for both resource types, so AWS may set it. This cloud does not, so that no policy can
+# depend on it.
+WITHOUT_RESOURCE_TAGS = {
+    "aps:CreateAnomalyDetector",
+    "aps:ListTagsForResource",
+    "aps:TagResource",
+    "aps:UntagResource",
+}
 reset = store.reset
 _operations: "Operations | None" = None
 
@@ -25,7 +34,8 @@ def install(cloud: Settings) -> None:
     """Registers the service with ministack."""
     global _operations
     _operations = Operations(cloud)
-    condition_keys.register_tags("aps", "scraper", _tags_of_scraper)
+    resource_keys.register("aps", "scraper", _keys_of(store.scrapers))
+    resource_keys.register("aps", "workspace", _keys_of(store.workspaces))
     register(
         Service(
             signing_name="aps",
@@ -37,8 +47,14 @@ def install(cloud: Settings) -> None:
     )
 
 
-def _tags_of_scraper(account: str, region: str, scraper_id: str) -> dict[str, str]:
-    return (store.scrapers.get_scoped(account, region, scraper_id) or {}).get("tags") or {}
+def _keys_of(records) -> resource_keys.KeysOf:
+    """The tags of scrapers or workspaces, for the actions for which the reference lists `aws:ResourceTag`."""
+
+    def keys_of(action, account, region, name):
+        record = records.get_scoped(account, region, name)
+        return {} if record is None or action in WITHOUT_RESOURCE_TAGS else resource_keys.of_tags(record["tags"])
+
+    return keys_of
 
 
 def write(workspace_id: str, body: bytes) -> None:

@@ -1,19 +1,20 @@
 """AMP: the service-linked role of each scraper, and the access of the role to the cluster.
 
-Source: AMP user guide, "Using service-linked roles for AMP" and "Configuring your EKS cluster": with
-authentication mode API or API_AND_CONFIG_MAP, AMP creates the access entry with the permissions of the caller.
+Source: AMP user guide, "Using service-linked roles for AMP" and "Configuring your EKS cluster": with authentication
+mode API or API_AND_CONFIG_MAP, AMP creates the access entry with the permissions of the caller, and associates
+AmazonPrometheusScraperPolicy. It is not documented whether `eks:principalArn` then contains the path of the role.
 """
 
 import json
-import uuid
 
-from ministack.core.responses import get_account_id, get_region, now_iso
+from ministack.core.responses import now_iso
 from ministack.services import eks, iam
 
 from amp.permissions import Caller
+from eks_ec2 import access_entries
 
 SERVICE = "scraper.aps.amazonaws.com"
-_ACCESS_POLICY = "arn:aws:eks::aws:cluster-access-policy/AmazonPrometheusScraperAccessPolicy"
+_ACCESS_POLICY = "arn:aws:eks::aws:cluster-access-policy/AmazonPrometheusScraperPolicy"
 
 
 class ServiceRole:
@@ -22,21 +23,25 @@ class ServiceRole:
     def __init__(self, account: str, scraper_id: str):
         self._name = f"AWSServiceRoleForAmazonPrometheusScraper_{scraper_id[2:10]}"
         self._path = f"/aws-service-role/{SERVICE}/"
-        self._account = account
         self.arn = f"arn:aws:iam::{account}:role{self._path}{self._name}"
 
     def check_create_permission(self, caller: Caller) -> None:
-        caller.must_be_allowed("iam:CreateServiceLinkedRole", self.arn, iam__AWSServiceName=SERVICE)
+        caller.must_be_allowed("iam:CreateServiceLinkedRole", self.arn, {"iam:AWSServiceName": SERVICE})
 
     def check_access_entry_permissions(self, caller: Caller, cluster: dict) -> None:
         if _has_access_entries(cluster):
-            caller.must_be_allowed("eks:CreateAccessEntry", cluster["arn"])
-            caller.must_be_allowed("eks:AssociateAccessPolicy", self._access_entry(cluster["name"]))
+            entry = access_entries.arn(cluster["arn"], self.arn)
+            keys = {"eks:policyArn": _ACCESS_POLICY, "eks:accessScope": "cluster"}
+            keys |= access_entries.keys_of(cluster["name"], self.arn)
+            caller.must_be_allowed("eks:CreateAccessEntry", cluster["arn"], {"eks:principalArn": self.arn})
+            caller.must_be_allowed("eks:AssociateAccessPolicy", entry, keys)
 
     def check_delete_permissions(self, caller: Caller, scraper: dict) -> None:
         cluster = _cluster_of(scraper)
         if cluster is not None and _has_access_entries(cluster):
-            caller.must_be_allowed("eks:DeleteAccessEntry", self._access_entry(cluster["name"]))
+            entry = access_entries.arn(cluster["arn"], self.arn)
+            keys = access_entries.keys_of(cluster["name"], self.arn)
+            caller.must_be_allowed("eks:DeleteAccessEntry", entry, keys)
         caller.must_be_allowed("iam:DeleteServiceLinkedRole", self.arn)
 
     def create(self, cluster: dict) -> None:
@@ -72,10 +77,6 @@ class ServiceRole:
         name = scraper["source"]["eksConfiguration"]["clusterArn"].rpartition("/")[2]
         eks._access_entries.pop(eks._ae_key(name, self.arn), None)
         eks._access_policies.pop(eks._ap_key(name, self.arn, _ACCESS_POLICY), None)
-
-    def _access_entry(self, cluster: str) -> str:
-        role = f"{cluster}/role/{self._account}/{self._name}/{uuid.uuid4()}"
-        return f"arn:aws:eks:{get_region()}:{get_account_id()}:access-entry/{role}"
 
 
 def _cluster_of(scraper: dict) -> dict | None:

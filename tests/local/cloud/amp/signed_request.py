@@ -2,6 +2,7 @@
 
 import http.client
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -32,10 +33,11 @@ def send(
     """Sends a SigV4-signed POST request to the cloud."""
     request = AWSRequest("POST", cloud.url + path, data=body, headers={"Content-Type": content_type, **(more or {})})
     SigV4Auth(credentials, service, region).add_auth(request)
-    connection = http.client.HTTPConnection("127.0.0.1", cloud.port, timeout=30)
+    url = urlsplit(request.url)
+    connection = http.client.HTTPConnection(url.netloc, timeout=30)
     try:
         headers = {**dict(request.headers), COLLECTOR_HEADER: "yes"}
-        connection.request("POST", path, body=body, headers=headers)
+        connection.request("POST", url.path, body=body, headers=headers)
         response = connection.getresponse()
         return Response(response.status, response.read().decode("utf-8", "replace"))
     finally:

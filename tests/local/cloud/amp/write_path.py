@@ -5,19 +5,18 @@ the source role assumes the target role, with the scraper ARN as external id; th
 """
 
 import re
-import time
 from contextlib import contextmanager
 from urllib.parse import urlencode
 
 from botocore.credentials import Credentials
 from ministack.core.responses import request_scope
-from ministack.services import iam, sts
+from ministack.services import iam
 
 from amp import remote_write, service, shapes, store
 from amp.service_linked_role import SERVICE
 from amp.signed_request import send
 from core.settings import Settings
-from iam import service_principals
+from iam import service_principals, service_roles, sessions
 
 _SESSION = "AmazonPrometheusScraper"
 
@@ -47,7 +46,7 @@ def write(cloud: Settings, source_role: str, target_role: str, workspace: str, s
             credentials, error = _assume(cloud, credentials, region, target_role, scraper)
             if steps.record("assume target role", error):
                 steps.record("write samples", _remote_write(cloud, credentials, workspace, rows))
-                _delete_session(credentials)
+                sessions.delete(credentials)
     return steps.result()
 
 
@@ -75,23 +74,8 @@ def _as_service(role_arn: str, scraper: str, account: str, region: str):
     if not service_principals.may_assume(role, SERVICE, region, keys):
         yield None, denied
         return
-    credentials = Credentials(iam._gen_session_access_key(), iam._gen_secret(), iam._gen_session_token())
-    sts.register_session(
-        credentials.access_key,
-        {
-            "Arn": f"arn:aws:sts::{match[1]}:assumed-role/{role['RoleName']}/{_SESSION}",
-            "UserId": f"{role['RoleId']}:{_SESSION}",
-            "SecretAccessKey": credentials.secret_key,
-            "SessionToken": credentials.token,
-            "Expiration": time.time() + 3600,
-            "AccountId": match[1],
-            "PrincipalType": "AssumedRole",
-        },
-    )
-    try:
+    with sessions.temporary(service_roles.session_arn(role_arn, _SESSION)) as credentials:
         yield credentials, None
-    finally:
-        _delete_session(credentials)
 
 
 def _assume(cloud: Settings, credentials: Credentials, region: str, role: str, external_id: str):
@@ -125,8 +109,3 @@ def _remote_write(cloud: Settings, credentials: Credentials, workspace: str, row
     body, content_type = remote_write.encode(rows), remote_write.CONTENT_TYPE
     response = send(cloud, credentials, "aps", match[1], path, content_type, body, remote_write.HEADERS)
     return None if response.status == 200 else f"{response.status}: {response.body[:500]}"
-
-
-def _delete_session(credentials: Credentials) -> None:
-    """Deletes a session. Otherwise the sessions of thousands of collections stay until they expire."""
-    sts._sessions.pop(credentials.access_key, None)

@@ -1,20 +1,20 @@
-"""CloudFormation: conditions of templates, and generated physical names.
+"""CloudFormation: conditions of templates, generated physical names, and template URLs.
 
 Source: CloudFormation user guide, "Condition functions" (the arguments can be pseudo parameters and Fn::Join) and
 "Name type" (a generated name is unique, also across Regions).
 """
 
 from ministack.core.responses import get_region
-from ministack.services.cloudformation import changesets, engine, handlers, provisioners, stacks
+from ministack.services.cloudformation import changesets, engine, handlers, helpers, provisioners, stacks
 
 from core.settings import Settings
 
 
 def install(cloud: Settings) -> None:
     """The docstring of each function states what ministack does instead."""
-    del cloud
     _evaluate_conditions()
     _name_by_region()
+    _read_template_urls(cloud)
 
 
 def _evaluate_conditions() -> None:
@@ -54,3 +54,14 @@ def _name_by_region() -> None:
             provisioners._NAME_SEED.reset(token)
 
     provisioners._physical_name = physical_name
+
+
+def _read_template_urls(cloud: Settings) -> None:
+    """Accepts `TemplateURL` with the URL of this cloud. ministack reads its secret as the name of a bucket."""
+    original = helpers.urlparse
+
+    def urlparse(url):
+        parsed = original(url)
+        return parsed._replace(path=parsed.path.removeprefix(f"/{cloud.secret}"))
+
+    helpers.urlparse = urlparse

@@ -66,10 +66,24 @@ def deliver(account: str, region: str, bus: str, envelope: dict) -> None:
 
 def check_policy(bus: str, principal: str, source: str, detail_type: str, by_rule: bool) -> None:
     """Raises AccessDenied if the policy of a bus in another account does not allow the event of a principal."""
+    if policy_decision(bus, principal, source, detail_type, by_rule) != "Allow":
+        raise AccessDenied(
+            f"User: {principal} is not authorized to perform: events:PutEvents on resource: {bus} because no "
+            "resource-based policy allows the events:PutEvents action"
+        )
+
+
+def policy_decision(
+    bus: str, principal: str, source: str, detail_type: str, by_rule: bool, service: str | None = None
+) -> str:
+    """Allow, Deny or ImplicitDeny. In the account of the bus, the policy of the bus is not required.
+
+    For a service, `principal` is `*`.
+    """
     spec = parse_arn(bus)
     account = iam_evaluator._account_from_arn(principal)
     if account == spec.account_id:
-        return
+        return "Allow"
     policy = eventbridge._event_bus_policies.get_scoped(spec.account_id, spec.region, _name(spec))
     keys = {
         "events__source": source,
@@ -77,11 +91,7 @@ def check_policy(bus: str, principal: str, source: str, detail_type: str, by_rul
         "events__eventBusInvocation": str(by_rule).lower(),
     }
     context = service_roles.evaluation_context(principal, "events:PutEvents", bus, spec.region, **keys)
-    if iam_evaluator.evaluate_resource_policy(policy, context).decision != "Allow":
-        raise AccessDenied(
-            f"User: {principal} is not authorized to perform: events:PutEvents on resource: {bus} because no "
-            "resource-based policy allows the events:PutEvents action"
-        )
+    return iam_evaluator.evaluate_resource_policy(policy, context, service=service).decision
 
 
 def exists(spec) -> bool:

@@ -20,6 +20,7 @@ from ministack.core import lambda_runtime
 from ministack.services import lambda_svc
 
 from core.settings import Settings
+from server import guard
 
 # Variables that a function inherits from the cloud. All other variables are set for the function.
 _INHERITED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
@@ -31,7 +32,8 @@ _POLL_SECONDS = 1
 
 def install(cloud: Settings) -> None:
     """In ministack, functions inherit all variables, respond slowly, and continue to run after ministack is killed."""
-    _limit_the_environment(cloud.functions_endpoint)
+    _limit_the_environment(cloud.url_for_functions)
+    guard.protect_http_servers()
     _reduce_latency()
     _reduce_polling()
     lambda_runtime.subprocess = SimpleNamespace(**{**vars(subprocess), "Popen": ProcessStarter().spawn})
@@ -57,13 +59,12 @@ def processor_milliseconds() -> float:
     return (ended.ru_utime + ended.ru_stime + running / ticks) * 1000
 
 
-def _limit_the_environment(endpoint: str | None) -> None:
+def _limit_the_environment(endpoint: str) -> None:
     original = lambda_svc._provided_worker_env
 
     def worker_environment(config, code_directory, port):
         variables = original(config, code_directory, port)
-        if endpoint:
-            variables["AWS_ENDPOINT_URL"] = endpoint
+        variables["AWS_ENDPOINT_URL"] = endpoint
         allowed = set(_INHERITED) | set(_ISOLATING)
         return {
             name: value

@@ -4,29 +4,20 @@ Source: service authorization reference, "Actions, resources, and condition keys
 Access Management" and "… AWS Security Token Service".
 """
 
-from collections.abc import Callable
+import contextlib
+import contextvars
 
 from ministack.core import iam_actions, iam_evaluator
 from ministack.services import iam
 
 from core.settings import Settings
+from iam import resource_keys
 
-# The actions for which the reference lists `iam:PermissionsBoundary`. The key contains the boundary of the request
-# or of the role. Other actions, for example GetRole and TagRole, do not have the key.
-_BOUNDARY_IN_REQUEST = {"CreateRole", "PutRolePermissionsBoundary"}
-_BOUNDARY_OF_ROLE = {
-    "AttachRolePolicy",
-    "DetachRolePolicy",
-    "PutRolePolicy",
-    "DeleteRolePolicy",
-    "DeleteRolePermissionsBoundary",
-    "UpdateAssumeRolePolicy",
-    "UpdateRole",
-    "DeleteRole",
-}
+# The request contains the boundary. For other actions, resource_keys.py sets the boundary of the role.
+BOUNDARY_OF_REQUEST = {"CreateRole", "CreateUser", "PutRolePermissionsBoundary", "PutUserPermissionsBoundary"}
 _POLICY_ARN = {"AttachRolePolicy", "DetachRolePolicy"}
-# (service, resource type) -> function that returns the tags of a resource by account, Region and name.
-_TAGS: dict[tuple[str, str], Callable[[str, str, str], dict[str, str]]] = {}
+# Normalized condition key -> value, instead of the value of the request or the resource.
+_replaced: contextvars.ContextVar[dict] = contextvars.ContextVar("replaced_condition_keys", default={})
 
 
 def install(cloud: Settings) -> None:
@@ -38,8 +29,8 @@ def install(cloud: Settings) -> None:
     _set_condition_keys()
     _resolve_principal_arn()
     _set_organizations(cloud)
-    _set_resource_tags()
     _set_secure_transport()
+    _replace_keys()
 
 
 def parameter(parameters: dict, name: str) -> str:
@@ -75,24 +66,23 @@ def _set_condition_keys() -> None:
         elif service == "sts" and parameter(parameters, "ExternalId"):
             # ministack sets this key only for trust policies. The reference also lists it for identity policies.
             context["sts:ExternalId"] = parameter(parameters, "ExternalId")
+        elif iam_action.endswith(":UntagResource") and parameters.get("tagKeys"):
+            # ministack sets this key only for tag keys in the body.
+            keys = parameters["tagKeys"]
+            context["aws:TagKeys"] = keys if isinstance(keys, list) else [keys]
         return context
 
     iam_actions.request_tag_context = request_tag_context
 
 
 def _iam_keys(action: str, parameters: dict) -> dict[str, str]:
-    role = iam._roles.get(parameter(parameters, "RoleName")) or {}
     keys = {}
-    if action in _BOUNDARY_IN_REQUEST:
+    if action in BOUNDARY_OF_REQUEST:
         keys["iam:PermissionsBoundary"] = parameter(parameters, "PermissionsBoundary")
-    elif action in _BOUNDARY_OF_ROLE:
-        keys["iam:PermissionsBoundary"] = role.get("PermissionsBoundary")
     if action in _POLICY_ARN:
         keys["iam:PolicyARN"] = parameter(parameters, "PolicyArn")
     if action == "CreateServiceLinkedRole":
         keys["iam:AWSServiceName"] = parameter(parameters, "AWSServiceName")
-    for tag in role.get("Tags") or []:
-        keys[f"iam:ResourceTag/{tag['Key']}"] = tag["Value"]
     return {key: value for key, value in keys.items() if value}
 
 
@@ -130,48 +120,31 @@ def _set_organizations(cloud: Settings) -> None:
     iam_evaluator._resolve_condition_key = resolve_condition_key
 
 
-def _set_resource_tags() -> None:
-    """Sets `aws:ResourceTag/<key>`. ministack sets this key neither for roles nor for AMP."""
-    register_tags("iam", "role", _tags_of_role)
-    original, prefix = iam_evaluator._resolve_condition_key, "aws:resourcetag/"
-
-    def resolve_condition_key(key, context):
-        tags = _tags_of(context.resource_arn or "") if key.lower().startswith(prefix) else None
-        if tags is None:
-            return original(key, context)
-        # Tag keys are case-sensitive (IAM user guide, "Controlling access to AWS resources").
-        return tags.get(key[len(prefix) :])
-
-    iam_evaluator._resolve_condition_key = resolve_condition_key
-
-
-def register_tags(service: str, kind: str, tags_of: Callable[[str, str, str], dict[str, str]]) -> None:
-    """Sets the tags of a resource type as condition keys. The arguments of `tags_of` are account, Region and name."""
-    _TAGS[service, kind] = tags_of
-
-
-def _tags_of(arn: str) -> dict[str, str] | None:
-    """The tags of a resource, or `None` if no function is registered for the resource type."""
-    parts = arn.split(":", 5)
-    if len(parts) < 6:
-        return None
-    service, region, account, resource = parts[2:]
-    kind, _, name = resource.partition("/")
-    tags_of = _TAGS.get((service, kind))
-    return tags_of(account, region, name) if tags_of else None
-
-
-def _tags_of_role(account: str, region: str, name: str) -> dict[str, str]:
-    del region
-    role = iam._roles.get_scoped(account, None, name.rpartition("/")[2]) or {}
-    return {tag["Key"]: tag["Value"] for tag in role.get("Tags") or []}
-
-
 def _set_secure_transport() -> None:
     """Sets `aws:SecureTransport` to true, because plain HTTP on this machine replaces TLS."""
     original = iam_evaluator._resolve_condition_key
 
     def resolve_condition_key(key, context):
         return "true" if key.lower() == "aws:securetransport" else original(key, context)
+
+    iam_evaluator._resolve_condition_key = resolve_condition_key
+
+
+@contextlib.contextmanager
+def replaced(keys: dict):
+    """Evaluates policies with these condition keys. A key with the value None is not set."""
+    token = _replaced.set({resource_keys.normalized(key): value for key, value in keys.items()})
+    try:
+        yield
+    finally:
+        _replaced.reset(token)
+
+
+def _replace_keys() -> None:
+    original = iam_evaluator._resolve_condition_key
+
+    def resolve_condition_key(key, context):
+        keys, name = _replaced.get(), resource_keys.normalized(key)
+        return keys[name] if name in keys else original(key, context)
 
     iam_evaluator._resolve_condition_key = resolve_condition_key

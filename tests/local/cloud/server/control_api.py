@@ -19,7 +19,7 @@ from amp.collector import Collector
 from core.settings import MINISTACK_VERSION, Settings
 from events import buses, schedules, topics
 from iam import organizations, principals, trust_history
-from server import snapshot, usage
+from server import decisions, snapshot, usage
 from server.request_log import RequestLog
 
 PREFIX = "/_cloud/"
@@ -93,6 +93,8 @@ class ControlApi:
             case ("POST", "trusts"):
                 fields = _fields(body, "roleArn", "attempts")
                 return {"versions": trust_history.evaluated(fields["roleArn"], fields["attempts"])}
+            case ("POST", "decisions"):
+                return _decide(_fields(body, "principal", "action", "resource"), _fields(body))
             case ("POST", "events"):
                 fields = _fields(body, "account", "region", "event")
                 buses.deliver(fields["account"], fields["region"], "default", fields["event"])
@@ -167,6 +169,17 @@ def _set_scraper_status(fields: dict) -> dict:
         raise BadRequest(f"scraper {fields['scraperArn']} does not exist")
     amp_store.set_status(record, fields["status"], fields["reason"])
     return {name: fields[name] for name in ("scraperArn", "status", "reason")}
+
+
+def _decide(request: dict, fields: dict) -> dict:
+    unknown = fields.keys() - {*request, "context", "sessionPolicy"}
+    if unknown:
+        raise BadRequest(f"unknown fields of a request: {', '.join(sorted(unknown))}")
+    try:
+        decision = decisions.decide(*request.values(), fields.get("context", {}), fields.get("sessionPolicy"))
+    except decisions.InvalidRequest as error:
+        raise BadRequest(str(error)) from None
+    return {"decision": decision}
 
 
 def _configure_organization(fields: dict) -> dict:

@@ -4,16 +4,18 @@ from amp import service
 from cloudformation import deletion, event_resources, roles, templates
 from cloudformation import state_machines as machine_resources
 from core.settings import Settings
-from eks_ec2 import ec2, eks
+from eks_ec2 import access_entries, ec2, eks
 from events import alarms, buses, cloudtrail, targets, topics
 from functions import async_invocation, workers
 from iam import (
+    authorizations,
     condition_keys,
     dependent_actions,
     managed_policies,
     organizations,
     principals,
     quotas,
+    resource_keys,
     sessions,
     trust_history,
     trust_policies,
@@ -36,16 +38,19 @@ from stepfunctions import (
 
 # Each correction implements AWS rules that ministack lacks. A later correction wraps an earlier one.
 CORRECTIONS = (
+    resource_keys,
     condition_keys,
     principals,
     trust_history,
     quotas,
     managed_policies,
     trust_policies,
+    authorizations,
     visibility,
     dependent_actions,
     ec2,
     eks,
+    access_entries,
     workers,
     async_invocation,
     usage,

@@ -18,6 +18,7 @@ from core.settings import Settings
 from functions import workers
 from server import corrections
 from server.control_api import ControlApi
+from server.guard import Guard
 from server.request_log import RequestLog
 
 
@@ -26,7 +27,7 @@ def serve(cloud: Settings, listener: socket.socket, watch_stdin: bool, keep_dire
     corrections.install(cloud)
     requests, collector = RequestLog(), Collector(cloud)
     requests.install()
-    application = ControlApi(cloud, app.app, requests, collector)
+    application = Guard(cloud, ControlApi(cloud, app.app, requests, collector))
     try:
         asyncio.run(_serve(application, cloud, listener, collector, watch_stdin, keep_directory))
     finally:
@@ -34,7 +35,7 @@ def serve(cloud: Settings, listener: socket.socket, watch_stdin: bool, keep_dire
 
 
 async def _serve(
-    application: ControlApi,
+    application: Guard,
     cloud: Settings,
     listener: socket.socket,
     collector: Collector,
@@ -64,7 +65,8 @@ async def _serve(
 
 async def _report_when_ready(cloud: Settings, collector: Collector) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", cloud.port)
-    writer.write(b"GET /_cloud/health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+    request = f"GET /{cloud.secret}/_cloud/health HTTP/1.1\r\nHost: {cloud.hosts[0]}\r\nConnection: close\r\n\r\n"
+    writer.write(request.encode())
     await reader.readline()
     writer.close()
     if cloud.collection_enabled:

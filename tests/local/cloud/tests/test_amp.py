@@ -325,6 +325,64 @@ def test_the_tags_of_a_scraper_are_condition_keys(cloud, location, name, client_
     amp.delete_scraper(scraperId=owned["scraperId"])
 
 
+def test_the_tags_of_a_workspace_are_condition_keys(cloud, name, client_error):
+    root = cloud.client("amp", TARGET)
+    tagged, other = (root.create_workspace(tags=tags) for tags in ({"accept": "1"}, {"Accept": "1"}))
+    has_tag = {"Condition": {"Null": {"aws:ResourceTag/accept": "false"}}}
+    session = cloud.role(
+        TARGET, name, allow(["aps:DescribeWorkspace", "aps:GetLabels", "aps:CreateScraper"], **has_tag)
+    )
+    amp = cloud.client("amp", TARGET, session=session)
+    assert amp.describe_workspace(workspaceId=tagged["workspaceId"])["workspace"]["tags"] == {"accept": "1"}
+    assert client_error(amp.describe_workspace, workspaceId=other["workspaceId"])[0] == "AccessDeniedException"
+
+
+def test_untag_resource_has_the_keys_of_the_request_and_not_the_tags_of_the_resource(cloud, name, client_error):
+    root = cloud.client("amp", TARGET)
+    arn = root.create_workspace(tags={"a": "1", "b": "2"})["arn"]
+    only_a = {"Condition": {"ForAllValues:StringEquals": {"aws:TagKeys": ["a"]}}}
+    by_keys = cloud.client("amp", TARGET, session=cloud.role(TARGET, name, allow("aps:UntagResource", **only_a)))
+    for keys in (["b"], ["a", "b"]):
+        assert client_error(by_keys.untag_resource, resourceArn=arn, tagKeys=keys)[0] == "AccessDeniedException"
+    owned = {"Condition": {"StringEquals": {"aws:ResourceTag/a": "1"}}}
+    actions = ["aps:UntagResource", "aps:TagResource", "aps:ListTagsForResource", "aps:DescribeWorkspace"]
+    by_tags = cloud.client("amp", TARGET, session=cloud.role(TARGET, name + "-tags", allow(actions, **owned)))
+    for call, more in (
+        (by_tags.untag_resource, {"tagKeys": ["a"]}),
+        (by_tags.tag_resource, {"tags": {"c": "3"}}),
+        (by_tags.list_tags_for_resource, {}),
+    ):
+        assert client_error(call, resourceArn=arn, **more)[0] == "AccessDeniedException"
+    by_tags.describe_workspace(workspaceId=arn.rpartition("/")[2])
+    by_keys.untag_resource(resourceArn=arn, tagKeys=["a"])
+    assert root.list_tags_for_resource(resourceArn=arn)["tags"] == {"b": "2"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "is_valid"),
+    [
+        ("ampxa:accept", "222222222222 ou-a1b2-c3d4e5f6 organization _.:/=+-@", True),
+        ("k" * 128, "v" * 256, True),
+        ("empty", "", True),
+        ("k" * 129, "v", False),
+        ("k", "v" * 257, False),
+        ("k", "222222222222,333333333333", False),
+        ("k,l", "v", False),
+    ],
+)
+def test_a_tag_of_a_workspace_has_the_characters_and_the_length_of_amp(shared, key, value, is_valid):
+    amp, tags = shared.client("amp"), {key: value}
+    workspace = amp.create_workspace()
+    for call, arguments in ((amp.create_workspace, {}), (amp.tag_resource, {"resourceArn": workspace["arn"]})):
+        if is_valid:
+            call(**arguments, tags=tags)
+        else:
+            with pytest.raises(amp.exceptions.ValidationException):
+                call(**arguments, tags=tags)
+    described = amp.describe_workspace(workspaceId=workspace["workspaceId"])["workspace"]
+    assert described["tags"] == (tags if is_valid else {})
+
+
 def test_a_tag_of_the_cluster_fails_an_update(cloud):
     location = Location(cloud)
     scraper = location.amp.create_scraper(**location.request())

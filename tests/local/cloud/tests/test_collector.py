@@ -2,6 +2,7 @@
 
 import http.client
 import json
+from urllib.parse import urlsplit
 
 import pytest
 from botocore.auth import SigV4Auth
@@ -22,8 +23,8 @@ def send_query(cloud, workspace, query, credentials=None, path="query"):
     )
     keys = credentials and (credentials["AccessKeyId"], credentials["SecretAccessKey"], credentials["SessionToken"])
     SigV4Auth(Credentials(*(keys or (account, "any"))), "aps", region).add_auth(request)
-    connection = http.client.HTTPConnection("127.0.0.1", int(cloud.url.rpartition(":")[2]))
-    connection.request("POST", url.partition(cloud.url)[2], body=request.data, headers=dict(request.headers))
+    connection = http.client.HTTPConnection(urlsplit(url).netloc)
+    connection.request("POST", urlsplit(url).path, body=request.data, headers=dict(request.headers))
     response = connection.getresponse()
     return response.status, json.loads(response.read())
 

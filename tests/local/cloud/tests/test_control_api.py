@@ -40,6 +40,77 @@ def test_the_request_log_contains_principal_action_and_resource(cloud, name):
     assert get["at"] > 0 and get["milliseconds"] >= 0
 
 
+def test_the_request_log_contains_the_condition_context(cloud, name):
+    iam = cloud.client("iam", SOURCE)
+    limit = iam.create_policy(PolicyName=name, PolicyDocument=policy(allow("*")))["Policy"]["Arn"]
+    session = cloud.role(SOURCE, name, allow("*"), path="/p/")
+    trust = allow_assume({"AWS": f"arn:aws:iam::{SOURCE}:root"})
+    arn, tags = f"arn:aws:iam::{SOURCE}:role/{name}-2", [{"Key": "Team:a", "Value": "b"}]
+    point = cloud.get("calls")["next"]
+    iam = cloud.client("iam", SOURCE, session=session)
+    role = {"RoleName": name + "-2", "AssumeRolePolicyDocument": trust, "PermissionsBoundary": limit, "Tags": tags}
+    iam.create_role(**role)
+    sts = cloud.client("sts", SOURCE, session=session)
+    sts.assume_role(RoleArn=arn, RoleSessionName="s", ExternalId="id-1", Policy=policy(allow("s3:*")))
+    sts.assume_role(RoleArn=arn, RoleSessionName="s")
+    iam.delete_role(RoleName=name + "-2")
+    create, assume, without, delete = cloud.get(f"calls?since={point}")["calls"]
+    everywhere = {
+        "aws:PrincipalAccount": SOURCE,
+        "aws:PrincipalArn": f"arn:aws:iam::{SOURCE}:role/p/{name}",
+        "aws:PrincipalOrgID": "o-ampxalocal01",
+        "aws:ResourceAccount": SOURCE,
+        "aws:ResourceOrgID": "o-ampxalocal01",
+    }
+    tagged = {"aws:ResourceTag/Team:a": "b", "iam:ResourceTag/Team:a": "b"}
+    requested = {"aws:RequestTag/Team:a": "b", "aws:TagKeys": ["Team:a"]}
+    assert create["context"] == {**everywhere, **requested, "iam:PermissionsBoundary": limit}
+    assert assume["context"] == {**everywhere, **tagged, "sts:ExternalId": "id-1", "sessionPolicy": True}
+    assert without["context"] == {**everywhere, **tagged}
+    assert delete["context"] == {**everywhere, **tagged, "iam:PermissionsBoundary": limit}
+
+
+def test_the_request_log_contains_the_checks_of_amp_with_the_permissions_of_its_caller(cloud, name):
+    location = Location(cloud)
+    session = cloud.role(
+        SOURCE, name, allow(["aps:*", "ec2:*", "iam:*", "eks:DescribeCluster", "eks:CreateAccessEntry"])
+    )
+    amp, point = location.client("amp", session=session), cloud.get("calls")["next"]
+    with pytest.raises(amp.exceptions.AccessDeniedException):
+        amp.create_scraper(**location.request(tags={"a": "b"}))
+    log = cloud.get(f"calls?since={point}")
+    [call] = log["calls"]
+    assert (call["action"], call["resource"], call["status"]) == ("aps:CreateScraper", location.cluster, 403)
+    assert cloud.get(f"calls?since={log['next']}")["forwarded"] == []
+    assert {check["n"] for check in log["forwarded"]} == {call["n"]}
+    assert {check["forwardedBy"] for check in log["forwarded"]} == {"aps"}
+    assert {check["principal"] for check in log["forwarded"]} == {f"arn:aws:sts::{SOURCE}:assumed-role/{name}/test"}
+    assert [(check["action"], check["result"]) for check in log["forwarded"]] == [
+        ("aps:CreateScraper", "allowed"),
+        ("aps:TagResource", "allowed"),
+        ("eks:DescribeCluster", "allowed"),
+        ("ec2:DescribeSubnets", "allowed"),
+        ("ec2:DescribeSecurityGroups", "allowed"),
+        ("iam:PassRole", "allowed"),
+        ("iam:CreateServiceLinkedRole", "allowed"),
+        ("eks:CreateAccessEntry", "allowed"),
+        ("eks:AssociateAccessPolicy", "denied"),
+    ]
+    checks = {(check["action"]): check for check in log["forwarded"]}
+    role = checks["iam:CreateServiceLinkedRole"]["resource"]
+    entry, associate = checks["eks:CreateAccessEntry"], checks["eks:AssociateAccessPolicy"]
+    assert (entry["resource"], entry["context"]["eks:principalArn"]) == (location.cluster, role)
+    keys = {key: value for key, value in associate["context"].items() if key.startswith("eks:")}
+    assert keys == {
+        "eks:accessEntryType": "STANDARD",
+        "eks:accessScope": "cluster",
+        "eks:clusterName": location.cluster.rpartition("/")[2],
+        "eks:policyArn": "arn:aws:eks::aws:cluster-access-policy/AmazonPrometheusScraperPolicy",
+        "eks:principalArn": role,
+    }
+    assert checks["aps:TagResource"]["context"]["aws:RequestTag/a"] == "b"
+
+
 @pytest.mark.parametrize("path", ["nonsense", "calls?since=x", f"usage/{HUB}/us-west-2?since=x"])
 def test_an_invalid_get_request_is_refused(cloud, path):
     with pytest.raises(urllib.error.HTTPError) as caught:

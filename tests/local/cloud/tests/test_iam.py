@@ -67,6 +67,7 @@ def test_a_role_can_be_created_only_with_the_required_boundary(cloud, name, clie
         ("delete_role_permissions_boundary", {}),
         ("update_assume_role_policy", {"PolicyDocument": EC2_TRUST}),
         ("update_role", {"Description": "d"}),
+        ("update_role_description", {"Description": "d"}),
     ],
 )
 def test_the_boundary_of_a_role_is_a_condition_key(cloud, name, client_error, call, arguments):
@@ -110,6 +111,18 @@ def test_the_boundary_of_a_role_is_a_condition_key_of_delete_role(cloud, name, c
     iam = cloud.client("iam", SOURCE, session=session)
     assert client_error(iam.delete_role, RoleName=name + "-out")[0] == "AccessDenied"
     iam.delete_role(RoleName=name + "-in")
+
+
+def test_the_boundary_of_a_user_is_a_condition_key(cloud, name, client_error):
+    boundary_arn = boundary(cloud, name)
+    session = cloud.role(SOURCE, name, allow("iam:*", **equals(iam__PermissionsBoundary=boundary_arn)))
+    iam, user_policy = cloud.client("iam", SOURCE, session=session), {"PolicyName": "p", "PolicyDocument": BOUNDARY}
+    assert client_error(iam.create_user, UserName=name + "-out")[0] == "AccessDenied"
+    iam.create_user(UserName=name + "-in", PermissionsBoundary=boundary_arn)
+    cloud.client("iam", SOURCE).create_user(UserName=name + "-out")
+    assert client_error(iam.put_user_policy, UserName=name + "-out", **user_policy)[0] == "AccessDenied"
+    iam.put_user_policy(UserName=name + "-in", **user_policy)
+    assert client_error(iam.get_user, UserName=name + "-in")[0] == "AccessDenied"
 
 
 def test_a_policy_that_is_attached_or_is_a_boundary_cannot_be_deleted(cloud, name, client_error):
@@ -367,6 +380,30 @@ def test_the_organizations_of_principal_and_resource_are_condition_keys(cloud, n
     assert denied[0] == "AccessDenied"
     denied = client_error(assume, cloud=cloud, session=outsider, account=TARGET, name=name + "-to", caller=outside)
     assert denied[0] == "AccessDenied"
+
+
+def test_the_accounts_of_principal_and_resource_are_condition_keys(cloud, name, client_error):
+    trust = allow_assume({"AWS": "*"}, **equals(aws__PrincipalAccount=SOURCE))
+    for account in (TARGET, HUB):
+        cloud.client("iam", account).create_role(RoleName=name + "-to", AssumeRolePolicyDocument=trust)
+    to_target = equals(aws__ResourceAccount=[TARGET, SOURCE])
+    session = cloud.role(SOURCE, name, allow(["sts:AssumeRole", "iam:GetRole", "iam:ListRoles"], **to_target))
+    assume(cloud, session, TARGET, name + "-to")
+    assert client_error(assume, cloud=cloud, session=session, account=HUB, name=name + "-to")[0] == "AccessDenied"
+    iam = cloud.client("iam", SOURCE, session=session)
+    assert iam.get_role(RoleName=name) and iam.list_roles()
+    other = cloud.role(HUB, name, allow(["sts:AssumeRole", "iam:GetRole"], **to_target))
+    denied = client_error(assume, cloud=cloud, session=other, account=TARGET, name=name + "-to", caller=HUB)
+    assert denied[0] == "AccessDenied"
+    assert client_error(cloud.client("iam", HUB, session=other).get_role, RoleName=name)[0] == "AccessDenied"
+
+
+def test_the_organization_of_a_missing_role_is_a_condition_key(cloud, name, client_error):
+    """The message of an identity policy names the principal, and the message of STS for a missing role does not."""
+    session = cloud.role(SOURCE, name, allow("sts:AssumeRole", **equals(aws__ResourceOrgID="o-ampxalocal01")))
+    for account, is_named in (("999999999999", True), (TARGET, False)):
+        denied = client_error(assume, cloud=cloud, session=session, account=account, name=name + "-none")
+        assert denied[0] == "AccessDenied" and (f"assumed-role/{name}" in denied[1]) == is_named
 
 
 def test_the_external_id_of_a_request_must_match_the_pattern(cloud, name, client_error):

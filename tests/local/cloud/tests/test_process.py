@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from conftest import FOLDER, HUB, Cloud, allow_assume, wait_for
@@ -112,7 +113,7 @@ def test_the_cloud_listens_only_on_loopback_and_writes_only_to_its_directory(tmp
     (tmp_path / "t").mkdir()
     directory = tmp_path / "given"
     cloud, function = with_function("--dir", str(directory), env=environment, cwd=working_directory)
-    port = int(cloud.url.rpartition(":")[2])
+    port = urlsplit(cloud.url).port
     address = socket.gethostbyname(socket.gethostname())
     if not address.startswith("127."):
         with pytest.raises(OSError):
@@ -164,7 +165,8 @@ def test_functions_use_the_given_endpoint(tmp_path):
     try:
         create_function(cloud, "f")
         result = json.load(cloud.client("lambda", HUB).invoke(FunctionName="f", Payload=b"{}")["Payload"])
-        assert result["environment"]["AWS_ENDPOINT_URL"] == "http://127.0.0.1:1"
+        secret = cloud.url.rpartition("/")[2]
+        assert result["environment"]["AWS_ENDPOINT_URL"] == f"http://127.0.0.1:1/{secret}"
     finally:
         cloud.stop()
 
