@@ -1,6 +1,6 @@
 //! The step `Check request`: parses a request and adds the defaults.
 
-use crate::{error::Error, pair::Pair, request::Request};
+use crate::{error::Error, pair::Pair, request::Request, scrape_configuration};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -27,6 +27,8 @@ pub struct Output {
     pub source_role_arn: String,
     /// The ARN of the role in the target account, whether it exists or not.
     pub target_role_arn: String,
+    /// What a person should look at again.
+    pub warnings: Vec<String>,
 }
 
 /// Parses a request and adds the defaults. Makes no call to AWS.
@@ -42,6 +44,10 @@ pub fn check(input: &Input) -> Result<Output, Error> {
     Ok(Output {
         source_role_arn: pair.source_role_arn(),
         target_role_arn: pair.target_role_arn(),
+        warnings: request
+            .scrape_configuration
+            .as_deref()
+            .map_or(Vec::new(), scrape_configuration::warnings),
         request,
     })
 }

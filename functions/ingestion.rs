@@ -8,7 +8,7 @@ use crate::{
     aws::aps,
     request::Request,
     roles::{self, Role},
-    scrape_configuration,
+    scrape_configuration::{self, IDENTITY_LABEL},
     task::Task,
 };
 use aws_sdk_iam::Client;
@@ -89,7 +89,7 @@ pub async fn count<I>(workspace: &aps::Client, task: &Task<I>) -> Result<(u64, u
 /// An instant query covers the last five minutes (Prometheus, "Querying basics", staleness). It can miss targets with a
 /// longer scrape interval, so the expression then covers a longer range.
 pub fn series(request: &Request) -> String {
-    let series = format!("up{{clusterArn={}}}", quoted(&cluster_label(request)));
+    let series = format!("up{{{IDENTITY_LABEL}=\"{}\"}}", request.cluster_arn);
     match longest_interval(request) {
         0..=MAX_INSTANT_INTERVAL_SECONDS => series,
         seconds => format!("last_over_time({series}[{}s])", (2 * seconds).min(MAX_RANGE_SECONDS)),
@@ -106,23 +106,6 @@ const MAX_RANGE_SECONDS: u64 = 86_400;
 fn longest_interval(request: &Request) -> u64 {
     let configured = request.scrape_configuration.as_deref();
     configured.map_or(0, scrape_configuration::longest_interval)
-}
-
-/// The value of the label `clusterArn` of the cluster's samples. The request can override it.
-fn cluster_label(request: &Request) -> String {
-    const NAME: &str = "clusterArn";
-    let configured = request.scrape_configuration.as_deref();
-    let mut labels = scrape_configuration::labels(&request.cluster_arn, &request.external_labels);
-    configured
-        .and_then(|yaml| scrape_configuration::external_label(yaml, NAME))
-        .or(labels.remove(NAME))
-        .unwrap_or_default()
-}
-
-/// A text as a string literal of PromQL (Prometheus, "Querying basics": string literals are those of Go).
-fn quoted(text: &str) -> String {
-    let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-    format!("\"{escaped}\"")
 }
 
 /// The possible causes if no samples are received, the most likely first: the trust policies, which this function
@@ -219,18 +202,17 @@ mod tests {
     }
 
     #[test]
-    fn the_query_uses_the_label_of_the_samples() {
-        let yaml = "global: {external_labels: {clusterArn: own}}\n\
+    fn the_query_names_the_cluster_whatever_the_other_labels_are() {
+        let yaml = "global: {external_labels: {cluster: other, clusterArn: ''}}\n\
              scrape_configs: [{job_name: pods, kubernetes_sd_configs: [{role: pod}]}]";
-        for (more, expected) in [
-            (json!({}), "arn:aws:eks:us-west-2:222222222222:cluster/payments"),
-            (json!({ "externalLabels": { "clusterArn": "given" } }), "given"),
-            (
-                json!({ "externalLabels": { "clusterArn": "given" }, "scrapeConfiguration": yaml }),
-                "own",
-            ),
+        let hostile = r#"a"} or up{b="\"#;
+        for more in [
+            json!({}),
+            json!({ "externalLabels": { "cluster": hostile, "clusterArn": null } }),
+            json!({ "scrapeConfiguration": yaml }),
         ] {
-            assert_eq!(cluster_label(&request(more)), expected);
+            let expected = r#"up{clusterArn="arn:aws:eks:us-west-2:222222222222:cluster/payments"}"#;
+            assert_eq!(series(&request(more)), expected);
         }
     }
 
@@ -258,11 +240,5 @@ mod tests {
         let job = "scrape_configs: [{job_name: a, scrape_interval: 4m}]";
         let series = series(&request(json!({ "scrapeConfiguration": job })));
         assert_eq!(series, format!("last_over_time({instant}[480s])"));
-    }
-
-    #[test]
-    fn a_label_is_escaped_in_its_quotes() {
-        assert_eq!(quoted(r#"a"} or up{b="\"#), r#""a\"} or up{b=\"\\""#);
-        assert_eq!(quoted("a\nb"), r#""a\nb""#);
     }
 }

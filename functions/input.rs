@@ -169,11 +169,17 @@ impl<'a> Fields<'a> {
 
     /// An optional object whose values are strings.
     pub(crate) fn strings(&self, name: &str) -> Result<BTreeMap<String, String>, Error> {
+        self.strings_except(name, None)
+    }
+
+    /// An optional object whose values are strings, without one of its members.
+    pub(crate) fn strings_except(&self, name: &str, except: Option<&str>) -> Result<BTreeMap<String, String>, Error> {
         let path = self.path(name);
         match self.get(name) {
             None => Ok(BTreeMap::new()),
             Some(Value::Object(object)) => object
                 .iter()
+                .filter(|(key, _)| Some(key.as_str()) != except)
                 .map(|(key, value)| Ok((key.clone(), text(&member(&path, key), value)?.to_owned())))
                 .collect(),
             Some(other) => {

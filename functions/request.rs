@@ -3,8 +3,8 @@
 use crate::{
     arn::{ClusterArn, WorkspaceArn},
     error::Error,
-    input::{Fields, member, shown},
-    scrape_configuration,
+    input::{Fields, member, shown, text},
+    scrape_configuration::{self, IDENTITY_LABEL},
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -58,9 +58,9 @@ pub struct Request {
     /// rules and can be completed ([`scrape_configuration::complete`]).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scrape_configuration: Option<String>,
-    /// Labels for every sample. They override those of [`scrape_configuration::labels`]. At most 32, with names of
-    /// Prometheus' data model, and values of at most 1,024 bytes without control characters (the limits are ours,
-    /// within AMP's).
+    /// Labels for every sample. They override those of [`scrape_configuration::labels`], without [`IDENTITY_LABEL`]. At
+    /// most 32, with names of Prometheus' data model, and values of at most 1,024 bytes without control characters (the
+    /// limits are ours, within AMP's).
     pub external_labels: BTreeMap<String, String>,
     /// Tags for the roles and the scraper: at most 40, because AMP and IAM allow 50 and ampxa adds its own. Keys have 1
     /// to 128 characters, values at most 256: letters, digits, spaces and `_.:/=+-@` (IAM user guide, tag rules, which
@@ -148,7 +148,7 @@ impl Request {
             "arn:<partition>:aps:<region>:<account>:workspace/ws-<id>",
         )?;
         check_same_region(&cluster_arn, &workspace_arn)?;
-        let external_labels = external_labels("externalLabels", fields.strings("externalLabels")?)?;
+        let external_labels = external_labels(&fields, Some(&cluster_arn))?;
         let scrape_configuration = match fields.text("scrapeConfiguration")? {
             Some(text) => {
                 let yaml = scrape_configuration::decode(text, "scrapeConfiguration")?;
@@ -220,19 +220,36 @@ fn alias(text: &str) -> Result<String, Error> {
     Ok(text.to_owned())
 }
 
-/// Checks external labels. An error names the first label that is not valid.
+/// The external labels in the field `externalLabels`, without [`IDENTITY_LABEL`]: its value may only be the ARN of the
+/// `cluster`, if there is one. Null and an empty text count as absent. An error names the first label that is not valid.
 pub(crate) fn external_labels(
-    field: &str,
-    labels: BTreeMap<String, String>,
+    fields: &Fields<'_>,
+    cluster: Option<&ClusterArn>,
 ) -> Result<BTreeMap<String, String>, Error> {
-    if labels.len() > 32 {
-        return Err(Error::invalid(
-            field,
-            format!("{} labels; expected at most 32", labels.len()),
-        ));
+    const FIELD: &str = "externalLabels";
+    let labels = fields.strings_except(FIELD, Some(IDENTITY_LABEL))?;
+    let field = fields.path(FIELD);
+    let identity = fields.get(FIELD).and_then(|given| given.get(IDENTITY_LABEL));
+    let count = labels.len() + usize::from(identity.is_some());
+    if count > 32 {
+        return Err(Error::invalid(&field, format!("{count} labels; expected at most 32")));
+    }
+    if let Some(value) = identity.filter(|value| !value.is_null()) {
+        let path = member(&field, IDENTITY_LABEL);
+        let value = text(&path, value)?;
+        match cluster {
+            _ if value.is_empty() => {}
+            Some(cluster) if value == cluster.to_string() => {}
+            Some(_) => return Err(Error::invalid(&path, scrape_configuration::not_the_cluster(value))),
+            None => {
+                let why = "leave it out: ampxa sets this label to the ARN of each cluster, because it identifies the \
+                           cluster";
+                return Err(Error::invalid(&path, why));
+            }
+        }
     }
     for (name, value) in &labels {
-        let path = member(field, name);
+        let path = member(&field, name);
         if !scrape_configuration::is_label_name(name) || name.starts_with("__") || name.len() > 128 {
             let expected = "expected at most 128 letters, digits and \"_\", not starting with a digit or \"__\"";
             return Err(Error::invalid(&path, format!("not a valid label name; {expected}")));
@@ -538,6 +555,26 @@ mod tests {
                 "\"MANUAL\", not a boolean",
             ),
             (
+                with("externalLabels", json!({ "clusterArn": "shared" })),
+                "externalLabels.clusterArn: \"shared\" is not the ARN of the cluster; leave it out: ampxa sets this \
+                 label, because it identifies the cluster",
+                "",
+            ),
+            (
+                with("externalLabels", json!({ "clusterArn": ["shared"] })),
+                "externalLabels.clusterArn: ",
+                "expected a string, not an array",
+            ),
+            (
+                with("externalLabels", {
+                    let mut labels: BTreeMap<String, String> = many.clone().into_iter().take(32).collect();
+                    labels.insert("clusterArn".to_owned(), String::new());
+                    json!(labels)
+                }),
+                "externalLabels: 33 labels",
+                "at most 32",
+            ),
+            (
                 with("activationTimeoutMinutes", json!(0)),
                 "activationTimeoutMinutes: 0",
                 "1 to 240",
@@ -573,6 +610,19 @@ mod tests {
             with("scrapeConfiguration", json!(long)),
         ] {
             assert!(rejected(&request).len() < 600);
+        }
+    }
+
+    #[test]
+    fn the_label_of_the_cluster_is_left_out_of_the_parsed_request() {
+        for label in [
+            Value::Null,
+            json!(""),
+            json!("arn:aws:eks:us-west-2:222222222222:cluster/payments"),
+        ] {
+            let request = with("externalLabels", json!({ "clusterArn": label, "team": "a" }));
+            let labels = Request::parse(&request).unwrap().external_labels;
+            assert_eq!(labels, BTreeMap::from([("team".to_owned(), "a".to_owned())]));
         }
     }
 

@@ -1,11 +1,20 @@
 //! The scrape configuration: its validation by AMP's rules, and the external labels that distinguish clusters.
 //!
-//! `yaml` reads and writes YAML without a change of meaning. `rules` contains AMP's rules.
+//! `yaml` reads and writes YAML without a change of meaning. `rules` contains AMP's rules. `identity` protects the label
+//! that identifies a cluster, and `token` the token of the service account. `secrets` finds values that look like
+//! credentials.
 
+mod field;
+mod identity;
+mod relabelling;
 mod rules;
+mod secrets;
 #[cfg(test)]
 mod tests;
+mod token;
 mod yaml;
+
+pub(crate) use identity::not_the_cluster;
 
 use crate::{arn::ClusterArn, error::Error};
 use std::collections::BTreeMap;
@@ -13,6 +22,10 @@ use yaml::{Entries, Node, Scalar};
 
 /// The field of the request. Its path begins each error message.
 const FIELD: &str = "scrapeConfiguration";
+
+/// The label that identifies a cluster in a workspace. Its value is always the ARN of the cluster. The name is that of
+/// AWS's sample (AMP user guide, "Sample scraper configuration").
+pub const IDENTITY_LABEL: &str = "clusterArn";
 
 /// The maximum size in a request, in bytes of YAML.
 const MAX_BYTES: usize = 64 * 1024;
@@ -66,15 +79,11 @@ pub fn decode(text: &str, field: &str) -> Result<String, Error> {
     }
 }
 
-/// The external labels of every sample of a cluster: `clusterArn`, `cluster`, `accountId`, `region`, and those of the
-/// request, which override them.
-///
-/// They distinguish the clusters in one workspace. The name `clusterArn` is that of AWS's sample (AMP user guide,
-/// "Sample scraper configuration").
+/// The external labels of every sample of a cluster: `cluster`, `accountId`, `region`, those of the request, which
+/// override them, and [`IDENTITY_LABEL`], which nothing overrides.
 pub fn labels(cluster: &ClusterArn, requested: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut labels = BTreeMap::from(
         [
-            ("clusterArn", cluster.to_string()),
             ("cluster", cluster.id().to_owned()),
             ("accountId", cluster.account().to_string()),
             ("region", cluster.region().to_string()),
@@ -82,20 +91,8 @@ pub fn labels(cluster: &ClusterArn, requested: &BTreeMap<String, String>) -> BTr
         .map(|(name, value)| (name.to_owned(), value)),
     );
     labels.extend(requested.clone());
+    labels.insert(IDENTITY_LABEL.to_owned(), cluster.to_string());
     labels
-}
-
-/// The value of an external label in a configuration, if it is set.
-pub fn external_label(yaml: &str, name: &str) -> Option<String> {
-    let mut node = read(yaml).ok()?;
-    for key in ["global", "external_labels", name] {
-        let Node::Mapping(entries) = node else { return None };
-        (_, node) = entries.into_iter().find(|(entry, _)| entry.text == key)?;
-    }
-    match node {
-        Node::Scalar(scalar) => Some(scalar.text),
-        _ => None,
-    }
 }
 
 /// The longest scrape interval of a configuration that conforms to AMP's rules, in seconds. Prometheus' default if it
@@ -104,8 +101,13 @@ pub fn longest_interval(yaml: &str) -> u64 {
     rules::longest_interval(&read(yaml).unwrap_or(Node::Mapping(Vec::new())))
 }
 
-/// Validates a configuration by AMP's rules, and adds those of `labels` to `global.external_labels` that it does not
-/// set.
+/// Why a person should look at a configuration again: the fields that look like credentials. Empty if it is not valid.
+pub fn warnings(yaml: &str) -> Vec<String> {
+    secrets::warnings(&read(yaml).unwrap_or(Node::Mapping(Vec::new())))
+}
+
+/// Validates a configuration, and adds those of [`labels`] to `global.external_labels` that it does not set. The value
+/// of [`IDENTITY_LABEL`] is always that of `labels`.
 ///
 /// Comments, key order and style may change, the meaning does not. A plain scalar that parsers may read as another type
 /// than a string keeps its text; every other scalar is written as a string. Anchors, aliases and merge keys are
@@ -116,11 +118,11 @@ pub fn longest_interval(yaml: &str) -> u64 {
 /// the line.
 pub fn complete(yaml: &str, labels: &BTreeMap<String, String>) -> Result<String, Error> {
     let tree = read(yaml)?;
-    rules::check(&tree)?;
+    rules::check(&tree, labels.get(IDENTITY_LABEL).map_or("", String::as_str))?;
     finish(tree, labels)
 }
 
-/// Adds labels to AMP's default configuration, like [`complete`], but without AMP's rules.
+/// Adds labels to AMP's default configuration, like [`complete`], but without the rules.
 ///
 /// # Errors
 /// `InvalidRequest` if the configuration is not YAML that can be rewritten.
@@ -169,15 +171,18 @@ pub fn is_label_name(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
-/// Adds labels that are not set to a tree that conforms to the rules.
+/// Adds labels that are not set to a tree that conforms to the rules, and sets [`IDENTITY_LABEL`].
 fn add_labels(tree: &mut Node, labels: &BTreeMap<String, String>) {
     let Node::Mapping(root) = tree else { return };
     change_mapping(root, "global", 0, |global| {
         let end = global.len();
         change_mapping(global, "external_labels", end, |external_labels| {
             for (name, value) in labels {
-                if external_labels.iter().all(|(key, _)| key.text != *name) {
-                    external_labels.push((Scalar::string(name), Node::Scalar(Scalar::string(value))));
+                let node = Node::Scalar(Scalar::string(value));
+                match external_labels.iter_mut().find(|(key, _)| key.text == *name) {
+                    None => external_labels.push((Scalar::string(name), node)),
+                    Some((_, current)) if name == IDENTITY_LABEL => *current = node,
+                    Some(_) => {}
                 }
             }
         });

@@ -3,11 +3,11 @@
 //! Unless another source is given, a rule is from the AMP user guide, "Prometheus configuration for managed collectors"
 //! (Using AWS managed collectors). Parts that the guide does not mention are not checked here; AMP validates the
 //! complete configuration again.
+//!
+//! Two rules are ampxa's own: `identity` protects the label that identifies a cluster, and `token` the token of the
+//! service account.
 
-use super::{
-    FIELD, is_label_name,
-    yaml::{Node, Scalar},
-};
+use super::{field::Field, identity, is_label_name, token, yaml::Node};
 use crate::{error::Error, input::shown};
 use std::{
     collections::HashMap,
@@ -17,7 +17,7 @@ use std::{
 const TOKEN_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 const CA_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt";
 /// The only host name that a static target may have.
-const API_SERVER: &str = "kubernetes.default.svc";
+pub(super) const API_SERVER: &str = "kubernetes.default.svc";
 
 /// A Prometheus duration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,11 +27,11 @@ const MIN_INTERVAL: Milliseconds = Milliseconds(30_000);
 /// Prometheus' default (configuration reference, `global`).
 const DEFAULT_INTERVAL: Milliseconds = Milliseconds(60_000);
 
-/// Checks a configuration.
+/// Checks the configuration of a cluster.
 ///
 /// # Errors
 /// `InvalidRequest` if it violates a rule. The message begins with the path of the field.
-pub(super) fn check(tree: &Node) -> Result<(), Error> {
+pub(super) fn check(tree: &Node, cluster_arn: &str) -> Result<(), Error> {
     let root = Field::root(tree);
     for (key, section) in root.members()? {
         match key {
@@ -45,6 +45,7 @@ pub(super) fn check(tree: &Node) -> Result<(), Error> {
         interval = intervals(&global, DEFAULT_INTERVAL)?;
         if let Some(labels) = global.get("external_labels") {
             external_labels(&labels)?;
+            identity::check_labels(&labels, cluster_arn)?;
         }
     }
     let no_job = "expected at least one scrape job, such as {job_name: pods, kubernetes_sd_configs: [{role: pod}]}";
@@ -58,6 +59,8 @@ pub(super) fn check(tree: &Node) -> Result<(), Error> {
     let mut names: HashMap<&str, String> = HashMap::new();
     for item in items {
         job(&item, interval)?;
+        identity::check_job(&item, cluster_arn)?;
+        token::check_job(&item)?;
         let Some(name) = item.get("job_name") else {
             return Err(item.invalid("job_name is missing; each job needs a unique one"));
         };
@@ -135,6 +138,9 @@ fn job(job: &Field, global_interval: Milliseconds) -> Result<(), Error> {
         group.members()?;
         for target in group.list("targets")? {
             static_target(&target)?;
+        }
+        if let Some(labels) = group.get("labels") {
+            labels.members()?;
         }
     }
     Ok(())
@@ -286,13 +292,22 @@ fn only_file(section: &Field, key: &str, expected: &str) -> Result<(), Error> {
     }
 }
 
+/// The host and the port of an address.
+pub(super) fn host_and_port(address: &str) -> (&str, Option<&str>) {
+    match address.rsplit_once(':') {
+        Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, Some(port)),
+        _ => (address, None),
+    }
+}
+
+pub(super) fn is_port(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u16>().is_ok_and(|port| port > 0)
+}
+
 /// Checks that a static target is an IP address or the name of the API server, with or without a port.
 fn static_target(target: &Field) -> Result<(), Error> {
     let text = target.text()?;
-    let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, Some(port)),
-        _ => (text, None),
-    };
+    let (host, port) = host_and_port(text);
     let bracketed = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let valid_host = match bracketed {
         Some(address) => address.parse::<Ipv6Addr>().is_ok(),
@@ -305,98 +320,10 @@ fn static_target(target: &Field) -> Result<(), Error> {
         );
         return Err(target.invalid(why));
     }
-    let valid_port =
-        |port: &str| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0);
     match port {
-        Some(port) if !valid_port(port) => {
+        Some(port) if !is_port(port) => {
             Err(target.invalid(format!("{} has no valid port; expected 1 to 65535", shown(text))))
         }
         _ => Ok(()),
-    }
-}
-
-/// A node of the tree, with its path for messages.
-struct Field<'a> {
-    node: &'a Node,
-    path: String,
-}
-
-impl<'a> Field<'a> {
-    fn root(node: &'a Node) -> Self {
-        Self {
-            node,
-            path: FIELD.to_owned(),
-        }
-    }
-
-    fn child(&self, key: &str, node: &'a Node) -> Field<'a> {
-        let plain =
-            !key.is_empty() && key.len() <= 80 && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
-        let path = if plain {
-            format!("{}.{key}", self.path)
-        } else {
-            format!("{}[{}]", self.path, shown(key))
-        };
-        Field { node, path }
-    }
-
-    fn invalid(&self, why: impl std::fmt::Display) -> Error {
-        Error::invalid(&self.path, why)
-    }
-
-    fn is_null(&self) -> bool {
-        matches!(self.node, Node::Scalar(scalar) if scalar.is_null())
-    }
-
-    /// The value of a key in a mapping. Null counts as absent, as in Prometheus.
-    fn get(&self, key: &str) -> Option<Field<'a>> {
-        let Node::Mapping(entries) = self.node else {
-            return None;
-        };
-        let (_, node) = entries.iter().find(|(name, _)| name.text == key)?;
-        Some(self.child(key, node)).filter(|field| !field.is_null())
-    }
-
-    fn members(&self) -> Result<Vec<(&'a str, Field<'a>)>, Error> {
-        let Node::Mapping(entries) = self.node else {
-            return Err(self.invalid(format!("expected a mapping, not {}", self.kind())));
-        };
-        let member = |(key, node): &'a (Scalar, Node)| (key.text.as_str(), self.child(&key.text, node));
-        Ok(entries.iter().map(member).collect())
-    }
-
-    fn items(&self) -> Result<Vec<Field<'a>>, Error> {
-        let Node::Sequence(items) = self.node else {
-            return Err(self.invalid(format!("expected a list, not {}", self.kind())));
-        };
-        let item = |(index, node)| Field {
-            node,
-            path: format!("{}[{index}]", self.path),
-        };
-        Ok(items.iter().enumerate().map(item).collect())
-    }
-
-    /// The items of the list under a key. Empty if the key is absent.
-    fn list(&self, key: &str) -> Result<Vec<Field<'a>>, Error> {
-        match self.get(key) {
-            Some(field) => field.items(),
-            None => Ok(Vec::new()),
-        }
-    }
-
-    fn text(&self) -> Result<&'a str, Error> {
-        match self.node {
-            Node::Scalar(scalar) if !scalar.is_null() => Ok(&scalar.text),
-            _ => Err(self.invalid(format!("expected a scalar, not {}", self.kind()))),
-        }
-    }
-
-    fn kind(&self) -> &'static str {
-        match self.node {
-            Node::Scalar(scalar) if scalar.is_null() => "null",
-            Node::Scalar(_) => "a scalar",
-            Node::Sequence(_) => "a list",
-            Node::Mapping(_) => "a mapping",
-        }
     }
 }

@@ -30,7 +30,11 @@ fn expected(yaml: &str) -> Option<Value> {
     ensure_mapping(global, "external_labels");
     let external = global["external_labels"].as_mapping_mut()?;
     for (name, value) in labels_to_add() {
-        external.entry(Value::from(name)).or_insert(Value::from(value));
+        if name == IDENTITY_LABEL {
+            external.insert(Value::from(name), Value::from(value));
+        } else {
+            external.entry(Value::from(name)).or_insert(Value::from(value));
+        }
     }
     Some(tree)
 }
@@ -120,6 +124,7 @@ fn configurations_that_amp_allows_are_accepted() {
         "static_configs: [{targets: [10.0.0.1, '10.0.0.1:65535', '[::1]', '[::1]:1', kubernetes.default.svc]}]"
             .to_owned(),
         "relabel_configs: [{action: keep}], metric_relabel_configs: [], params: {basic_auth: [a]}".to_owned(),
+        "relabel_configs: ~, metric_relabel_configs: ~, static_configs: [{labels: ~}], params: ~".to_owned(),
     ] {
         complete(&format!("scrape_configs: [{{job_name: a, {job}}}]"), &labels_to_add())
             .unwrap_or_else(|why| panic!("{job}: {why}"));
@@ -299,6 +304,22 @@ fn an_error_begins_with_the_path_of_the_field() {
             "expected a list",
         ),
         ("static_configs: [10.0.0.1]", "static_configs[0]", "expected a mapping"),
+        (
+            "static_configs: [{labels: [a]}]",
+            "static_configs[0].labels",
+            "expected a mapping",
+        ),
+        ("relabel_configs: {a: b}", "relabel_configs", "expected a list"),
+        (
+            "metric_relabel_configs: [keep]",
+            "metric_relabel_configs[0]",
+            "expected a mapping",
+        ),
+        (
+            "relabel_configs: [{target_label: [a]}]",
+            "relabel_configs[0].target_label",
+            "expected a scalar",
+        ),
         ("authorization: {type: Basic}", "authorization.type", "expected Bearer"),
         (
             "authorization: {credentials: secret}",
@@ -370,6 +391,345 @@ fn an_error_begins_with_the_path_of_the_field() {
         );
         assert!(message.contains(contains), "{message:?} does not contain {contains:?}");
     }
+}
+
+const CLUSTER: &str = "arn:aws:eks:us-west-2:222222222222:cluster/payments";
+
+/// A configuration with one job, which has these fields.
+fn with_job(job: &str) -> String {
+    format!("scrape_configs: [{{job_name: a, {job}}}]")
+}
+
+/// Asserts that a job is refused, and that the message is a path in the job and a text.
+fn assert_job_refused(job: &str, path: &str, why: &str) {
+    let expected = format!("scrapeConfiguration.scrape_configs[0].{path}: {why}");
+    assert_eq!(refused(&with_job(job)), expected, "{job}");
+}
+
+fn assert_job_accepted(job: &str) {
+    complete(&with_job(job), &labels_to_add()).unwrap_or_else(|why| panic!("{job}: {why}"));
+}
+
+#[test]
+fn the_label_that_identifies_the_cluster_is_always_its_arn() {
+    for given in [
+        "",
+        "clusterArn: ~",
+        "clusterArn: ''",
+        &format!("clusterArn: '{CLUSTER}'"),
+    ] {
+        let yaml = format!("global: {{external_labels: {{{given}}}}}\nscrape_configs: [{{job_name: a}}]");
+        let completed = complete(&yaml, &labels_to_add()).unwrap();
+        assert_eq!(completed.matches("clusterArn").count(), 1, "{completed}");
+        assert!(
+            completed.contains(&format!("    clusterArn: {CLUSTER}\n")),
+            "{completed}"
+        );
+        assert_completed(&yaml, &completed);
+    }
+    let requested = BTreeMap::from([(IDENTITY_LABEL.to_owned(), "shared".to_owned())]);
+    assert_eq!(labels(&CLUSTER.parse().unwrap(), &requested)[IDENTITY_LABEL], CLUSTER);
+    let default = complete_default("global: {external_labels: {clusterArn: shared}}", &labels_to_add()).unwrap();
+    assert!(default.contains(CLUSTER) && !default.contains("shared"), "{default}");
+}
+
+#[test]
+fn another_value_of_the_label_that_identifies_the_cluster_is_refused() {
+    let why = "\"shared\" is not the ARN of the cluster; leave it out: ampxa sets this label, because it identifies the \
+               cluster";
+    let yaml = "global: {external_labels: {clusterArn: shared}}\nscrape_configs: [{job_name: a}]";
+    assert_eq!(
+        refused(yaml),
+        format!("scrapeConfiguration.global.external_labels.clusterArn: {why}")
+    );
+    assert_job_refused(
+        "static_configs: [{labels: {clusterArn: shared}}]",
+        "static_configs[0].labels.clusterArn",
+        why,
+    );
+    for value in ["~", "\"\"", &format!("\"{CLUSTER}\"")] {
+        assert_job_accepted(&format!("static_configs: [{{labels: {{clusterArn: {value}}}}}]"));
+    }
+    let list = refused("global: {external_labels: {clusterArn: []}}\nscrape_configs: [{job_name: a}]");
+    assert!(list.contains("expected a scalar, not a list"), "{list}");
+}
+
+#[test]
+fn relabelling_to_the_label_that_identifies_the_cluster_is_refused() {
+    const WHY: &str = "which ampxa sets, because it identifies the cluster";
+    for rules in ["relabel_configs", "metric_relabel_configs"] {
+        let refuse = |rule: &str, field: &str, why: &str| {
+            assert_job_refused(&format!("{rules}: [{{{rule}}}]"), &format!("{rules}[0]{field}"), why);
+        };
+        for action in [
+            "",
+            ", action: Replace",
+            ", action: hashmod",
+            ", action: lowercase",
+            ", action: new",
+        ] {
+            refuse(
+                &format!("target_label: clusterArn{action}"),
+                ".target_label",
+                &format!("leave this rule out: it sets clusterArn, {WHY}"),
+            );
+        }
+        refuse(
+            "target_label: 'x$1'",
+            ".target_label",
+            &format!("\"x$1\" can become any label, also clusterArn, {WHY}; write the name of one label"),
+        );
+        for replacement in ["clusterArn", "cluster$1", "${1}Arn", "$1$2", "x_c$1", "x_clusterArn_$1"] {
+            refuse(
+                &format!("action: LABELMAP, regex: (.*), replacement: '{replacement}'"),
+                ".replacement",
+                &format!("\"{replacement}\" can become clusterArn, {WHY}; use a replacement such as $1 or label_$1"),
+            );
+        }
+        for regex in ["a)|(b", r"\Qa\E", "(a"] {
+            refuse(
+                &format!("action: labelmap, regex: '{regex}', replacement: Arn"),
+                ".regex",
+                &format!(
+                    "its parentheses are not in pairs, or it contains \\Q, so it can set clusterArn, {WHY}; write it \
+                     without these"
+                ),
+            );
+        }
+        // A labelmap can copy a label whose name contains the name.
+        let copied = format!(
+            "a labelmap of this job can copy it to clusterArn, {WHY}; use a name that does not contain clusterArn"
+        );
+        let labelmap = format!("{rules}: [{{action: labelmap, regex: 'x_(.+)'}}]");
+        for (field, path) in [
+            (
+                "static_configs: [{labels: {x_clusterArn: a}}]",
+                "static_configs[0].labels.x_clusterArn",
+            ),
+            ("params: {clusterArn: [a]}", "params.clusterArn"),
+        ] {
+            assert_job_refused(&format!("{labelmap}, {field}"), path, &copied);
+            assert_job_accepted(field);
+        }
+        let set = "{target_label: x_clusterArn, replacement: a}";
+        assert_job_refused(
+            &format!("{rules}: [{set}, {{action: labelmap}}]"),
+            &format!("{rules}[0].target_label"),
+            &copied,
+        );
+        assert_job_accepted(&format!(
+            "{rules}: [{set}, {{action: labelmap, regex: a, replacement: b}}]"
+        ));
+        for rule in [
+            "source_labels: [clusterArn], target_label: other",
+            "action: keepequal, source_labels: [a], target_label: clusterArn",
+            "action: labeldrop, regex: clusterArn",
+            "action: labelkeep, regex: x",
+            "action: labelmap, regex: __meta_kubernetes_pod_label_(.+)",
+            "action: labelmap, regex: __meta_kubernetes_pod_label_(.+), replacement: $1, target_label: $1",
+            "action: labelmap, regex: __meta_kubernetes_service_annotation_param_(.+), replacement: __param_$1",
+            "action: labelmap, regex: label_(.+), replacement: 'k8s_${1}'",
+        ] {
+            assert_job_accepted(&format!("{rules}: [{{{rule}}}]"));
+        }
+    }
+}
+
+/// The two fields that send the token.
+const TOKENS: [&str; 2] = [
+    "bearer_token_file: /var/run/secrets/kubernetes.io/serviceaccount/token",
+    "authorization: {credentials_file: /var/run/secrets/kubernetes.io/serviceaccount/token}",
+];
+
+const SENDS: &str = "this job sends the token of the service account, so";
+
+#[test]
+fn a_job_with_the_token_has_no_foreign_static_target_and_sets_no_labels_of_the_discovery() {
+    let target = |shown: &str| {
+        format!(
+            "\"{shown}\" would receive the token of the service account; expected kubernetes.default.svc:443, the only \
+             static target of a job with the token, or remove the token from the job"
+        )
+    };
+    let labelmap = format!(
+        "{SENDS} its labelmap can copy only labels of the discovery; expected a regex without | that begins with \
+         __meta_kubernetes, such as __meta_kubernetes_pod_label_(.+)"
+    );
+    let name = format!("{SENDS} it must not set labels that begin with __meta_kubernetes; use another name");
+    let scheme = "\"https://x/?\" is not a scheme; expected http or https".to_owned();
+    for (job, path, why) in [
+        (
+            "static_configs: [{targets: [kubernetes.default.svc, '10.0.0.1:443']}]",
+            "static_configs[0].targets[1]",
+            target("10.0.0.1:443"),
+        ),
+        (
+            "static_configs: [{targets: ['[fd00::1]']}]",
+            "static_configs[0].targets[0]",
+            target("[fd00::1]"),
+        ),
+        (
+            "static_configs: [{labels: {__address__: x}}]",
+            "static_configs[0].labels.__address__",
+            "leave it out, and write kubernetes.default.svc:443 into targets".to_owned(),
+        ),
+        (
+            "static_configs: [{labels: {__scheme__: 'https://x/?'}}]",
+            "static_configs[0].labels.__scheme__",
+            scheme.clone(),
+        ),
+        (
+            "static_configs: [{labels: {__meta_kubernetes_x: x}}]",
+            "static_configs[0].labels.__meta_kubernetes_x",
+            name.clone(),
+        ),
+        ("scheme: 'https://x/?'", "scheme", scheme),
+        (
+            "relabel_configs: [{target_label: __meta_kubernetes_x, replacement: x}]",
+            "relabel_configs[0].target_label",
+            name,
+        ),
+        (
+            "relabel_configs: [{action: labelmap, regex: job, replacement: __address__}]",
+            "relabel_configs[0].regex",
+            labelmap.clone(),
+        ),
+        (
+            "relabel_configs: [{action: labelmap, regex: '__meta_kubernetes_x|job', replacement: __address__}]",
+            "relabel_configs[0].regex",
+            labelmap.clone(),
+        ),
+        ("relabel_configs: [{action: labelmap}]", "relabel_configs[0]", labelmap),
+    ] {
+        for token in TOKENS {
+            assert_job_refused(&format!("{token}, {job}"), path, &why);
+        }
+        assert_job_accepted(job);
+    }
+}
+
+#[test]
+fn relabelling_in_a_job_with_the_token_chooses_no_host() {
+    let address = format!(
+        "{SENDS} __address__ can become only kubernetes.default.svc:443, or host and port of what was discovered, such as \
+         $1:10250 with source_labels: [__address__]"
+    );
+    let scheme = format!("{SENDS} __scheme__ can become only http or https, or $1 with source_labels of the discovery");
+    let of_address = [
+        "replacement: '10.0.0.1:443'",
+        "replacement: example.com",
+        "replacement: 'kubernetes.default.svc.cluster.local:443'",
+        "replacement: 'kubernetes.default.svc:99999'",
+        "replacement: 'kubernetes.default.svc@x:443'",
+        "replacement: x, source_labels: [__address__]",
+        "source_labels: [__address__], replacement: 'x$1'",
+        "source_labels: [__address__], replacement: '$1.x:443'",
+        "source_labels: [__address__], replacement: '$1$2'",
+        "source_labels: [__address__], replacement: '10.0.0.$1'",
+        "source_labels: [__address__], replacement: '$1:443x'",
+        "source_labels: [job]",
+        "source_labels: [__tmp], replacement: '$1'",
+        "source_labels: [__param_x], replacement: '$1:443'",
+        "source_labels: [__meta_kubernetes_a, __tmp], replacement: '$1:$2'",
+        "source_labels: [__meta_kubernetes_a, __meta_kubernetes_b], separator: x, replacement: '$1'",
+        "source_labels: [job], action: lowercase",
+        "source_labels: [__address__], action: hashmod",
+    ];
+    let of_scheme = [
+        "replacement: 'https://x/?'",
+        "source_labels: [job], replacement: '$1'",
+        "source_labels: [__meta_kubernetes_a], replacement: '${1}s'",
+    ];
+    let of_address = of_address.map(|rule| ("__address__", rule, &address));
+    let of_scheme = of_scheme.map(|rule| ("__scheme__", rule, &scheme));
+    for (target, rule, why) in of_address.into_iter().chain(of_scheme) {
+        let job = format!("relabel_configs: [{{target_label: {target}, {rule}}}]");
+        let path = if rule.contains("replacement") {
+            "relabel_configs[0].replacement"
+        } else {
+            "relabel_configs[0]"
+        };
+        for token in TOKENS {
+            assert_job_refused(&format!("{token}, {job}"), path, why);
+        }
+        assert_job_accepted(&job);
+    }
+}
+
+/// Jobs of public configurations: AWS's, Prometheus' example for Kubernetes, and that of the community's Helm chart.
+#[test]
+fn usual_jobs_with_the_token_are_accepted() {
+    for token in TOKENS {
+        assert_job_accepted(token);
+        for job in [
+            "scheme: https, static_configs: [{targets: ['kubernetes.default.svc:443', kubernetes.default.svc], labels: {a: b}}]",
+            "scheme: http, kubernetes_sd_configs: [{role: endpoints}]",
+            "static_configs: [{labels: {__scheme__: https, __metrics_path__: /m}}, {labels: {__scheme__: ~}}]",
+            "relabel_configs: [{action: labelmap, regex: __meta_kubernetes_node_label_(.+)}, {target_label: __address__, \
+             replacement: 'kubernetes.default.svc:443'}, {source_labels: [__meta_kubernetes_node_name], regex: (.+), \
+             target_label: __metrics_path__, replacement: '/api/v1/nodes/$1/proxy/metrics/cadvisor'}]",
+            "relabel_configs: [{target_label: __address__, replacement: kubernetes.default.svc}]",
+            "relabel_configs: [{source_labels: [__address__], regex: '(.+?)(:[0-9]+)?', target_label: __address__, \
+             replacement: '$1:10249'}]",
+            "relabel_configs: [{source_labels: [__address__], regex: '(.*):10250', target_label: __address__, \
+             replacement: '${1}:9100'}]",
+            "relabel_configs: [{source_labels: [__address__, __meta_kubernetes_service_annotation_prometheus_io_port], \
+             regex: '(.+?)(?::[0-9]+)?;([0-9]+)', target_label: __address__, replacement: '$1:$2'}]",
+            "relabel_configs: [{source_labels: [__meta_kubernetes_pod_ip, __meta_kubernetes_pod_container_port_number], \
+             separator: ':', target_label: __address__}]",
+            "relabel_configs: [{source_labels: [__meta_kubernetes_pod_ip], target_label: __address__, \
+             replacement: '[$1]:9100'}]",
+            "relabel_configs: [{source_labels: [__meta_kubernetes_service_annotation_prometheus_io_scheme], \
+             regex: (https?), target_label: __scheme__}, {target_label: __scheme__, replacement: https}]",
+            "relabel_configs: [{action: labelmap, regex: __meta_kubernetes_service_annotation_param_(.+), \
+             replacement: '__param_$1'}, {action: labelmap, regex: '__meta_kubernetes_pod_label_(app|team)'}]",
+            "relabel_configs: [{target_label: job, replacement: x}, {source_labels: [job], target_label: __tmp}]",
+            "metric_relabel_configs: [{action: labelmap, regex: label_(.+)}]",
+        ] {
+            assert_job_accepted(&format!("{token}, {job}"));
+        }
+    }
+}
+
+#[test]
+fn parameters_and_headers_that_look_like_credentials_are_warnings() {
+    for (job, path) in [
+        ("params: {token: [x1y2]}", "params.token"),
+        ("params: {'API-Key': [x1y2]}", "params.API-Key"),
+        ("params: {user: [a, 'password=x1y2']}", "params.user"),
+        ("params: {q: ['a=b&client_secret=x1y2']}", "params.q"),
+        ("params: {x: [eyJhbGciOi.x1y2]}", "params.x"),
+        ("params: {x: [AKIAIOSFODNN7EXAMPLE]}", "params.x"),
+        (
+            "http_headers: {Authorization: {values: [x1y2]}}",
+            "http_headers.Authorization",
+        ),
+        (
+            "http_headers: {x-auth-token: {values: [x1y2]}}",
+            "http_headers.x-auth-token",
+        ),
+        ("http_headers: {a: {values: ['Bearer x1y2']}}", "http_headers.a"),
+        ("http_headers: {a: {values: ['basic x1y2']}}", "http_headers.a"),
+    ] {
+        assert_job_accepted(job);
+        let expected = format!(
+            "scrapeConfiguration.scrape_configs[0].{path} looks like a credential. Everyone who can read the scraper or \
+             the execution can read it. Remove it from the scrape configuration, and replace the credential."
+        );
+        assert_eq!(warnings(&with_job(job)), [expected]);
+    }
+    for job in [
+        "params: {module: [http_2xx], target: ['https://a:443/x?y=z'], region: [asia-east1]}",
+        "params: {'match[]': ['{__name__=~\"kube_secret_.+\"}', 'up{job=\"a\"}']}",
+        "params: {auth: [public_v2], collect: ~, odd: a}",
+        "http_headers: {X-Scope-OrgID: {values: [team]}, Accept: {values: ['text/plain; version=0.0.4']}}",
+        "static_configs: [{labels: {token: a}}]",
+    ] {
+        assert_eq!(warnings(&with_job(job)), [""; 0], "{job}");
+    }
+    assert_eq!(warnings("a: [b"), [""; 0]);
+    let two = "scrape_configs: [{job_name: a, params: {token: [a], secret: [b]}}, {job_name: b, params: {token: [a]}}]";
+    assert_eq!(warnings(two).len(), 3);
 }
 
 #[test]

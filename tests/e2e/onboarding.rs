@@ -5,7 +5,11 @@ use ampxa::{
     arn::ScraperArn,
     policy::{self, Gate},
 };
-use ampxa_cli::execution;
+use ampxa_cli::{
+    credentials::{Credentials, Source},
+    execution,
+    page::{self, from_aws},
+};
 use driver::{demo, onboard};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -170,6 +174,55 @@ async fn every_optional_field_of_a_request_reaches_aws() {
     );
     let (source, _) = accounts.roles(&output).await;
     assert_eq!(source["tags"]["cost-centre"], "4711");
+}
+
+#[tokio::test]
+async fn values_of_a_request_stay_text_in_labels_queries_and_pages() {
+    let accounts = deployment().accounts(SOURCE, TARGET);
+    let hostile =
+        "</script><script>alert(1)</script> ' \"} or up{x=\" {% $states.input %} ${AWS::AccountId} $1 \\ : # *";
+    let request = with(
+        &accounts.pair("hostile").await,
+        json!({
+            "alias": "a.script-alert_1",
+            "scrapeConfiguration": "scrape_configs:\n- job_name: pods\n  params: {token: [x]}\n  \
+                kubernetes_sd_configs: [{role: pod}]\n",
+            "externalLabels": { "note": hostile, "script": "</script>" },
+            "tags": { "a=b": "=cmd +x @y /z :1 .. - _" },
+        }),
+    );
+    let run = accounts.onboard(&request).await;
+    let output = run.output.unwrap_or_else(|| panic!("{:?}", run.cause));
+    assert_onboarded(&accounts, &request, &output).await;
+    let warnings = output["warnings"].as_array().unwrap();
+    assert!(
+        warnings.len() == 1 && text(&warnings[0]).contains(".params.token looks like a credential."),
+        "{warnings:?}"
+    );
+    let (workspace, cluster) = (text(&request["workspaceArn"]), text(&request["clusterArn"]));
+    let cloud = &deployment().cloud;
+    let samples = driver::onboard::wait_for_samples(cloud, &accounts.target, workspace, cluster).await;
+    let samples = samples.unwrap();
+    assert!(!samples.is_empty());
+    for sample in samples {
+        assert_eq!(sample["metric"]["note"], hostile);
+        assert_eq!(sample["metric"]["script"], "</script>");
+    }
+    let (source, _) = accounts.roles(&output).await;
+    assert_eq!(source["tags"]["a=b"], request["tags"]["a=b"]);
+
+    // The cause of a failure quotes the request, and the page shows both.
+    let refused = accounts.onboard(&with(&request, json!({ "alias": hostile }))).await;
+    assert_eq!(refused.error.as_deref(), Some("InvalidRequest"));
+    let credentials = Credentials::new(Source::LocalCloud {
+        url: deployment().cloud.url.clone(),
+    });
+    let credentials = credentials.unwrap();
+    for arn in [&run.arn, &refused.arn] {
+        let html = page::page(&from_aws::of_execution(&credentials, arn, 1.0).await.unwrap());
+        assert!(!html.contains("<script") && !html.contains("</script"), "{html}");
+        assert_eq!(html.contains("&lt;/script&gt;"), *arn == refused.arn, "{html}");
+    }
 }
 
 #[tokio::test]

@@ -31,7 +31,7 @@ async fn every_pair_is_listed_with_its_drift() {
     assert!(pairs_in(region).await.is_empty());
 
     let (fine, drifted) = (accounts.pair("fine").await, accounts.pair("drifted").await);
-    let fine = with(&fine, json!({ "externalLabels": { "clusterArn": "another name" } }));
+    let fine = with(&fine, json!({ "externalLabels": { "cluster": "another name" } }));
     let output = accounts.onboarded(&fine).await;
     accounts
         .onboarded(&with(&drifted, json!({ "tags": { "team": "a" } })))

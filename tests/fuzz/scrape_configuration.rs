@@ -2,7 +2,7 @@
 
 use ampxa::{
     Error,
-    scrape_configuration::{complete, complete_default, decode, labels, same_meaning},
+    scrape_configuration::{IDENTITY_LABEL, complete, complete_default, decode, labels, same_meaning, warnings},
 };
 use serde::de::IgnoredAny;
 use serde_yaml_ng::{Mapping, Value};
@@ -21,6 +21,10 @@ pub fn check(bytes: &[u8]) {
         Err(error) => return assert_rejected(&error),
     };
     assert_eq!(decode(&yaml, FIELD).as_ref(), Ok(&yaml));
+    for warning in warnings(&yaml) {
+        assert!(warning.starts_with(FIELD), "{warning}");
+        crate::assert_one_short_line(&warning);
+    }
     let labels = test_labels();
     let default = complete_default(&yaml, &labels);
     match &default {
@@ -92,9 +96,12 @@ fn with_labels(yaml: &str, labels: &BTreeMap<String, String>) -> Option<Value> {
     let global = mapping_at(tree.as_mapping_mut()?, "global")?;
     let external = mapping_at(global, "external_labels")?;
     for (name, value) in labels {
-        external
-            .entry(Value::from(name.as_str()))
-            .or_insert(Value::from(value.as_str()));
+        let (key, value) = (Value::from(name.as_str()), Value::from(value.as_str()));
+        if name == IDENTITY_LABEL {
+            external.insert(key, value);
+        } else {
+            external.entry(key).or_insert(value);
+        }
     }
     Some(tree)
 }

@@ -62,7 +62,9 @@ fn variables_with_failure(error: &str, cause: Option<&str>) -> Value {
     json!({
         "states": {
             "errorOutput": failure,
-            "input": { "failure": failure, "clusterArn": "c", "orphan": { "clusterArn": "c" } },
+            "input": {
+                "failure": failure, "clusterArn": "c", "orphan": { "clusterArn": "c" }, "pair": { "clusterArn": "c" },
+            },
         },
         "failure": failure,
         "rollback": "Nothing was created.",
@@ -77,7 +79,7 @@ fn cause_expressions() -> Vec<(String, String)> {
         .into_iter()
         .filter(|(_, expression)| expression.contains("'AWS gave no cause.'"))
         .collect();
-    assert_eq!(all.len(), 8, "{all:?}");
+    assert_eq!(all.len(), 9, "{all:?}");
     all
 }
 
@@ -219,18 +221,20 @@ fn the_status_reason_of_a_scraper_is_in_the_cause_unchanged() {
 /// The variables of the state machines, with `$states.result` and `$states.input` of each kind of state.
 fn samples() -> Vec<Value> {
     let input = json!({
-        "batches": [{ "accounts": ["222222222222"] }], "accounts": ["222222222222", "444444444444"],
+        "batches": [{ "accounts": ["222222222222"] }], "accounts": ["222222222222"], "accountsWithPairs": ["444444444444"],
         "regions": ["us-west-2"], "provisionerTimeoutMinutes": 60, "workspace": "ws-1", "maxListed": 50,
         "reconciliation": "arn:r", "seconds": 300,
-        "location": { "account": "222222222222", "region": "us-west-2" },
+        "location": { "account": "222222222222", "region": "us-west-2", "first": true, "hasPairs": true },
         "inventory": {
-            "reachable": true, "reason": "why", "clusters": ["c"], "organizationalUnits": [], "orphans": [],
+            "reachable": true, "reason": "why", "clusters": [], "organizationalUnits": [], "orphans": [], "outcomes": [],
         },
         "clusterArn": "c", "organizationalUnits": ["ou"], "failure": { "Error": "States.Timeout" },
         "decision": { "action": "WAIT", "name": "n", "request": { "clusterArn": "c" }, "reason": "why" },
+        "routedWorkspaces": [], "removeUnrouted": true,
+        "pair": { "clusterArn": "c", "workspaceArn": "w", "name": "n" },
         "orphan": { "clusterArn": "c", "scraperArns": ["s"], "missing": true, "orphanSince": null },
         "outcomes": [{ "clusterArn": "c", "outcome": "UNCHANGED" }], "results": [],
-        "counts": { "UNCHANGED": 1 }, "failed": [], "skipped": [], "moreFailed": 0, "lost": 1,
+        "counts": { "UNCHANGED": 1 }, "moreFailed": 0, "lost": 1,
         "pairs": [], "removed": [], "request": {}, "removal": { "deleted": false, "scraperArns": ["s"] },
     });
     let role = json!({ "created": true, "repaired": ["tags"] });
@@ -254,15 +258,17 @@ fn samples() -> Vec<Value> {
         "secondsForLock": 7200, "secondsForCluster": 3600, "secondsForStaleScraper": 0, "secondsForScraper": 0,
         "secondsForSamples": 600, "secondsForRemoval": 0, "removed": ["r"], "remaining": ["r"],
         "rollback": "Nothing was created.", "rollbackFailure": {}, "result": "Nothing was removed.",
-        "failure": { "Error": "States.Timeout", "Cause": "why" },
+        "skipReason": null, "outcomes": [], "failure": { "Error": "States.Timeout", "Cause": "why" },
         "pairs": [
             { "clusterArn": "c", "workspaceArn": "w", "removed": [], "skipped": [], "error": "E", "cause": "why" },
         ],
     });
-    let summary = json!({ "counts": {}, "failed": [], "skipped": [], "moreFailed": 0, "lost": 0 });
+    let summary = json!({ "counts": {}, "moreFailed": 0, "lost": 0 });
     let context = json!({
         "Execution": { "Id": "arn:e", "Input": {} },
-        "Map": { "Item": { "Value": { "accounts": ["222222222222"] } } },
+        "Map": { "Item": { "Value": {
+            "accounts": ["222222222222"], "accountsWithPairs": [], "clusterArn": "c", "routedWorkspaces": [],
+        } } },
     });
     let of = |result: Value, batches: Value| {
         let mut input = input.clone();
@@ -281,7 +287,7 @@ fn samples() -> Vec<Value> {
             json!({ "Payload": {
             "request": {}, "sourceRoleArn": "arn:source", "targetRoleArn": "arn:target", "created": true,
             "warnings": [], "repaired": [], "upToDate": true, "source": true, "target": true, "scraperArns": ["s"],
-            "roleArn": "arn:source", "outcome": "REMOVED",
+            "roleArn": "arn:source", "outcome": "REMOVED", "skipReason": "the event is late",
         } }),
             json!([]),
         ),

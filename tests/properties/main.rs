@@ -5,6 +5,7 @@
 
 mod arns;
 mod machines;
+mod relabelling;
 mod request;
 
 use properties::{CLUSTER, EXECUTION, WORKSPACE, assert_one_short_line, assert_rejected, hostile_texts, with};

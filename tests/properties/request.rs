@@ -6,7 +6,7 @@ use ampxa::{
     policy::{self, Gate},
     request::Request,
     roles::EnsureInput,
-    scrape_configuration::{complete, complete_default, labels},
+    scrape_configuration::{IDENTITY_LABEL, complete, complete_default, labels},
     tags,
     task::Task,
 };
@@ -76,6 +76,23 @@ fn requests_with(text: &str) -> Vec<(&'static str, Value)> {
             "scrapeConfiguration",
             with(
                 "scrapeConfiguration",
+                format!("scrape_configs: [{{job_name: a}}]\nglobal: {{external_labels: {{clusterArn: {quoted}}}}}"),
+            ),
+        ),
+        (
+            "scrapeConfiguration",
+            with(
+                "scrapeConfiguration",
+                format!(
+                    "scrape_configs: [{{job_name: a, relabel_configs: [{{action: labelmap, regex: {quoted}, \
+                     replacement: {quoted}}}, {{target_label: {quoted}}}]}}]"
+                ),
+            ),
+        ),
+        (
+            "scrapeConfiguration",
+            with(
+                "scrapeConfiguration",
                 format!("scrape_configs: [{{job_name: a, scrape_interval: {quoted}}}]"),
             ),
         ),
@@ -83,6 +100,7 @@ fn requests_with(text: &str) -> Vec<(&'static str, Value)> {
         ("externalLabels", with("externalLabels", member(text, "a"))),
         ("externalLabels", with("externalLabels", member("a", text))),
         ("externalLabels", with("externalLabels", member("cluster", text))),
+        ("externalLabels", with("externalLabels", member(IDENTITY_LABEL, text))),
         ("tags", with("tags", text)),
         ("tags", with("tags", member(text, "a"))),
         ("tags", with("tags", member("a", text))),
@@ -118,7 +136,9 @@ fn assert_harmless(given: &Value, request: Request) {
             .unwrap_or_default()
     };
     assert_eq!(request.tags, texts("tags"));
-    assert_eq!(request.external_labels, texts("externalLabels"));
+    let mut external_labels = texts("externalLabels");
+    external_labels.remove(IDENTITY_LABEL);
+    assert_eq!(request.external_labels, external_labels);
 
     let task = Task::<EnsureInput>::try_from(json!({ "request": json, "execution": EXECUTION })).unwrap();
     let tags = tags::of_pair(&task);
@@ -141,7 +161,8 @@ fn assert_labels(request: &Request) {
     let (original, completed) = (parse(original), parse(&completed.unwrap()));
     for (name, value) in labels {
         let label = |yaml: &Yaml| yaml.get("global")?.get("external_labels")?.get(name.as_str()).cloned();
-        let expected = label(&original).unwrap_or(Yaml::from(value));
+        let own = label(&original).filter(|_| name != IDENTITY_LABEL);
+        let expected = own.unwrap_or(Yaml::from(value));
         assert_eq!(label(&completed), Some(expected), "{name}");
     }
 }
