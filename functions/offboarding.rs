@@ -2,12 +2,14 @@
 
 use crate::{
     arn::{ClusterArn, WorkspaceArn},
+    cluster,
     error::Error,
     input::Fields,
     pair::Pair,
     request::check_same_region,
     roles, scraper,
 };
+use aws_sdk_eks::types::ClusterStatus;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -23,6 +25,28 @@ pub struct Request {
     /// The workspace. Absent: all workspaces that ampxa connected the cluster to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workspace_arn: Option<WorkspaceArn>,
+    /// What the request follows from.
+    #[serde(skip_serializing_if = "Origin::is_default")]
+    pub origin: Origin,
+}
+
+/// What a request follows from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Origin {
+    /// A person, or a reconciliation, which has checked twice that the cluster does not exist.
+    #[default]
+    Request,
+    /// An event about the deletion of the cluster. It may arrive late, when a cluster of this name exists again.
+    Event,
+}
+
+impl Origin {
+    /// Whether this is the default, which the JSON of a request omits: the steps that remove a pair read a request
+    /// without this field.
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// The output of [`check`].
@@ -34,9 +58,12 @@ pub struct Output {
 
 /// The pairs to disconnect.
 #[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Pairs {
     /// One request for each pair.
     pub pairs: Vec<Request>,
+    /// Why the cluster is skipped. There are then no pairs.
+    pub skip_reason: Option<String>,
 }
 
 impl TryFrom<Value> for Request {
@@ -44,7 +71,7 @@ impl TryFrom<Value> for Request {
 
     /// Reads `{"request": {"clusterArn": …}}`. An error names the field.
     fn try_from(input: Value) -> Result<Self, Error> {
-        let fields = Fields::of(&input["request"], &["clusterArn", "workspaceArn"], MINIMAL)?;
+        let fields = Fields::of(&input["request"], &["clusterArn", "workspaceArn", "origin"], MINIMAL)?;
         let cluster_arn = fields.arn("clusterArn", "arn:<partition>:eks:<region>:<account>:cluster/<name>")?;
         let workspace_arn = fields.optional_arn("workspaceArn")?;
         if let Some(workspace_arn) = &workspace_arn {
@@ -53,6 +80,7 @@ impl TryFrom<Value> for Request {
         Ok(Self {
             cluster_arn,
             workspace_arn,
+            origin: fields.choice("origin", [("REQUEST", Origin::Request), ("EVENT", Origin::Event)])?,
         })
     }
 }
@@ -65,19 +93,37 @@ pub fn check(request: Request) -> Result<Output, Error> {
     Ok(Output { request })
 }
 
-/// Finds the pairs of a cluster: that of the request, or all pairs with a scraper or a source role.
+/// Finds the pairs of a cluster: that of the request, or all pairs with a scraper or a source role. Read-only.
+///
+/// If the request follows from an event and the cluster exists, there are none. The event is then late: the cluster was
+/// deleted and created again.
 ///
 /// # Errors
-/// Those of the calls to AMP and IAM.
+/// Those of the calls to EKS, AMP and IAM.
 pub async fn find_pairs(
+    eks: &aws_sdk_eks::Client,
     amp: &aws_sdk_amp::Client,
     iam: &aws_sdk_iam::Client,
     request: &Request,
 ) -> Result<Pairs, Error> {
     let cluster = &request.cluster_arn;
-    if request.workspace_arn.is_some() {
+    let pair = |workspace_arn| Request {
+        cluster_arn: cluster.clone(),
+        workspace_arn: Some(workspace_arn),
+        origin: Origin::default(),
+    };
+    if request.origin == Origin::Event
+        && let Some(skip_reason) = reason_to_skip(eks, cluster).await?
+    {
         return Ok(Pairs {
-            pairs: vec![request.clone()],
+            pairs: Vec::new(),
+            skip_reason: Some(skip_reason),
+        });
+    }
+    if let Some(workspace) = &request.workspace_arn {
+        return Ok(Pairs {
+            pairs: vec![pair(workspace.clone())],
+            skip_reason: None,
         });
     }
     let call = amp.list_scrapers().filters("sourceArn", vec![cluster.to_string()]);
@@ -86,12 +132,24 @@ pub async fn find_pairs(
     pairs.sort_by_key(Pair::source_role_name);
     pairs.dedup();
     Ok(Pairs {
-        pairs: pairs
-            .into_iter()
-            .map(|pair| Request {
-                cluster_arn: pair.cluster,
-                workspace_arn: Some(pair.workspace),
-            })
-            .collect(),
+        pairs: pairs.into_iter().map(|found| pair(found.workspace)).collect(),
+        skip_reason: None,
     })
+}
+
+/// Why an event about the deletion of a cluster is no reason to disconnect it, if so: the cluster exists, and is not
+/// being deleted.
+async fn reason_to_skip(eks: &aws_sdk_eks::Client, cluster: &ClusterArn) -> Result<Option<String>, Error> {
+    let status = match cluster::find(eks, cluster).await? {
+        Some(found) => found.status,
+        None => return Ok(None),
+    };
+    if status == Some(ClusterStatus::Deleting) {
+        return Ok(None);
+    }
+    let status = status.as_ref().map_or("not known", ClusterStatus::as_str);
+    Ok(Some(format!(
+        "The event about the deletion of the cluster {cluster} is late: a cluster of this name exists, and its status is \
+         {status}. Nothing was removed. If the cluster is to be disconnected, start an offboarding without \"origin\"."
+    )))
 }

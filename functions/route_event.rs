@@ -8,7 +8,9 @@ use crate::{
     environment,
     error::Error,
     event::{Event, Reading},
+    offboarding,
     routing::{self, Cluster, Route, Settings},
+    telemetry,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -66,8 +68,7 @@ pub struct Routed {
 /// Idempotent: a repeated event starts no second execution.
 ///
 /// # Errors
-/// `InvalidRequest` if the routing table is not valid, or if the chosen workspace is not open to the cluster's account;
-/// and those of the calls.
+/// `InvalidRequest` if the routing table is not valid; and those of the calls.
 pub async fn route(
     aws: &Clients,
     settings: &Settings,
@@ -91,6 +92,10 @@ pub async fn route(
             };
             match routes.route(&cluster_to_route)? {
                 Route::Ignore(why) => Ok(ignored(&format!("The cluster {cluster} is skipped: {why}."))),
+                Route::InvalidChoice(why) => {
+                    telemetry::record_invalid_choice(&settings.hub, cluster);
+                    Ok(ignored(&format!("The cluster {cluster} is skipped: {why}.")))
+                }
                 Route::Onboard(onboarding) => {
                     let request = routing::request(&aws.ssm, cluster, &onboarding).await?;
                     start(&aws.sfn, &machines.onboard, &name, &request).await
@@ -98,7 +103,8 @@ pub async fn route(
             }
         }
         Event::ClusterDeleted { cluster, .. } => {
-            start(&aws.sfn, &machines.offboard, &name, &json!({ "clusterArn": cluster })).await
+            let request = json!({ "clusterArn": cluster, "origin": offboarding::Origin::Event });
+            start(&aws.sfn, &machines.offboard, &name, &request).await
         }
         Event::AccountVended { account, workspace, .. } => {
             let mut request =

@@ -1,6 +1,6 @@
 //! The tags of our resources, and the tags of clusters that are read. Keys that begin with `ampxa:` are reserved.
 
-use crate::task::Task;
+use crate::{arn::ExecutionArn, task::Task};
 use std::collections::BTreeMap;
 
 /// On roles and scrapers: the ARN of the cluster that the resource serves.
@@ -9,6 +9,12 @@ pub const CLUSTER_TAG: &str = "ampxa:cluster";
 pub const WORKSPACE_TAG: &str = "ampxa:workspace";
 /// On roles and scrapers: the ARN of the execution that created the resource.
 pub const CREATED_BY_TAG: &str = "ampxa:created-by";
+/// On roles and scrapers: [`ROUTE`] or [`REQUEST`], from the first onboarding that found no such tag. It is never changed.
+pub const ORIGIN_TAG: &str = "ampxa:origin";
+/// The origin of a pair that an event or a reconciliation connected.
+pub const ROUTE: &str = "route";
+/// The origin of a pair that a person connected.
+pub const REQUEST: &str = "request";
 /// On a scraper: the ARN of the reconciliation that did not find its cluster.
 pub const ORPHAN_TAG: &str = "ampxa:orphan-since";
 /// On a workspace: the accounts that it accepts. Further tags continue the list: `ampxa:accept-2`, `ampxa:accept-3`, …
@@ -20,10 +26,67 @@ pub const ONBOARD_TAG: &str = "ampxa:onboard";
 /// On a cluster: the id or ARN of its workspace, one of those that the routing table allows.
 pub const CHOICE_TAG: &str = WORKSPACE_TAG;
 
-/// The tags of a resource of the task's pair: those of the request, [`CLUSTER_TAG`] and [`WORKSPACE_TAG`].
+/// The tags of a resource of the task's pair: those of the request, [`CLUSTER_TAG`], [`WORKSPACE_TAG`] and [`ORIGIN_TAG`].
 pub fn of_pair<I>(task: &Task<I>) -> BTreeMap<String, String> {
     let mut tags = task.request.tags.clone();
     tags.insert(CLUSTER_TAG.to_owned(), task.pair.cluster.to_string());
     tags.insert(WORKSPACE_TAG.to_owned(), task.pair.workspace.to_string());
+    tags.insert(ORIGIN_TAG.to_owned(), origin(&task.execution).to_owned());
     tags
+}
+
+/// How the name of an onboarding begins if the input of a reconciliation chose the workspace.
+pub(crate) const CHOICE_PREFIX: &str = "reconcile-choice";
+
+/// The origin of the pairs that an execution connects, from the name that the hub gives to executions of events and
+/// reconciliations ([`event`](crate::event), [`reconcile`](crate::reconcile)).
+///
+/// Whoever starts an execution can give it such a name. The pair then only counts as one of the routing table.
+fn origin(execution: &ExecutionArn) -> &'static str {
+    let name = execution.rsplit(':').next().unwrap_or_default();
+    if name
+        .strip_prefix(CHOICE_PREFIX)
+        .is_some_and(|rest| rest.starts_with('-'))
+    {
+        return REQUEST;
+    }
+    match ["create-", "reconcile-"].iter().any(|prefix| name.starts_with(prefix)) {
+        true => ROUTE,
+        false => REQUEST,
+    }
+}
+
+/// Whether a tag of a resource is as it should be. Any origin is: the tag tells who connected the pair first.
+pub(crate) fn is_expected(key: &str, found: Option<&str>, expected: &str) -> bool {
+    match key {
+        ORIGIN_TAG => found.is_some(),
+        _ => found == Some(expected),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_origin_follows_from_the_name_of_the_execution() {
+        for (name, expected) in [
+            ("create-demo-1a2b", ROUTE),
+            ("reconcile-demo-1a2b", ROUTE),
+            ("reconcile-choice-demo-1a2b", REQUEST),
+            ("0a1b2c3d", REQUEST),
+            ("my-create-demo", REQUEST),
+            ("reconciled", REQUEST),
+        ] {
+            let arn = format!("arn:aws:states:us-west-2:111111111111:execution:ampxa-onboard:{name}");
+            assert_eq!(origin(&arn.parse().unwrap()), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_origin_is_completed_and_never_changed() {
+        assert!(!is_expected(ORIGIN_TAG, None, ROUTE));
+        assert!(is_expected(ORIGIN_TAG, Some(REQUEST), ROUTE) && is_expected(ORIGIN_TAG, Some(ROUTE), REQUEST));
+        assert!(!is_expected(WORKSPACE_TAG, Some("a"), "b") && is_expected(WORKSPACE_TAG, Some("b"), "b"));
+    }
 }

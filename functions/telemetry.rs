@@ -1,12 +1,13 @@
-//! CloudWatch metrics of ended executions.
+//! CloudWatch metrics of ended executions, and of clusters whose tag chooses no valid workspace.
 //!
 //! An execution that fails, times out or is stopped has no last step that could emit metrics. So the metrics follow
 //! from the status-change events of Step Functions, which are delivered on a best-effort basis (Step Functions
 //! developer guide, "Automating event delivery with EventBridge"). They are written to the log in the embedded metric
 //! format, without a call to CloudWatch (CloudWatch user guide, "Embedding metrics within logs").
 
-use crate::error::Error;
+use crate::{arn::ClusterArn, error::Error, reconcile::summary};
 use serde_json::{Map, Value, json};
+use std::time::SystemTime;
 
 /// The namespace of all metrics.
 pub const NAMESPACE: &str = "ampxa";
@@ -28,6 +29,16 @@ pub const NOT_CHECKED: &str = "IngestionNotChecked";
 pub const DRIFT: &str = "Drift";
 /// The used part of the scraper quota in percent, by `Account` and `Region`.
 pub const QUOTA: &str = "ScraperQuotaPercent";
+/// The number of accounts that a reconciliation could not reach.
+pub const UNREACHABLE: &str = "AccountsUnreachable";
+/// The number of those accounts that have pairs, or may have some.
+pub const UNREACHABLE_WITH_PAIRS: &str = "AccountsWithPairsUnreachable";
+/// The number of pairs that a reconciliation found, and that the routing table no longer names.
+pub const UNROUTED: &str = "UnroutedPairs";
+/// The number of roles that a reconciliation found, and that belong to no pair.
+pub const OWNERLESS: &str = "OwnerlessRoles";
+/// The number of times that a cluster was skipped, because its tag chooses no workspace that is open to it.
+pub const INVALID_CHOICES: &str = "InvalidChoices";
 
 /// The end of an execution.
 #[derive(Debug)]
@@ -69,7 +80,7 @@ impl Ended {
         let failed = detail["status"] != "SUCCEEDED";
         let outcome = match (failed, machine) {
             (true, _) => text(&detail["status"]),
-            (_, "onboard") if output["outcome"].is_string() => text(&output["outcome"]),
+            (_, "onboard" | "offboard") if output["outcome"].is_string() => text(&output["outcome"]),
             _ => "DONE",
         };
         let dimensions = [("Machine", machine), ("Outcome", outcome)];
@@ -83,6 +94,8 @@ impl Ended {
         } else if machine == "onboard" {
             lines.push(self.line(&[], &self.onboarding_metrics(&output)));
             lines.extend(self.quota_lines(&output));
+        } else if machine == "reconcile" && output["counts"].is_object() {
+            lines.push(self.line(&[], &reconciliation_metrics(&output)));
         }
         lines
     }
@@ -125,33 +138,63 @@ impl Ended {
         ]
     }
 
-    /// A log line with metrics. The hub is a dimension of all metrics.
+    /// A log line with metrics of the execution.
     fn line(&self, dimensions: &[(&str, &str)], metrics: &[(&str, &str, Value)]) -> Line {
-        let all = [("Hub", self.hub.as_str())]
-            .into_iter()
-            .chain(dimensions.iter().copied());
-        let names: Vec<&str> = all.clone().map(|(name, _)| name).collect();
-        let definitions: Vec<Value> = metrics
-            .iter()
-            .map(|(name, unit, _)| json!({ "Name": name, "Unit": unit }))
-            .collect();
-        let mut line = Map::new();
-        line.insert(
-            "_aws".to_owned(),
-            json!({
-                "Timestamp": number(&self.detail["stopDate"]) as u64,
-                "CloudWatchMetrics": [{ "Namespace": NAMESPACE, "Dimensions": [names], "Metrics": definitions }],
-            }),
-        );
-        line.insert("execution".to_owned(), self.detail["executionArn"].clone());
-        line.extend(all.map(|(name, value)| (name.to_owned(), json!(value))));
-        line.extend(
-            metrics
-                .iter()
-                .map(|(name, _, value)| ((*name).to_owned(), value.clone())),
-        );
-        Value::Object(line)
+        let mut line = line(&self.hub, number(&self.detail["stopDate"]) as u64, dimensions, metrics);
+        line["execution"] = self.detail["executionArn"].clone();
+        line
     }
+}
+
+fn reconciliation_metrics(output: &Value) -> Vec<(&'static str, &'static str, Value)> {
+    let count = |outcome: &str| output["counts"][outcome].as_u64().unwrap_or_default();
+    let with_pairs = count(summary::UNREACHABLE_WITH_PAIRS);
+    let all = with_pairs + count(summary::UNREACHABLE);
+    vec![
+        (UNREACHABLE, "Count", json!(all)),
+        (UNREACHABLE_WITH_PAIRS, "Count", json!(with_pairs)),
+        (UNROUTED, "Count", json!(count(summary::UNROUTED))),
+        (OWNERLESS, "Count", json!(count(summary::OWNERLESS_ROLE))),
+    ]
+}
+
+/// A log line with metrics at a time, in milliseconds since the epoch. The hub is a dimension of all metrics.
+fn line(hub: &str, time: u64, dimensions: &[(&str, &str)], metrics: &[(&str, &str, Value)]) -> Line {
+    let all = [("Hub", hub)].into_iter().chain(dimensions.iter().copied());
+    let names: Vec<&str> = all.clone().map(|(name, _)| name).collect();
+    let definitions: Vec<Value> = metrics
+        .iter()
+        .map(|(name, unit, _)| json!({ "Name": name, "Unit": unit }))
+        .collect();
+    let mut line = Map::new();
+    line.insert(
+        "_aws".to_owned(),
+        json!({
+            "Timestamp": time,
+            "CloudWatchMetrics": [{ "Namespace": NAMESPACE, "Dimensions": [names], "Metrics": definitions }],
+        }),
+    );
+    line.extend(all.map(|(name, value)| (name.to_owned(), json!(value))));
+    line.extend(
+        metrics
+            .iter()
+            .map(|(name, _, value)| ((*name).to_owned(), value.clone())),
+    );
+    Value::Object(line)
+}
+
+/// The log line that counts a cluster whose tag chooses no workspace that is open to it.
+pub fn invalid_choice(hub: &str, cluster: &ClusterArn, now: SystemTime) -> Line {
+    let time = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let milliseconds = u64::try_from(time.as_millis()).unwrap_or_default();
+    let mut line = line(hub, milliseconds, &[], &[(INVALID_CHOICES, "Count", json!(1))]);
+    line["clusterArn"] = json!(cluster);
+    line
+}
+
+/// Writes the line of [`invalid_choice`] to the log.
+pub(crate) fn record_invalid_choice(hub: &str, cluster: &ClusterArn) {
+    println!("{}", invalid_choice(hub, cluster, SystemTime::now()));
 }
 
 /// Writes the metrics of an ended execution to the log.

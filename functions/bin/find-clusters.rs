@@ -1,4 +1,5 @@
-//! Find clusters: lists the clusters of an account in a Region, and scrapers whose cluster does not exist. Read-only.
+//! Find clusters: lists the clusters of an account in a Region, scrapers whose cluster does not exist, and roles without a
+//! pair. Read-only.
 
 use ampxa::{Aws, lambda, reconcile, routing};
 

@@ -1,4 +1,4 @@
-//! Route cluster: determines the workspace of a cluster. Read-only.
+//! Route cluster: determines the workspace of a cluster, and its pairs that the routing table no longer names. Read-only.
 
 use ampxa::{Aws, lambda, reconcile, routing};
 
@@ -8,7 +8,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let (ssm, settings) = (aws.hub().ssm(), routing::Settings::from_environment()?);
     lambda::run("route-cluster", async |input: reconcile::route::Input| {
         let source = aws.source_of(&input.cluster).await?;
-        reconcile::route::route(&ssm, &source.eks(), &settings, &input).await
+        reconcile::route::route(&ssm, &source.eks(), &source.iam(), &settings, &input).await
     })
     .await
 }

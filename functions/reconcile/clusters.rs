@@ -1,10 +1,11 @@
 //! Finds the clusters of a location, and its orphans.
 
+use super::summary::Outcome;
 use crate::{
-    arn::{AccountId, ClusterArn, ExecutionArn, Partition, Region},
+    arn::{AccountId, ClusterArn, ExecutionArn, Partition, Region, WorkspaceArn},
     aws::Account,
     error::Error,
-    event, input, names,
+    event, input, names, roles,
     routing::{self, Settings},
     scraper,
 };
@@ -19,12 +20,14 @@ pub struct Location {
     pub account: AccountId,
     /// The Region.
     pub region: Region,
+    /// Whether it is the first Region of the account. IAM is global, so roles are read only then.
+    pub first: bool,
 }
 
 impl TryFrom<Value> for Location {
     type Error = Error;
 
-    /// Parses `{"account": "…", "region": "…"}`.
+    /// Parses `{"account": "…", "region": "…", "first": …}`.
     fn try_from(input: Value) -> Result<Self, Error> {
         input::of_machine(&input)
     }
@@ -39,11 +42,23 @@ pub struct Output {
     /// Why it is not reachable.
     pub reason: Option<String>,
     /// All clusters.
-    pub clusters: Vec<ClusterArn>,
+    pub clusters: Vec<FoundCluster>,
     /// The organizational units above the account; empty if the routing table names none.
     pub organizational_units: Vec<String>,
     /// Clusters with scrapers of ampxa that are missing, or were missing and exist again.
     pub orphans: Vec<Orphan>,
+    /// The outcomes of source roles that belong to no pair.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// A cluster of a location.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FoundCluster {
+    /// The cluster.
+    pub cluster_arn: ClusterArn,
+    /// The workspaces that an event or a reconciliation connected it to.
+    pub routed_workspaces: Vec<WorkspaceArn>,
 }
 
 /// A cluster with scrapers of ampxa that is missing, or was missing and exists again.
@@ -60,7 +75,8 @@ pub struct Orphan {
     pub orphan_since: Option<String>,
 }
 
-/// Lists the clusters of a location, and the clusters that scrapers of ampxa serve and that do not exist. Read-only.
+/// Lists the clusters of a location, the clusters that scrapers of ampxa serve and that do not exist, and source roles
+/// that belong to no pair. Read-only.
 ///
 /// An account without a provisioner is not an error, because it may have been vended minutes ago.
 ///
@@ -85,11 +101,15 @@ pub async fn find(
     let mut clusters = Vec::new();
     let mut names = source.eks().list_clusters().into_paginator().items().send();
     while let Some(name) = names.next().await {
-        let (partition, Location { account, region }) = (Partition::of_region(&location.region), location);
+        let (partition, Location { account, region, .. }) = (Partition::of_region(&location.region), location);
         let arn = format!("arn:{partition}:eks:{region}:{account}:cluster/{}", name?);
         clusters.push(arn.parse().map_err(|why| Error::invalid("eks:ListClusters", why))?);
     }
     let scrapers = scraper::list(source.amp().list_scrapers()).await?;
+    let ownerless = match location.first {
+        true => roles::ownerless(&source.iam()).await?,
+        false => Vec::new(),
+    };
     let organizational_units = match clusters.is_empty() {
         true => Vec::new(),
         false => {
@@ -101,9 +121,29 @@ pub async fn find(
         reachable: true,
         reason: None,
         orphans: orphans(&scrapers, &clusters, location),
-        clusters,
+        clusters: with_routed_workspaces(&scrapers, clusters),
         organizational_units,
+        outcomes: ownerless.into_iter().map(Outcome::ownerless_role).collect(),
     })
+}
+
+/// The clusters, each with the workspaces that an event or a reconciliation connected it to.
+fn with_routed_workspaces(
+    scrapers: &[aws_sdk_amp::types::ScraperSummary],
+    clusters: Vec<ClusterArn>,
+) -> Vec<FoundCluster> {
+    let mut routed: BTreeMap<String, Vec<WorkspaceArn>> = BTreeMap::new();
+    for scraper in scraper::owned(scrapers).into_iter().filter(|scraper| scraper.is_routed) {
+        let workspaces = routed.entry(scraper.pair.cluster.to_string()).or_default();
+        if !workspaces.contains(&scraper.pair.workspace) {
+            workspaces.push(scraper.pair.workspace);
+        }
+    }
+    let clusters = clusters.into_iter().map(|cluster_arn| FoundCluster {
+        routed_workspaces: routed.remove(&cluster_arn.to_string()).unwrap_or_default(),
+        cluster_arn,
+    });
+    clusters.collect()
 }
 
 fn orphans(
@@ -137,4 +177,10 @@ fn orphans(
 pub(super) fn execution_name(prefix: &str, reconciliation: &ExecutionArn, cluster: &ClusterArn) -> String {
     let hash = names::hash(&[reconciliation, &cluster.to_string()], 16);
     event::execution_name(prefix, cluster.id(), &hash)
+}
+
+/// The same for the execution that offboards one pair of a cluster.
+pub(super) fn removal_name(reconciliation: &ExecutionArn, cluster: &ClusterArn, workspace: &WorkspaceArn) -> String {
+    let hash = names::hash(&[reconciliation, &cluster.to_string(), &workspace.to_string()], 16);
+    event::execution_name("reconcile-unrouted", cluster.id(), &hash)
 }

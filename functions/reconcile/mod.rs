@@ -1,14 +1,16 @@
 //! Reconciles the clusters of many accounts and Regions with the routing table. In the order of the steps: the accounts
-//! and Regions ([`check`]), the clusters of each location ([`clusters`]), the workspace of each cluster ([`route`]),
+//! and Regions ([`check`]), which of them have pairs ([`accounts`]), the clusters of each location ([`clusters`]), the workspace of each cluster ([`route`]),
 //! clusters that do not exist any more ([`orphans`]), and the totals ([`summary`]).
 
+pub mod accounts;
 pub mod clusters;
 pub mod orphans;
 pub mod route;
 pub mod summary;
 
 use crate::{
-    arn::{AccountId, Region},
+    arn::{AccountId, Region, WorkspaceArn},
+    aws::Account,
     environment,
     error::Error,
     input::Fields,
@@ -17,7 +19,7 @@ use crate::{
 use aws_sdk_organizations::types::{AccountState, AccountStatus};
 use serde::Serialize;
 use serde_json::Value;
-use std::str::FromStr;
+use std::{mem, str::FromStr};
 
 /// The number of batches into which accounts are divided, if there are enough accounts.
 const DEFAULT_BATCHES: usize = 100;
@@ -25,8 +27,8 @@ const DEFAULT_BATCHES: usize = 100;
 const MAX_BATCHES: usize = 1000;
 /// The maximum number of locations of a batch. Its history must fit into Step Functions' 25,000 events.
 const MAX_LOCATIONS_PER_BATCH: usize = 10;
-/// The maximum number of failed clusters, and of skipped clusters, that the summary lists.
-const MAX_LISTED: usize = 150;
+/// The maximum length of each list of the summary.
+const MAX_LISTED: usize = 100;
 /// The same maximum for one batch.
 const MAX_LISTED_PER_BATCH: usize = 50;
 
@@ -43,6 +45,8 @@ pub struct Request {
     pub provisioner_timeout_minutes: u32,
     /// The workspace of clusters that do not choose one by tag: an id or an ARN.
     pub workspace: Option<String>,
+    /// Whether to offboard pairs that an event or a reconciliation connected, and that the routing table no longer names.
+    pub remove_unrouted: bool,
 }
 
 impl TryFrom<Value> for Request {
@@ -56,6 +60,7 @@ impl TryFrom<Value> for Request {
             "organization",
             "provisionerTimeoutMinutes",
             "workspace",
+            "removeUnrouted",
         ];
         let fields = Fields::of(&input["request"], &known, "{}")?;
         let organization = fields.boolean("organization")?;
@@ -65,6 +70,7 @@ impl TryFrom<Value> for Request {
             organization,
             provisioner_timeout_minutes: fields.whole_number("provisionerTimeoutMinutes", 0, 240)?.unwrap_or(0),
             workspace: fields.text("workspace")?.map(str::to_owned),
+            remove_unrouted: fields.boolean("removeUnrouted")?,
         };
         if organization && request.accounts.is_some() {
             let why = "not allowed together with accounts; remove one of the two";
@@ -74,6 +80,10 @@ impl TryFrom<Value> for Request {
         if workspace.is_some_and(|workspace| workspace.is_empty() || workspace.len() > 256) {
             let why = "expected the id or ARN of a workspace, at most 256 bytes; or remove the field";
             return Err(Error::invalid("workspace", why));
+        }
+        if request.remove_unrouted && workspace.is_some() {
+            let why = "not allowed together with workspace, which overrides the routing table; remove one of the two";
+            return Err(Error::invalid("removeUnrouted", why));
         }
         Ok(request)
     }
@@ -117,19 +127,26 @@ pub struct Output {
     pub provisioner_timeout_minutes: u32,
     /// The workspace of clusters that do not choose one by tag.
     pub workspace: Option<String>,
-    /// The maximum number of failed clusters, and of skipped clusters, that each batch lists. The others are only
-    /// counted.
+    /// Whether to offboard pairs that the routing table no longer names.
+    pub remove_unrouted: bool,
+    /// The outcomes of target roles that belong to no pair.
+    pub outcomes: Vec<summary::Outcome>,
+    /// The maximum length of each list of a batch. Others are only counted.
     pub max_listed: usize,
 }
 
-/// The accounts of one child execution of the distributed Map.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// The accounts of one child execution of the distributed Map. Each is in one of the lists.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Batch {
-    /// The accounts.
+    /// The accounts that have pairs, or may have some.
+    pub accounts_with_pairs: Vec<AccountId>,
+    /// The other accounts.
     pub accounts: Vec<AccountId>,
 }
 
-/// Determines the accounts and Regions. Validates the routing table, so that an error in it ends the reconciliation at
+/// Determines the accounts and Regions, and which accounts have pairs. `target` returns access to the account of a
+/// workspace. Validates the routing table, so that an error in it ends the reconciliation at
 /// once. Read-only.
 ///
 /// # Errors
@@ -138,11 +155,17 @@ pub struct Batch {
 pub async fn check(
     ssm: &aws_sdk_ssm::Client,
     organizations: &aws_sdk_organizations::Client,
+    target: impl AsyncFn(&WorkspaceArn) -> Result<Account, Error>,
     settings: &Settings,
     defaults: &Defaults,
     request: Request,
 ) -> Result<Output, Error> {
-    routing::read(ssm, settings).await?;
+    let routes = routing::read(ssm, settings).await?;
+    if request.remove_unrouted && routes.rules.is_empty() {
+        let why = "the routing table has no rules, so every pair of an event or a reconciliation would be offboarded; \
+                   write the table, or leave this field out";
+        return Err(Error::invalid("removeUnrouted", why));
+    }
     let regions = match request.regions {
         Some(regions) => regions,
         None => items(&defaults.regions, "ReconcileRegions")?,
@@ -163,8 +186,19 @@ pub async fn check(
             return Err(Error::invalid("accounts", why));
         }
     };
-    let batches = batches(&accounts, regions.len())?;
+    let mut batches = batches(&accounts, regions.len())?;
+    let target_roles = accounts::target_roles(&routes.all_workspaces(), target).await?;
+    for batch in &mut batches {
+        let all = mem::take(&mut batch.accounts);
+        (batch.accounts_with_pairs, batch.accounts) = all.into_iter().partition(|id| target_roles.may_have_pairs(id));
+    }
     Ok(Output {
+        outcomes: target_roles
+            .ownerless
+            .into_iter()
+            .map(summary::Outcome::ownerless_role)
+            .collect(),
+        remove_unrouted: request.remove_unrouted,
         max_listed: max_listed(batches.len()),
         batches,
         regions,
@@ -218,6 +252,7 @@ fn batches(accounts: &[AccountId], regions: usize) -> Result<Vec<Batch>, Error> 
     let size = accounts.len().div_ceil(DEFAULT_BATCHES).clamp(1, max_size);
     let batch = |accounts: &[AccountId]| Batch {
         accounts: accounts.to_vec(),
+        ..Batch::default()
     };
     let batches: Vec<Batch> = accounts.chunks(size).map(batch).collect();
     if batches.len() > MAX_BATCHES {
@@ -281,6 +316,14 @@ mod tests {
                 "workspace: expected the id or ARN of a workspace",
             ),
             (json!({ "workspace": 1 }), "workspace: expected a string"),
+            (
+                json!({ "removeUnrouted": "yes" }),
+                "removeUnrouted: expected true or false",
+            ),
+            (
+                json!({ "removeUnrouted": true, "workspace": "ws-1" }),
+                "removeUnrouted: not allowed together with workspace",
+            ),
         ] {
             let error = Request::try_from(json!({ "request": request })).unwrap_err();
             assert_eq!(error.name(), "InvalidRequest");
@@ -316,7 +359,7 @@ mod tests {
         );
     }
 
-    /// The largest output of a batch, shortened as in `statemachine/reconcile.asl.yaml`.
+    /// The largest output of a batch, with texts that are shortened as in `statemachine/reconcile.asl.yaml`.
     fn largest_output(max_listed: usize) -> Value {
         let outcomes = [
             "ONBOARDED",
@@ -328,18 +371,35 @@ mod tests {
             "ORPHAN_SEEN",
             "ORPHAN_RECOVERED",
             "UNREACHABLE",
+            "UNREACHABLE_WITH_PAIRS",
+            "UNROUTED",
+            "OWNERLESS",
         ];
-        let counts: serde_json::Map<_, _> = outcomes
-            .iter()
-            .map(|outcome| ((*outcome).to_owned(), json!(9999)))
-            .collect();
         let cluster = format!(
             "arn:aws-us-gov:eks:us-gov-west-1:222222222222:cluster/{}",
             "x".repeat(100)
         );
-        let failed = json!({ "clusterArn": cluster, "error": "StaleScraperNotDeleted", "cause": "\"".repeat(200) });
-        let skipped = json!({ "clusterArn": cluster, "reason": "\"".repeat(200) });
-        json!({ "counts": counts, "failed": vec![failed; max_listed], "skipped": vec![skipped; max_listed] })
+        let text = "\"".repeat(200);
+        let failed = json!({ "clusterArn": cluster, "error": "StaleScraperNotDeleted", "cause": text });
+        let skipped = json!({ "clusterArn": cluster, "reason": text });
+        let unreachable = json!({ "account": "222222222222", "reason": text, "hasPairs": false });
+        let workspace = format!(
+            "arn:aws-us-gov:aps:us-gov-west-1:222222222222:workspace/ws-{}",
+            "x".repeat(61)
+        );
+        let unrouted = json!({ "clusterArn": cluster, "workspaceArn": workspace });
+        let role = format!("arn:aws-us-gov:iam::222222222222:role/{}", "x".repeat(128));
+        let list = |listed: Value| vec![serde_json::from_value(listed).unwrap(); max_listed];
+        json!(summary::Summary {
+            counts: outcomes.iter().map(|outcome| ((*outcome).to_owned(), 9999)).collect(),
+            failed: list(failed),
+            skipped: list(skipped),
+            unreachable: list(unreachable),
+            unrouted: list(unrouted),
+            ownerless_roles: list(json!({ "roleArn": role })),
+            more_failed: 9999,
+            lost: 0,
+        })
     }
 
     #[test]

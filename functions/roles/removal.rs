@@ -136,25 +136,42 @@ pub async fn pairs_of(iam: &Client, cluster: Option<&ClusterArn>) -> Result<Vec<
         Some(cluster) => names::role_name_prefix(names::SOURCE_ROLE_PREFIX, cluster),
         None => names::SOURCE_ROLE_PREFIX.to_owned(),
     };
-    let mut pairs = Vec::new();
+    let roles = source_roles(iam, &prefix).await?;
+    let pairs = roles.iter().filter_map(pair_of);
+    Ok(pairs
+        .filter(|pair| cluster.is_none_or(|cluster| *cluster == pair.cluster))
+        .collect())
+}
+
+/// The ARNs of the roles of an account that have the name of a source role, but belong to no pair: their tags are
+/// missing, or do not fit the name.
+///
+/// # Errors
+/// Those of the calls.
+pub async fn ownerless(iam: &Client) -> Result<Vec<String>, Error> {
+    let roles = source_roles(iam, names::SOURCE_ROLE_PREFIX).await?;
+    let ownerless = roles.into_iter().filter(|role| pair_of(role).is_none());
+    Ok(ownerless.map(|role| role.arn).collect())
+}
+
+/// The roles whose name begins with a prefix, with their tags.
+async fn source_roles(iam: &Client, prefix: &str) -> Result<Vec<types::Role>, Error> {
+    let mut found = Vec::new();
     let mut roles = iam.list_roles().into_paginator().items().send();
     while let Some(role) = roles.next().await {
         let role = role?;
-        // A role with a path is not ours, and the policy of the reader does not allow to read it.
-        if role.path() != "/" || !role.role_name().starts_with(&prefix) {
+        // A role with another path is not ours, and the policy of the reader does not allow to read it.
+        if role.path() != names::installation().role_path || !role.role_name().starts_with(prefix) {
             continue;
         }
-        let name = role.role_name;
         // A list has no tags (IAM API reference, ListRoles).
-        let role = match iam.get_role().role_name(&name).send().await {
-            Ok(answer) => answer.role,
-            Err(error) if is_not_found(&error) => None,
+        match iam.get_role().role_name(&role.role_name).send().await {
+            Ok(answer) => found.extend(answer.role),
+            Err(error) if is_not_found(&error) => {}
             Err(error) => return Err(error.into()),
-        };
-        let pair = role.as_ref().and_then(pair_of);
-        pairs.extend(pair.filter(|pair| cluster.is_none_or(|cluster| *cluster == pair.cluster)));
+        }
     }
-    Ok(pairs)
+    Ok(found)
 }
 
 fn pair_of(role: &types::Role) -> Option<Pair> {

@@ -4,7 +4,7 @@
 /// Whether a pattern matches a whole text.
 ///
 /// The number of operations is at most the product of the two lengths.
-pub(super) fn matches(pattern: &str, text: &str) -> bool {
+pub(crate) fn matches(pattern: &str, text: &str) -> bool {
     let text: Vec<char> = text.chars().collect();
     // For each length: whether the part of the pattern read so far matches the first characters of the text.
     let mut lengths = vec![false; text.len() + 1];

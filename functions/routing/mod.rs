@@ -5,7 +5,7 @@
 //! default workspace, it is skipped with a reason. AMP scrapes only into a workspace in the cluster's Region, so a rule
 //! whose workspace is in another Region does not match. The schema of the table is `statemachine/routes.schema.json`.
 
-mod glob;
+pub(crate) mod glob;
 mod table;
 
 pub use table::{Choice, Match, Onboarding, Routes, Rule};
@@ -27,6 +27,8 @@ use std::collections::BTreeMap;
 /// The parameters of the hub's template that concern routing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
+    /// The name of the hub's stack, for metrics.
+    pub hub: String,
     /// The name of the Systems Manager parameter that contains the table.
     pub parameter: String,
     /// The ARN of the workspace of clusters that no rule matches. Empty: such clusters are skipped.
@@ -38,7 +40,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads `AMPXA_ROUTES`, `AMPXA_DEFAULT_WORKSPACE`, and, each `yes` or `no`,
+    /// Reads `AMPXA_HUB`, `AMPXA_ROUTES`, `AMPXA_DEFAULT_WORKSPACE`, and, each `yes` or `no`,
     /// `AMPXA_DEFAULT_WORKSPACE_ANY_ACCOUNT` and `AMPXA_ORGANIZATIONS`.
     ///
     /// # Errors
@@ -46,6 +48,7 @@ impl Settings {
     pub fn from_environment() -> Result<Self, environment::Missing> {
         Ok(Self {
             parameter: environment::required("AMPXA_ROUTES")?,
+            hub: environment::required("AMPXA_HUB")?,
             default_workspace: environment::required("AMPXA_DEFAULT_WORKSPACE")?,
             default_workspace_any_account: environment::required("AMPXA_DEFAULT_WORKSPACE_ANY_ACCOUNT")? == "yes",
             organizations: environment::required("AMPXA_ORGANIZATIONS")? == "yes",
@@ -73,6 +76,9 @@ pub enum Route {
     Onboard(Onboarding),
     /// The cluster is skipped, for this reason.
     Ignore(String),
+    /// The cluster is skipped, because its tag [`CHOICE_TAG`] chooses no workspace that is open to it. It is not an error:
+    /// whoever can tag a cluster could otherwise hold an alarm.
+    InvalidChoice(String),
 }
 
 impl Routes {
@@ -84,7 +90,7 @@ impl Routes {
     /// matches and names it.
     ///
     /// # Errors
-    /// `InvalidRequest` if the chosen workspace is not open to the cluster's account in its Region.
+    /// `InvalidRequest` if the reconciliation chooses a workspace that is not open to the cluster's account in its Region.
     pub fn route(&self, cluster: &Cluster<'_>) -> Result<Route, Error> {
         if cluster.tags.get(ONBOARD_TAG).is_some_and(|value| value == "no") {
             return Ok(Route::Ignore(format!("its tag {ONBOARD_TAG} has the value no")));
@@ -94,14 +100,22 @@ impl Routes {
         if let Some((index, Rule::Ignore(_, reason))) = first {
             return Ok(Route::Ignore(format!("rules[{index}] ignores it: {reason}")));
         }
-        let tag = cluster.tags.get(CHOICE_TAG).map(String::as_str);
-        let choice = match (tag, cluster.workspace) {
-            (Some(workspace), _) => Some((format!("the cluster's tag {CHOICE_TAG}"), workspace)),
-            (None, Some(workspace)) => Some(("the reconciliation's field workspace".to_owned(), workspace)),
+        let chosen = match (cluster.tags.get(CHOICE_TAG), cluster.workspace) {
+            (Some(chosen), _) => match self.chosen(cluster, chosen) {
+                Ok(workspace) => Some(workspace),
+                Err(why) => {
+                    return Ok(Route::InvalidChoice(format!(
+                        "its tag {CHOICE_TAG} is not valid: {why}"
+                    )));
+                }
+            },
+            (None, Some(chosen)) => match self.chosen(cluster, chosen) {
+                Ok(workspace) => Some(workspace),
+                Err(why) => return Err(Error::invalid("the reconciliation's field workspace", why)),
+            },
             (None, None) => None,
         };
-        if let Some((chosen_by, chosen)) = choice {
-            let workspace = self.chosen(cluster, &chosen_by, chosen)?;
+        if let Some(workspace) = chosen {
             let rule = matching().find_map(|(_, rule)| match rule {
                 Rule::Onboard(_, onboarding) if onboarding.workspace == workspace => Some(onboarding.clone()),
                 _ => None,
@@ -125,17 +139,17 @@ impl Routes {
         })
     }
 
-    /// The chosen workspace, if it is open to the cluster. `chosen_by` begins the error message.
-    fn chosen(&self, cluster: &Cluster<'_>, chosen_by: &str, chosen: &str) -> Result<WorkspaceArn, Error> {
+    /// The chosen workspace, if it is open to the cluster, or why it is not.
+    fn chosen(&self, cluster: &Cluster<'_>, chosen: &str) -> Result<WorkspaceArn, String> {
         let open = self.open_to(cluster);
         let mut found = open
             .iter()
             .filter(|workspace| workspace.id() == chosen || workspace.to_string() == chosen);
         match (found.next(), found.next()) {
             (Some(&workspace), None) => Ok(workspace.clone()),
-            (Some(_), Some(_)) => Err(Error::invalid(
-                chosen_by,
-                format!("{} is the id of more than one workspace; use the ARN", shown(chosen)),
+            (Some(_), Some(_)) => Err(format!(
+                "{} is the id of more than one workspace; use the ARN",
+                shown(chosen)
             )),
             (None, _) => {
                 let mut why = format!(
@@ -149,7 +163,7 @@ impl Routes {
                     let first: Vec<String> = open.iter().take(5).map(ToString::to_string).collect();
                     why += &format!(", or choose an open workspace, such as {}", first.join(", "));
                 }
-                Err(Error::invalid(chosen_by, why))
+                Err(why)
             }
         }
     }

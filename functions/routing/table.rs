@@ -69,7 +69,7 @@ pub struct Match {
 pub struct Onboarding {
     /// The workspace that receives the samples.
     pub workspace: WorkspaceArn,
-    /// Labels for every sample.
+    /// Labels for every sample, without the one that identifies the cluster.
     pub external_labels: BTreeMap<String, String>,
     /// The Systems Manager parameter that contains the scrape configuration. Without it, AMP's default is used.
     pub scrape_configuration_parameter: Option<String>,
@@ -144,6 +144,16 @@ impl Routes {
         })
     }
 
+    /// All workspaces that the table and the hub's parameters name.
+    pub fn all_workspaces(&self) -> Vec<&WorkspaceArn> {
+        let of_rules = self.rules.iter().filter_map(|rule| match rule {
+            Rule::Onboard(_, onboarding) => Some(&onboarding.workspace),
+            Rule::Ignore(..) => None,
+        });
+        let choices = self.workspaces.iter().map(|choice| &choice.workspace);
+        of_rules.chain(choices).chain(&self.default_workspace).collect()
+    }
+
     /// Whether a rule or an item of `workspaces` matches on organizational units.
     pub fn uses_organizational_units(&self) -> bool {
         let of_rules = self.rules.iter().map(Rule::condition);
@@ -206,7 +216,7 @@ impl Rule {
         };
         let onboarding = Onboarding {
             workspace: fields.arn("workspaceArn", WORKSPACE)?,
-            external_labels: external_labels(&fields.path("externalLabels"), fields.strings("externalLabels")?)?,
+            external_labels: external_labels(&fields, None)?,
             scrape_configuration_parameter,
             patch_trust: fields.choice(
                 "patchTrust",

@@ -9,6 +9,7 @@ const UNITS: [&str; 2] = ["ou-a1b2-prod0000", "ou-a1b2-top00000"];
 
 fn settings() -> Settings {
     Settings {
+        hub: "ampxa".to_owned(),
         parameter: "/ampxa/routes".to_owned(),
         default_workspace: String::new(),
         default_workspace_any_account: false,
@@ -56,14 +57,16 @@ fn outcome(routes: &Routes, tags: &[(&str, &str)]) -> String {
     match route(routes, tags, &UNITS, None).unwrap() {
         Route::Onboard(onboarding) => onboarding.workspace.id().to_owned(),
         Route::Ignore(why) => why,
+        Route::InvalidChoice(why) => panic!("{why}"),
     }
 }
 
-/// The error if [`CLUSTER`] chooses a workspace by its tag.
+/// Why [`CLUSTER`] is skipped if it chooses a workspace by its tag.
 fn choice_refused(routes: &Routes, chosen: &str) -> String {
-    let error = route(routes, &[("ampxa:workspace", chosen)], &UNITS, None).unwrap_err();
-    assert_eq!(error.name(), "InvalidRequest");
-    error.to_string()
+    match route(routes, &[("ampxa:workspace", chosen)], &UNITS, None) {
+        Ok(Route::InvalidChoice(why)) => why,
+        other => panic!("{other:?}"),
+    }
 }
 
 /// A table of one rule with this condition. Without accounts and organizational units, the rule is for every account.
@@ -297,7 +300,7 @@ fn a_cluster_chooses_among_the_workspaces_that_are_open_to_its_account() {
     ] {
         let error = choice_refused(&routes, closed);
         let expected = format!(
-            "the cluster's tag ampxa:workspace: the workspace {closed:?} is not open to account 222222222222 in \
+            "its tag ampxa:workspace is not valid: the workspace {closed:?} is not open to account 222222222222 in \
              us-west-2; add the account to a rule with this workspace or to \"workspaces\" in the routing table, or \
              choose an open workspace, such as {}",
             ["1", "2", "3", "4", "5"].map(workspace).join(", ")
@@ -331,7 +334,7 @@ fn a_rule_whose_other_fields_match_opens_no_workspace_to_an_account_that_it_does
                this workspace or to \"workspaces\" in the routing table";
     assert_eq!(
         choice_refused(&routes, "ws-1"),
-        format!("the cluster's tag ampxa:workspace: {why}")
+        format!("its tag ampxa:workspace is not valid: {why}")
     );
     let error = route(&routes, &[], &UNITS, Some("ws-1")).unwrap_err();
     assert_eq!(error.name(), "InvalidRequest");
@@ -374,7 +377,7 @@ fn the_workspace_of_a_reconciliation_is_a_choice_and_weaker_than_that_of_the_clu
     let routes = table(json!({ "rules": [open("1")], "workspaces": [open("2"), open("3")] }));
     let outcome = |tags: &[(&str, &str)], of_account| match route(&routes, tags, &[], of_account) {
         Ok(Route::Onboard(onboarding)) => onboarding.workspace.id().to_owned(),
-        Ok(Route::Ignore(reason)) => reason,
+        Ok(Route::Ignore(reason) | Route::InvalidChoice(reason)) => reason,
         Err(error) => error.to_string(),
     };
     assert_eq!(outcome(&[], Some("ws-2")), "ws-2");
@@ -504,6 +507,11 @@ fn an_error_in_a_table_begins_with_the_path_of_the_field() {
         (
             rule(json!({ "workspaceArn": workspace("1"), "externalLabels": { "__a": "b" } })),
             "routes: rules[1].externalLabels.__a: not a valid label name",
+        ),
+        (
+            rule(json!({ "workspaceArn": workspace("1"), "externalLabels": { "clusterArn": "a" } })),
+            "routes: rules[1].externalLabels.clusterArn: leave it out: ampxa sets this label to the ARN of each cluster, \
+             because it identifies the cluster",
         ),
         (
             rule(json!({ "workspaceArn": workspace("1"), "externalLabels": { "a": 1 } })),

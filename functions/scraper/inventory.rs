@@ -4,7 +4,7 @@ use crate::{
     arn::ClusterArn,
     error::Error,
     pair::Pair,
-    tags::{CLUSTER_TAG, CREATED_BY_TAG, ORPHAN_TAG, WORKSPACE_TAG},
+    tags::{CLUSTER_TAG, CREATED_BY_TAG, ORIGIN_TAG, ORPHAN_TAG, ROUTE, WORKSPACE_TAG},
 };
 use aws_sdk_amp::{
     operation::list_scrapers::builders::ListScrapersFluentBuilder,
@@ -139,6 +139,8 @@ pub struct OwnedScraper {
     pub scraper_arn: String,
     /// The ARN of the reconciliation that found its cluster missing, if one did.
     pub orphan_since: Option<String>,
+    /// Whether an event or a reconciliation connected the pair.
+    pub is_routed: bool,
 }
 
 /// The scrapers that have the tags of a pair and are not being deleted.
@@ -156,6 +158,7 @@ pub fn owned(scrapers: &[ScraperSummary]) -> Vec<OwnedScraper> {
             pair,
             scraper_arn: scraper.arn().to_owned(),
             orphan_since: tag(scraper, ORPHAN_TAG).cloned(),
+            is_routed: tag(scraper, ORIGIN_TAG).is_some_and(|origin| origin == ROUTE),
         })
     });
     owned.collect()

@@ -112,7 +112,8 @@ pub async fn create(amp: &Client, task: &Task<CreateInput>) -> Result<Scraper, E
         .scrape_configuration(ScrapeConfiguration::ConfigurationBlob(Blob::new(yaml)))
         .set_tags(Some(tags.into_iter().collect()))
         .send()
-        .await?;
+        .await
+        .map_err(|error| with_the_condition(error.into()))?;
     Ok(Scraper {
         scraper_arn: answer.arn,
         status: answer
@@ -122,6 +123,26 @@ pub async fn create(amp: &Client, task: &Task<CreateInput>) -> Result<Scraper, E
         created: true,
         warnings: Vec::new(),
     })
+}
+
+/// Adds to a denial of an access entry the condition that may have caused it. AWS does not document how AMP names its
+/// service-linked role in these calls, which it makes with the permissions of the caller.
+fn with_the_condition(error: Error) -> Error {
+    let of_access_entries = [
+        "eks:CreateAccessEntry",
+        "eks:AssociateAccessPolicy",
+        "eks:DeleteAccessEntry",
+    ];
+    match error {
+        Error::AccessDenied(why) if of_access_entries.iter().any(|action| why.contains(action)) => {
+            Error::AccessDenied(format!(
+                "{why} The provisioner allows this action only if the condition key eks:principalArn names AMP's \
+                 service-linked role. Deploy the current infra/source-account.yaml. If it is deployed, compare the role \
+                 that CloudTrail shows for this call with the condition."
+            ))
+        }
+        other => other,
+    }
 }
 
 fn eks(pair: &Pair, network: &Network) -> Result<EksConfiguration, Error> {
@@ -220,6 +241,17 @@ fn warnings(manual_access: bool, role_arn: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_denial_of_an_access_entry_names_the_condition() {
+        let denied = |action: &str| Error::AccessDenied(format!("not authorized to perform: {action} on …"));
+        let named = with_the_condition(denied("eks:CreateAccessEntry")).to_string();
+        assert!(
+            named.contains("eks:principalArn") && named.contains("infra/source-account.yaml"),
+            "{named}"
+        );
+        assert_eq!(with_the_condition(denied("iam:PassRole")), denied("iam:PassRole"));
+    }
 
     #[test]
     fn the_entry_for_aws_auth_has_the_role_arn_without_its_path() {

@@ -2,7 +2,7 @@
 
 use super::{
     inventory::{has_tags_of, status, tag},
-    list, of_pair,
+    list, of_pair, with_the_condition,
 };
 use crate::{aws::none_if, error::Error, tags::CREATED_BY_TAG, task::Task};
 use aws_sdk_amp::{Client, types::ScraperStatusCode};
@@ -60,7 +60,8 @@ pub async fn remove(amp: &Client, task: &Task<RemoveInput>) -> Result<RemoveOutp
         let answer = amp.delete_scraper().scraper_id(scraper.scraper_id()).send().await;
         none_if(answer, |e| {
             e.is_conflict_exception() || e.is_resource_not_found_exception()
-        })?;
+        })
+        .map_err(with_the_condition)?;
     }
     Ok(RemoveOutput {
         deleted: existing.is_empty(),

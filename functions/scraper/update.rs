@@ -140,9 +140,11 @@ fn only_true(conditions: impl IntoIterator<Item = (bool, &'static str)>) -> Vec<
 }
 
 fn missing_tags(found: &ScraperDescription, task: &Task<UpdateInput>) -> std::collections::HashMap<String, String> {
-    let current = |key: &String| found.tags.as_ref().and_then(|tags| tags.get(key));
+    let current = |key: &str| Some(found.tags.as_ref()?.get(key)?.as_str());
     let expected = tags::of_pair(task).into_iter();
-    expected.filter(|(key, value)| current(key) != Some(value)).collect()
+    expected
+        .filter(|(key, value)| !tags::is_expected(key, current(key), value))
+        .collect()
 }
 
 /// A warning, if the request names subnets or security groups that the scraper does not have.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use support::jsonata::evaluate as evaluate_expression;
 
-/// A state of `ampxa-reconcile`, at any depth of its Maps, or of `ampxa-onboard`.
+/// A state of `ampxa-reconcile`, at any depth of its Maps, or of one of the other machines.
 fn state(name: &str) -> Value {
     fn find(states: &Value, name: &str) -> Option<Value> {
         let all = states["States"].as_object()?;
@@ -11,7 +11,9 @@ fn state(name: &str) -> Value {
         all.get(name).cloned().or_else(inner)
     }
     let machine = |machine: &str| find(&support::machine(machine), name);
-    let state = machine("reconcile").or_else(|| machine("onboard"));
+    let state = machine("reconcile")
+        .or_else(|| machine("onboard"))
+        .or_else(|| machine("offboard"));
     state.unwrap_or_else(|| panic!("no state {name}"))
 }
 
@@ -32,7 +34,8 @@ fn evaluate_with(expression: &Value, states: Value, variables: &Value) -> Value 
 #[test]
 fn every_account_is_reconciled_in_every_region() {
     let items = &state("Reconcile each location")["Items"];
-    let location = |account: &str, region: &str| json!({ "account": account, "region": region });
+    // Account 1 has pairs.
+    let location = |account: &str, region: &str| json!({ "account": account, "region": region, "first": region == "a", "hasPairs": account == "1" });
     for (accounts, regions, expected) in [
         (json!(["1"]), json!(["a"]), json!([location("1", "a")])),
         (
@@ -56,8 +59,40 @@ fn every_account_is_reconciled_in_every_region() {
             ]),
         ),
     ] {
-        let input = json!({ "input": { "accounts": accounts, "regions": regions } });
-        assert_eq!(evaluate(items, input), expected);
+        let (with_pairs, others): (Vec<Value>, Vec<Value>) = accounts
+            .as_array()
+            .unwrap()
+            .iter()
+            .cloned()
+            .partition(|account| account == "1");
+        let input = json!({ "accountsWithPairs": with_pairs, "accounts": others, "regions": regions });
+        assert_eq!(evaluate(items, json!({ "input": input })), expected);
+    }
+    let input = json!({ "accountsWithPairs": [], "accounts": ["2"], "regions": ["a"] });
+    assert_eq!(evaluate(items, json!({ "input": input })), json!([location("2", "a")]));
+}
+
+#[test]
+fn an_unreachable_account_counts_once_whatever_the_number_of_regions() {
+    let outcomes = &state("Location skipped")["Output"]["outcomes"];
+    for (first, has_pairs, expected) in [
+        (true, true, json!(["UNREACHABLE_WITH_PAIRS"])),
+        (true, false, json!(["UNREACHABLE"])),
+        (false, true, json!([])),
+        (false, false, json!([])),
+    ] {
+        let location = json!({ "account": "1", "region": "a", "first": first, "hasPairs": has_pairs });
+        let states = json!({ "input": { "location": location, "inventory": { "reason": "no reader" } } });
+        let listed = evaluate(outcomes, states);
+        let names: Vec<&Value> = listed.as_array().unwrap().iter().map(|one| &one["outcome"]).collect();
+        assert_eq!(json!(names), expected);
+        assert!(
+            listed
+                .as_array()
+                .unwrap()
+                .iter()
+                .all(|one| one["reason"] == "no reader" && one["account"] == "1")
+        );
     }
 }
 
@@ -106,6 +141,16 @@ fn the_outcome_of_an_onboarding_follows_from_its_changes() {
     let outcome = &state("Onboard cluster")["Output"]["outcome"];
     let states = json!({ "input": { "clusterArn": "c" }, "result": { "Output": { "outcome": "REPAIRED" } } });
     assert_eq!(evaluate(outcome, states), "REPAIRED");
+}
+
+#[test]
+fn the_outcome_of_an_offboarding_is_skipped_if_the_step_gives_a_reason() {
+    let output = &state("Offboarded")["Output"];
+    for (reason, outcome) in [(json!(null), "OFFBOARDED"), (json!("the event is late"), "SKIPPED")] {
+        let variables = json!({ "skipReason": reason });
+        assert_eq!(evaluate_with(&output["outcome"], json!({}), &variables), outcome);
+        assert_eq!(evaluate_with(&output["reason"], json!({}), &variables), reason);
+    }
 }
 
 #[test]
@@ -229,9 +274,15 @@ fn a_child_execution_that_fails_is_listed_under_its_own_error_and_cause() {
         }
         let expected =
             json!({ "clusterArn": "c", "outcome": "FAILED", "error": expected_error, "cause": expected_cause });
-        let input = json!({ "clusterArn": "c", "orphan": { "clusterArn": "c" }, "failure": failure });
-        for name in ["Cluster failed", "Orphan failed"] {
-            assert_eq!(evaluate(&state(name)["Output"], json!({ "input": input })), expected);
+        let of_c = json!({ "clusterArn": "c" });
+        let input = json!({ "clusterArn": "c", "orphan": of_c, "pair": of_c, "failure": failure });
+        for name in ["Cluster failed", "Orphan failed", "Unrouted pair failed"] {
+            let mut output = evaluate(&state(name)["Output"], json!({ "input": input }));
+            if name == "Cluster failed" {
+                let unrouted = output.as_object_mut().unwrap().remove("unrouted");
+                assert_eq!(unrouted, Some(json!([])));
+            }
+            assert_eq!(output, expected);
         }
     }
 }
@@ -240,23 +291,59 @@ fn a_child_execution_that_fails_is_listed_under_its_own_error_and_cause() {
 fn long_causes_and_reasons_are_truncated_to_200_characters() {
     let failure = json!({ "Error": "States.Timeout", "Cause": "x".repeat(5000) });
     let input = json!({ "input": {
-        "clusterArn": "c", "orphan": { "clusterArn": "c" }, "failure": failure,
+        "clusterArn": "c", "orphan": { "clusterArn": "c" }, "pair": { "clusterArn": "c" }, "failure": failure,
         "decision": { "reason": "x".repeat(5000) },
-        "location": { "account": "1", "region": "r" }, "inventory": { "reason": "x".repeat(5000) },
+        "location": { "account": "1", "region": "r", "first": true, "hasPairs": false }, "inventory": { "reason": "x".repeat(5000) },
     } });
     for (name, field) in [
         ("Cluster failed", "cause"),
         ("Orphan failed", "cause"),
+        ("Unrouted pair failed", "cause"),
         ("Cluster skipped", "reason"),
         ("Location skipped", "reason"),
         ("Location failed", "cause"),
     ] {
         let output = &state(name)["Output"];
         let text = match (&output[field], &output["outcomes"][0][field]) {
-            (Value::Null, Value::Null) => evaluate(output, input.clone())[field].clone(),
+            (Value::Null, Value::Null) if output.is_string() => evaluate(output, input.clone())[field].clone(),
+            (Value::Null, Value::Null) => evaluate(&output["outcomes"], input.clone())[0][field].clone(),
             (Value::Null, expression) | (expression, _) => evaluate(expression, input.clone()),
         };
         assert_eq!(text.as_str().unwrap().len(), 200, "{name}");
+    }
+}
+
+#[test]
+fn unrouted_pairs_of_clusters_that_did_not_fail_are_removed() {
+    let items = &state("Remove each unrouted pair")["Items"];
+    let pair = |workspace: &str| json!({ "clusterArn": "c", "workspaceArn": workspace, "name": "n" });
+    for (outcomes, expected) in [
+        (json!([]), json!([])),
+        (json!([{ "outcome": "UNCHANGED", "removals": [] }]), json!([])),
+        (
+            json!([
+                { "outcome": "UNCHANGED", "removals": [pair("1")] },
+                { "outcome": "FAILED", "unrouted": [] },
+                { "outcome": "SKIPPED", "removals": [pair("2"), pair("3")] },
+            ]),
+            json!([pair("1"), pair("2"), pair("3")]),
+        ),
+    ] {
+        assert_eq!(evaluate(items, json!({ "input": { "outcomes": outcomes } })), expected);
+    }
+    assert!(!state("Cluster failed")["Output"].as_str().unwrap().contains("removals"));
+}
+
+#[test]
+fn outcomes_of_target_roles_are_added_to_the_results_of_batches() {
+    let payload = &state("Summarize reconciliation")["Arguments"]["Payload"];
+    let states = json!({ "input": { "results": [{ "counts": {} }], "batches": 1 } });
+    for (outcomes, expected) in [(json!([]), 1), (json!([{ "roleArn": "r", "outcome": "OWNERLESS" }]), 2)] {
+        let variables = json!({ "outcomes": outcomes });
+        let results = evaluate_with(&payload["results"], states.clone(), &variables);
+        assert_eq!(results.as_array().map(Vec::len), Some(expected));
+        let count = evaluate_with(&payload["expected"], states.clone(), &variables);
+        assert_eq!(count.as_f64(), Some(expected as f64));
     }
 }
 
@@ -275,5 +362,8 @@ fn outcomes_of_orphans_are_appended_to_outcomes_of_clusters() {
         .concat();
         let value = evaluate(output, json!({ "input": { "outcomes": clusters }, "result": orphans }));
         assert_eq!(value["outcomes"], json!(all));
+        let input = json!({ "outcomes": clusters, "inventory": { "outcomes": ["role"] } });
+        let value = evaluate(output, json!({ "input": input, "result": orphans }));
+        assert_eq!(value["outcomes"], json!([all, vec![json!("role")]].concat()));
     }
 }

@@ -1,11 +1,12 @@
 //! The steps of a reconciliation: check the request, find clusters, route a cluster, mark orphans.
 
 use crate::{
-    replies::{rest_error, scraper, scrapers},
+    replies::{Role, iam_error, rest_error, scraper, scrapers},
     routes::{failed, settings, table},
     script::{CLUSTER, Exchange, SCRAPER, Script, WORKSPACE, call},
 };
 use ampxa::{
+    arn::WorkspaceArn,
     error::Error,
     reconcile::{
         self, Batch, Defaults, Output, Request,
@@ -14,6 +15,7 @@ use ampxa::{
     },
     routing::Settings,
 };
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 const POST: &str = "POST /";
@@ -37,16 +39,318 @@ async fn check(
         regions: "us-west-2,eu-west-1".to_owned(),
     };
     let request = Request::try_from(json!({ "request": request })).unwrap();
-    let output = reconcile::check(&hub.ssm(), &hub.organizations(), settings, &defaults, request).await;
+    let target = async |workspace: &WorkspaceArn| match &**workspace.account() {
+        "333333333333" => Ok(script.account_of("target")),
+        other => Err(Error::AccessDenied(format!("no reader in {other}"))),
+    };
+    let output = reconcile::check(&hub.ssm(), &hub.organizations(), target, settings, &defaults, request).await;
     script.assert_finished();
     output
 }
 
-/// A batch of one account.
+/// A batch of one account without pairs.
 fn batch(account: &str) -> Batch {
     Batch {
         accounts: vec![account.parse().unwrap()],
+        ..Batch::default()
     }
+}
+
+/// A batch of one account that has pairs.
+fn batch_with_pairs(account: &str) -> Batch {
+    Batch {
+        accounts_with_pairs: vec![account.parse().unwrap()],
+        ..Batch::default()
+    }
+}
+
+/// The trust policy of a target role that admits this principal with this external id.
+fn target_trust(principal: Value, external_id: &str) -> Value {
+    json!({ "Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Action": "sts:AssumeRole", "Principal": principal,
+        "Condition": { "StringEquals": { "sts:ExternalId": external_id } },
+    }] })
+}
+
+/// A page of ListRoles: names, and external ids in the trust policies. IAM shows the unique ids of deleted source roles.
+fn listed_roles(roles: &[(&str, &str)], marker: Option<&str>) -> Exchange {
+    let trusts: Vec<(&str, Value)> = roles
+        .iter()
+        .map(|(name, external_id)| (*name, target_trust(json!({ "AWS": "AROADELETED" }), external_id)))
+        .collect();
+    listed_with_trust(&trusts, marker)
+}
+
+/// A page of ListRoles: names and trust policies.
+fn listed_with_trust(roles: &[(&str, Value)], marker: Option<&str>) -> Exchange {
+    let members: String = roles
+        .iter()
+        .map(|(name, trust)| {
+            format!(
+                "<member><Path>/</Path><RoleName>{name}</RoleName><RoleId>AROA</RoleId><Arn>arn:aws:iam::333333333333:role/{name}\
+                 </Arn><CreateDate>2026-01-01T00:00:00Z</CreateDate><AssumeRolePolicyDocument>{}</AssumeRolePolicyDocument>\
+                 </member>",
+                utf8_percent_encode(&trust.to_string(), NON_ALPHANUMERIC)
+            )
+        })
+        .collect();
+    let more = marker.map_or("<IsTruncated>false</IsTruncated>".to_owned(), |marker| {
+        format!("<IsTruncated>true</IsTruncated><Marker>{marker}</Marker>")
+    });
+    let body = format!(
+        "<ListRolesResponse><ListRolesResult>{more}<Roles>{members}</Roles></ListRolesResult></ListRolesResponse>"
+    );
+    call("ListRoles", 200, body).in_account("target")
+}
+
+/// A table with a rule for each workspace.
+fn table_of(workspaces: &[&str]) -> Exchange {
+    let rule = |workspace: &&str| json!({ "workspaceArn": workspace, "anyAccount": true });
+    table(json!({ "rules": workspaces.iter().map(rule).collect::<Vec<_>>() }))
+}
+
+#[tokio::test]
+async fn accounts_that_a_target_role_names_have_pairs_and_each_target_account_is_listed_once() {
+    let second = WORKSPACE.replace("ws-1", "ws-2");
+    let exchanges = [
+        table_of(&[WORKSPACE, &second]),
+        listed_roles(
+            &[
+                ("ampxa-target-a-1", "arn:aws:aps:us-west-2:222222222222:scraper/s-1"),
+                ("other", "arn:aws:aps:us-west-2:444444444444:scraper/s-1"),
+                ("ampxa-target-theirs", "not an ARN"),
+            ],
+            Some("more"),
+        )
+        .with_text("MaxItems=1000"),
+        // A role that admits no scraper yet.
+        listed_roles(
+            &[("ampxa-target-b-1", "arn:aws:aps:us-west-2:555555555555:scraper/*")],
+            None,
+        )
+        .with_text("Marker=more"),
+    ];
+    let request = json!({ "accounts": ["222222222222", "444444444444", "555555555555"] });
+    let output = check(request, "", &without_organizations(), exchanges).await.unwrap();
+    let expected = [
+        batch_with_pairs("222222222222"),
+        batch("444444444444"),
+        batch_with_pairs("555555555555"),
+    ];
+    assert_eq!(output.batches, expected);
+}
+
+#[tokio::test]
+async fn a_target_role_that_trusts_anything_but_the_source_role_of_its_pair_is_reported_as_ownerless() {
+    let scraper = "arn:aws:aps:us-west-2:222222222222:scraper/s-1";
+    let source_role = |account: &str, name: &str| json!({ "AWS": format!("arn:aws:iam::{account}:role/{name}") });
+    let own = || source_role("222222222222", "ampxa-source-demo-1a2b3c4d");
+    let good = target_trust(own(), scraper);
+    let mut two_statements = good.clone();
+    let statement = two_statements["Statement"][0].clone();
+    two_statements["Statement"].as_array_mut().unwrap().push(statement);
+    let mut two_kinds = own();
+    two_kinds["Service"] = json!("ec2.amazonaws.com");
+    let name = "ampxa-target-demo-1a2b3c4d";
+    for (trust, ownerless) in [
+        (good, false),
+        (target_trust(json!({ "AWS": "AROADELETED" }), scraper), false),
+        (
+            target_trust(source_role("222222222222", "ampxa-source-demo-00000000"), scraper),
+            true,
+        ),
+        (target_trust(source_role("222222222222", "admin"), scraper), true),
+        // A stranger's role of the same name.
+        (
+            target_trust(source_role("999999999999", "ampxa-source-demo-1a2b3c4d"), scraper),
+            true,
+        ),
+        (target_trust(json!({ "AWS": "*" }), scraper), true),
+        (target_trust(json!("*"), scraper), true),
+        (target_trust(two_kinds, scraper), true),
+        (target_trust(own(), "none"), true),
+        (two_statements, true),
+        (json!({}), true),
+    ] {
+        let other = ("other-role", target_trust(json!("*"), scraper));
+        let exchanges = [
+            table_of(&[WORKSPACE]),
+            listed_with_trust(&[(name, trust.clone()), other], None),
+        ];
+        let request = json!({ "accounts": ["444444444444"] });
+        let output = json!(check(request, "", &without_organizations(), exchanges).await.unwrap());
+        let role = json!({ "outcome": "OWNERLESS", "roleArn": format!("arn:aws:iam::333333333333:role/{name}") });
+        let expected = if ownerless { json!([role]) } else { json!([]) };
+        assert_eq!(output["outcomes"], expected, "{trust}");
+    }
+}
+
+/// GetRole of a source role with these tags.
+fn source_role(name: &str, cluster: &str, workspace: &str) -> Exchange {
+    let mut role = Role::ours(json!({}), "boundary");
+    role.tags = vec![
+        ("ampxa:cluster".to_owned(), cluster.to_owned()),
+        ("ampxa:workspace".to_owned(), workspace.to_owned()),
+    ];
+    let response = role.response("GetRole");
+    let response = response
+        .replace("<RoleName>name<", &format!("<RoleName>{name}<"))
+        .replace("role/name<", &format!("role/{name}<"));
+    call("GetRole", 200, response)
+        .with_text(format!("RoleName={name}"))
+        .in_account("source")
+}
+
+#[tokio::test]
+async fn source_roles_without_the_tags_of_their_pair_are_reported_in_the_first_region_only() {
+    let pair = ampxa::pair::Pair {
+        cluster: CLUSTER.parse().unwrap(),
+        workspace: WORKSPACE.parse().unwrap(),
+    };
+    let (own, other) = (pair.source_role_name(), "ampxa-source-demo-00000000");
+    let names: Vec<(&str, Value)> = [own.as_str(), other, "ampxa-source-gone", "ampxa-reader-source"]
+        .into_iter()
+        .map(|name| (name, json!({})))
+        .collect();
+    let exchanges = [
+        listed(&[], None),
+        listed_scrapers(&[]),
+        listed_with_trust(&names, None).in_account("source"),
+        source_role(&own, CLUSTER, WORKSPACE),
+        // The tags of a pair whose role has another name.
+        source_role(other, CLUSTER, WORKSPACE),
+        call("GetRole", 404, iam_error("NoSuchEntity", "no")),
+    ];
+    let output = json!(find_in(true, &settings(), exchanges).await.unwrap());
+    let expected = json!([{ "outcome": "OWNERLESS", "roleArn": format!("arn:aws:iam::222222222222:role/{other}") }]);
+    assert_eq!(output["outcomes"], expected);
+    let output = find(&settings(), [listed(&[], None), listed_scrapers(&[])])
+        .await
+        .unwrap();
+    assert!(output.outcomes.is_empty());
+}
+
+#[tokio::test]
+async fn a_cluster_is_listed_with_the_workspaces_that_a_route_connected_it_to() {
+    let of = |id: &str, workspace: &str, origin: Option<&str>| {
+        let mut one = scraper("ACTIVE", true);
+        one["arn"] = json!(SCRAPER.replace("s-1", id));
+        one["tags"]["ampxa:workspace"] = json!(WORKSPACE.replace("ws-1", workspace));
+        match origin {
+            Some(origin) => one["tags"]["ampxa:origin"] = json!(origin),
+            None => _ = one["tags"].as_object_mut().unwrap().remove("ampxa:origin"),
+        }
+        one
+    };
+    let scrapers = [
+        of("s-1", "ws-1", Some("route")),
+        of("s-2", "ws-2", Some("request")),
+        of("s-3", "ws-3", None),
+        of("s-4", "ws-4", Some("route")),
+    ];
+    let exchanges = [listed(&["demo", "other"], None), listed_scrapers(&scrapers), no_table()];
+    let output = json!(find(&settings(), exchanges).await.unwrap());
+    let expected = json!([
+        { "clusterArn": CLUSTER, "routedWorkspaces": [WORKSPACE, WORKSPACE.replace("ws-1", "ws-4")] },
+        { "clusterArn": CLUSTER.replace("demo", "other"), "routedWorkspaces": [] },
+    ]);
+    assert_eq!(output["clusters"], expected);
+}
+
+#[tokio::test]
+async fn routed_pairs_that_the_table_no_longer_names_are_reported_or_removed() {
+    let ws = |id: &str| WORKSPACE.replace("ws-1", id);
+    let routed = json!([ws("ws-1"), ws("ws-8"), ws("ws-9")]);
+    let workspaces = |list: &Value| -> Vec<String> {
+        let list = list.as_array().unwrap().iter();
+        list.map(|one| one["workspaceArn"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let out_tag = json!({ "ampxa:onboard": "no" });
+    for (tags, expected) in [
+        (json!({}), vec![ws("ws-8"), ws("ws-9")]),
+        // The table does not onboard the cluster at all.
+        (out_tag, vec![ws("ws-1"), ws("ws-8"), ws("ws-9")]),
+        // What the table names is not known.
+        (json!({ "ampxa:workspace": "ws-7" }), vec![]),
+    ] {
+        for remove in [false, true] {
+            let input = json!({ "routedWorkspaces": routed, "removeUnrouted": remove });
+            let roles = expected.iter().map(|workspace| role_with_origin(workspace, "route"));
+            let exchanges = [described("ACTIVE", tags.clone()), two_workspaces()]
+                .into_iter()
+                .chain(roles);
+            let decision = json!(route(input, exchanges).await.unwrap());
+            let (full, empty) = if remove {
+                ("removals", "unrouted")
+            } else {
+                ("unrouted", "removals")
+            };
+            assert_eq!(workspaces(&decision[full]), expected, "{tags}");
+            assert_eq!(decision[empty], json!([]), "{tags}");
+            let mut names: Vec<&str> = decision[full]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|one| one["name"].as_str().unwrap())
+                .collect();
+            assert!(
+                names
+                    .iter()
+                    .all(|name| name.starts_with("reconcile-unrouted-demo-") && name.len() <= 80)
+            );
+            names.dedup();
+            assert_eq!(names.len(), expected.len(), "each pair has an execution of its own");
+        }
+    }
+    let input = json!({ "routedWorkspaces": routed });
+    for exchange in [no_cluster(), described("DELETING", json!({}))] {
+        let decision = json!(route(input.clone(), [exchange]).await.unwrap());
+        assert_eq!(decision["unrouted"], json!([]));
+    }
+    // A scraper that was created again has the origin of its last onboarding. The role has that of the first.
+    let exchanges = [described("ACTIVE", json!({})), two_workspaces()];
+    let roles = [
+        role_with_origin(&ws("ws-8"), "request"),
+        role_with_origin(&ws("ws-9"), "route"),
+    ];
+    let decision = json!(route(input, exchanges.into_iter().chain(roles)).await.unwrap());
+    assert_eq!(workspaces(&decision["unrouted"]), [ws("ws-9")]);
+    // The table names units, but they were not read.
+    let of_unit =
+        json!({ "rules": [{ "match": { "organizationalUnits": ["ou-abcd-12345678"] }, "workspaceArn": WORKSPACE }] });
+    let input = json!({ "routedWorkspaces": routed, "removeUnrouted": true });
+    let exchanges = [described("ACTIVE", json!({})), table(of_unit).in_account("hub")];
+    let decision = json!(route(input, exchanges).await.unwrap());
+    assert_eq!((&decision["unrouted"], &decision["removals"]), (&json!([]), &json!([])));
+    // The field of the reconciliation overrides the table.
+    let input = json!({ "routedWorkspaces": routed, "workspace": "ws-2" });
+    let decision = json!(
+        route(input, [described("ACTIVE", json!({})), two_workspaces()])
+            .await
+            .unwrap()
+    );
+    assert_eq!(decision["unrouted"], json!([]));
+}
+
+#[tokio::test]
+async fn every_account_may_have_pairs_if_a_target_account_cannot_be_read() {
+    let no_reader = WORKSPACE.replace("333333333333", "999999999999");
+    let denied = call("ListRoles", 403, iam_error("AccessDenied", "no")).in_account("target");
+    let request = || json!({ "accounts": ["222222222222"] });
+    for exchanges in [
+        vec![table_of(&[WORKSPACE, &no_reader]), listed_roles(&[], None)],
+        vec![table_of(&[WORKSPACE]), denied],
+    ] {
+        let output = check(request(), "", &without_organizations(), exchanges).await.unwrap();
+        assert_eq!(output.batches, [batch_with_pairs("222222222222")]);
+    }
+    let lost = [
+        table_of(&[WORKSPACE]),
+        call("ListRoles", 503, iam_error("ServiceUnavailable", "no")),
+    ];
+    let error = check(request(), "", &without_organizations(), lost).await.unwrap_err();
+    assert_eq!(error.name(), "Transient");
 }
 
 fn without_organizations() -> Settings {
@@ -68,6 +372,8 @@ async fn accounts_and_regions_of_the_request_override_those_of_the_hub() {
         regions: vec!["us-east-1".parse().unwrap()],
         provisioner_timeout_minutes: 60,
         workspace: Some("ws-1".to_owned()),
+        remove_unrouted: false,
+        outcomes: Vec::new(),
         max_listed: 50,
     };
     assert_eq!(output, Ok(expected));
@@ -146,12 +452,22 @@ async fn a_request_without_accounts_or_an_invalid_table_is_an_error() {
     );
 }
 
+/// Finds the clusters of a location that is not the first one of its account.
 async fn find(settings: &Settings, exchanges: impl IntoIterator<Item = Exchange>) -> Result<clusters::Output, Error> {
+    find_in(false, settings, exchanges).await
+}
+
+async fn find_in(
+    first: bool,
+    settings: &Settings,
+    exchanges: impl IntoIterator<Item = Exchange>,
+) -> Result<clusters::Output, Error> {
     let script = Script::new(exchanges);
     let (hub, source) = (script.account_of("hub"), script.account_of("source"));
     let location = Location {
         account: "222222222222".parse().unwrap(),
         region: "us-west-2".parse().unwrap(),
+        first,
     };
     let output = clusters::find(&hub, Ok(source), settings, &location).await;
     script.assert_finished();
@@ -176,7 +492,11 @@ async fn all_pages_of_the_clusters_of_a_location_are_read() {
         no_table().in_account("hub"),
     ];
     let output = find(&settings(), exchanges).await.unwrap();
-    let clusters: Vec<String> = output.clusters.iter().map(ToString::to_string).collect();
+    let clusters: Vec<String> = output
+        .clusters
+        .iter()
+        .map(|found| found.cluster_arn.to_string())
+        .collect();
     let arn = |name: &str| CLUSTER.replace("demo", name);
     assert_eq!(clusters, [arn("demo"), arn("b"), arn("c")]);
     assert!(output.reachable && output.orphans.is_empty() && output.organizational_units.is_empty());
@@ -208,7 +528,8 @@ async fn organizational_units_are_read_once_if_a_rule_or_an_item_of_workspaces_n
 #[tokio::test]
 async fn an_account_without_a_provisioner_is_reported_as_unreachable() {
     let script = Script::new([]);
-    let location = Location::try_from(json!({ "account": "222222222222", "region": "us-west-2" })).unwrap();
+    let location =
+        Location::try_from(json!({ "account": "222222222222", "region": "us-west-2", "first": true })).unwrap();
     let (hub, settings) = (script.account(), settings());
     let denied = |error| clusters::find(&hub, Err(error), &settings, &location);
     let output = denied(Error::AccessDenied("no provisioner".to_owned())).await.unwrap();
@@ -296,9 +617,23 @@ async fn route(input: Value, exchanges: impl IntoIterator<Item = Exchange>) -> R
     all.as_object_mut().unwrap().extend(input.as_object().unwrap().clone());
     let (hub, source) = (script.account_of("hub"), script.account_of("source"));
     let input = route::Input::try_from(all).unwrap();
-    let decision = route::route(&hub.ssm(), &source.eks(), &settings(), &input).await;
+    let decision = route::route(&hub.ssm(), &source.eks(), &source.iam(), &settings(), &input).await;
     script.assert_finished();
     decision
+}
+
+/// The response of GetRole for the source role of the pair with a workspace.
+fn role_with_origin(workspace: &str, origin: &str) -> Exchange {
+    let pair = ampxa::pair::Pair {
+        cluster: CLUSTER.parse().unwrap(),
+        workspace: workspace.parse().unwrap(),
+    };
+    let mut role = Role::ours(json!({}), "boundary");
+    role.tags.retain(|(key, _)| key != "ampxa:origin");
+    role.tags.push(("ampxa:origin".to_owned(), origin.to_owned()));
+    call("GetRole", 200, role.response("GetRole"))
+        .with_text(format!("RoleName={}", pair.source_role_name()))
+        .in_account("source")
 }
 
 fn described(status: &str, tags: Value) -> Exchange {
@@ -331,6 +666,7 @@ async fn tags_determine_the_route_and_the_reconciliation_determines_the_executio
         (&decision["action"], &decision["request"]),
         (&json!("ONBOARD"), &request)
     );
+    assert_eq!((&decision["unrouted"], &decision["removals"]), (&json!([]), &json!([])));
     let name = decision["name"].as_str().unwrap();
     assert!(
         name.starts_with("reconcile-demo-") && name.len() == "reconcile-demo-".len() + 16,
@@ -371,29 +707,33 @@ async fn a_cluster_that_is_deleting_opted_out_or_unmatched_is_skipped() {
         ),
     ] {
         let decision = json!(route(json!({}), exchanges).await.unwrap());
-        assert_eq!(decision, json!({ "action": "SKIP", "reason": reason }));
+        let expected = json!({ "action": "SKIP", "reason": reason, "unrouted": [], "removals": [] });
+        assert_eq!(decision, expected);
     }
 }
 
 #[tokio::test]
-async fn a_workspace_that_is_not_open_to_the_account_is_an_error_that_names_who_chose_it() {
-    let chosen = json!({ "ampxa:workspace": "ws-9" });
-    for (input, tags, chosen_by) in [
-        (json!({}), chosen, "the cluster's tag ampxa:workspace"),
-        (
-            json!({ "workspace": "ws-9" }),
-            json!({}),
-            "the reconciliation's field workspace",
-        ),
-    ] {
-        let error = route(input, [described("ACTIVE", tags), two_workspaces()])
-            .await
-            .unwrap_err();
-        assert_eq!(error.name(), "InvalidRequest");
-        let expected =
-            format!("{chosen_by}: the workspace \"ws-9\" is not open to account 222222222222 in us-west-2; ");
-        assert!(error.to_string().starts_with(&expected), "{error}");
-    }
+async fn a_workspace_that_is_not_open_to_the_account_skips_the_cluster_or_is_an_error_of_the_reconciliation() {
+    let why = "the workspace \"ws-9\" is not open to account 222222222222 in us-west-2; ";
+    let tagged = described("ACTIVE", json!({ "ampxa:workspace": "ws-9" }));
+    let decision = json!(route(json!({}), [tagged, two_workspaces()]).await.unwrap());
+    let reason = decision["reason"].as_str().unwrap();
+    assert_eq!(decision["action"], "SKIP");
+    assert!(
+        reason.starts_with(&format!("its tag ampxa:workspace is not valid: {why}")),
+        "{reason}"
+    );
+    let untagged = described("ACTIVE", json!({}));
+    let error = route(json!({ "workspace": "ws-9" }), [untagged, two_workspaces()])
+        .await
+        .unwrap_err();
+    assert_eq!(error.name(), "InvalidRequest");
+    assert!(
+        error
+            .to_string()
+            .starts_with(&format!("the reconciliation's field workspace: {why}")),
+        "{error}"
+    );
     let denied = call("GET /clusters/demo", 403, rest_error("AccessDeniedException", "no"));
     assert_eq!(route(json!({}), [denied]).await.unwrap_err().name(), "AccessDenied");
 }

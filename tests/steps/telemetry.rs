@@ -2,7 +2,10 @@
 
 use ampxa::telemetry::{self, Ended};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, UNIX_EPOCH},
+};
 
 /// The status-change event of an ended execution, as Step Functions sends it.
 fn event(machine: &str, status: &str, more: Value) -> Value {
@@ -27,8 +30,12 @@ fn event(machine: &str, status: &str, more: Value) -> Value {
 fn values(event: Value) -> BTreeMap<String, f64> {
     let mut ended = Ended::try_from(event).unwrap();
     ended.hub = "ampxa".to_owned();
+    values_of(&ended.lines())
+}
+
+fn values_of(lines: &[Value]) -> BTreeMap<String, f64> {
     let mut all = BTreeMap::new();
-    for line in ended.lines() {
+    for line in lines {
         assert_eq!(line["_aws"]["Timestamp"], 1_790_001_230_500_u64);
         for directive in line["_aws"]["CloudWatchMetrics"].as_array().unwrap() {
             assert_eq!(directive["Namespace"], telemetry::NAMESPACE);
@@ -140,9 +147,50 @@ fn an_execution_that_did_not_succeed_is_counted_by_its_error_name() {
 }
 
 #[test]
+fn a_reconciliation_has_metrics_of_its_unreachable_accounts() {
+    let reconciled = |counts: Value| {
+        let output = json!({ "counts": counts, "failed": [], "moreFailed": 0 }).to_string();
+        values(event("ampxa-reconcile", "SUCCEEDED", json!({ "output": output })))
+    };
+    for (counts, all, with_pairs) in [
+        (json!({ "UNCHANGED": 3 }), 0.0, 0.0),
+        (json!({ "UNREACHABLE": 2 }), 2.0, 0.0),
+        (json!({ "UNREACHABLE": 2, "UNREACHABLE_WITH_PAIRS": 1 }), 3.0, 1.0),
+    ] {
+        let values = reconciled(counts);
+        assert_eq!(values["Executions ampxa/reconcile/DONE"], 1.0);
+        assert_eq!(values["AccountsUnreachable ampxa"], all);
+        assert_eq!(values["AccountsWithPairsUnreachable ampxa"], with_pairs);
+        assert_eq!(
+            (values["UnroutedPairs ampxa"], values["OwnerlessRoles ampxa"]),
+            (0.0, 0.0)
+        );
+    }
+    let values = reconciled(json!({ "UNROUTED": 2, "OWNERLESS": 3 }));
+    assert_eq!(
+        (values["UnroutedPairs ampxa"], values["OwnerlessRoles ampxa"]),
+        (2.0, 3.0)
+    );
+}
+
+#[test]
+fn a_cluster_with_an_invalid_tag_is_counted_and_named() {
+    let cluster = "arn:aws:eks:eu-west-1:222222222222:cluster/payments";
+    let now = UNIX_EPOCH + Duration::from_millis(1_790_001_230_500);
+    let line = telemetry::invalid_choice("ampxa", &cluster.parse().unwrap(), now);
+    assert_eq!(line["clusterArn"], cluster);
+    assert_eq!(values_of(&[line]), expected(&[("InvalidChoices ampxa", 1.0)]));
+}
+
+#[test]
 fn other_machines_and_an_event_without_output_count_as_done() {
     let done = values(event("ampxa-offboard", "SUCCEEDED", json!({ "output": "{}" })));
     assert_eq!(done, expected(&[("Executions ampxa/offboard/DONE", 1.0)]));
+    for outcome in ["OFFBOARDED", "SKIPPED"] {
+        let output = json!({ "outcome": outcome }).to_string();
+        let ended = values(event("ampxa-offboard", "SUCCEEDED", json!({ "output": output })));
+        assert_eq!(ended[&format!("Executions ampxa/offboard/{outcome}")], 1.0);
+    }
     let without_output = values(event(
         "ampxa-onboard",
         "SUCCEEDED",

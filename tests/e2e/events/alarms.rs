@@ -56,6 +56,45 @@ async fn a_routing_table_with_an_unknown_field_raises_the_alarm_and_fails_the_re
     wired.take_undelivered(1).await
 }
 
+/// One message must not hide the next one until it is purged.
+#[tokio::test]
+async fn each_failed_event_raises_the_alarm_while_the_message_of_an_earlier_one_is_in_the_queue() -> Result<()> {
+    let wired = exclusive().await?;
+    wired.set_routes("not JSON")?;
+    for expected in [1, 2] {
+        let sent = wired.alerts()?.len();
+        let id = format!("failed-{}", wired.number());
+        wired.put(SOURCE, REGION, &examples::create_event("failed", &id)?)?;
+        description_of_alarm(&wired, sent, "failed-events").await?;
+        wired.until_no_alarm().await?;
+        let undelivered = wired.undelivered().await?;
+        ensure!(
+            undelivered == expected,
+            "{undelivered} events in the queue, not {expected}"
+        );
+    }
+    wired.take_undelivered(2).await
+}
+
+/// Whoever can tag a cluster must not be able to hold an alarm.
+#[tokio::test]
+async fn clusters_with_an_invalid_tag_raise_no_alarm() -> Result<()> {
+    let wired = exclusive().await?;
+    let sent = wired.alerts()?.len();
+    for number in 0..2 {
+        let id = format!("invalid-tag-{number}-{}", wired.number());
+        let mut event = examples::create_event("invalid-tag", &id)?;
+        event["detail"]["requestParameters"]["tags"] = serde_json::json!({ "ampxa:workspace": "ws-no-such" });
+        wired
+            .starts_nothing("invalid-tag", async || wired.put(SOURCE, REGION, &event))
+            .await?;
+    }
+    let (undelivered, alerts) = (wired.undelivered().await?, wired.alerts()?);
+    ensure!(undelivered == 0, "{undelivered} events are in the dead-letter queue");
+    ensure!(alerts.len() == sent, "sent: {:?}", &alerts[sent..]);
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_failed_execution_is_reported_in_a_sentence_and_raises_the_alarm() -> Result<()> {
     let wired = exclusive().await?;

@@ -14,7 +14,8 @@ async fn a_new_cluster_is_onboarded_and_a_deleted_one_offboarded() -> Result<()>
     let cluster = Cluster::named("created").make(&source).await?;
     wired.samples(&wired.workspace, &cluster).await?;
     source.eks().delete_cluster().name("created").send().await?;
-    wired.started(Machine::Offboard, "delete-created-").await?.succeeded()?;
+    let run = wired.started(Machine::Offboard, "delete-created-").await?.succeeded()?;
+    ensure!(run.output["outcome"] == "OFFBOARDED", "{}", run.output);
     let left = wired.left_of(&cluster, &wired.workspace)?;
     ensure!(left.is_empty(), "left after the cluster was deleted: {left:?}");
     Ok(())

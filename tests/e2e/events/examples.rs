@@ -74,11 +74,16 @@ async fn a_create_cluster_event_with_the_field_cluster_name_onboards_its_cluster
     onboards(CREATE_WITH_CLUSTER_NAME, "payments-2").await
 }
 
+/// The event of a deletion arrives when a cluster of the same name exists again.
 #[tokio::test]
-async fn a_delete_cluster_event_offboards_its_cluster() -> Result<()> {
+async fn a_late_delete_cluster_event_disconnects_no_cluster_that_exists() -> Result<()> {
     let wired = shared().await;
     let cluster = connected(&wired, "payments-4").await?;
-    let id = format!("example-{}", wired.number());
+    let onboarded = wired.started(Machine::Onboard, "create-payments-4-").await?;
+    onboarded.succeeded()?;
+    let before = wired.left_of(&cluster, &wired.workspace)?;
+    ensure!(before.len() == 3, "the pair has {before:?}");
+    let id = format!("late-{}", wired.number());
     wired.put(SOURCE, REGION, &delete_event("payments-4", &id)?)?;
     let run = wired.started(Machine::Offboard, &id).await?.succeeded()?;
     ensure!(
@@ -86,8 +91,21 @@ async fn a_delete_cluster_event_offboards_its_cluster() -> Result<()> {
         "the input is {}",
         run.input
     );
+    let reason = run.output["reason"].as_str().unwrap_or_default();
+    ensure!(
+        run.output["outcome"] == "SKIPPED" && reason.contains(&cluster) && reason.contains("ACTIVE"),
+        "{}",
+        run.output
+    );
+    ensure!(run.output["removed"] == json!([]), "{}", run.output);
     let left = wired.left_of(&cluster, &wired.workspace)?;
-    ensure!(left.is_empty(), "left: {left:?}");
+    ensure!(left == before, "left after a late event: {left:?}");
+    // A request of a person does not depend on the cluster.
+    let request = json!({ "clusterArn": cluster });
+    let run = wired.run(Machine::Offboard, &request).await?.succeeded()?;
+    ensure!(run.output["outcome"] == "OFFBOARDED", "{}", run.output);
+    let left = wired.left_of(&cluster, &wired.workspace)?;
+    ensure!(left.is_empty(), "left after a request: {left:?}");
     Ok(())
 }
 

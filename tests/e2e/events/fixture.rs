@@ -190,6 +190,7 @@ impl Wired {
                 format!("ManagementAccountId={MANAGEMENT}"),
                 format!("AftAccountId={AFT}"),
             ],
+            allowed_accounts: Vec::new(),
             account_parameters: vec![format!("ReaderPrincipalArns={PEOPLE}")],
         };
         let machines = deploy::deploy_wired(&project, &python, &cloud, &accounts, &wiring).await?;
@@ -438,6 +439,11 @@ impl Wired {
     async fn reset(&self) -> Result<()> {
         let body = json!({ "QueueUrl": self.resource("FailedEvents")? });
         self.hub().json_api("sqs", "AmazonSQS.PurgeQueue", &body)?;
+        self.until_no_alarm().await
+    }
+
+    /// Waits until no alarm is in ALARM.
+    pub async fn until_no_alarm(&self) -> Result<()> {
         self.until("state of all alarms other than ALARM", async || {
             let in_alarm = self.hub().cloudwatch("DescribeAlarms", &[("StateValue", "ALARM")])?;
             Ok((!in_alarm.contains("<AlarmName>")).then_some(()))

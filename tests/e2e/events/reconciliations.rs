@@ -2,7 +2,7 @@
 
 use super::{
     examples::counts,
-    fixture::{Ended, FLEET, Machine, SCHEDULED, Wired, exclusive, shared},
+    fixture::{Ended, FLEET, Machine, REGIONS, SCHEDULED, Wired, exclusive, shared},
 };
 use ampxa::pair::Pair;
 use anyhow::{Context, Result, ensure};
@@ -16,11 +16,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Regions without event rules: only a reconciliation finds their clusters.
 const WITHOUT_RULES: [&str; 2] = ["eu-central-1", "ap-southeast-2"];
-/// Two clusters for each of the six locations. The first five are broken.
+/// Two clusters for each of the six locations. The first four are broken, and the fifth has a tag that is not valid.
 const CLUSTERS: usize = 12;
 
 /// The error that each broken cluster is reported with.
-const ERRORS: [&str; 5] = ["NotReady", "NotReady", "NotReady", "Conflict", "InvalidRequest"];
+const ERRORS: [&str; 4] = ["NotReady", "NotReady", "NotReady", "Conflict"];
+/// The number of the cluster whose tag chooses a workspace that the table does not open to it.
+const INVALID_CHOICE: usize = 4;
 
 /// Creates a workspace in each Region, and a table that sends the Region's clusters there.
 async fn route_by_region(wired: &Wired, regions: &[&str]) -> Result<BTreeMap<String, String>> {
@@ -57,7 +59,7 @@ fn count(run: &Ended, outcome: &str) -> Result<u64> {
 async fn a_reconciliation_onboards_every_sound_cluster_reports_every_broken_one_and_is_idempotent() -> Result<()> {
     let wired = exclusive().await?;
     let workspaces = route_by_region(&wired, &WITHOUT_RULES).await?;
-    let (mut broken, mut sound) = (BTreeMap::new(), BTreeSet::new());
+    let (mut broken, mut sound, mut invalid_choice) = (BTreeMap::new(), BTreeSet::new(), String::new());
     for number in 0..CLUSTERS {
         let (account, region) = (
             FLEET[number % FLEET.len()],
@@ -66,15 +68,30 @@ async fn a_reconciliation_onboards_every_sound_cluster_reports_every_broken_one_
         let arn = create(&wired, number, account, region, &workspaces[region]).await?;
         match ERRORS.get(number) {
             Some(error) => _ = broken.insert(arn, (*error).to_owned()),
+            None if number == INVALID_CHOICE => invalid_choice = arn,
             None => _ = sound.insert(arn),
         }
     }
     let input = json!({ "accounts": FLEET, "regions": WITHOUT_RULES });
     let first = wired.run(Machine::Reconcile, &input).await?.succeeded()?;
     ensure!(count(&first, "ONBOARDED")? == sound.len() as u64, "{}", first.output);
-    ensure!(sum(counts(&first)?) == CLUSTERS as u64, "{}", first.output);
+    // The role that is not the product's belongs to no pair.
+    ensure!(
+        sum(counts(&first)?) == CLUSTERS as u64 + 1 && count(&first, "OWNERLESS")? == 1,
+        "{}",
+        first.output
+    );
     let reported = failed(&first)?;
     ensure!(reported == broken, "reported: {reported:#?}\nbroken: {broken:#?}");
+    let skipped = first.output["skipped"].as_array().context("no skipped clusters")?;
+    let reason = skipped[0]["reason"].as_str().unwrap_or_default();
+    ensure!(
+        skipped.len() == 1
+            && skipped[0]["clusterArn"] == invalid_choice.as_str()
+            && reason.starts_with("its tag ampxa:workspace is not valid: "),
+        "{}",
+        first.output
+    );
     let connected = scraped(&wired).await?;
     ensure!(connected == sound, "connected: {connected:#?}\nsound: {sound:#?}");
 
@@ -90,7 +107,7 @@ async fn a_reconciliation_onboards_every_sound_cluster_reports_every_broken_one_
     Ok(())
 }
 
-/// Creates a cluster; each of the first five is broken in its own way.
+/// Creates a cluster; each of the first four is broken in its own way.
 async fn create(wired: &Wired, number: usize, account: &str, region: &str, workspace: &str) -> Result<String> {
     let source = wired.account(account, region);
     let mut cluster = Cluster::named(&format!("fleet-{number}"));
@@ -121,7 +138,7 @@ async fn create(wired: &Wired, number: usize, account: &str, region: &str, works
             }
         }
         // A workspace that the table does not allow.
-        4 => {
+        INVALID_CHOICE => {
             let closed = wired.workspace_in(region).await?;
             cluster = cluster.tag("ampxa:workspace", closed.rsplit('/').next().unwrap_or_default());
         }
@@ -219,8 +236,121 @@ async fn scheduled_reconciliation(wired: &Wired) -> Result<Ended> {
 #[tokio::test]
 async fn an_account_without_a_provisioner_is_reported_as_unreachable() -> Result<()> {
     let wired = shared().await;
-    let input = json!({ "accounts": ["777788889999"], "regions": [REGION], "provisionerTimeoutMinutes": 15 });
+    // Two Regions of an account are one unreachable account.
+    let input = json!({ "accounts": ["777788889999"], "regions": REGIONS, "provisionerTimeoutMinutes": 15 });
     let run = wired.run(Machine::Reconcile, &input).await?.succeeded()?;
-    ensure!(count(&run, "UNREACHABLE")? == 1, "{}", run.output);
+    ensure!(counts(&run)? == &json!({ "UNREACHABLE": 1 }), "{}", run.output);
+    let listed = &run.output["unreachable"];
+    ensure!(
+        listed[0]["account"] == "777788889999"
+            && listed[0]["hasPairs"] == false
+            && listed.as_array().map(Vec::len) == Some(1),
+        "{}",
+        run.output
+    );
+    Ok(())
+}
+
+/// The account left the fleet, but a target role still admits its scraper.
+#[tokio::test]
+async fn an_unreachable_account_that_a_target_role_names_is_reported_as_one_with_pairs() -> Result<()> {
+    let wired = exclusive().await?;
+    let (left, new) = ("777788880001", "777788880002");
+    let iam = wired.account(TARGET, REGION).iam();
+    let role = "ampxa-target-left-0a1b2c3d";
+    let trust = json!({ "Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Principal": { "AWS": format!("arn:aws:iam::{TARGET}:root") }, "Action": "sts:AssumeRole",
+        "Condition": { "StringEquals": { "sts:ExternalId": format!("arn:aws:aps:{REGION}:{left}:scraper/s-1") } },
+    }] });
+    let create = iam.create_role().role_name(role);
+    create.assume_role_policy_document(trust.to_string()).send().await?;
+    let input = json!({ "accounts": [new, left], "regions": REGIONS });
+    let run = wired.run(Machine::Reconcile, &input).await;
+    iam.delete_role().role_name(role).send().await?;
+    let run = run?.succeeded()?;
+    let expected = json!({ "UNREACHABLE": 1, "UNREACHABLE_WITH_PAIRS": 1, "OWNERLESS": 1 });
+    ensure!(counts(&run)? == &expected, "{}", run.output);
+    let first = &run.output["unreachable"][0];
+    ensure!(first["account"] == left && first["hasPairs"] == true, "{}", run.output);
+    // The role has the name of a pair's role, but trusts no source role.
+    let ownerless = json!([{ "roleArn": format!("arn:aws:iam::{TARGET}:role/{role}") }]);
+    ensure!(run.output["ownerlessRoles"] == ownerless, "{}", run.output);
+    Ok(())
+}
+
+/// A changed table adds a second pair. The first one is reported, and removed only on request.
+#[tokio::test]
+async fn a_routed_pair_that_the_table_no_longer_names_is_reported_and_removed_only_on_request() -> Result<()> {
+    let wired = exclusive().await?;
+    let region = WITHOUT_RULES[0];
+    let (first, second, by_hand) = (
+        wired.workspace_in(region).await?,
+        wired.workspace_in(region).await?,
+        wired.workspace_in(region).await?,
+    );
+    let cluster = Cluster::named("rerouted")
+        .make(&wired.account(SCHEDULED, region))
+        .await?;
+    let route = |workspace: &str| {
+        let rule = json!({
+            "match": { "accounts": [SCHEDULED], "clusterNames": ["rerouted"] },
+            "workspaceArn": workspace, "checkIngestion": "SKIP",
+        });
+        wired.set_routes(&json!({ "rules": [rule] }).to_string())
+    };
+    let input = json!({ "accounts": [SCHEDULED], "regions": [region] });
+    route(&first)?;
+    let run = wired.run(Machine::Reconcile, &input).await?.succeeded()?;
+    ensure!(count(&run, "ONBOARDED")? == 1, "{}", run.output);
+    // A pair of a person's request is never one that the table no longer names.
+    let request = json!({ "clusterArn": cluster, "workspaceArn": by_hand, "checkIngestion": "SKIP" });
+    wired.run(Machine::Onboard, &request).await?.succeeded()?;
+
+    route(&second)?;
+    let run = wired.run(Machine::Reconcile, &input).await?.succeeded()?;
+    let expected = json!([{ "clusterArn": cluster, "workspaceArn": first }]);
+    ensure!(
+        run.output["unrouted"] == expected && count(&run, "UNROUTED")? == 1 && count(&run, "ONBOARDED")? == 1,
+        "{}",
+        run.output
+    );
+    for workspace in [&first, &second, &by_hand] {
+        let left = wired.left_of(&cluster, workspace)?;
+        ensure!(left.len() == 3, "{workspace} has {left:?}");
+    }
+
+    let mut remove = input.clone();
+    remove["removeUnrouted"] = json!(true);
+    let run = wired.run(Machine::Reconcile, &remove).await?.succeeded()?;
+    let expected = json!({ "UNCHANGED": 1, "OFFBOARDED": 1 });
+    ensure!(counts(&run)? == &expected, "{}", run.output);
+    for (workspace, number) in [(&first, 0), (&second, 3), (&by_hand, 3)] {
+        let left = wired.left_of(&cluster, workspace)?;
+        ensure!(left.len() == number, "{workspace} has {left:?}");
+    }
+    let run = wired.run(Machine::Reconcile, &input).await?.succeeded()?;
+    ensure!(counts(&run)? == &json!({ "UNCHANGED": 1 }), "{}", run.output);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_role_that_has_the_name_of_a_source_role_and_belongs_to_no_pair_is_reported() -> Result<()> {
+    let wired = exclusive().await?;
+    let iam = wired.account(FLEET[2], REGION).iam();
+    let role = "ampxa-source-stranger-0a1b2c3d";
+    let trust = json!({ "Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Principal": { "AWS": format!("arn:aws:iam::{HUB}:root") }, "Action": "sts:AssumeRole",
+    }] });
+    let create = iam.create_role().role_name(role);
+    create.assume_role_policy_document(trust.to_string()).send().await?;
+    let input = json!({ "accounts": [FLEET[2]], "regions": WITHOUT_RULES });
+    let run = wired.run(Machine::Reconcile, &input).await;
+    iam.delete_role().role_name(role).send().await?;
+    let run = run?.succeeded()?;
+    let arn = format!("arn:aws:iam::{}:role/{role}", FLEET[2]);
+    let listed = run.output["ownerlessRoles"].as_array().context("no list of roles")?;
+    // The role of the broken cluster of another test may still exist.
+    let found = listed.iter().filter(|one| one["roleArn"] == arn.as_str()).count();
+    ensure!(found == 1, "{}", run.output);
     Ok(())
 }

@@ -13,7 +13,7 @@ import threading
 import time
 
 from ministack.core.responses import request_scope
-from ministack.services import cloudwatch, sns, sqs
+from ministack.services import cloudwatch, eventbridge, lambda_svc, sns, sqs
 from ministack.services import stepfunctions as engine
 from ministack.services.cloudformation import provisioners
 
@@ -43,6 +43,7 @@ def install(cloud: Settings) -> None:
     """ministack counts neither executions nor messages, ignores dimensions and periods without data, and refuses
     metric math."""
     _count_executions()
+    _count_messages()
     _accept_metric_math()
     _check_topic_policies()
     cloudwatch._evaluate_alarm = lambda alarm: _evaluate(cloud, alarm)
@@ -74,6 +75,33 @@ def _count_executions() -> None:
         original(execution)
 
     engine._emit_execution_status_event = emit_execution_status_event
+
+
+def _count_messages() -> None:
+    """Counts the messages that a request, EventBridge or Lambda sends to a queue, but not those that SQS moves to it."""
+    sqs._act_send_message = sqs._HANDLERS["SendMessage"] = _counting(
+        sqs._act_send_message, lambda data, url: sqs._get_q(data.get("QueueUrl", url))
+    )
+    eventbridge._dispatch_to_sqs = _counting(
+        eventbridge._dispatch_to_sqs, lambda spec, *_: sqs._queue_by_arn(str(spec))
+    )
+    lambda_svc._route_async_failure = _counting(
+        lambda_svc._route_async_failure, lambda target_arn, *_: sqs._queue_by_arn(target_arn)
+    )
+
+
+def _counting(send, queue_of):
+    """`send`, which also counts a message if it puts one into the queue that `queue_of` returns for its arguments."""
+
+    def counting(*arguments):
+        queue = queue_of(*arguments)
+        before = len(queue["messages"]) if queue else 0
+        answer = send(*arguments)
+        if queue and len(queue["messages"]) > before:
+            cloudwatch.record_metric("AWS/SQS", "NumberOfMessagesSent", 1, "Count", {"QueueName": queue["name"]})
+        return answer
+
+    return counting
 
 
 def _accept_metric_math() -> None:

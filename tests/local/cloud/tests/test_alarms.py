@@ -69,6 +69,36 @@ def test_an_alarm_on_a_queue_is_in_alarm_while_the_queue_has_messages(cloud, nam
     assert notifications(cloud, name) == [("ALARM", "check the queue")]
 
 
+@pytest.mark.parametrize("sender", ["request", "batch", "EventBridge"])
+def test_an_alarm_on_sent_messages_returns_to_ok_while_the_message_stays_and_alarms_again(cloud, name, sender):
+    url, arn = queue(cloud, name)
+    monitored = metric("AWS/SQS", "NumberOfMessagesSent", ("QueueName", name))
+    stack(cloud, name, {**topic(name), **alarm(name, AlarmDescription="read the message", **monitored)})
+    if sender == "EventBridge":
+        missing_function = f"arn:aws:lambda:{REGION}:{HUB}:function:{name}"
+        rule(cloud, name, {"source": [name]}, missing_function, DeadLetterConfig={"Arn": arn})
+    sqs, events = cloud.client("sqs", HUB), cloud.client("events", HUB)
+
+    def send():
+        if sender == "request":
+            sqs.send_message(QueueUrl=url, MessageBody="x")
+        elif sender == "batch":
+            sqs.send_message_batch(QueueUrl=url, Entries=[{"Id": "a", "MessageBody": "x"}])
+        else:
+            events.put_events(Entries=[{"Source": name, "DetailType": "t", "Detail": "{}"}])
+
+    wait_for(lambda: state(cloud, name) == "OK")
+    assert notifications(cloud, name) == []
+    expected = []
+    for _ in range(2):
+        send()
+        expected.append(("ALARM", "read the message"))
+        wait_for(lambda: notifications(cloud, name) == expected)
+        wait_for(lambda: state(cloud, name) == "OK")
+    depth = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
+    assert depth["Attributes"]["ApproximateNumberOfMessages"] == "2"
+
+
 @pytest.mark.parametrize("missing", ["notBreaching", "missing", "breaching", "ignore"])
 def test_without_data_the_state_of_an_alarm_follows_treat_missing_data(cloud, name, missing):
     monitored = metric("AWS/States", "ExecutionsFailed", ("StateMachineArn", f"{SFN}:stateMachine:none"))
