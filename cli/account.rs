@@ -54,13 +54,13 @@ impl Account {
         Ok(Self::from_config("", config, credentials))
     }
 
-    /// Another account, entered by assuming one of its roles.
+    /// Another account, entered by assuming one of its roles, such as `role/<name>`.
     ///
     /// # Errors
     /// If the role cannot be assumed.
     pub async fn assume(&self, id: &str, role: &str) -> Result<Self> {
         let partition = ampxa::arn::Partition::of_region(&self.region);
-        let arn = format!("arn:{partition}:iam::{id}:role/{role}");
+        let arn = format!("arn:{partition}:iam::{id}:{role}");
         let assume = self
             .sts()
             .assume_role()

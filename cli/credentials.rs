@@ -1,7 +1,7 @@
 //! Access to accounts: of AWS, with the user's credentials, or of a local cloud, as the root user of each account.
 
 use crate::account::{self, Account};
-use ampxa::names::{SOURCE_READER, TARGET_READER};
+use ampxa::names::{SOURCE_READER, TARGET_READER, installation};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::{
     collections::HashMap,
@@ -133,9 +133,9 @@ impl Credentials {
         let user = self.user.get_or_try_init(|| user(endpoint_url, region));
         let (own_id, user) = user.await?;
         match (role, reader) {
-            (Role::Readers, Some(reader)) => user.at(region).assume(id, reader).await,
+            (Role::Readers, Some(reader)) => user.at(region).assume(id, &installation().role(reader)).await,
             _ if own_id == id => Ok(user.at(region)),
-            (Role::Named(role), _) => user.at(region).assume(id, role).await,
+            (Role::Named(role), _) => user.at(region).assume(id, &format!("role/{role}")).await,
             _ => bail!(
                 "the credentials are of account {own_id}; to read {id}, name a role with --role-name, or use --readers"
             ),

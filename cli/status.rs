@@ -302,7 +302,7 @@ impl Standing {
         let scraper_arn = self.scraper_arn.as_deref().map(str::parse::<ScraperArn>).transpose();
         let scraper_arn = scraper_arn.map_err(|error| anyhow!("{error}"))?;
         if let Some(scraper) = &scraper_arn {
-            // The samples have the labels of the scraper's configuration. The request that set them is not stored.
+            // The query depends on the scrape interval of the configuration. The request that set it is not stored.
             match scraper::current_state(&source.amp(), scraper, pair).await {
                 Ok(current) => {
                     request.scrape_configuration = Some(current.configuration);

@@ -4,13 +4,14 @@
 //! Amazon EKS").
 
 use crate::{
-    arn::ClusterArn,
+    arn::{ClusterArn, WorkspaceArn},
     aws::{ec2, none_if},
     consent, environment,
     error::Error,
     network::{self, Network},
     pair::Pair,
     request::ClusterAccess,
+    routing::glob,
     scraper::{self, ExistingScraper, Inventory, StaleScraper},
     task::Task,
 };
@@ -42,20 +43,45 @@ pub struct Clients {
 pub struct Settings {
     /// The quotas of scrapers.
     pub quotas: Quotas,
+    /// Patterns of the ARNs of workspaces that clusters may be connected to. Empty: every workspace.
+    pub allowed_workspaces: Vec<String>,
     /// Those of the check of consent.
     pub consent: consent::Settings,
 }
 
 impl Settings {
-    /// Reads the environment variables of [`Quotas`] and [`consent::Settings`].
+    /// Reads `AMPXA_ALLOWED_WORKSPACES`, and the environment variables of [`Quotas`] and [`consent::Settings`].
     ///
     /// # Errors
     /// [`environment::Missing`] if one of them is not set.
     pub fn from_environment() -> Result<Self, environment::Missing> {
         Ok(Self {
             quotas: Quotas::from_environment()?,
+            allowed_workspaces: environment::required("AMPXA_ALLOWED_WORKSPACES")?
+                .split(',')
+                .filter(|pattern| !pattern.is_empty())
+                .map(str::to_owned)
+                .collect(),
             consent: consent::Settings::from_environment()?,
         })
+    }
+
+    /// Checks a workspace against the parameter `AllowedWorkspaces`, before any call.
+    ///
+    /// # Errors
+    /// `InvalidRequest` if the parameter is set and no pattern of it matches.
+    pub fn check_is_allowed(&self, workspace: &WorkspaceArn) -> Result<(), Error> {
+        let (arn, allowed) = (workspace.to_string(), &self.allowed_workspaces);
+        if allowed.is_empty() || allowed.iter().any(|pattern| glob::matches(pattern, &arn)) {
+            return Ok(());
+        }
+        Err(Error::invalid(
+            "workspaceArn",
+            format!(
+                "the hub's parameter AllowedWorkspaces does not allow {arn}; expected a workspace that matches {}",
+                allowed.join(" or ")
+            ),
+        ))
     }
 }
 
@@ -274,6 +300,36 @@ async fn check_scrapers(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_workspace_outside_the_allowed_ones_is_an_invalid_request() {
+        let settings = |patterns: &[&str]| Settings {
+            quotas: Quotas::default(),
+            allowed_workspaces: patterns.iter().map(|pattern| (*pattern).to_owned()).collect(),
+            consent: consent::Settings {
+                organization: false,
+                organizations_access: false,
+            },
+        };
+        let workspace = "arn:aws:aps:us-west-2:333333333333:workspace/ws-1".parse().unwrap();
+        for allowed in [
+            &[][..],
+            &["*"],
+            &["arn:aws:aps:eu-*", "arn:aws:aps:*:333333333333:workspace/ws-?"],
+        ] {
+            assert_eq!(settings(allowed).check_is_allowed(&workspace), Ok(()));
+        }
+        let error = settings(&["arn:aws:aps:*:44*", "arn:aws:aps:*:workspace/ws-2"]).check_is_allowed(&workspace);
+        assert_eq!(
+            error,
+            Err(Error::InvalidRequest(
+                "workspaceArn: the hub's parameter AllowedWorkspaces does not allow \
+                 arn:aws:aps:us-west-2:333333333333:workspace/ws-1; expected a workspace that matches \
+                 arn:aws:aps:*:44* or arn:aws:aps:*:workspace/ws-2"
+                    .to_owned()
+            ))
+        );
+    }
 
     #[test]
     fn the_most_specific_quota_applies() {

@@ -13,6 +13,7 @@ use crate::{
     routing,
     tags::{ACCEPT_TAG, CONSENT_TAG},
 };
+use aws_sdk_iam::types::Tag;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// The maximum length of a tag's value, in characters (AMP API reference, TagResource).
@@ -35,7 +36,7 @@ impl Settings {
     pub fn from_environment() -> Result<Self, environment::Missing> {
         let organization = environment::required("AMPXA_ORGANIZATION_ID")?;
         Ok(Self {
-            organization: !["", "NONE"].contains(&organization.as_str()),
+            organization: organization != "NONE",
             organizations_access: environment::required("AMPXA_ORGANIZATIONS")? == "yes",
         })
     }
@@ -122,7 +123,7 @@ pub async fn check(
     let account = pair.cluster.account();
     let Some(accepted) = Accepted::of(tags) else {
         // The parameter is read only for a workspace without the tag.
-        return match consent_is_optional(&clients.target_iam).await {
+        return match consent_is_optional(&clients.target_iam).await? {
             true => Ok(()),
             false => Err(not_accepted(
                 pair,
@@ -144,14 +145,21 @@ pub async fn check(
     Err(not_accepted(pair, tags, connected, &reasons(&accepted, settings)))
 }
 
-/// Whether the template of the target account has `WorkspaceConsent=OPTIONAL`. A reader that cannot be read, and a tag
-/// that is missing or has another value, mean `REQUIRED`.
-async fn consent_is_optional(target_iam: &aws_sdk_iam::Client) -> bool {
+/// Whether the template of the target account has `WorkspaceConsent=OPTIONAL`. A call that is denied, a reader that does
+/// not exist, and a tag that is missing or has another value, mean `REQUIRED`.
+///
+/// # Errors
+/// `Transient` if IAM throttles the call or does not respond.
+async fn consent_is_optional(target_iam: &aws_sdk_iam::Client) -> Result<bool, Error> {
     let answer = target_iam.get_role().role_name(TARGET_READER).send().await;
-    let role = answer.ok().and_then(|answer| answer.role);
+    let role = match answer.map_err(Error::from) {
+        Ok(answer) => answer.role,
+        Err(Error::Transient(why)) => return Err(Error::Transient(why)),
+        Err(_) => None,
+    };
     let tags = role.as_ref().map(|role| role.tags()).unwrap_or_default();
-    tags.iter()
-        .any(|tag| tag.key() == CONSENT_TAG && tag.value() == "OPTIONAL")
+    let optional = |tag: &Tag| tag.key() == CONSENT_TAG && tag.value() == "OPTIONAL";
+    Ok(tags.iter().any(optional))
 }
 
 fn reasons(accepted: &Accepted, settings: Settings) -> Vec<String> {

@@ -2,6 +2,7 @@
 
 use crate::arn::ClusterArn;
 use sha2::{Digest, Sha256};
+use std::{env, sync::OnceLock};
 
 /// The prefix of every source role's name. The source provisioner can create only roles with this prefix.
 pub const SOURCE_ROLE_PREFIX: &str = "ampxa-source-";
@@ -19,6 +20,38 @@ pub const TARGET_READER: &str = "ampxa-reader-target";
 pub const SOURCE_BOUNDARY: &str = "ampxa-source-boundary";
 /// The permissions boundary of every target role (`infra/target-account.yaml`).
 pub const TARGET_BOUNDARY: &str = "ampxa-target-boundary";
+
+/// The managed policy of every source role if another permissions boundary replaces ours.
+pub const SOURCE_GUARD: &str = "ampxa-source-guard";
+/// The managed policy of every target role if another permissions boundary replaces ours.
+pub const TARGET_GUARD: &str = "ampxa-target-guard";
+
+/// The parameters of the templates that concern names. They are equal in the hub and in all accounts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Installation {
+    /// The path of all roles (`RolePath`), such as `/` or `/platform/`.
+    pub role_path: String,
+    /// The name of the policy that replaces our permissions boundaries (`PairBoundaryName`), if any.
+    pub pair_boundary: Option<String>,
+}
+
+impl Installation {
+    /// The resource part of the ARN of a role: `role/platform/<name>`.
+    pub fn role(&self, name: &str) -> String {
+        format!("role{}{name}", self.role_path)
+    }
+}
+
+/// Reads `AMPXA_ROLE_PATH` and `AMPXA_PAIR_BOUNDARY`, once for each process. A variable that is not set has the default of
+/// its parameter: the command `ampxa` runs without the hub's template.
+pub fn installation() -> &'static Installation {
+    static INSTALLATION: OnceLock<Installation> = OnceLock::new();
+    let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+    INSTALLATION.get_or_init(|| Installation {
+        role_path: variable("AMPXA_ROLE_PATH").unwrap_or_else(|| "/".to_owned()),
+        pair_boundary: variable("AMPXA_PAIR_BOUNDARY"),
+    })
+}
 
 /// The maximum length of a role's name, in characters (IAM API reference, CreateRole).
 const MAX_ROLE_NAME: usize = 64;

@@ -28,24 +28,24 @@ impl Pair {
 
     /// The ARN of the source role, whether it exists or not.
     pub fn source_role_arn(&self) -> String {
-        self.source_arn("role", &self.source_role_name())
+        self.source_arn(&names::installation().role(&self.source_role_name()))
     }
 
     /// The ARN of the target role, whether it exists or not.
     pub fn target_role_arn(&self) -> String {
-        self.target_arn("role", &self.target_role_name())
+        self.target_arn(&names::installation().role(&self.target_role_name()))
     }
 
-    /// The ARN of an IAM resource in the source account. `kind` is `role` or `policy`.
-    pub fn source_arn(&self, kind: &str, name: &str) -> String {
+    /// The ARN of an IAM resource in the source account, such as `policy/<name>`.
+    pub fn source_arn(&self, resource: &str) -> String {
         let partition = self.cluster.partition();
-        format!("arn:{partition}:iam::{}:{kind}/{name}", self.cluster.account())
+        format!("arn:{partition}:iam::{}:{resource}", self.cluster.account())
     }
 
-    /// The ARN of an IAM resource in the target account. `kind` is `role` or `policy`.
-    pub fn target_arn(&self, kind: &str, name: &str) -> String {
+    /// The ARN of an IAM resource in the target account, such as `policy/<name>`.
+    pub fn target_arn(&self, resource: &str) -> String {
         let partition = self.workspace.partition();
-        format!("arn:{partition}:iam::{}:{kind}/{name}", self.workspace.account())
+        format!("arn:{partition}:iam::{}:{resource}", self.workspace.account())
     }
 
     /// The placeholder for the scraper's ARN, which both trust policies contain until the patch.

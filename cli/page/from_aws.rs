@@ -45,7 +45,7 @@ pub async fn of_execution(credentials: &Credentials, arn: &str, minute: f64) -> 
     let execution = execution::look(&hub, arn).await;
     let execution = execution.with_context(|| format!("{arn} cannot be read"))?;
     let mut run = Run::of(&execution, minute);
-    run.calls = calls(&hub, &format!("/aws/lambda/{hub_name}"), &execution).await;
+    run.calls = calls(&hub, hub_name, &execution).await;
     match request(&execution) {
         Some(request) => {
             let pair = Pair {
@@ -117,8 +117,31 @@ async fn trusts(credentials: &Credentials, execution: &Execution, pair: &Pair) -
     Ok(trusts)
 }
 
+/// The newest log group of the hub's functions: a stack that was deleted leaves its log group.
+async fn log_group(hub: &Account, hub_name: &str) -> Available<String> {
+    let prefix = format!("/aws/lambda/{hub_name}-");
+    let list = hub.logs().describe_log_groups().log_group_name_prefix(&prefix);
+    let found: Result<Vec<_>, _> = list.into_paginator().items().send().collect().await;
+    let groups = found.map_err(|error| format!("the log groups cannot be listed: {}", Error::from(error)))?;
+    // The suffix has 8 hexadecimal digits; a longer one is of another stack.
+    let of_hub = groups.into_iter().filter(|group| {
+        group
+            .log_group_name()
+            .is_some_and(|name| name.len() == prefix.len() + 8)
+    });
+    let newest = of_hub.max_by_key(|group| group.creation_time());
+    let name = newest.and_then(|group| group.log_group_name);
+    name.ok_or_else(|| {
+        format!(
+            "the account {} has no log group whose name begins with {prefix}",
+            hub.id
+        )
+    })
+}
+
 /// The calls to AWS of an execution, from the log events of its steps.
-async fn calls(hub: &Account, log_group: &str, execution: &Execution) -> Available<Vec<Calls>> {
+async fn calls(hub: &Account, hub_name: &str, execution: &Execution) -> Available<Vec<Calls>> {
+    let log_group = &log_group(hub, hub_name).await?;
     let name = execution.arn.rsplit(':').next().unwrap_or_default();
     let milliseconds = |seconds: f64| (seconds * 1000.0) as i64;
     let mut pages = hub

@@ -6,10 +6,10 @@
 
 use super::request_log::RequestLog;
 use crate::{
-    arn::{ClusterArn, Partition},
+    arn::{ClusterArn, Partition, WorkspaceArn},
     environment,
     error::Error,
-    names::{SOURCE_PROVISIONER, SOURCE_READER, TARGET_PROVISIONER, TARGET_READER},
+    names::{SOURCE_PROVISIONER, SOURCE_READER, TARGET_PROVISIONER, TARGET_READER, installation},
     policy,
     task::Task,
 };
@@ -155,7 +155,7 @@ impl Aws {
     pub async fn source_at(&self, account: &str, region: &str) -> Result<Account, Error> {
         let partition = Partition::of_region(region);
         let name = if self.writes { SOURCE_PROVISIONER } else { SOURCE_READER };
-        let role = format!("arn:{partition}:iam::{account}:role/{name}");
+        let role = format!("arn:{partition}:iam::{account}:{}", installation().role(name));
         self.session(&role, None, region, "infra/source-account.yaml").await
     }
 
@@ -164,10 +164,19 @@ impl Aws {
     /// # Errors
     /// `AccessDenied` if the role does not exist or does not trust this function; and those of the call to STS.
     pub async fn target<I>(&self, task: &Task<I>) -> Result<Account, Error> {
+        self.target_of(&task.pair.workspace).await
+    }
+
+    /// The account and Region of a workspace, with the reader or provisioner of the account.
+    ///
+    /// # Errors
+    /// `AccessDenied` if the role does not exist or does not trust this function; and those of the call to STS.
+    pub async fn target_of(&self, workspace: &WorkspaceArn) -> Result<Account, Error> {
         let name = if self.writes { TARGET_PROVISIONER } else { TARGET_READER };
-        let role = task.pair.target_arn("role", name);
-        let region = task.pair.workspace.region();
-        self.session(&role, None, region, "infra/target-account.yaml").await
+        let (partition, account) = (workspace.partition(), workspace.account());
+        let role = format!("arn:{partition}:iam::{account}:{}", installation().role(name));
+        self.session(&role, None, workspace.region(), "infra/target-account.yaml")
+            .await
     }
 
     /// The query API of the pair's workspace, with the reader of the target account. The session can only query this
@@ -176,7 +185,7 @@ impl Aws {
     /// # Errors
     /// `AccessDenied` if the role does not exist or does not trust this function; and those of the call to STS.
     pub async fn query_client<I>(&self, task: &Task<I>) -> Result<super::aps::Client, Error> {
-        let reader = task.pair.target_arn("role", TARGET_READER);
+        let reader = task.pair.target_arn(&installation().role(TARGET_READER));
         let region = task.pair.workspace.region();
         let policy = policy::query_permissions(&task.pair.workspace).to_string();
         let account = self.session(&reader, Some(&policy), region, "infra/target-account.yaml");

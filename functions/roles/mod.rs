@@ -3,7 +3,7 @@
 
 mod removal;
 
-pub use removal::{Outcome, RemoveInput, RemoveOutput, pairs_of, remove};
+pub use removal::{Outcome, RemoveInput, RemoveOutput, ownerless, pairs_of, remove};
 
 use crate::{
     arn::ScraperArn,
@@ -47,11 +47,28 @@ impl Side {
         }
     }
 
-    /// The ARN of the permissions boundary of the role.
+    /// The ARN of the permissions boundary of the role: ours, or the one that replaces it.
     pub fn boundary(self, pair: &Pair) -> String {
+        let ours = match self {
+            Self::Source => names::SOURCE_BOUNDARY,
+            Self::Target => names::TARGET_BOUNDARY,
+        };
+        self.policy_arn(pair, names::installation().pair_boundary.as_deref().unwrap_or(ours))
+    }
+
+    /// The ARN of our managed policy, if another permissions boundary replaces ours.
+    fn guard(self, pair: &Pair) -> Option<String> {
+        names::installation().pair_boundary.as_ref()?;
+        Some(match self {
+            Self::Source => self.policy_arn(pair, names::SOURCE_GUARD),
+            Self::Target => self.policy_arn(pair, names::TARGET_GUARD),
+        })
+    }
+
+    fn policy_arn(self, pair: &Pair, name: &str) -> String {
         match self {
-            Self::Source => pair.source_arn("policy", names::SOURCE_BOUNDARY),
-            Self::Target => pair.target_arn("policy", names::TARGET_BOUNDARY),
+            Self::Source => pair.source_arn(&format!("policy/{name}")),
+            Self::Target => pair.target_arn(&format!("policy/{name}")),
         }
     }
 }
@@ -69,8 +86,8 @@ pub struct Role {
     pub scraper_trust: Option<Value>,
     /// The inline policy `ampxa`.
     pub permissions: Value,
-    /// The ARN of the attached managed policy, if any.
-    pub managed_policy: Option<String>,
+    /// The ARNs of the attached managed policies. One that denies is first.
+    pub managed_policies: Vec<String>,
     /// The ARN of its permissions boundary.
     pub boundary: String,
     /// The tags, without [`CREATED_BY_TAG`].
@@ -108,7 +125,7 @@ pub fn source(task: &Task<EnsureInput>) -> Role {
         placeholder_trust: policy::source_trust(pair, Gate::Placeholder),
         scraper_trust: scraper_trust(task, policy::source_trust),
         permissions: policy::source_permissions(pair),
-        managed_policy: None,
+        managed_policies: Side::Source.guard(pair).into_iter().collect(),
         boundary: Side::Source.boundary(pair),
         tags: tags::of_pair(task),
         created_by: task.execution.to_string(),
@@ -119,15 +136,14 @@ pub fn source(task: &Task<EnsureInput>) -> Role {
 pub fn target(task: &Task<EnsureInput>) -> Role {
     let pair = &task.pair;
     let partition = pair.workspace.partition();
+    let remote_write = format!("arn:{partition}:iam::aws:policy/AmazonPrometheusRemoteWriteAccess");
     Role {
         name: pair.target_role_name(),
         description: format!("Assumed for {} to write to {}.", pair.cluster, pair.workspace),
         placeholder_trust: policy::target_trust(pair, Gate::Placeholder),
         scraper_trust: scraper_trust(task, policy::target_trust),
         permissions: policy::target_permissions(pair),
-        managed_policy: Some(format!(
-            "arn:{partition}:iam::aws:policy/AmazonPrometheusRemoteWriteAccess"
-        )),
+        managed_policies: Side::Target.guard(pair).into_iter().chain([remote_write]).collect(),
         boundary: Side::Target.boundary(pair),
         tags: tags::of_pair(task),
         created_by: task.execution.to_string(),
@@ -153,7 +169,7 @@ pub async fn ensure(iam: &Client, role: &Role) -> Result<EnsureOutput, Error> {
         Some(found) => found,
         None if create(iam, role).await? => {
             put_permissions(iam, role).await?;
-            attach_managed_policy(iam, role).await?;
+            attach_managed_policies(iam, role).await?;
             return Ok(EnsureOutput {
                 created: true,
                 repaired: Vec::new(),
@@ -187,8 +203,8 @@ pub async fn ensure(iam: &Client, role: &Role) -> Result<EnsureOutput, Error> {
         put_permissions(iam, role).await?;
         repaired.push("permissions");
     }
-    if !has_managed_policy(iam, role).await? {
-        attach_managed_policy(iam, role).await?;
+    if !has_managed_policies(iam, role).await? {
+        attach_managed_policies(iam, role).await?;
         repaired.push("managed policy");
     }
     if created {
@@ -262,6 +278,7 @@ async fn create(iam: &Client, role: &Role) -> Result<bool, Error> {
     tags.insert(CREATED_BY_TAG.to_owned(), role.created_by.clone());
     let call = iam
         .create_role()
+        .path(&names::installation().role_path)
         .role_name(&role.name)
         .description(&role.description)
         .assume_role_policy_document(role.placeholder_trust.to_string())
@@ -302,8 +319,8 @@ async fn has_permissions(iam: &Client, role: &Role) -> Result<bool, Error> {
     Ok(found.is_some_and(|found| policy::same_meaning(&document(found.policy_document()), &role.permissions)))
 }
 
-async fn attach_managed_policy(iam: &Client, role: &Role) -> Result<(), Error> {
-    if let Some(managed_policy) = &role.managed_policy {
+async fn attach_managed_policies(iam: &Client, role: &Role) -> Result<(), Error> {
+    for managed_policy in &role.managed_policies {
         iam.attach_role_policy()
             .role_name(&role.name)
             .policy_arn(managed_policy)
@@ -313,13 +330,17 @@ async fn attach_managed_policy(iam: &Client, role: &Role) -> Result<(), Error> {
     Ok(())
 }
 
-async fn has_managed_policy(iam: &Client, role: &Role) -> Result<bool, Error> {
-    let Some(managed_policy) = &role.managed_policy else {
+async fn has_managed_policies(iam: &Client, role: &Role) -> Result<bool, Error> {
+    if role.managed_policies.is_empty() {
         return Ok(true);
-    };
+    }
     let attached = iam.list_attached_role_policies().role_name(&role.name).send().await?;
-    let mut arns = attached.attached_policies().iter().filter_map(|p| p.policy_arn());
-    Ok(arns.any(|arn| arn == managed_policy))
+    let arns: Vec<&str> = attached
+        .attached_policies()
+        .iter()
+        .filter_map(|p| p.policy_arn())
+        .collect();
+    Ok(role.managed_policies.iter().all(|arn| arns.contains(&arn.as_str())))
 }
 
 /// The parts of an onboarded pair's role that differ from the desired state, named as in [`EnsureOutput::repaired`].
@@ -339,7 +360,7 @@ pub async fn drift(iam: &Client, role: &Role) -> Result<Vec<&'static str>, Error
         (boundary(&found) == Some(&role.boundary), "permissions boundary"),
         (missing_tags(&found, &role.tags)?.is_empty(), "tags"),
         (has_permissions(iam, role).await?, "permissions"),
-        (has_managed_policy(iam, role).await?, "managed policy"),
+        (has_managed_policies(iam, role).await?, "managed policy"),
     ];
     Ok(parts
         .into_iter()
@@ -366,6 +387,17 @@ pub async fn trusts_scraper(iam: &Client, role: &Role) -> Result<bool, Error> {
     Ok(trusts(&found, trust))
 }
 
+/// Whether a source role has the tag of a pair that an event or a reconciliation connected. `false` if the role does not
+/// exist. Read-only.
+///
+/// # Errors
+/// Those of the call.
+pub async fn is_routed(iam: &Client, pair: &Pair) -> Result<bool, Error> {
+    let answer = iam.get_role().role_name(pair.source_role_name()).send().await;
+    let found = none_if(answer, |e| e.is_no_such_entity_exception())?.and_then(|answer| answer.role);
+    Ok(found.is_some_and(|role| tag(&role, tags::ORIGIN_TAG) == Some(tags::ROUTE)))
+}
+
 fn trusts(found: &types::Role, trust: &Value) -> bool {
     policy::same_meaning(
         &document(found.assume_role_policy_document().unwrap_or_default()),
@@ -384,7 +416,9 @@ fn tag<'a>(role: &'a types::Role, key: &str) -> Option<&'a str> {
 }
 
 fn missing_tags(found: &types::Role, expected: &BTreeMap<String, String>) -> Result<Vec<types::Tag>, Error> {
-    let missing = expected.iter().filter(|(key, value)| tag(found, key) != Some(value));
+    let missing = expected
+        .iter()
+        .filter(|(key, value)| !tags::is_expected(key, tag(found, key), value));
     iam_tags(&missing.map(|(key, value)| (key.clone(), value.clone())).collect())
 }
 

@@ -4,6 +4,7 @@
 
 mod glossary;
 mod request_schema;
+mod security;
 
 use ampxa::{
     check_request,
@@ -25,6 +26,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 /// The top folder of the repository.
@@ -443,7 +445,8 @@ fn payload(task: &Value) -> Value {
         "organizationalUnits" => json!(["ou-a1b2-c3d4e5f6"]),
         "workspace" => json!("ws-1"),
         "reconciliation" => json!("arn:aws:states:us-west-2:111111111111:execution:ampxa-reconcile:1"),
-        "missing" => json!(true),
+        "missing" | "first" | "removeUnrouted" => json!(true),
+        "routedWorkspaces" => json!(["arn:aws:aps:us-west-2:333333333333:workspace/ws-1"]),
         "results" => json!([]),
         "expected" => json!(1),
         "maxListed" => json!(50),
@@ -475,9 +478,14 @@ fn every_task_passes_the_input_that_its_step_parses() {
             "UpdateScraper" => Task::<scraper::UpdateInput>::try_from(input).map(drop),
             "AcquireLock" => lock::Input::try_from(input).map(drop),
             "CheckReconciliation" => reconcile::Request::try_from(input).map(drop),
-            "FindClusters" => reconcile::clusters::Location::try_from(input).map(drop),
-            "RouteCluster" => reconcile::route::Input::try_from(input)
-                .map(|input| assert_eq!((input.organizational_units.len(), input.workspace.is_some()), (1, true))),
+            "FindClusters" => {
+                reconcile::clusters::Location::try_from(input).map(|location| assert!(location.first, "{name}"))
+            }
+            "RouteCluster" => reconcile::route::Input::try_from(input).map(|input| {
+                let given = (input.organizational_units.len(), input.routed_workspaces.len());
+                assert_eq!(given, (1, 1), "{name}");
+                assert!(input.workspace.is_some() && input.remove_unrouted, "{name}");
+            }),
             "MarkOrphans" => reconcile::orphans::Input::try_from(input)
                 .map(|input| assert_eq!((input.scrapers.len(), input.orphan_since.is_some()), (1, true))),
             "Summarize" => reconcile::summary::Input::try_from(input).map(drop),
@@ -564,7 +572,10 @@ fn the_machines_read_only_fields_that_steps_return() {
     );
     let mut check = json!(checked);
     check["scraperArn"] = json!("the ARN of the existing scraper");
-    let pairs = json!(offboarding::Pairs { pairs: vec![] });
+    let pairs = json!(offboarding::Pairs {
+        pairs: vec![],
+        skip_reason: None
+    });
     let reads = |text: &str, variable: &str, output: &Value| {
         let rests: Vec<&str> = text.split(&format!("{variable}.")).skip(1).collect();
         for rest in &rests {
@@ -602,7 +613,9 @@ fn the_machines_read_only_fields_that_steps_return() {
                 "RemoveScraper" => &removed,
                 "RemoveTargetRole" | "RemoveSourceRole" => &removed_role,
                 "FindPairs" => &pairs,
-                "CheckReconciliation" | "FindClusters" | "RouteCluster" | "MarkOrphans" | "Summarize" => &json!({}),
+                "CheckReconciliation" | "FindClusters" | "RouteCluster" | "MarkOrphans" | "Summarize" => {
+                    &json!({ "outcomes": [] })
+                }
                 other => panic!("add the output of {other}"),
             };
             reads(&task.to_string(), "$states.result.Payload", output);
@@ -990,7 +1003,14 @@ fn rights(resource: &Value) -> Vec<Value> {
     let resources = template("template")["Resources"].clone();
     let mut all = Vec::new();
     for policy in list(&resource["Properties"]["Policies"]) {
+        // A conditional managed policy.
+        let policy = match policy["!If"][1].is_null() {
+            true => policy,
+            false => policy["!If"][1].clone(),
+        };
         match policy["!Ref"].as_str() {
+            // It is for the services that encrypt, not for calls of the function.
+            Some("UseKey") => {}
             Some(managed) => {
                 assert_eq!(resources[managed]["Type"], "AWS::IAM::ManagedPolicy", "{managed}");
                 statements(&resources[managed], &mut all);
@@ -1001,6 +1021,31 @@ fn rights(resource: &Value) -> Vec<Value> {
     all
 }
 
+/// IAM refuses a policy without a statement. So a statement that a condition omits is not the only one.
+#[test]
+fn no_policy_is_empty_under_any_condition() {
+    fn check(name: &str, value: &Value) {
+        let statements = list(&value["Statement"]);
+        let omitted = |statement: &Value| {
+            statement["!If"]
+                .as_array()
+                .is_some_and(|branches| branches[1..].contains(&json!({ "!Ref": "AWS::NoValue" })))
+        };
+        assert!(
+            statements.is_empty() || !statements.iter().all(omitted),
+            "{name}: {value}"
+        );
+        match value {
+            Value::Object(map) => map.values().for_each(|inner| check(name, inner)),
+            Value::Array(items) => items.iter().for_each(|inner| check(name, inner)),
+            _ => {}
+        }
+    }
+    for name in ["template", "source-account", "target-account", "management-account"] {
+        check(name, &template(name));
+    }
+}
+
 #[test]
 fn no_allow_statement_has_a_wildcard_action_or_an_exclusion() {
     for name in ["template", "source-account", "target-account", "management-account"] {
@@ -1008,8 +1053,8 @@ fn no_allow_statement_has_a_wildcard_action_or_an_exclusion() {
         statements(&template(name), &mut found);
         assert!(!found.is_empty());
         for statement in found.iter().filter(|statement| statement["Effect"] == "Allow") {
-            for action in list(&statement["Action"]) {
-                assert!(!action.as_str().unwrap().contains('*'), "{name}: {statement}");
+            for action in texts(&statement["Action"]) {
+                assert!(!action.contains('*'), "{name}: {statement}");
             }
             assert!(
                 statement["NotAction"].is_null() && statement["NotResource"].is_null(),
@@ -1023,12 +1068,14 @@ const SCRAPER_SERVICE_ROLE: &str = "arn:${AWS::Partition}:iam::${AWS::AccountId}
                                      scraper.aps.amazonaws.com/AWSServiceRoleForAmazonPrometheusScraper*";
 const REMOTE_WRITE: &str = "arn:${AWS::Partition}:iam::aws:policy/AmazonPrometheusRemoteWriteAccess";
 
-/// The texts of a statement's field, of `!Sub` too.
+/// The texts of a field: of `!Sub` too, and of all branches of `!If`.
 fn texts(value: &Value) -> Vec<String> {
-    list(value)
-        .iter()
-        .map(|text| text["!Sub"].as_str().or(text.as_str()).unwrap_or_default().to_owned())
-        .collect()
+    let text = |item: &Value| item["!Sub"].as_str().or(item.as_str()).map(str::to_owned);
+    let texts = list(value).into_iter().flat_map(|item| match item["!If"].as_array() {
+        Some(branches) => branches[1..].iter().filter_map(text).collect(),
+        None => Vec::from_iter(text(&item)),
+    });
+    texts.collect()
 }
 
 /// The permissions of a role of an account template.
@@ -1045,7 +1092,7 @@ fn a_provisioner_may_write_only_roles_of_its_prefix_with_the_boundary() {
     for side in ["source", "target"] {
         let (provisioner, statements) = statements_of(side, "Provisioner");
         assert_eq!(provisioner["RoleName"], json!(format!("ampxa-provisioner-{side}")));
-        let own = format!("arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role/ampxa-{side}-*");
+        let own = format!("arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role${{RolePath}}ampxa-{side}-*");
         let mut denied = Vec::new();
         for statement in statements {
             let (actions, resources) = (texts(&statement["Action"]), texts(&statement["Resource"]));
@@ -1057,14 +1104,23 @@ fn a_provisioner_may_write_only_roles_of_its_prefix_with_the_boundary() {
             let equals = |operator: &str, key: &str| texts(&condition[operator][key]);
             for action in actions.iter().map(String::as_str) {
                 let is_of_role = action.starts_with("iam:") && !action.ends_with("ServiceLinkedRole");
-                assert!(!is_of_role || resources == [own.clone()], "{action}");
                 let reads = ["Get", "List", "Describe"]
                     .iter()
                     .any(|verb| action.contains(&format!(":{verb}")));
+                // IAM does not know the path of a role that does not exist.
+                let without_path = own.replace("${RolePath}", "/");
+                let expected = match reads {
+                    true => vec![own.clone(), without_path],
+                    false => vec![own.clone()],
+                };
+                assert!(!is_of_role || resources == expected, "{action}");
                 // These two actions have no key for the permissions boundary.
                 if is_of_role && !reads && !["iam:TagRole", "iam:PassRole"].contains(&action) {
                     let boundary = &condition["StringEquals"]["iam:PermissionsBoundary"];
-                    assert_eq!(boundary, &json!({ "!Ref": "Boundary" }), "{action}");
+                    let replaced = "arn:${AWS::Partition}:iam::${AWS::AccountId}:policy/${PairBoundaryName}";
+                    let replaced = json!({ "!Sub": replaced });
+                    let either = json!({ "!If": ["HasPairBoundary", replaced, { "!Ref": "Boundary" }] });
+                    assert!(*boundary == either || *boundary == replaced, "{action}: {boundary}");
                 }
                 if [":Delete", ":Detach", "aps:Update"]
                     .iter()
@@ -1080,7 +1136,15 @@ fn a_provisioner_may_write_only_roles_of_its_prefix_with_the_boundary() {
                     }
                     "iam:DeleteServiceLinkedRole" => assert_eq!(resources, [SCRAPER_SERVICE_ROLE]),
                     "iam:PassRole" => assert_eq!(equals("StringEquals", "iam:PassedToService"), ["aps.amazonaws.com"]),
-                    "iam:AttachRolePolicy" => assert_eq!(equals("ArnEquals", "iam:PolicyARN"), [REMOTE_WRITE]),
+                    "iam:AttachRolePolicy" => {
+                        let guard =
+                            format!("arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:policy/ampxa-{side}-guard");
+                        let policies = equals("ArnEquals", "iam:PolicyARN");
+                        assert!(
+                            policies.iter().all(|arn| *arn == REMOTE_WRITE || *arn == guard),
+                            "{policies:?}"
+                        );
+                    }
                     "aps:UntagResource" => {
                         assert_eq!(
                             equals("ForAllValues:StringEquals", "aws:TagKeys"),
@@ -1105,8 +1169,25 @@ fn a_provisioner_may_write_only_roles_of_its_prefix_with_the_boundary() {
 /// The first statement of a trust policy admits the hub's functions with this path.
 fn assert_trusts(role: &Value, path: &str) {
     let trust = &role["AssumeRolePolicyDocument"]["Statement"][0];
-    let hub_roles = format!("arn:${{AWS::Partition}}:iam::${{HubAccountId}}:role/ampxa/{path}/*");
+    let hub_roles = format!("arn:${{AWS::Partition}}:iam::${{HubAccountId}}:role${{RolePath}}ampxa/{path}/*");
     assert_eq!(trust["Condition"]["ArnLike"]["aws:PrincipalArn"]["!Sub"], hub_roles);
+}
+
+/// The id of an organization has no default: without one, the accounts must be listed.
+#[test]
+fn an_organization_or_a_list_of_accounts_is_required() {
+    for name in ["template", "source-account", "target-account"] {
+        let template = template(name);
+        let parameter = &template["Parameters"]["OrganizationId"];
+        assert!(parameter["Default"].is_null(), "{name}");
+        assert_eq!(parameter["AllowedPattern"], "^NONE$|^o-[a-z0-9]{10,32}$", "{name}");
+        let lists = !template["Parameters"]["AllowedAccounts"].is_null();
+        assert_eq!(
+            lists,
+            !template["Rules"]["OrganizationOrListOfAccounts"].is_null(),
+            "{name}"
+        );
+    }
 }
 
 #[test]
@@ -1134,15 +1215,14 @@ fn a_role_without_a_name_has_a_path() {
         for (logical, resource) in template["Resources"].as_object().unwrap() {
             let properties = &resource["Properties"];
             let path = match resource["Type"].as_str().unwrap() {
-                "AWS::IAM::Role" if properties["RoleName"].is_null() => &properties["Path"],
+                "AWS::IAM::Role" => &properties["Path"],
                 "AWS::Serverless::Function" if properties["RolePath"].is_null() => default,
                 "AWS::Serverless::Function" | "AWS::Serverless::StateMachine" => &properties["RolePath"],
                 _ => continue,
             };
-            assert!(
-                path.as_str().is_some_and(|path| path.starts_with("/ampxa/")),
-                "{name}: {logical}"
-            );
+            let named = !properties["RoleName"].is_null();
+            let expected = if named { "!Ref" } else { "${RolePath}ampxa/" };
+            assert!(path.to_string().contains(expected), "{name}: {logical}: {path}");
         }
     }
 }
@@ -1166,11 +1246,11 @@ fn a_function_may_assume_exactly_the_roles_that_it_uses() {
             .map(|side| {
                 let role = format!("ampxa-{role}-{side}");
                 assert!(names.contains(&role), "{role}");
-                format!("arn:${{AWS::Partition}}:iam::*:role/{role}")
+                format!("arn:${{AWS::Partition}}:iam::*:role${{RolePath}}{role}")
             })
             .collect();
-        let path = function["Properties"]["RolePath"].as_str().unwrap_or("/ampxa/read/");
-        assert_eq!(path, if writes { "/ampxa/write/" } else { "/ampxa/read/" }, "{name}");
+        let path = function["Properties"]["RolePath"]["!Sub"].as_str();
+        assert_eq!(path, writes.then_some("${RolePath}ampxa/write/"), "{name}");
         let given = rights(&function);
         let allowed: BTreeSet<String> = given
             .iter()
@@ -1186,7 +1266,7 @@ fn a_function_may_assume_exactly_the_roles_that_it_uses() {
             .collect();
         let expected: &[&str] = match name.as_str() {
             "AcquireLock" => &["dynamodb:PutItem", "states:DescribeExecution"],
-            "RouteEvent" => &["ssm:GetParameter", "states:StartExecution", "organizations:ListParents"],
+            "RouteEvent" => &["organizations:ListParents", "ssm:GetParameter", "states:StartExecution"],
             "CheckReconciliation" => &["ssm:GetParameter", "organizations:ListAccounts"],
             "CheckCluster" => &["organizations:ListParents"],
             "FindClusters" => &["ssm:GetParameter", "organizations:ListParents"],
@@ -1211,11 +1291,14 @@ fn functions_that_route_may_only_read_parameters_and_start_machines_of_the_hub()
                     json!([{ "!Ref": "Onboard" }, { "!Ref": "Offboard" }, { "!Ref": "Reconcile" }])
                 }
                 // IAM supports no narrower resource for these actions. They are allowed only if a parameter enables them.
-                "organizations:ListParents" | "organizations:ListAccounts" => {
-                    let conditional = json!({ "!If": ["AsksOrganizations", statement, { "!Ref": "AWS::NoValue" }] });
-                    assert!(
-                        properties["Policies"].to_string().contains(&conditional.to_string()),
-                        "{name}"
+                action @ ("organizations:ListParents" | "organizations:ListAccounts") => {
+                    let managed = action.split(':').nth(1).unwrap();
+                    let conditional =
+                        json!({ "!If": ["AsksOrganizations", { "!Ref": managed }, { "!Ref": "AWS::NoValue" }] });
+                    assert!(list(&properties["Policies"]).contains(&conditional), "{name}");
+                    assert_eq!(
+                        template("template")["Resources"][managed]["Condition"],
+                        "AsksOrganizations"
                     );
                     json!("*")
                 }
@@ -1263,6 +1346,7 @@ fn the_template_sets_exactly_the_environment_variables_that_functions_read() {
         "bin/record-outcome",
         "cluster",
         "consent",
+        "names",
         "route_event",
         "routing/mod",
         "reconcile/mod",
@@ -1283,13 +1367,15 @@ fn the_bus_admits_each_event_source_only_from_the_accounts_that_may_send_it() {
             let (properties, condition) = (&policy["Properties"], &policy["Properties"]["Statement"]["Condition"]);
             assert_eq!(properties["StatementId"], json!(name));
             assert_eq!(properties["Statement"]["Action"], "events:PutEvents");
-            let organization = &condition["StringEquals"].to_string();
-            assert!(organization.contains("aws:PrincipalOrgID"), "{name}: {organization}");
+            let organization = json!({ "aws:PrincipalOrgID": { "!Ref": "OrganizationId" } });
             let any_principal = properties["Statement"]["Principal"] == "*";
-            assert!(
-                !any_principal || policy["Condition"] == "HasOrganization",
-                "{name} admits any principal"
-            );
+            // Without an organization, a statement that admits any principal lists the accounts.
+            let otherwise = match any_principal {
+                true => json!({ "aws:PrincipalAccount": { "!Split": [",", { "!Ref": "AllowedAccounts" }] } }),
+                false => json!({ "!Ref": "AWS::NoValue" }),
+            };
+            let expected = json!({ "!If": ["HasOrganization", organization, otherwise] });
+            assert_eq!(condition["StringEquals"], expected, "{name}");
             (
                 name.as_str(),
                 list(&condition["ForAllValues:StringEquals"]["events:source"]),
@@ -1297,7 +1383,7 @@ fn the_bus_admits_each_event_source_only_from_the_accounts_that_may_send_it() {
         })
         .collect();
     let expected = BTreeMap::from([
-        ("ClustersOfTheOrganization", vec![json!("aws.eks")]),
+        ("ClustersOfSourceAccounts", vec![json!("aws.eks")]),
         (
             "AccountsOfTheManagementAccount",
             vec![json!("aws.controltower"), json!("aws.organizations")],
@@ -1387,8 +1473,16 @@ fn failed_events_go_to_the_queue_of_an_alarm() {
             (&json!(1), &json!("notBreaching"))
         );
     }
-    let depth = &alarms["FailedEventsAlarm"]["Properties"]["Dimensions"];
-    assert_eq!(depth[0]["Value"], json!({ "!GetAtt": "FailedEvents.QueueName" }));
+    let sent = &alarms["FailedEventsAlarm"]["Properties"];
+    assert_eq!(
+        sent["Dimensions"][0]["Value"],
+        json!({ "!GetAtt": "FailedEvents.QueueName" })
+    );
+    // The number of messages in the queue would hold the alarm until they are purged, and hide further ones.
+    assert_eq!(
+        (&sent["MetricName"], &sent["Statistic"]),
+        (&json!("NumberOfMessagesSent"), &json!("Sum"))
+    );
     let metrics = list(&alarms["FailedExecutionsAlarm"]["Properties"]["Metrics"]);
     let counted: BTreeSet<String> = metrics
         .iter()
@@ -1415,8 +1509,8 @@ fn the_reconcile_machine_may_start_the_machines_that_it_nests_and_itself() {
         .unwrap();
     let itself =
         "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:${AWS::StackName}-reconcile";
-    let mut others: Vec<Value> = nested().values().map(|task| json!({ "!Ref": started(task) })).collect();
-    others.sort_by_key(|one| std::cmp::Reverse(one.to_string()));
+    let names: BTreeSet<String> = nested().values().map(started).collect();
+    let mut others: Vec<Value> = names.into_iter().rev().map(|name| json!({ "!Ref": name })).collect();
     others.push(json!({ "!Sub": itself }));
     assert_eq!(list(&start["Resource"]), others);
     assert_eq!(
@@ -1481,7 +1575,7 @@ fn a_boundary_allows_one_action_on_one_type_of_resource() {
         (
             "source",
             "sts:AssumeRole",
-            "arn:${AWS::Partition}:iam::*:role/ampxa-target-*",
+            "arn:${AWS::Partition}:iam::*:role${RolePath}ampxa-target-*",
         ),
         (
             "target",
@@ -1490,7 +1584,19 @@ fn a_boundary_allows_one_action_on_one_type_of_resource() {
         ),
     ] {
         let boundary = &template(&format!("{side}-account"))["Resources"]["Boundary"]["Properties"]["PolicyDocument"];
-        let expected = json!([{ "Effect": "Allow", "Action": action, "Resource": { "!Sub": resource } }]);
+        let mut expected = json!([{ "Effect": "Allow", "Action": action, "Resource": { "!Sub": resource } }]);
+        if side == "source" {
+            // No scraper writes to an account outside the organization, or outside the list of accounts.
+            expected[0]["Condition"] = json!({ "StringEquals": { "!If": [
+                "HasOrganization",
+                { "aws:ResourceOrgID": { "!Ref": "OrganizationId" } },
+                { "aws:ResourceAccount": { "!Split": [",", { "!Ref": "AllowedAccounts" }] } },
+            ] } });
+        }
+        if side == "target" {
+            let tagged = json!({ "Null": { "aws:ResourceTag/ampxa:accept": "false" } });
+            expected[0]["Condition"] = json!({ "!If": ["RequiresAcceptTag", tagged, { "!Ref": "AWS::NoValue" }] });
+        }
         assert_eq!(boundary["Statement"], expected, "{side}");
     }
 }
@@ -1598,27 +1704,39 @@ fn emitted() -> BTreeSet<(String, Vec<String>)> {
         "outcome": "ONBOARDED", "clusterArn": "arn:aws:eks:us-west-2:222222222222:cluster/a", "created": ["scraper"],
         "activationMinutes": 1, "polls": 1, "ingestion": { "result": "RECEIVING" }, "scrapers": { "count": 1, "quota": 10 },
     });
+    let summary = json!({ "counts": {} });
     let ends = [
-        json!({ "status": "SUCCEEDED", "output": output.to_string() }),
-        json!({ "status": "FAILED", "error": "NotReady" }),
+        (
+            "onboard",
+            json!({ "status": "SUCCEEDED", "output": output.to_string() }),
+        ),
+        ("onboard", json!({ "status": "FAILED", "error": "NotReady" })),
+        (
+            "reconcile",
+            json!({ "status": "SUCCEEDED", "output": summary.to_string() }),
+        ),
     ];
-    let mut all = BTreeSet::new();
-    for mut end in ends {
-        end["stateMachineArn"] = json!("arn:aws:states:us-west-2:111111111111:stateMachine:ampxa-onboard");
+    let cluster = "arn:aws:eks:us-west-2:222222222222:cluster/a".parse().unwrap();
+    let mut lines = vec![telemetry::invalid_choice("ampxa", &cluster, SystemTime::now())];
+    for (machine, mut end) in ends {
+        let machines = "arn:aws:states:us-west-2:111111111111:stateMachine";
+        end["stateMachineArn"] = json!(format!("{machines}:ampxa-{machine}"));
         let mut ended = Ended::try_from(json!({ "detail": end })).unwrap();
         ended.hub = "ampxa".to_owned();
-        for line in ended.lines() {
-            let directive = &line["_aws"]["CloudWatchMetrics"][0];
-            let dimensions: Vec<String> = list(&directive["Dimensions"][0])
+        lines.extend(ended.lines());
+    }
+    let mut all = BTreeSet::new();
+    for line in lines {
+        let directive = &line["_aws"]["CloudWatchMetrics"][0];
+        let dimensions: Vec<String> = list(&directive["Dimensions"][0])
+            .iter()
+            .map(|name| name.as_str().unwrap().to_owned())
+            .collect();
+        all.extend(
+            list(&directive["Metrics"])
                 .iter()
-                .map(|name| name.as_str().unwrap().to_owned())
-                .collect();
-            all.extend(
-                list(&directive["Metrics"])
-                    .iter()
-                    .map(|metric| (metric["Name"].as_str().unwrap().to_owned(), dimensions.clone())),
-            );
-        }
+                .map(|metric| (metric["Name"].as_str().unwrap().to_owned(), dimensions.clone())),
+        );
     }
     all
 }
@@ -1631,6 +1749,26 @@ fn all_functions_and_machines_are_traced() {
     assert_eq!(machines.len(), 3);
     for (name, machine) in machines {
         assert_eq!(machine["Properties"]["Tracing"], json!({ "Enabled": true }), "{name}");
+    }
+}
+
+#[test]
+fn machines_log_execution_data_only_if_the_parameter_says_so() {
+    let template = template("template");
+    let parameter = &template["Parameters"]["LogExecutionData"];
+    assert_eq!(
+        (&parameter["Default"], &parameter["AllowedValues"]),
+        (&json!("no"), &json!(["yes", "no"]))
+    );
+    assert_eq!(
+        template["Conditions"]["LogsExecutionData"],
+        json!({ "!Equals": [{ "!Ref": "LogExecutionData" }, "yes"] })
+    );
+    let machines = resources_of("template", "AWS::Serverless::StateMachine");
+    assert_eq!(machines.len(), 3);
+    for (name, machine) in machines {
+        let data = &machine["Properties"]["Logging"]["IncludeExecutionData"];
+        assert_eq!(data, &json!({ "!If": ["LogsExecutionData", true, false] }), "{name}");
     }
 }
 
@@ -1679,7 +1817,7 @@ fn dashboard_and_alarms_use_exactly_the_metrics_that_the_code_emits() {
             }
         }
     }
-    assert_eq!(alarms, 5);
+    assert_eq!(alarms, 8);
     let body = resources["Dashboard"]["Properties"]["DashboardBody"]["!Sub"]
         .as_str()
         .unwrap();

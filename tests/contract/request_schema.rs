@@ -73,6 +73,12 @@ fn schema_and_parser_accept_the_same_requests() {
         with("scrapeConfiguration", json!("scrape_configs: [{job_name: a}]")),
         with("externalLabels", json!({ "_team": "Zahlungen £ 😀", "cluster": "" })),
         with("externalLabels", numbered(32)),
+        with("externalLabels", json!({ "clusterArn": null, "team": "a" })),
+        with("externalLabels", json!({ "clusterArn": "" })),
+        with(
+            "externalLabels",
+            json!({ "clusterArn": "arn:aws:eks:us-west-2:222222222222:cluster/payments" }),
+        ),
         with("tags", json!({ "cost center": "a_.:/=+-@ 9é", "team": "" })),
         with("tags", json!({ "x".repeat(128): "é".repeat(256) })),
         with("tags", json!({ "my:aws:x": "maws:" })),
@@ -135,6 +141,8 @@ fn schema_and_parser_accept_the_same_requests() {
         with("externalLabels", json!({ "a": "x".repeat(1025) })),
         with("externalLabels", json!({ "x".repeat(129): "a" })),
         with("externalLabels", json!({ "a": null })),
+        with("externalLabels", json!({ "clusterArn": "shared" })),
+        with("externalLabels", json!({ "clusterArn": 1 })),
         with("externalLabels", numbered(33)),
         with("tags", json!({ "": "a" })),
         with("tags", json!({ "aWs:a": "b" })),
@@ -163,7 +171,7 @@ fn schema_and_parser_accept_the_same_requests() {
     }
 }
 
-/// Rules of the parser that a schema cannot express: a comparison of two fields, keys that differ only in case, a limit
+/// Rules of the parser that a schema cannot express: a comparison of fields, keys that differ only in case, a limit
 /// in bytes, the content of the scrape configuration.
 #[test]
 fn the_parser_checks_rules_that_a_schema_cannot_express() {
@@ -179,6 +187,10 @@ fn the_parser_checks_rules_that_a_schema_cannot_express() {
         ),
         with("tags", json!({ "team": "a", "Team": "b" })),
         with("externalLabels", json!({ "a": "é".repeat(513) })),
+        with(
+            "externalLabels",
+            json!({ "clusterArn": "arn:aws:eks:us-west-2:222222222222:cluster/other" }),
+        ),
         with("scrapeConfiguration", json!("no base64")),
         with("scrapeConfiguration", json!(format!("a: {}", "x".repeat(65_536)))),
     ] {
@@ -286,11 +298,14 @@ fn schema_and_parser_of_offboarding_accept_the_same_requests() {
             "workspaceArn",
             json!("arn:aws:aps:us-west-2:222222222222:workspace/ws-1"),
         ),
+        with("origin", json!("EVENT")),
+        with("origin", json!("REQUEST")),
+        with("origin", Value::Null),
     ];
     for file in fs::read_dir(folder().join("examples/offboarding")).unwrap() {
         valid.push(json_file(file.unwrap().path()));
     }
-    assert_eq!(valid.len(), 5);
+    assert_eq!(valid.len(), 9);
     for request in valid {
         assert!(validator.is_valid(&request), "{request}");
         let parsed = parse(&request).unwrap_or_else(|error| panic!("{request}: {error}"));
@@ -307,6 +322,8 @@ fn schema_and_parser_of_offboarding_accept_the_same_requests() {
         ),
         (with("clusterArn", json!("a")), "clusterArn: "),
         (with("workspaceArn", json!(1)), "workspaceArn: expected a string"),
+        (with("origin", json!("PERSON")), "origin: \"PERSON\" is not valid"),
+        (with("origin", json!(true)), "origin: expected \"REQUEST\""),
         (
             with("workspaceArn", json!("arn:aws:aps:us-west-2:333333333333:workspace/*")),
             "workspaceArn: ",
@@ -342,6 +359,7 @@ fn schema_and_parser_accept_the_same_routing_tables() {
     let (validator, examples) = schema_and_examples("routes.schema.json", "routes");
     assert_eq!(examples.len(), 3);
     let settings = Settings {
+        hub: "ampxa".to_owned(),
         parameter: "/ampxa/routes".to_owned(),
         default_workspace: String::new(),
         default_workspace_any_account: false,
@@ -384,6 +402,8 @@ fn schema_and_parser_accept_the_same_routing_tables() {
         for_all(json!({ "ignore": null, "patchTrust": "FINAL" })),
         for_all(json!({ "checkIngestion": "SKIP" })),
         for_all(json!({ "externalLabels": {} })),
+        for_all(json!({ "externalLabels": { "clusterArn": null, "team": "a" } })),
+        for_all(json!({ "externalLabels": { "clusterArn": "" } })),
         matching(json!({ "accounts": null, "organizationalUnits": null })),
         matching(json!(null)),
         matching(json!({})),
@@ -446,6 +466,7 @@ fn schema_and_parser_accept_the_same_routing_tables() {
         for_all(json!({ "patchTrust": "early" })),
         for_all(json!({ "tags": {} })),
         for_all(json!({ "externalLabels": { "__a": "b" } })),
+        for_all(json!({ "externalLabels": { "clusterArn": "arn:aws:eks:us-west-2:222222222222:cluster/a" } })),
         for_all(json!({ "scrapeConfigurationParameter": "x" })),
         for_all(json!({ "scrapeConfigurationParameter": "/ampxa/a b" })),
         matching(json!([])),
@@ -474,9 +495,11 @@ fn schema_and_parser_accept_the_same_routing_tables() {
 #[test]
 fn schema_and_parser_of_reconciliation_accept_the_same_requests() {
     let (validator, examples) = schema_and_examples("reconcile.schema.json", "reconcile");
-    assert_eq!(examples.len(), 4);
+    assert_eq!(examples.len(), 5);
     let parse = |request: &Value| reconcile::Request::try_from(json!({ "request": request }));
     let valid = [
+        json!({ "removeUnrouted": true, "workspace": null }),
+        json!({ "removeUnrouted": false, "workspace": "ws-1" }),
         json!({ "accounts": null, "organization": true }),
         json!({ "accounts": ["222222222222"], "organization": false }),
         json!({ "provisionerTimeoutMinutes": 240.0 }),
@@ -487,6 +510,8 @@ fn schema_and_parser_of_reconciliation_accept_the_same_requests() {
         assert_eq!(parse(request).err(), None, "{request}");
     }
     for request in [
+        json!({ "removeUnrouted": "yes" }),
+        json!({ "removeUnrouted": true, "workspace": "ws-1" }),
         json!(null),
         json!("{}"),
         json!({ "account": "222222222222" }),

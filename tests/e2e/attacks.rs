@@ -33,6 +33,20 @@ async fn powerful_role(account: &Account, path: &str, name: &str, boundary: Opti
     created.role.unwrap().arn
 }
 
+/// Creates a role with the name of a target role that trusts an account; returns its ARN.
+async fn trap(account: &Account, trusted: &str) -> String {
+    let trust = json!({ "Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Principal": { "AWS": format!("arn:aws:iam::{trusted}:root") }, "Action": "sts:AssumeRole",
+    }] });
+    let create = account.iam().create_role().role_name("ampxa-target-trap");
+    let created = create
+        .assume_role_policy_document(trust.to_string())
+        .send()
+        .await
+        .unwrap();
+    created.role.unwrap().arn
+}
+
 /// What the names of `attacks.json` stand for.
 async fn names(wired: &Wired, accounts: &Accounts) -> BTreeMap<&'static str, String> {
     let source = accounts.source.id.as_str();
@@ -73,6 +87,18 @@ async fn names(wired: &Wired, accounts: &Accounts) -> BTreeMap<&'static str, Str
             "bounded",
             powerful_role(&accounts.target, "/", "ampxa-target-bounded", Some(&bounded)).await,
         ),
+        (
+            "bounded-source",
+            powerful_role(
+                &accounts.source,
+                "/",
+                "ampxa-source-bounded",
+                Some(&boundary("source", source)),
+            )
+            .await,
+        ),
+        ("trap", trap(&root(OUTSIDER), source).await),
+        ("trap-inside", trap(&accounts.target, source).await),
         ("unbounded", unbounded.send().await.unwrap().role.unwrap().arn),
         ("provisioner-source", of_template(source, "provisioner-source")),
         ("provisioner-target", of_template(TARGET, "provisioner-target")),
@@ -216,4 +242,13 @@ async fn the_local_cloud_decides_every_attack_as_wanted() {
     let policy: Value = serde_json::from_str(text(&bus.unwrap()["Policy"])).unwrap();
     let resources = json!({ names["bus"].as_str(): policy });
     write_for_the_simulator(&wired, "attacks.json", requests, resources).await;
+    // A reconciliation would report these roles.
+    for name in ["bounded", "unbounded", "bounded-source", "trap", "trap-inside"] {
+        let (account, role) = (account_of(&names[name]), names[name].rsplit('/').next().unwrap());
+        let iam = wired.account(account, REGION).iam();
+        let policy = iam.delete_role_policy().role_name(role).policy_name("everything");
+        // Not every one of them has the policy.
+        let _ = policy.send().await;
+        iam.delete_role().role_name(role).send().await.unwrap();
+    }
 }

@@ -1,6 +1,6 @@
 //! Consent: no account is connected to a workspace whose owner has not accepted it.
 
-use crate::deployment::{Accounts, SOURCE, TARGET, deployment, text};
+use crate::deployment::{Accounts, deployment, text};
 use aws_sdk_iam::types::Tag;
 use driver::{demo, deploy, project::Project};
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ async fn not_accepted(accounts: &Accounts, request: &Value) -> String {
 }
 
 /// Runs the command of a cause with the AWS CLI, as the root user of the target account.
-fn run_command_of(cause: &str) {
+fn run_command_of(accounts: &Accounts, cause: &str) {
     let command = cause.lines().map(str::trim).find(|line| line.starts_with("aws "));
     let command = command
         .expect("the cause contains no command")
@@ -36,7 +36,7 @@ fn run_command_of(cause: &str) {
     let python = project.python(&ampxa_cli::terminal::Report::quiet()).unwrap();
     let run = Command::new("sh")
         .args(["-c", &format!("{}{command}", python.aws_cli().display())])
-        .envs(deploy::environment(&deployment().cloud, TARGET))
+        .envs(deploy::environment(&deployment().cloud, &accounts.target.id))
         .output()
         .unwrap();
     assert!(
@@ -48,7 +48,7 @@ fn run_command_of(cause: &str) {
 
 #[tokio::test]
 async fn a_workspace_is_connected_only_after_its_owner_has_run_the_command_of_the_cause() {
-    let accounts = deployment().accounts(SOURCE, TARGET);
+    let accounts = deployment().new_accounts();
     for (name, accept, reason) in [
         ("untagged", None, "it has no tag ampxa:accept."),
         ("other", Some("777777777777 777777777778"), "does not name the account"),
@@ -60,12 +60,12 @@ async fn a_workspace_is_connected_only_after_its_owner_has_run_the_command_of_th
             "{cause}"
         );
         accounts.assert_nothing_was_created().await;
-        run_command_of(&cause);
+        run_command_of(&accounts, &cause);
         let workspace = text(&request["workspaceArn"]);
         let id = workspace.rsplit('/').next().unwrap();
         let described = accounts.target.amp().describe_workspace().workspace_id(id).send().await;
         let tags = described.unwrap().workspace.unwrap().tags.unwrap();
-        let expected = [accept.unwrap_or_default(), SOURCE].join(" ");
+        let expected = [accept.unwrap_or_default(), &accounts.source.id].join(" ");
         assert_eq!(tags["ampxa:accept"], expected.trim());
         accounts.onboarded(&request).await;
         accounts.offboarded(&request).await;
@@ -74,8 +74,8 @@ async fn a_workspace_is_connected_only_after_its_owner_has_run_the_command_of_th
 
 #[tokio::test]
 async fn a_pair_that_is_not_accepted_any_more_is_reported_and_kept_until_it_is_offboarded() {
-    let accounts = deployment().accounts(SOURCE, TARGET);
-    let request = pair_with(&accounts, "revoked", Some(SOURCE)).await;
+    let accounts = deployment().new_accounts();
+    let request = pair_with(&accounts, "revoked", Some(&accounts.source.id)).await;
     accounts.onboarded(&request).await;
     let amp = accounts.target.amp();
     let untag = amp.untag_resource().resource_arn(text(&request["workspaceArn"]));

@@ -175,6 +175,15 @@ impl Deployment {
         accounts
     }
 
+    /// The source account, and a target account outside the organization, with the template, whose reader trusts the hub.
+    pub fn accounts_outside_the_organization(&self) -> Accounts {
+        let accounts = self.accounts_in(SOURCE, "993333333333", self.region());
+        let target = self.cloud.account("993333333333", driver::REGION);
+        self.deploy_template(&target, "target")
+            .expect("the template could not be deployed");
+        accounts
+    }
+
     /// Deploys the template of a source or target account without the AWS CLI, which takes a second to start.
     fn deploy_template(&self, account: &Account, side: &str) -> Result<()> {
         let template = fs::read_to_string(self.project.root.join(format!("infra/{side}-account.yaml")))?;

@@ -14,6 +14,7 @@ mod consent;
 mod deployment;
 mod events;
 mod faults;
+mod guardrails;
 mod ingestion;
 mod least_privilege;
 mod offboarding;

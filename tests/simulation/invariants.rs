@@ -23,6 +23,7 @@ use std::{
 pub const CLUSTER_TAG: &str = "ampxa:cluster";
 pub const WORKSPACE_TAG: &str = "ampxa:workspace";
 pub const CREATED_BY_TAG: &str = "ampxa:created-by";
+pub const ORIGIN_TAG: &str = "ampxa:origin";
 
 /// All existing roles and scrapers, by ARN.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -252,14 +253,14 @@ pub fn check_connected(snapshot: &Snapshot, pair: &Pair, request: &Value) -> Res
             pair.source_role_arn(),
             policy::source_trust(pair, Gate::Scraper(&gate)),
             policy::source_permissions(pair),
-            pair.source_arn("policy", "ampxa-source-boundary"),
+            pair.source_arn("policy/ampxa-source-boundary"),
             json!([]),
         ),
         (
             pair.target_role_arn(),
             policy::target_trust(pair, Gate::Scraper(&gate)),
             policy::target_permissions(pair),
-            pair.target_arn("policy", "ampxa-target-boundary"),
+            pair.target_arn("policy/ampxa-target-boundary"),
             json!(["arn:aws:iam::aws:policy/AmazonPrometheusRemoteWriteAccess"]),
         ),
     ] {

@@ -76,6 +76,7 @@ pub async fn run(step: &'static str, aws: &Aws, payload: Value, now: SystemTime)
                 };
                 let settings = cluster::Settings {
                     quotas: cluster::Quotas::default(),
+                    allowed_workspaces: Vec::new(),
                     consent: consent::Settings {
                         organization: false,
                         organizations_access: false,
@@ -154,7 +155,7 @@ pub async fn run(step: &'static str, aws: &Aws, payload: Value, now: SystemTime)
         "find-pairs" => {
             invoke(payload, async |request: offboarding::Request| {
                 let source = aws.source_of(&request.cluster_arn).await?;
-                offboarding::find_pairs(&source.amp(), &source.iam(), &request).await
+                offboarding::find_pairs(&source.eks(), &source.amp(), &source.iam(), &request).await
             })
             .await
         }

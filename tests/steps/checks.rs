@@ -48,6 +48,7 @@ async fn check_in(
     };
     let settings = cluster::Settings {
         quotas: Quotas::default(),
+        allowed_workspaces: Vec::new(),
         consent,
     };
     let checked = cluster::check(&clients, &task::<cluster::Input>(request, json!({})), &settings).await;
@@ -579,6 +580,10 @@ async fn consent_is_optional_only_if_the_reader_has_the_tag_of_the_template() {
         let exchanges = with_workspace_tags(json!({})).into_iter().chain([unreadable]);
         assert_eq!(check(exchanges, json!({})).await.unwrap_err().name(), "NotAccepted");
     }
+    // A throttled call does not say anything about consent.
+    let throttled = call("GetRole", 400, iam_error("Throttling", "Rate exceeded"));
+    let exchanges = with_workspace_tags(json!({})).into_iter().chain([throttled]);
+    assert_eq!(check(exchanges, json!({})).await.unwrap_err().name(), "Transient");
 }
 
 #[tokio::test]

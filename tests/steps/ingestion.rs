@@ -65,9 +65,11 @@ async fn targets_and_targets_that_are_up_are_counted() {
 }
 
 #[tokio::test]
-async fn the_query_uses_the_label_of_the_request() {
-    let task = task_with_scraper(json!({ "externalLabels": { "clusterArn": "a\"b" } }), false);
-    let exchange = call(QUERY, 200, number(None)).with_text(r#"query=count(up{clusterArn="a\"b"})"#);
+async fn labels_of_the_request_stay_outside_of_the_query() {
+    let hostile = "\"} or up{x=\"";
+    let labels = json!({ "cluster": hostile, "note": hostile, "clusterArn": "" });
+    let task = task_with_scraper(json!({ "externalLabels": labels }), false);
+    let exchange = call(QUERY, 200, number(None)).with_text(format!("query=count(up{{clusterArn=\"{CLUSTER}\"}})"));
     assert_eq!(check([exchange], &task).await.unwrap().result, IngestionResult::None);
 }
 

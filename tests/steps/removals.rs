@@ -1,7 +1,7 @@
 //! Removal of scrapers and roles: only resources with our tags are deleted.
 
 use crate::{
-    replies::{Role, attached, done, iam_error, rest_error, scraper, scraper_of_this_execution, scrapers},
+    replies::{Role, attached, cluster, done, iam_error, rest_error, scraper, scraper_of_this_execution, scrapers},
     script::{CLUSTER, EXECUTION, Exchange, SCRAPER, Script, WORKSPACE, call, task},
 };
 use ampxa::{
@@ -263,15 +263,22 @@ async fn an_error_of_iam_is_returned() {
     }
 }
 
-async fn pairs(exchanges: impl IntoIterator<Item = Exchange>, workspace: Option<&str>) -> Vec<String> {
+async fn find_pairs(
+    exchanges: impl IntoIterator<Item = Exchange>,
+    request: Value,
+) -> Result<offboarding::Pairs, Error> {
     let script = Script::new(exchanges);
     let account = script.account();
-    let input = json!({ "request": { "clusterArn": CLUSTER, "workspaceArn": workspace } });
-    let request = offboarding::Request::try_from(input).unwrap();
-    let output = offboarding::find_pairs(&account.amp(), &account.iam(), &request)
-        .await
-        .unwrap();
+    let request = offboarding::Request::try_from(json!({ "request": request })).unwrap();
+    let output = offboarding::find_pairs(&account.eks(), &account.amp(), &account.iam(), &request).await;
     script.assert_finished();
+    output
+}
+
+async fn pairs(exchanges: impl IntoIterator<Item = Exchange>, workspace: Option<&str>) -> Vec<String> {
+    let request = json!({ "clusterArn": CLUSTER, "workspaceArn": workspace });
+    let output = find_pairs(exchanges, request).await.unwrap();
+    assert_eq!(output.skip_reason, None);
     let workspaces = output.pairs.iter().map(|pair| {
         assert_eq!(pair.cluster_arn.to_string(), CLUSTER);
         pair.workspace_arn.as_ref().unwrap().id().to_owned()
@@ -299,6 +306,42 @@ fn role_names(names: &[&str], next: Option<&str>) -> String {
 #[tokio::test]
 async fn the_pair_of_the_request_needs_no_search() {
     assert_eq!(pairs([], Some(WORKSPACE)).await, ["ws-1"]);
+}
+
+fn describe_cluster(status: u16, response: String) -> Exchange {
+    call("GET /clusters/demo", status, response)
+}
+
+#[tokio::test]
+async fn an_event_about_a_cluster_that_exists_and_is_not_being_deleted_finds_no_pairs() {
+    for request in [
+        json!({ "clusterArn": CLUSTER, "origin": "EVENT" }),
+        json!({ "clusterArn": CLUSTER, "workspaceArn": WORKSPACE, "origin": "EVENT" }),
+    ] {
+        for status in ["CREATING", "ACTIVE", "UPDATING", "FAILED", "PENDING"] {
+            let exists = describe_cluster(200, cluster(status, true, "API"));
+            let output = find_pairs([exists], request.clone()).await.unwrap();
+            assert_eq!(output.pairs, []);
+            let reason = output.skip_reason.unwrap();
+            assert!(reason.contains(CLUSTER) && reason.contains(status), "{reason}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_event_about_a_cluster_that_is_missing_or_being_deleted_finds_its_pairs() {
+    let request = json!({ "clusterArn": CLUSTER, "workspaceArn": WORKSPACE, "origin": "EVENT" });
+    for gone in [
+        describe_cluster(404, rest_error("ResourceNotFoundException", "no")),
+        describe_cluster(200, cluster("DELETING", true, "API")),
+    ] {
+        let output = json!(find_pairs([gone], request.clone()).await.unwrap());
+        // The steps that remove the pair parse this request, without the field "origin".
+        let pair = json!({ "clusterArn": CLUSTER, "workspaceArn": WORKSPACE });
+        assert_eq!(output, json!({ "pairs": [pair], "skipReason": null }));
+    }
+    let denied = describe_cluster(403, rest_error("AccessDeniedException", "no"));
+    assert_eq!(find_pairs([denied], request).await.unwrap_err().name(), "AccessDenied");
 }
 
 #[tokio::test]

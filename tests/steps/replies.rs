@@ -33,6 +33,7 @@ impl Role {
             ("ampxa:cluster", CLUSTER),
             ("ampxa:workspace", WORKSPACE),
             ("ampxa:created-by", "another execution"),
+            ("ampxa:origin", "request"),
         ];
         Self {
             trust,
@@ -91,6 +92,7 @@ pub fn scraper(status: &str, ours: bool) -> Value {
     let tags = match ours {
         true => json!({
             "ampxa:cluster": CLUSTER, "ampxa:workspace": WORKSPACE, "ampxa:created-by": "another execution",
+            "ampxa:origin": "request",
         }),
         false => json!({}),
     };

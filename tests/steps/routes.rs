@@ -20,6 +20,7 @@ fn machine(name: &str) -> String {
 
 pub fn settings() -> Settings {
     Settings {
+        hub: "ampxa".to_owned(),
         parameter: "/ampxa/routes".to_owned(),
         default_workspace: String::new(),
         default_workspace_any_account: false,
@@ -134,7 +135,11 @@ async fn the_request_has_the_options_of_the_rule_and_the_scrape_configuration_of
 #[tokio::test]
 async fn a_deleted_cluster_is_offboarded_without_reading_the_table() {
     let name = "delete-payments-prod-eab22523-174a-499c-9dd6-91e7be3ff8e5";
-    let exchanges = [started("offboard", name, &json!({ "clusterArn": CLUSTER }))];
+    let exchanges = [started(
+        "offboard",
+        name,
+        &json!({ "clusterArn": CLUSTER, "origin": "EVENT" }),
+    )];
     route(example("eks-DeleteCluster"), exchanges).await.unwrap();
 }
 
@@ -210,6 +215,18 @@ async fn a_cluster_without_a_matching_rule_is_skipped_with_a_reason() {
     ] {
         let routed = route(example("eks-CreateCluster"), [exchange]).await.unwrap();
         assert_eq!(routed.message, format!("The cluster {CLUSTER} is skipped: {reason}."));
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_whose_tag_is_not_valid_is_skipped_without_an_error() {
+    for chosen in ["ws-9", "", "*"] {
+        let mut event = example("eks-CreateCluster");
+        event["detail"]["requestParameters"]["tags"] = json!({ "ampxa:workspace": chosen });
+        let routed = route(event, [one_rule()]).await.unwrap();
+        assert_eq!(routed.execution, None);
+        let expected = format!("The cluster {CLUSTER} is skipped: its tag ampxa:workspace is not valid: ");
+        assert!(routed.message.starts_with(&expected), "{}", routed.message);
     }
 }
 

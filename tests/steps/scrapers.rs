@@ -62,6 +62,7 @@ async fn a_scraper_is_created_with_roles_tags_and_a_configuration_encoded_once()
         "scrapeConfiguration": { "configurationBlob": aws_smithy_types::base64::encode(labelled()) },
         "tags": {
             "ampxa:cluster": CLUSTER, "ampxa:workspace": WORKSPACE, "ampxa:created-by": EXECUTION, "team": "a",
+            "ampxa:origin": "request",
         },
     }));
     let scraper = create([listed(&[]), expected], &task).await.unwrap();
@@ -114,7 +115,7 @@ async fn fields_without_a_value_are_not_sent() {
             "sourceRoleArn": task.pair.source_role_arn(), "targetRoleArn": task.pair.target_role_arn(),
         },
         "scrapeConfiguration": { "configurationBlob": aws_smithy_types::base64::encode(labelled()) },
-        "tags": { "ampxa:cluster": CLUSTER, "ampxa:workspace": WORKSPACE, "ampxa:created-by": EXECUTION },
+        "tags": { "ampxa:cluster": CLUSTER, "ampxa:workspace": WORKSPACE, "ampxa:created-by": EXECUTION, "ampxa:origin": "request" },
     }));
     create([listed(&[]), expected], &task).await.unwrap();
 }

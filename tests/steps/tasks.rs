@@ -66,6 +66,21 @@ fn an_error_becomes_a_diagnostic_with_its_name_and_message() {
 }
 
 #[test]
+fn a_credential_in_the_scrape_configuration_is_a_warning_of_the_checked_request() {
+    let check = |yaml: &str| {
+        let request = json!({ "clusterArn": CLUSTER, "workspaceArn": WORKSPACE, "scrapeConfiguration": yaml });
+        check_request::check(&Input::try_from(json!({ "request": request })).unwrap()).unwrap()
+    };
+    let with_key = "scrape_configs: [{job_name: a, params: {api_key: [x1y2]}}]";
+    let [warning] = &check(with_key).warnings[..] else {
+        panic!("expected one warning");
+    };
+    assert!(warning.starts_with("scrapeConfiguration.scrape_configs[0].params.api_key looks like a credential."));
+    assert!(!warning.contains("x1y2"), "{warning}");
+    assert_eq!(check("scrape_configs: [{job_name: a}]").warnings, [""; 0]);
+}
+
+#[test]
 fn a_completed_request_is_parsed_unchanged_by_the_next_steps() {
     let input = json!({ "request": {
         "clusterArn": CLUSTER, "workspaceArn": WORKSPACE, "tags": { "team": "{% $x %} ${y}".replace(['{', '}', '%', '$'], "") },

@@ -153,6 +153,20 @@ async fn each_difference_is_updated_with_both_roles_and_the_complete_configurati
 }
 
 #[tokio::test]
+async fn another_cluster_in_the_label_of_a_scraper_is_replaced() {
+    let mut existing = matching("ACTIVE");
+    let labels = scrape_configuration::labels(&CLUSTER.parse().unwrap(), &BTreeMap::new());
+    let yaml = scrape_configuration::complete(YAML, &labels).unwrap();
+    let shared = yaml.replace(CLUSTER, "shared");
+    assert_ne!(shared, yaml);
+    existing["scrapeConfiguration"]["configurationBlob"] = json!(aws_smithy_types::base64::encode(shared));
+    let expected = aws_smithy_types::base64::encode(yaml);
+    let exchanges = [described(&existing), updated().with_text(expected)];
+    let output = update(exchanges, json!({ "scrapeConfiguration": YAML })).await.unwrap();
+    assert_eq!(output.repaired, ["scrape configuration"]);
+}
+
+#[tokio::test]
 async fn an_alias_outside_the_request_is_kept() {
     let mut existing = matching("UPDATE_FAILED");
     existing["alias"] = json!("manual");

@@ -187,7 +187,8 @@ fn remove_leftovers(scratch: &Path) {
 
 /// The JSON body of a response of the control API.
 fn read_json(url: &str, mut response: ureq::http::Response<ureq::Body>) -> Result<Value> {
-    let text = response.body_mut().read_to_string()?;
+    // The request log of a long test run has tens of megabytes.
+    let text = response.body_mut().with_config().limit(1 << 28).read_to_string()?;
     ensure!(
         response.status().is_success(),
         "{url} answered {}: {text}",

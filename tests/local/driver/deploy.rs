@@ -50,6 +50,8 @@ pub struct Wiring {
     pub parameters: Vec<String>,
     /// More parameters of `infra/source-account.yaml` and `infra/target-account.yaml`, as `Name=value`.
     pub account_parameters: Vec<String>,
+    /// The accounts that the hub can reach, if it has no organization.
+    pub allowed_accounts: Vec<String>,
 }
 
 /// The Region of the account events of AWS Organizations and AWS Control Tower.
@@ -87,7 +89,7 @@ pub async fn deploy_wired(
 ) -> Result<Hub> {
     let stacks = stacks(accounts, wiring);
     let deployed = thread::scope(|scope| {
-        let hub = scope.spawn(|| hub_stack(project, python, cloud, accounts, &wiring.parameters));
+        let hub = scope.spawn(|| hub_stack(project, python, cloud, accounts, wiring));
         let one = |stack: Stack| scope.spawn(move || account_stack(project, python, cloud, &stack));
         let mut deployments: Vec<_> = stacks.into_iter().map(one).collect();
         deployments.push(hub);
@@ -131,16 +133,19 @@ struct Stack {
 }
 
 fn stacks(accounts: &Accounts, wiring: &Wiring) -> Vec<Stack> {
-    let hub = [
-        format!("HubAccountId={}", accounts.hub),
-        format!("OrganizationId={ORGANIZATION}"),
-    ];
+    let hub = [format!("HubAccountId={}", accounts.hub)];
+    let organization = organization(wiring);
     let bus = format!("EventBusArn={}", bus_arn(accounts));
     let stack = |template, account: &String, region: &str, more: &[String]| Stack {
         template,
         account: account.clone(),
         region: region.to_owned(),
-        parameters: [&hub[..], more].concat(),
+        parameters: match template {
+            "management-account" => more.to_vec(),
+            // The template of a target account has no AllowedAccounts.
+            "target-account" => [&hub[..], &organization[..1], more].concat(),
+            _ => [&hub[..], &organization, more].concat(),
+        },
     };
     let mut stacks = Vec::new();
     for account in accounts.sources.iter().chain(&wiring.untrusted_senders) {
@@ -158,6 +163,17 @@ fn stacks(accounts: &Accounts, wiring: &Wiring) -> Vec<Stack> {
     let management = wiring.management.iter();
     stacks.extend(management.map(|id| stack("management-account", id, MANAGEMENT_REGION, std::slice::from_ref(&bus))));
     stacks
+}
+
+/// The parameters that limit the accounts.
+fn organization(wiring: &Wiring) -> Vec<String> {
+    match &wiring.allowed_accounts[..] {
+        [] => vec![format!("OrganizationId={ORGANIZATION}")],
+        accounts => vec![
+            "OrganizationId=NONE".to_owned(),
+            format!("AllowedAccounts={}", accounts.join(",")),
+        ],
+    }
 }
 
 fn account_stack(project: &Project, python: &Python, cloud: &Cloud, stack: &Stack) -> Result<()> {
@@ -179,13 +195,7 @@ fn account_stack(project: &Project, python: &Python, cloud: &Cloud, stack: &Stac
 
 /// Deploys the hub like `aws cloudformation package` and `deploy`. The functions are packaged here, because the AWS CLI
 /// would zip every function again at each start.
-fn hub_stack(
-    project: &Project,
-    python: &Python,
-    cloud: &Cloud,
-    accounts: &Accounts,
-    parameters: &[String],
-) -> Result<()> {
+fn hub_stack(project: &Project, python: &Python, cloud: &Cloud, accounts: &Accounts, wiring: &Wiring) -> Result<()> {
     let hub = accounts.hub.as_str();
     let bucket = format!("ampxa-artifacts-{hub}");
     let account = cloud.account(hub, REGION);
@@ -211,7 +221,7 @@ fn hub_stack(
     }
     let packaged = cloud.folder().join(format!("hub-{hub}.yaml"));
     fs::write(&packaged, template)?;
-    let organization = format!("OrganizationId={ORGANIZATION}");
+    let organization = organization(wiring);
     let mut arguments = vec![
         "deploy",
         "--template-file",
@@ -226,9 +236,8 @@ fn hub_stack(
         "CAPABILITY_AUTO_EXPAND",
         "--parameter-overrides",
         "Architecture=x86_64",
-        &organization,
     ];
-    arguments.extend(parameters.iter().map(String::as_str));
+    arguments.extend(organization.iter().chain(&wiring.parameters).map(String::as_str));
     aws(project, python, cloud, hub, REGION, &arguments)?;
     fs::remove_file(packaged)?;
     Ok(())
