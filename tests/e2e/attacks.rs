@@ -71,6 +71,14 @@ async fn names(wired: &Wired, accounts: &Accounts) -> BTreeMap<&'static str, Str
     let unbounded = unbounded.create_role().role_name("ampxa-source-unbounded");
     let unbounded = unbounded.assume_role_policy_document(r#"{"Version":"2012-10-17","Statement":[]}"#);
     let bounded = boundary("target", TARGET);
+    let role_of = |path: &str, name: &str| {
+        let role = wired.resource(&format!("{name}Role")).unwrap();
+        format!("arn:aws:iam::{HUB}:role/ampxa/{path}/{role}")
+    };
+    let function = |name: &str| role_of("write", name);
+    let function_that_reads = |name: &str| role_of("read", name);
+    let queue = wired.resource("FailedEvents").unwrap();
+    let queue_arn = format!("arn:aws:sqs:{REGION}:{HUB}:{}", queue.rsplit('/').next().unwrap());
     let forwarder = fixture::resource(&accounts.source, "ampxa-source", "EventForwarder").unwrap();
     BTreeMap::from([
         ("source", source.to_owned()),
@@ -120,6 +128,13 @@ async fn names(wired: &Wired, accounts: &Accounts) -> BTreeMap<&'static str, Str
             "bus",
             format!("arn:aws:events:{REGION}:{HUB}:event-bus/{}", fixture::STACK),
         ),
+        ("function-create-scraper", function("CreateScraper")),
+        ("function-check-cluster", function_that_reads("CheckCluster")),
+        ("function-route-event", function_that_reads("RouteEvent")),
+        ("provisioner-of-stranger", of_template(OUTSIDER, "provisioner-source")),
+        ("reader-of-stranger", of_template(OUTSIDER, "reader-source")),
+        ("hub", HUB.to_owned()),
+        ("queue", queue_arn),
         ("workspace", workspace),
         ("cluster", cluster),
     ])
@@ -174,8 +189,9 @@ fn organization_of(account: &str) -> Option<&'static str> {
     (!account.starts_with('9')).then_some(ORGANIZATION)
 }
 
+/// The account of an ARN; empty for a service principal.
 fn account_of(arn: &str) -> &str {
-    arn.split(':').nth(4).unwrap()
+    arn.split(':').nth(4).unwrap_or_default()
 }
 
 /// Writes requests, with the policies of all roles that they name, for the independent simulator.
@@ -194,14 +210,19 @@ pub async fn write_for_the_simulator(wired: &Wired, file: &str, mut requests: Ve
             }
         }
         let (principal, resource) = (text(&request["principal"]), text(&request["resource"]));
+        let of_role = |value: &str| (!account_of(principal).is_empty()).then(|| value.to_owned());
         let global = json!({
-            "aws:PrincipalArn": principal,
-            "aws:PrincipalAccount": account_of(principal),
-            "aws:PrincipalOrgID": organization_of(account_of(principal)),
+            "aws:PrincipalArn": of_role(principal),
+            "aws:PrincipalAccount": of_role(account_of(principal)),
+            "aws:PrincipalOrgID": of_role(organization_of(account_of(principal)).unwrap_or_default()),
             "aws:ResourceAccount": resource.split(':').nth(4),
             "aws:ResourceOrgID": resource.split(':').nth(4).and_then(organization_of),
         });
-        let global = global.as_object().unwrap().iter().filter(|(_, value)| !value.is_null());
+        let global = global
+            .as_object()
+            .unwrap()
+            .iter()
+            .filter(|(_, value)| !value.is_null() && *value != "");
         let global: Map<String, Value> = global.map(|(key, value)| (key.clone(), value.clone())).collect();
         request["context"].as_object_mut().unwrap().extend(global);
     }
@@ -240,7 +261,14 @@ async fn the_local_cloud_decides_every_attack_as_wanted() {
         &json!({ "Name": fixture::STACK }),
     );
     let policy: Value = serde_json::from_str(text(&bus.unwrap()["Policy"])).unwrap();
-    let resources = json!({ names["bus"].as_str(): policy });
+    let url = wired.resource("FailedEvents").unwrap();
+    let body = json!({ "QueueUrl": url, "AttributeNames": ["Policy"] });
+    let queue = accounts
+        .hub
+        .json_api("sqs", "AmazonSQS.GetQueueAttributes", &body)
+        .unwrap();
+    let queue_policy: Value = serde_json::from_str(text(&queue["Attributes"]["Policy"])).unwrap();
+    let resources = json!({ names["bus"].as_str(): policy, names["queue"].as_str(): queue_policy });
     write_for_the_simulator(&wired, "attacks.json", requests, resources).await;
     // A reconciliation would report these roles.
     for name in ["bounded", "unbounded", "bounded-source", "trap", "trap-inside"] {
