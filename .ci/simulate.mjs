@@ -84,11 +84,14 @@ const assumeTarget = (title, expected, role, principal, context, resource = targ
   expect(expected, `assume the target role as ${title}`,
     { role, principal, action: assume, resource, context, resourcePolicy: trust })
 const otherRole = `arn:aws:iam::${source.accountId}:role/other`
-const externalId = (id) => ({ 'sts:ExternalId': id })
+// The permissions boundary of the source role limits the organization of the target role.
+const organization = 'o-ampxalocal01'
+const externalId = (id, resourceOrganization = organization) => ({ 'sts:ExternalId': id, 'aws:ResourceOrgID': resourceOrganization })
 await assumeTarget('the source role, with this scraper as external id', 'Allowed', source, source.arn, externalId(scraper))
+await assumeTarget('the source role, in another organization', 'Denied', source, source.arn, externalId(scraper, 'o-another0001'))
 await assumeTarget('the source role, with another scraper as external id', 'Denied', source, source.arn, externalId(other))
 await assumeTarget('the source role, with the placeholder as external id', 'Denied', source, source.arn, externalId(scraper.replace(/s-[^/]*$/, '*')))
-await assumeTarget('the source role, without an external id', 'Denied', source, source.arn, {})
+await assumeTarget('the source role, without an external id', 'Denied', source, source.arn, { 'aws:ResourceOrgID': organization })
 await assumeTarget('another role with the same permissions', 'Denied', source, otherRole, externalId(scraper))
 await assumeTarget('a role of the target account', 'Denied', null, `arn:aws:iam::${target.accountId}:role/admin`, externalId(scraper))
 const otherTarget = target.arn.replace(/ampxa-target-.*$/, 'ampxa-target-other-00000000')
