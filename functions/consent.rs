@@ -74,7 +74,7 @@ impl Accepted {
                     accepted.accounts.insert(account);
                 }
                 Err(_) if word == "organization" => accepted.organization = true,
-                Err(_) if is_unit(word) => {
+                Err(_) if routing::is_organizational_unit(word) => {
                     accepted.units.insert(word.to_owned());
                 }
                 Err(_) => accepted.unknown.push(word.to_owned()),
@@ -94,17 +94,6 @@ fn lists(tags: &HashMap<String, String>) -> BTreeMap<u32, &str> {
         .iter()
         .filter_map(|(key, value)| Some((number(key)?, value.as_str())));
     lists.collect()
-}
-
-/// Whether a text has the form of an organizational unit's id (AWS Organizations API reference, OrganizationalUnit).
-fn is_unit(text: &str) -> bool {
-    let valid = |part: &str, lengths: std::ops::RangeInclusive<usize>| {
-        lengths.contains(&part.len()) && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
-    };
-    match text.strip_prefix("ou-").and_then(|rest| rest.split_once('-')) {
-        Some((root, unit)) => valid(root, 4..=32) && valid(unit, 8..=32),
-        None => false,
-    }
 }
 
 /// Checks that a workspace with these tags accepts the account of the pair's cluster. Read-only.

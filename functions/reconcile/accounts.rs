@@ -6,7 +6,7 @@ use crate::{
     aws::Account,
     error::Error,
     names,
-    roles::document,
+    roles::{self, document},
 };
 use aws_sdk_iam::types::Role;
 use serde_json::Value;
@@ -64,10 +64,10 @@ pub async fn target_roles(
 /// The roles of an account that have the name of a target role.
 async fn list(iam: &aws_sdk_iam::Client) -> Result<Vec<Role>, Error> {
     let mut found = Vec::new();
-    let mut roles = iam.list_roles().max_items(1000).into_paginator().items().send();
-    while let Some(role) = roles.next().await {
+    let mut pages = iam.list_roles().max_items(1000).into_paginator().items().send();
+    while let Some(role) = pages.next().await {
         let role = role?;
-        if role.path() == names::installation().role_path && role.role_name().starts_with(names::TARGET_ROLE_PREFIX) {
+        if roles::is_named(&role, names::TARGET_ROLE_PREFIX) {
             found.push(role);
         }
     }

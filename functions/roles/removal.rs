@@ -154,14 +154,19 @@ pub async fn ownerless(iam: &Client) -> Result<Vec<String>, Error> {
     Ok(ownerless.map(|role| role.arn).collect())
 }
 
+/// Whether the name of a role begins with a prefix. A role with another path is not ours, and the policy of the reader
+/// does not allow to read it.
+pub fn is_named(role: &types::Role, prefix: &str) -> bool {
+    role.path() == names::installation().role_path && role.role_name().starts_with(prefix)
+}
+
 /// The roles whose name begins with a prefix, with their tags.
 async fn source_roles(iam: &Client, prefix: &str) -> Result<Vec<types::Role>, Error> {
     let mut found = Vec::new();
     let mut roles = iam.list_roles().into_paginator().items().send();
     while let Some(role) = roles.next().await {
         let role = role?;
-        // A role with another path is not ours, and the policy of the reader does not allow to read it.
-        if role.path() != names::installation().role_path || !role.role_name().starts_with(prefix) {
+        if !is_named(&role, prefix) {
             continue;
         }
         // A list has no tags (IAM API reference, ListRoles).

@@ -8,6 +8,7 @@
 pub(crate) mod glob;
 mod table;
 
+pub(crate) use table::is_organizational_unit;
 pub use table::{Choice, Match, Onboarding, Routes, Rule};
 
 use crate::{

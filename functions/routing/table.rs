@@ -352,7 +352,7 @@ fn any_of<T>(list: &Option<Vec<T>>, matches: impl FnMut(&T) -> bool) -> bool {
 }
 
 /// Whether a text is an id such as `ou-a1b2-c3d4e5f6` (AWS Organizations API reference, OrganizationalUnit).
-fn is_organizational_unit(text: &str) -> bool {
+pub(crate) fn is_organizational_unit(text: &str) -> bool {
     let valid = |part: &str, shortest| {
         (shortest..=32).contains(&part.len()) && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'z'))
     };

@@ -4,6 +4,7 @@
 //! that identifies a cluster, and `token` the token of the service account. `secrets` finds values that look like
 //! credentials.
 
+mod address;
 mod field;
 mod identity;
 mod relabelling;

@@ -7,7 +7,12 @@
 //! Two rules are ampxa's own: `identity` protects the label that identifies a cluster, and `token` the token of the
 //! service account.
 
-use super::{field::Field, identity, is_label_name, token, yaml::Node};
+use super::{
+    address::{API_SERVER, host_and_port, is_port},
+    field::Field,
+    identity, is_label_name, token,
+    yaml::Node,
+};
 use crate::{error::Error, input::shown};
 use std::{
     collections::HashMap,
@@ -16,8 +21,6 @@ use std::{
 
 const TOKEN_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 const CA_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt";
-/// The only host name that a static target may have.
-pub(super) const API_SERVER: &str = "kubernetes.default.svc";
 
 /// A Prometheus duration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -290,18 +293,6 @@ fn only_file(section: &Field, key: &str, expected: &str) -> Result<(), Error> {
         ))),
         _ => Ok(()),
     }
-}
-
-/// The host and the port of an address.
-pub(super) fn host_and_port(address: &str) -> (&str, Option<&str>) {
-    match address.rsplit_once(':') {
-        Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, Some(port)),
-        _ => (address, None),
-    }
-}
-
-pub(super) fn is_port(text: &str) -> bool {
-    text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
 /// Checks that a static target is an IP address or the name of the API server, with or without a port.

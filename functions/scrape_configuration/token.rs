@@ -8,9 +8,9 @@
 //! Whoever can create pods, services or nodes in the cluster can still receive the token of a job that discovers them.
 
 use super::{
+    address::{API_SERVER, host_and_port, is_port},
     field::Field,
     relabelling::{Rule, Template, has_alternatives},
-    rules::{API_SERVER, host_and_port, is_port},
 };
 use crate::{error::Error, input::shown};
 
