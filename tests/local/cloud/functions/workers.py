@@ -17,6 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from ministack.core import lambda_runtime
+from ministack.core.responses import get_account_id, get_region
 from ministack.services import lambda_svc
 
 from core.settings import Settings
@@ -36,6 +37,7 @@ def install(cloud: Settings) -> None:
     guard.protect_http_servers()
     _reduce_latency()
     _reduce_polling()
+    _stop_workers_of_one_account()
     lambda_runtime.subprocess = SimpleNamespace(**{**vars(subprocess), "Popen": ProcessStarter().spawn})
 
 
@@ -108,6 +110,16 @@ def _reduce_polling() -> None:
         shutdown(self)
 
     socketserver.BaseServer.serve_forever, socketserver.BaseServer.shutdown = serve, wake_and_shut_down
+
+
+def _stop_workers_of_one_account() -> None:
+    """In ministack, a new or changed function stops the functions of the same name in all accounts and Regions."""
+    original = lambda_runtime.invalidate_worker
+
+    def invalidate_worker(func_name, qualifier=None, account=None, region=None):
+        original(func_name, qualifier, account or get_account_id(), region or get_region())
+
+    lambda_svc.invalidate_worker = invalidate_worker
 
 
 class _SlowPollingQueue(queue.Queue):

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from conftest import FOLDER, HUB, Cloud, allow_assume, wait_for
+from conftest import FOLDER, HUB, SOURCE, Cloud, allow_assume, wait_for
 from support.lambdas import create_function
 from support.location import Location
 
@@ -49,6 +49,18 @@ def test_a_busy_function_ends_when_the_cloud_is_killed(tmp_path):
     cloud.process.kill()
     cloud.process.wait(60)
     wait_for(lambda: not alive(function))
+
+
+def test_a_change_of_a_function_continues_the_function_of_the_same_name_in_another_account(tmp_path):
+    cloud, function = with_function("--dir", str(tmp_path))
+    create_function(cloud, "f", account=SOURCE)
+    other = cloud.client("lambda", SOURCE)
+    before = json.load(other.invoke(FunctionName="f", Payload=b"{}")["Payload"])["pid"]
+    other.update_function_configuration(FunctionName="f", Timeout=6)
+    wait_for(lambda: not alive(before))
+    assert alive(function)
+    cloud.process.terminate()
+    cloud.process.wait(60)
 
 
 def test_the_end_of_standard_input_ends_the_cloud_and_its_functions():

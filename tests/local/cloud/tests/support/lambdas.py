@@ -18,15 +18,15 @@ def package() -> bytes:
     return file.getvalue()
 
 
-def create_function(cloud, name, **environment):
-    """Creates a function and its role in the hub account, both with the given name."""
-    iam, function = cloud.client("iam", HUB), cloud.client("lambda", HUB)
+def create_function(cloud, name, account=HUB, **environment):
+    """Creates a function and its role in an account, both with the given name."""
+    iam, function = cloud.client("iam", account), cloud.client("lambda", account)
     iam.create_role(RoleName=name, AssumeRolePolicyDocument=allow_assume({"Service": "lambda.amazonaws.com"}))
     function.create_function(
         FunctionName=name,
         Runtime="provided.al2023",
         Handler="bootstrap",
-        Role=f"arn:aws:iam::{HUB}:role/{name}",
+        Role=f"arn:aws:iam::{account}:role/{name}",
         Code={"ZipFile": package()},
         Timeout=5,
         Environment={"Variables": environment},
