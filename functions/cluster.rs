@@ -15,7 +15,10 @@ use crate::{
     scraper::{self, ExistingScraper, Inventory, StaleScraper},
     task::Task,
 };
-use aws_sdk_amp::{primitives::DateTime, types::WorkspaceStatusCode};
+use aws_sdk_amp::{
+    primitives::DateTime,
+    types::{WorkspaceDescription, WorkspaceStatusCode},
+};
 use aws_sdk_eks::types::{AuthenticationMode, Cluster, ClusterStatus};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -251,17 +254,26 @@ fn check_access(cluster: &Cluster, task: &Task<Input>) -> Result<bool, Error> {
     )))
 }
 
-/// Checks the status of the workspace; returns its tags.
-async fn check_workspace(aws: &Clients, pair: &Pair) -> Result<HashMap<String, String>, Error> {
-    let workspace = &pair.workspace;
-    let result = aws
-        .target_amp
+/// Describes a workspace. `None` if it does not exist.
+///
+/// # Errors
+/// Those of the call.
+pub(crate) async fn find_workspace(
+    target_amp: &aws_sdk_amp::Client,
+    workspace: &WorkspaceArn,
+) -> Result<Option<WorkspaceDescription>, Error> {
+    let result = target_amp
         .describe_workspace()
         .workspace_id(workspace.id())
         .send()
         .await;
-    let found = none_if(result, |e| e.is_resource_not_found_exception())?.and_then(|output| output.workspace);
-    let (status, tags) = match found {
+    Ok(none_if(result, |e| e.is_resource_not_found_exception())?.and_then(|output| output.workspace))
+}
+
+/// Checks the status of the workspace; returns its tags.
+async fn check_workspace(aws: &Clients, pair: &Pair) -> Result<HashMap<String, String>, Error> {
+    let workspace = &pair.workspace;
+    let (status, tags) = match find_workspace(&aws.target_amp, workspace).await? {
         Some(workspace) => (workspace.status, workspace.tags.unwrap_or_default()),
         None => (None, HashMap::new()),
     };

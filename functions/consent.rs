@@ -109,29 +109,40 @@ pub async fn check(
     tags: &HashMap<String, String>,
     connected: bool,
 ) -> Result<(), Error> {
-    let account = pair.cluster.account();
+    let reasons = refusals(clients, settings, pair.cluster.account(), tags).await?;
+    match reasons.is_empty() {
+        true => Ok(()),
+        false => Err(not_accepted(pair, tags, connected, &reasons)),
+    }
+}
+
+/// Why a workspace with these tags does not accept an account. Empty if it does. Read-only.
+///
+/// # Errors
+/// Those of the calls to AWS Organizations.
+pub(crate) async fn refusals(
+    clients: &Clients,
+    settings: Settings,
+    account: &AccountId,
+    tags: &HashMap<String, String>,
+) -> Result<Vec<String>, Error> {
     let Some(accepted) = Accepted::of(tags) else {
         // The parameter is read only for a workspace without the tag.
-        return match consent_is_optional(&clients.target_iam).await? {
-            true => Ok(()),
-            false => Err(not_accepted(
-                pair,
-                tags,
-                connected,
-                &[format!("it has no tag {ACCEPT_TAG}")],
-            )),
-        };
+        return Ok(match consent_is_optional(&clients.target_iam).await? {
+            true => Vec::new(),
+            false => vec![format!("it has no tag {ACCEPT_TAG}")],
+        });
     };
     if accepted.accounts.contains(account) || (accepted.organization && settings.organization) {
-        return Ok(());
+        return Ok(Vec::new());
     }
     if !accepted.units.is_empty() && settings.organizations_access {
         let units = routing::units_above(&clients.organizations, account).await?;
         if units.iter().any(|unit| accepted.units.contains(unit)) {
-            return Ok(());
+            return Ok(Vec::new());
         }
     }
-    Err(not_accepted(pair, tags, connected, &reasons(&accepted, settings)))
+    Ok(reasons(&accepted, settings))
 }
 
 /// Whether the template of the target account has `WorkspaceConsent=OPTIONAL`. A call that is denied, a reader that does

@@ -35,6 +35,8 @@ pub const UNREACHABLE: &str = "AccountsUnreachable";
 pub const UNREACHABLE_WITH_PAIRS: &str = "AccountsWithPairsUnreachable";
 /// The number of pairs that a reconciliation found, and that the routing table no longer names.
 pub const UNROUTED: &str = "UnroutedPairs";
+/// The number of pairs that a reconciliation found, and whose workspace does not accept the account of their cluster.
+pub const NOT_ACCEPTED: &str = "NotAcceptedPairs";
 /// The number of roles that a reconciliation found, and that belong to no pair.
 pub const OWNERLESS: &str = "OwnerlessRoles";
 /// The number of times that a cluster was skipped, because its tag chooses no workspace that is open to it.
@@ -154,6 +156,7 @@ fn reconciliation_metrics(output: &Value) -> Vec<(&'static str, &'static str, Va
         (UNREACHABLE, "Count", json!(all)),
         (UNREACHABLE_WITH_PAIRS, "Count", json!(with_pairs)),
         (UNROUTED, "Count", json!(count(summary::UNROUTED))),
+        (NOT_ACCEPTED, "Count", json!(count(summary::NOT_ACCEPTED))),
         (OWNERLESS, "Count", json!(count(summary::OWNERLESS_ROLE))),
     ]
 }

@@ -1,13 +1,14 @@
 //! Finds the clusters of a location, and its orphans.
 
-use super::summary::Outcome;
+use super::{accepted, summary::Outcome};
 use crate::{
     arn::{AccountId, ClusterArn, ExecutionArn, Partition, Region, WorkspaceArn},
     aws::Account,
+    consent,
     error::Error,
     event, input, names, roles,
     routing::{self, Settings},
-    scraper,
+    scraper::{self, OwnedScraper},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -47,7 +48,7 @@ pub struct Output {
     pub organizational_units: Vec<String>,
     /// Clusters with scrapers of ampxa that are missing, or were missing and exist again.
     pub orphans: Vec<Orphan>,
-    /// The outcomes of source roles that belong to no pair.
+    /// The outcomes of source roles that belong to no pair, and of pairs whose workspace does not accept the account.
     pub outcomes: Vec<Outcome>,
 }
 
@@ -76,7 +77,8 @@ pub struct Orphan {
 }
 
 /// Lists the clusters of a location, the clusters that scrapers of ampxa serve and that do not exist, and source roles
-/// that belong to no pair. Read-only.
+/// that belong to no pair, and pairs whose workspace does not accept the account. Read-only. `target` returns access to
+/// the account of a workspace.
 ///
 /// An account without a provisioner is not an error, because it may have been vended minutes ago.
 ///
@@ -85,7 +87,8 @@ pub struct Orphan {
 pub async fn find(
     hub: &Account,
     source: Result<Account, Error>,
-    settings: &Settings,
+    target: impl AsyncFn(&WorkspaceArn) -> Result<Account, Error>,
+    (settings, consent): (&Settings, consent::Settings),
     location: &Location,
 ) -> Result<Output, Error> {
     let source = match source {
@@ -110,6 +113,9 @@ pub async fn find(
         true => roles::ownerless(&source.iam()).await?,
         false => Vec::new(),
     };
+    let owned = scraper::owned(&scrapers);
+    let refusals = accepted::refusals(hub, consent, &location.account, &owned, target).await?;
+    let ownerless = ownerless.into_iter().map(Outcome::ownerless_role);
     let organizational_units = match clusters.is_empty() {
         true => Vec::new(),
         false => {
@@ -117,43 +123,37 @@ pub async fn find(
             routing::organizational_units(&hub.organizations(), &routes, &location.account).await?
         }
     };
+    let found = with_routed_workspaces(&owned, &clusters);
     Ok(Output {
         reachable: true,
         reason: None,
-        orphans: orphans(&scrapers, &clusters, location),
-        clusters: with_routed_workspaces(&scrapers, clusters),
+        clusters: found,
+        orphans: orphans(owned, &clusters, location),
+        outcomes: ownerless.chain(refusals).collect(),
         organizational_units,
-        outcomes: ownerless.into_iter().map(Outcome::ownerless_role).collect(),
     })
 }
 
 /// The clusters, each with the workspaces that an event or a reconciliation connected it to.
-fn with_routed_workspaces(
-    scrapers: &[aws_sdk_amp::types::ScraperSummary],
-    clusters: Vec<ClusterArn>,
-) -> Vec<FoundCluster> {
+fn with_routed_workspaces(scrapers: &[OwnedScraper], clusters: &[ClusterArn]) -> Vec<FoundCluster> {
     let mut routed: BTreeMap<String, Vec<WorkspaceArn>> = BTreeMap::new();
-    for scraper in scraper::owned(scrapers).into_iter().filter(|scraper| scraper.is_routed) {
+    for scraper in scrapers.iter().filter(|scraper| scraper.is_routed) {
         let workspaces = routed.entry(scraper.pair.cluster.to_string()).or_default();
         if !workspaces.contains(&scraper.pair.workspace) {
-            workspaces.push(scraper.pair.workspace);
+            workspaces.push(scraper.pair.workspace.clone());
         }
     }
-    let clusters = clusters.into_iter().map(|cluster_arn| FoundCluster {
-        routed_workspaces: routed.remove(&cluster_arn.to_string()).unwrap_or_default(),
-        cluster_arn,
+    let clusters = clusters.iter().map(|cluster| FoundCluster {
+        cluster_arn: cluster.clone(),
+        routed_workspaces: routed.remove(&cluster.to_string()).unwrap_or_default(),
     });
     clusters.collect()
 }
 
-fn orphans(
-    scrapers: &[aws_sdk_amp::types::ScraperSummary],
-    clusters: &[ClusterArn],
-    location: &Location,
-) -> Vec<Orphan> {
+fn orphans(scrapers: Vec<OwnedScraper>, clusters: &[ClusterArn], location: &Location) -> Vec<Orphan> {
     let listed: BTreeSet<String> = clusters.iter().map(ToString::to_string).collect();
     let mut by_cluster: BTreeMap<String, Orphan> = BTreeMap::new();
-    for scraper in scraper::owned(scrapers) {
+    for scraper in scrapers {
         let cluster = &scraper.pair.cluster;
         if (cluster.account(), cluster.region()) != (&location.account, &location.region) {
             continue;

@@ -1,7 +1,9 @@
 //! Reconciles the clusters of many accounts and Regions with the routing table. In the order of the steps: the accounts
-//! and Regions ([`check`]), which of them have pairs ([`accounts`]), the clusters of each location ([`clusters`]), the workspace of each cluster ([`route`]),
+//! and Regions ([`check`]), which of them have pairs ([`accounts`]), the clusters of each location ([`clusters`]), whether
+//! their workspaces accept them ([`accepted`]), the workspace of each cluster ([`route`]),
 //! clusters that do not exist any more ([`orphans`]), and the totals ([`summary`]).
 
+mod accepted;
 pub mod accounts;
 pub mod clusters;
 pub mod orphans;
@@ -24,13 +26,13 @@ use std::{mem, str::FromStr};
 /// The number of batches into which accounts are divided, if there are enough accounts.
 const DEFAULT_BATCHES: usize = 100;
 /// The maximum number of batches. Their output must fit into Step Functions' payload of 256 KiB.
-const MAX_BATCHES: usize = 1000;
+const MAX_BATCHES: usize = 900;
 /// The maximum number of locations of a batch. Its history must fit into Step Functions' 25,000 events.
 const MAX_LOCATIONS_PER_BATCH: usize = 10;
 /// The maximum length of each list of the summary.
-const MAX_LISTED: usize = 100;
+const MAX_LISTED: usize = 80;
 /// The same maximum for one batch.
-const MAX_LISTED_PER_BATCH: usize = 50;
+const MAX_LISTED_PER_BATCH: usize = 40;
 
 /// The request of a reconciliation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -336,11 +338,11 @@ mod tests {
 
     #[test]
     fn more_batches_than_the_maximum_are_refused() {
-        assert_eq!(batches(&accounts(10_000), 1).unwrap().len(), 1000);
+        assert_eq!(batches(&accounts(9_000), 1).unwrap().len(), 900);
         assert_eq!(batches(&accounts(500), 3).unwrap().len(), 167);
-        let error = batches(&accounts(1001), 17).unwrap_err().to_string();
+        let error = batches(&accounts(901), 17).unwrap_err().to_string();
         assert!(
-            error.starts_with("accounts: 1001 accounts are too many for one reconciliation of 17 Regions"),
+            error.starts_with("accounts: 901 accounts are too many for one reconciliation of 17 Regions"),
             "{error}"
         );
     }
@@ -373,6 +375,7 @@ mod tests {
             "UNREACHABLE",
             "UNREACHABLE_WITH_PAIRS",
             "UNROUTED",
+            "NOT_ACCEPTED",
             "OWNERLESS",
         ];
         let cluster = format!(
@@ -396,6 +399,7 @@ mod tests {
             skipped: list(skipped),
             unreachable: list(unreachable),
             unrouted: list(unrouted),
+            not_accepted: list(json!({ "clusterArn": cluster, "workspaceArn": workspace, "reason": text })),
             ownerless_roles: list(json!({ "roleArn": role })),
             more_failed: 9999,
             lost: 0,
@@ -404,6 +408,7 @@ mod tests {
 
     #[test]
     fn the_output_of_all_batches_fits_into_the_payload() {
+        assert!(largest_output(MAX_LISTED).to_string().len() < 256 * 1024);
         for batches in 1..=MAX_BATCHES {
             let output = largest_output(max_listed(batches)).to_string();
             assert!(

@@ -45,7 +45,8 @@ pub enum Part {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
     /// `ONBOARDED`, `REPAIRED`, `UNCHANGED`, `SKIPPED`, `FAILED`, `OFFBOARDED`, `ORPHAN_SEEN`, `ORPHAN_RECOVERED`; for an
-    /// account, [`UNREACHABLE`] or [`UNREACHABLE_WITH_PAIRS`]; or for a role, [`OWNERLESS_ROLE`].
+    /// account, [`UNREACHABLE`] or [`UNREACHABLE_WITH_PAIRS`]; for a pair, [`NOT_ACCEPTED`]; or for a role,
+    /// [`OWNERLESS_ROLE`].
     pub outcome: String,
     /// Pairs of the cluster that the routing table no longer names. Each counts as [`UNROUTED`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -94,7 +95,7 @@ pub struct Listed {
     /// The cause of the error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
-    /// Why it was skipped, or is unreachable.
+    /// Why it was skipped, is unreachable, or is not accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Whether an unreachable account has pairs.
@@ -102,7 +103,7 @@ pub struct Listed {
     pub has_pairs: Option<bool>,
 }
 
-/// The totals. Lists that are empty are left out, so that the summaries of a thousand batches fit into a payload.
+/// The totals. Lists that are empty are left out, so that the summaries of all batches fit into a payload.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
@@ -120,6 +121,9 @@ pub struct Summary {
     /// The first pairs that the routing table no longer names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unrouted: Vec<Listed>,
+    /// The first pairs whose workspace does not accept the account of their cluster.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_accepted: Vec<Listed>,
     /// The first roles that belong to no pair.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ownerless_roles: Vec<Listed>,
@@ -139,6 +143,8 @@ pub const UNREACHABLE: &str = "UNREACHABLE";
 pub const UNREACHABLE_WITH_PAIRS: &str = "UNREACHABLE_WITH_PAIRS";
 /// The outcome of a pair that an event or a reconciliation connected, and that the routing table no longer names.
 pub const UNROUTED: &str = "UNROUTED";
+/// The outcome of a pair whose workspace does not accept the account of its cluster, or cannot be read.
+pub const NOT_ACCEPTED: &str = "NOT_ACCEPTED";
 /// The outcome of a role that has the name of a pair's role and belongs to no pair.
 pub const OWNERLESS_ROLE: &str = "OWNERLESS";
 
@@ -160,6 +166,7 @@ pub fn summarize(input: Input) -> Summary {
                 match outcome.as_str() {
                     FAILED => sum.failed.push(listed),
                     SKIPPED => sum.skipped.push(listed),
+                    NOT_ACCEPTED => sum.not_accepted.push(listed),
                     OWNERLESS_ROLE => sum.ownerless_roles.push(listed),
                     UNREACHABLE | UNREACHABLE_WITH_PAIRS => sum.unreachable.push(Listed {
                         has_pairs: Some(outcome == UNREACHABLE_WITH_PAIRS),
@@ -177,6 +184,7 @@ pub fn summarize(input: Input) -> Summary {
                 sum.skipped.extend(part.skipped);
                 sum.unreachable.extend(part.unreachable);
                 sum.unrouted.extend(part.unrouted);
+                sum.not_accepted.extend(part.not_accepted);
                 sum.ownerless_roles.extend(part.ownerless_roles);
                 sum.lost += part.lost;
             }
@@ -190,6 +198,7 @@ pub fn summarize(input: Input) -> Summary {
     sum.unreachable.sort_by_key(|account| account.has_pairs != Some(true));
     sum.unreachable.truncate(input.max_listed);
     sum.unrouted.truncate(input.max_listed);
+    sum.not_accepted.truncate(input.max_listed);
     sum.ownerless_roles.truncate(input.max_listed);
     sum.more_failed = sum.counts.get(FAILED).map_or(0, |failed| failed - sum.failed.len());
     sum
@@ -275,16 +284,18 @@ mod tests {
     }
 
     #[test]
-    fn pairs_that_are_not_routed_and_roles_without_an_owner_are_counted_and_listed() {
+    fn pairs_that_are_not_routed_or_not_accepted_and_roles_without_an_owner_are_counted_and_listed() {
         let unrouted = |workspace: &str| json!({ "clusterArn": "a", "workspaceArn": workspace, "name": "n" });
         let all = json!([
             { "clusterArn": "a", "outcome": "UNCHANGED", "unrouted": [unrouted("1"), unrouted("2")] },
             { "clusterArn": "b", "outcome": "UNCHANGED", "unrouted": [] },
             { "roleArn": "r", "outcome": "OWNERLESS" },
+            { "clusterArn": "a", "workspaceArn": "3", "outcome": "NOT_ACCEPTED", "reason": "it has no tag" },
         ]);
-        let once = sum(all, 3, 1);
+        let once = sum(all, 4, 1);
         let expected = json!({
-            "counts": { "OWNERLESS": 1, "UNCHANGED": 2, "UNROUTED": 2 },
+            "counts": { "NOT_ACCEPTED": 1, "OWNERLESS": 1, "UNCHANGED": 2, "UNROUTED": 2 },
+            "notAccepted": [{ "clusterArn": "a", "workspaceArn": "3", "reason": "it has no tag" }],
             "unrouted": [{ "clusterArn": "a", "workspaceArn": "1" }],
             "ownerlessRoles": [{ "roleArn": "r" }], "moreFailed": 0, "lost": 0,
         });
@@ -292,7 +303,7 @@ mod tests {
         let twice = sum(json!([once, once]), 2, 50);
         assert_eq!(
             twice["counts"],
-            json!({ "OWNERLESS": 2, "UNCHANGED": 4, "UNROUTED": 4 })
+            json!({ "NOT_ACCEPTED": 2, "OWNERLESS": 2, "UNCHANGED": 4, "UNROUTED": 4 })
         );
         assert_eq!(twice["unrouted"].as_array().map(Vec::len), Some(2));
     }

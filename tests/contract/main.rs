@@ -1817,7 +1817,7 @@ fn dashboard_and_alarms_use_exactly_the_metrics_that_the_code_emits() {
             }
         }
     }
-    assert_eq!(alarms, 8);
+    assert_eq!(alarms, 9);
     let body = resources["Dashboard"]["Properties"]["DashboardBody"]["!Sub"]
         .as_str()
         .unwrap();

@@ -23,7 +23,7 @@ const WITHOUT_ORGANIZATION: consent::Settings = consent::Settings {
     organization: false,
     organizations_access: false,
 };
-const IN_ORGANIZATION: consent::Settings = consent::Settings {
+pub const IN_ORGANIZATION: consent::Settings = consent::Settings {
     organization: true,
     organizations_access: true,
 };
@@ -435,7 +435,7 @@ fn with_workspace_tags(tags: Value) -> Vec<Exchange> {
 }
 
 /// The response of GetRole for the reader of the target account, with these tags.
-fn reader(tags: &[(&str, &str)]) -> Exchange {
+pub fn reader(tags: &[(&str, &str)]) -> Exchange {
     let tags: String = tags
         .iter()
         .map(|(key, value)| format!("<member><Key>{key}</Key><Value>{value}</Value></member>"))

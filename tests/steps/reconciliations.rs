@@ -1,12 +1,14 @@
 //! The steps of a reconciliation: check the request, find clusters, route a cluster, mark orphans.
 
 use crate::{
-    replies::{Role, iam_error, rest_error, scraper, scrapers},
+    checks::{IN_ORGANIZATION, reader},
+    replies::{Role, iam_error, rest_error, scraper, scrapers, workspace_with_tags},
     routes::{failed, settings, table},
     script::{CLUSTER, Exchange, SCRAPER, Script, WORKSPACE, call},
 };
 use ampxa::{
     arn::WorkspaceArn,
+    aws::Account,
     error::Error,
     reconcile::{
         self, Batch, Defaults, Output, Request,
@@ -26,6 +28,14 @@ fn no_table() -> Exchange {
     failed("ParameterNotFound")
 }
 
+/// The account of a workspace. Only one account has a reader.
+fn target_of(script: &Script, workspace: &WorkspaceArn) -> Result<Account, Error> {
+    match &**workspace.account() {
+        "333333333333" => Ok(script.account_of("target")),
+        other => Err(Error::AccessDenied(format!("no reader in {other}"))),
+    }
+}
+
 async fn check(
     request: Value,
     accounts: &str,
@@ -39,10 +49,7 @@ async fn check(
         regions: "us-west-2,eu-west-1".to_owned(),
     };
     let request = Request::try_from(json!({ "request": request })).unwrap();
-    let target = async |workspace: &WorkspaceArn| match &**workspace.account() {
-        "333333333333" => Ok(script.account_of("target")),
-        other => Err(Error::AccessDenied(format!("no reader in {other}"))),
-    };
+    let target = async |workspace: &WorkspaceArn| target_of(&script, workspace);
     let output = reconcile::check(&hub.ssm(), &hub.organizations(), target, settings, &defaults, request).await;
     script.assert_finished();
     output
@@ -248,7 +255,15 @@ async fn a_cluster_is_listed_with_the_workspaces_that_a_route_connected_it_to() 
         of("s-3", "ws-3", None),
         of("s-4", "ws-4", Some("route")),
     ];
-    let exchanges = [listed(&["demo", "other"], None), listed_scrapers(&scrapers), no_table()];
+    let exchanges = [
+        listed(&["demo", "other"], None),
+        listed_scrapers(&scrapers),
+        described_workspace("ws-1", Some("organization")),
+        described_workspace("ws-2", Some("organization")),
+        described_workspace("ws-3", Some("organization")),
+        described_workspace("ws-4", Some("organization")),
+        no_table(),
+    ];
     let output = json!(find(&settings(), exchanges).await.unwrap());
     let expected = json!([
         { "clusterArn": CLUSTER, "routedWorkspaces": [WORKSPACE, WORKSPACE.replace("ws-1", "ws-4")] },
@@ -374,7 +389,7 @@ async fn accounts_and_regions_of_the_request_override_those_of_the_hub() {
         workspace: Some("ws-1".to_owned()),
         remove_unrouted: false,
         outcomes: Vec::new(),
-        max_listed: 50,
+        max_listed: 40,
     };
     assert_eq!(output, Ok(expected));
     let defaults = check(json!({}), "555555555555", &settings(), [no_table()])
@@ -469,7 +484,8 @@ async fn find_in(
         region: "us-west-2".parse().unwrap(),
         first,
     };
-    let output = clusters::find(&hub, Ok(source), settings, &location).await;
+    let target = async |workspace: &WorkspaceArn| target_of(&script, workspace);
+    let output = clusters::find(&hub, Ok(source), target, (settings, IN_ORGANIZATION), &location).await;
     script.assert_finished();
     output
 }
@@ -477,6 +493,12 @@ async fn find_in(
 fn listed(names: &[&str], next: Option<&str>) -> Exchange {
     let response = json!({ "clusters": names, "nextToken": next });
     call("GET /clusters", 200, response.to_string()).in_account("source")
+}
+
+/// The description of a workspace, by its id, with this tag `ampxa:accept`.
+fn described_workspace(id: &str, accept: Option<&str>) -> Exchange {
+    let tags = accept.map_or(json!({}), |accept| json!({ "ampxa:accept": accept }));
+    call(&format!("GET /workspaces/{id}"), 200, workspace_with_tags(tags)).in_account("target")
 }
 
 fn listed_scrapers(all: &[Value]) -> Exchange {
@@ -489,6 +511,7 @@ async fn all_pages_of_the_clusters_of_a_location_are_read() {
         listed(&["demo", "b"], Some("more")),
         listed(&["c"], None).with_text("nextToken=more"),
         listed_scrapers(&[scraper("ACTIVE", true)]),
+        described_workspace("ws-1", Some("222222222222")),
         no_table().in_account("hub"),
     ];
     let output = find(&settings(), exchanges).await.unwrap();
@@ -531,7 +554,8 @@ async fn an_account_without_a_provisioner_is_reported_as_unreachable() {
     let location =
         Location::try_from(json!({ "account": "222222222222", "region": "us-west-2", "first": true })).unwrap();
     let (hub, settings) = (script.account(), settings());
-    let denied = |error| clusters::find(&hub, Err(error), &settings, &location);
+    let no_target = async |_: &WorkspaceArn| unreachable!();
+    let denied = |error| clusters::find(&hub, Err(error), no_target, (&settings, IN_ORGANIZATION), &location);
     let output = denied(Error::AccessDenied("no provisioner".to_owned())).await.unwrap();
     assert_eq!(
         (output.reachable, output.reason.as_deref()),
@@ -590,6 +614,7 @@ async fn only_scrapers_with_our_tags_make_a_cluster_an_orphan() {
             other_cluster,
             other_region,
         ]),
+        described_workspace("ws-1", Some("organization")),
         no_table(),
     ];
     let output = find(&settings(), exchanges).await.unwrap();
@@ -607,6 +632,85 @@ async fn only_scrapers_with_our_tags_make_a_cluster_an_orphan() {
             },
         ])
     );
+}
+
+/// A scraper of a cluster in the source account that writes to a workspace.
+fn scraper_to(workspace: &str, name: &str) -> Value {
+    let mut scraper = scraper_of(name, name, None);
+    scraper["tags"]["ampxa:workspace"] = json!(workspace);
+    scraper
+}
+
+#[tokio::test]
+async fn pairs_that_their_workspaces_do_not_accept_are_reported_whoever_connected_them() {
+    let ws = |id: &str| WORKSPACE.replace("ws-1", id);
+    let departed = WORKSPACE.replace("333333333333", "444444444444");
+    let exchanges = [
+        listed(&[], None),
+        listed_scrapers(&[
+            scraper_to(&ws("ws-1"), "accepted"),
+            scraper_to(&ws("ws-2"), "no-tag"),
+            scraper_to(&ws("ws-2"), "no-tag-either"),
+            scraper_to(&ws("ws-3"), "optional"),
+            scraper_to(&ws("ws-4"), "other"),
+            scraper_to(&ws("ws-5"), "unit"),
+            scraper_to(&ws("ws-6"), "deleted"),
+            scraper_to(&departed, "departed"),
+        ]),
+        described_workspace("ws-1", Some("222222222222")),
+        // A workspace is read once, whatever the number of its pairs.
+        described_workspace("ws-2", None),
+        reader(&[]),
+        described_workspace("ws-3", None),
+        reader(&[("ampxa:workspace-consent", "OPTIONAL")]),
+        described_workspace("ws-4", Some("777777777777")),
+        described_workspace("ws-5", Some("ou-a1b2-c3d4e5f6")),
+        call(
+            POST,
+            200,
+            json!({ "Parents": [{ "Id": "ou-a1b2-c3d4e5f6", "Type": "ORGANIZATIONAL_UNIT" }] }).to_string(),
+        )
+        .in_account("hub"),
+        call(
+            POST,
+            200,
+            json!({ "Parents": [{ "Id": "r-a1b2", "Type": "ROOT" }] }).to_string(),
+        ),
+        call(
+            "GET /workspaces/ws-6",
+            404,
+            rest_error("ResourceNotFoundException", "no"),
+        ),
+    ];
+    let output = json!(find(&settings(), exchanges).await.unwrap());
+    let refused = |name: &str, workspace: &str, reason: &str| {
+        json!({
+            "outcome": "NOT_ACCEPTED", "clusterArn": CLUSTER.replace("demo", name), "workspaceArn": workspace,
+            "reason": reason,
+        })
+    };
+    let expected = json!([
+        refused("no-tag", &ws("ws-2"), "it has no tag ampxa:accept"),
+        refused("no-tag-either", &ws("ws-2"), "it has no tag ampxa:accept"),
+        refused("other", &ws("ws-4"), "its tag ampxa:accept does not name the account"),
+        refused("deleted", &ws("ws-6"), "the workspace does not exist"),
+        refused("departed", &departed, "not known: no reader in 444444444444"),
+    ]);
+    assert_eq!(output["outcomes"], expected);
+}
+
+#[tokio::test]
+async fn a_throttled_read_of_consent_is_an_error_that_is_retried() {
+    let exchanges = [
+        listed(&[], None),
+        listed_scrapers(&[scraper("ACTIVE", true)]),
+        call(
+            "GET /workspaces/ws-1",
+            429,
+            rest_error("ThrottlingException", "slow down"),
+        ),
+    ];
+    assert_eq!(find(&settings(), exchanges).await.unwrap_err().name(), "Transient");
 }
 
 async fn route(input: Value, exchanges: impl IntoIterator<Item = Exchange>) -> Result<route::Output, Error> {

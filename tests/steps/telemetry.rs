@@ -166,7 +166,8 @@ fn a_reconciliation_has_metrics_of_its_unreachable_accounts() {
             (0.0, 0.0)
         );
     }
-    let values = reconciled(json!({ "UNROUTED": 2, "OWNERLESS": 3 }));
+    let values = reconciled(json!({ "UNROUTED": 2, "OWNERLESS": 3, "NOT_ACCEPTED": 4 }));
+    assert_eq!(values["NotAcceptedPairs ampxa"], 4.0);
     assert_eq!(
         (values["UnroutedPairs ampxa"], values["OwnerlessRoles ampxa"]),
         (2.0, 3.0)

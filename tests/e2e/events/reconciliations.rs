@@ -330,6 +330,19 @@ async fn a_routed_pair_that_the_table_no_longer_names_is_reported_and_removed_on
     }
     let run = wired.run(Machine::Reconcile, &input).await?.succeeded()?;
     ensure!(counts(&run)? == &json!({ "UNCHANGED": 1 }), "{}", run.output);
+
+    // A pair that its workspace no longer accepts is reported whoever connected it, and never removed.
+    let untag = wired.account(TARGET, region).amp().untag_resource();
+    untag.resource_arn(&by_hand).tag_keys("ampxa:accept").send().await?;
+    let run = wired.run(Machine::Reconcile, &remove).await?.succeeded()?;
+    let reason = "it has no tag ampxa:accept";
+    let expected = json!([{ "clusterArn": cluster, "workspaceArn": by_hand, "reason": reason }]);
+    ensure!(
+        run.output["notAccepted"] == expected && counts(&run)? == &json!({ "UNCHANGED": 1, "NOT_ACCEPTED": 1 }),
+        "{}",
+        run.output
+    );
+    ensure!(wired.left_of(&cluster, &by_hand)?.len() == 3, "a pair was changed");
     Ok(())
 }
 
