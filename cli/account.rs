@@ -125,6 +125,11 @@ impl Account {
         }
     }
 
+    /// A bucket.
+    pub fn bucket(&self, name: &str) -> ampxa::aws::s3::Bucket {
+        self.clients.bucket(name)
+    }
+
     /// Identity and Access Management.
     pub fn iam(&self) -> aws_sdk_iam::Client {
         self.clients.iam()

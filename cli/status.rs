@@ -298,14 +298,14 @@ impl Standing {
     /// Reads both roles and the samples.
     async fn roles_and_samples(&mut self, credentials: &Credentials, source: &Account, pair: &Pair) -> Result<()> {
         let request = json!({ "clusterArn": pair.cluster, "workspaceArn": pair.workspace });
-        let mut request = Request::parse(&request).map_err(|error| anyhow!("{error}"))?;
+        let request = Request::parse(&request).map_err(|error| anyhow!("{error}"))?;
         let scraper_arn = self.scraper_arn.as_deref().map(str::parse::<ScraperArn>).transpose();
         let scraper_arn = scraper_arn.map_err(|error| anyhow!("{error}"))?;
+        let mut longest_interval = 0;
         if let Some(scraper) = &scraper_arn {
-            // The query depends on the scrape interval of the configuration. The request that set it is not stored.
             match scraper::current_state(&source.amp(), scraper, pair).await {
                 Ok(current) => {
-                    request.scrape_configuration = Some(current.configuration);
+                    longest_interval = current.longest_interval;
                     self.drift
                         .extend(current.drift.iter().map(|what| format!("scraper: {what}")));
                 }
@@ -322,7 +322,7 @@ impl Standing {
         let workspace = &pair.workspace;
         let target = credentials.target(workspace.account(), workspace.region()).await?;
         self.compare_role("target role", &target, &roles::target(&task)).await;
-        match ingestion::count(&target.samples(), &task).await {
+        match ingestion::count(&target.samples(), pair, longest_interval).await {
             Ok((targets, up)) => self.samples = Some(Samples { targets, up }),
             Err(error) => self.problems.push(format!("samples: {error}")),
         }

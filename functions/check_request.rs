@@ -1,6 +1,13 @@
 //! The step `Check request`: parses a request and adds the defaults.
 
-use crate::{error::Error, pair::Pair, request::Request, scrape_configuration};
+use crate::{
+    aws::s3::Bucket,
+    configurations::{self, Named},
+    error::Error,
+    pair::Pair,
+    request::Request,
+    scrape_configuration,
+};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -29,6 +36,24 @@ pub struct Output {
     pub target_role_arn: String,
     /// What a person should look at again.
     pub warnings: Vec<String>,
+}
+
+/// Parses a request, adds the defaults, and reads the scrape configuration if the request names an object. The output
+/// names its version, so that all steps of the execution read the same version. Read-only.
+///
+/// # Errors
+/// `InvalidRequest` if a field or the object is not valid; and those of the call.
+pub async fn check_with_object(bucket: &Bucket, input: &Input) -> Result<Output, Error> {
+    let mut checked = check(input)?;
+    let Some(Named::Object(key, version)) = checked.request.configuration() else {
+        return Ok(checked);
+    };
+    let (yaml, version) = configurations::read(bucket, key, version).await?;
+    let labels = scrape_configuration::labels(&checked.request.cluster_arn, &checked.request.external_labels);
+    scrape_configuration::complete(&yaml, &labels)?;
+    checked.warnings = scrape_configuration::warnings(&yaml);
+    checked.request.scrape_configuration_version = Some(version);
+    Ok(checked)
 }
 
 /// Parses a request and adds the defaults. Makes no call to AWS.

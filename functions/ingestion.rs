@@ -4,11 +4,11 @@
 
 use crate::{
     Error,
-    arn::ScraperArn,
+    arn::{ClusterArn, ScraperArn},
     aws::aps,
-    request::Request,
+    pair::Pair,
     roles::{self, Role},
-    scrape_configuration::{self, IDENTITY_LABEL},
+    scrape_configuration::IDENTITY_LABEL,
     task::Task,
 };
 use aws_sdk_iam::Client;
@@ -20,6 +20,8 @@ use serde::{Deserialize, Serialize};
 pub struct Input {
     /// The pair's scraper.
     pub scraper_arn: ScraperArn,
+    /// The longest scrape interval of its configuration, in seconds.
+    pub longest_interval: u64,
     /// Whether a person must map the scraper in the ConfigMap `aws-auth`.
     pub manual_access: bool,
 }
@@ -55,7 +57,7 @@ pub enum IngestionResult {
 /// # Errors
 /// Those of the calls to the workspace.
 pub async fn check(workspace: &aps::Client, task: &Task<Input>) -> Result<Output, Error> {
-    let (targets, up) = count(workspace, task).await?;
+    let (targets, up) = count(workspace, &task.pair, task.input.longest_interval).await?;
     let (result, hints) = match (targets, up) {
         (0, _) => (IngestionResult::None, Vec::new()),
         (_, 0) => (IngestionResult::TargetsDown, hints_for_targets_down(targets)),
@@ -69,12 +71,13 @@ pub async fn check(workspace: &aps::Client, task: &Task<Input>) -> Result<Output
     })
 }
 
-/// The number of targets of the cluster in the workspace, and the number of those that are up.
+/// The number of targets of the cluster in the workspace, and the number of those that are up. `longest_interval` is
+/// the longest scrape interval of the scraper's configuration, in seconds.
 ///
 /// # Errors
 /// Those of the calls to the workspace.
-pub async fn count<I>(workspace: &aps::Client, task: &Task<I>) -> Result<(u64, u64), Error> {
-    let (id, series) = (task.pair.workspace.id(), series(&task.request));
+pub async fn count(workspace: &aps::Client, pair: &Pair, longest_interval: u64) -> Result<(u64, u64), Error> {
+    let (id, series) = (pair.workspace.id(), series(&pair.cluster, longest_interval));
     let number = async |promql: String| Ok::<_, Error>(workspace.query(id, &promql).await?.unwrap_or(0.0));
     let targets = number(format!("count({series})")).await? as u64;
     if targets == 0 {
@@ -88,9 +91,9 @@ pub async fn count<I>(workspace: &aps::Client, task: &Task<I>) -> Result<(u64, u
 ///
 /// An instant query covers the last five minutes (Prometheus, "Querying basics", staleness). It can miss targets with a
 /// longer scrape interval, so the expression then covers a longer range.
-pub fn series(request: &Request) -> String {
-    let series = format!("up{{{IDENTITY_LABEL}=\"{}\"}}", request.cluster_arn);
-    match longest_interval(request) {
+pub fn series(cluster: &ClusterArn, longest_interval: u64) -> String {
+    let series = format!("up{{{IDENTITY_LABEL}=\"{cluster}\"}}");
+    match longest_interval {
         0..=MAX_INSTANT_INTERVAL_SECONDS => series,
         seconds => format!("last_over_time({series}[{}s])", (2 * seconds).min(MAX_RANGE_SECONDS)),
     }
@@ -100,13 +103,6 @@ pub fn series(request: &Request) -> String {
 const MAX_INSTANT_INTERVAL_SECONDS: u64 = 150;
 /// The longest range that is queried, in seconds.
 const MAX_RANGE_SECONDS: u64 = 86_400;
-
-/// The longest scrape interval of the request's configuration, in seconds. 0 for AMP's default configuration, whose
-/// longest interval is one minute.
-fn longest_interval(request: &Request) -> u64 {
-    let configured = request.scrape_configuration.as_deref();
-    configured.map_or(0, scrape_configuration::longest_interval)
-}
 
 /// The possible causes if no samples are received, the most likely first: the trust policies, which this function
 /// reads, then the causes that AWS lists, in its order (AMP user guide, "Troubleshooting scraper configuration").
@@ -156,7 +152,7 @@ pub async fn hints(
             .to_owned(),
         "The scrape configuration must have a job that discovers targets of this cluster.".to_owned(),
     ]);
-    let interval = longest_interval(&task.request);
+    let interval = task.input.longest_interval;
     if interval > MAX_INSTANT_INTERVAL_SECONDS {
         hints.push(format!(
             "The longest scrape interval is {interval} s, so the first sample can take that long. Onboard the pair \
@@ -187,58 +183,19 @@ fn hints_for_targets_down(targets: u64) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
-
-    fn request(more: serde_json::Value) -> Request {
-        let mut request = json!({
-            "clusterArn": "arn:aws:eks:us-west-2:222222222222:cluster/payments",
-            "workspaceArn": "arn:aws:aps:us-west-2:333333333333:workspace/ws-0a1b",
-        });
-        request
-            .as_object_mut()
-            .unwrap()
-            .extend(more.as_object().unwrap().clone());
-        Request::parse(&request).unwrap()
-    }
-
-    #[test]
-    fn the_query_names_the_cluster_whatever_the_other_labels_are() {
-        let yaml = "global: {external_labels: {cluster: other, clusterArn: ''}}\n\
-             scrape_configs: [{job_name: pods, kubernetes_sd_configs: [{role: pod}]}]";
-        let hostile = r#"a"} or up{b="\"#;
-        for more in [
-            json!({}),
-            json!({ "externalLabels": { "cluster": hostile, "clusterArn": null } }),
-            json!({ "scrapeConfiguration": yaml }),
-        ] {
-            let expected = r#"up{clusterArn="arn:aws:eks:us-west-2:222222222222:cluster/payments"}"#;
-            assert_eq!(series(&request(more)), expected);
-        }
-    }
 
     #[test]
     fn a_long_scrape_interval_is_queried_over_a_longer_range() {
-        let yaml = |interval: &str| {
-            format!(
-                "global: {{scrape_interval: {interval}}}\nscrape_configs: [{{job_name: a, static_configs: []}}, \
-                 {{job_name: b, scrape_interval: 45s}}]"
-            )
-        };
-        let instant = series(&request(json!({})));
-        assert!(instant.starts_with("up{"), "{instant}");
+        let cluster = "arn:aws:eks:us-west-2:222222222222:cluster/payments".parse().unwrap();
+        let instant = r#"up{clusterArn="arn:aws:eks:us-west-2:222222222222:cluster/payments"}"#;
         for (interval, expected) in [
-            ("30s", instant.clone()),
-            ("150s", instant.clone()),
-            ("10m", format!("last_over_time({instant}[1200s])")),
-            ("1y", format!("last_over_time({instant}[86400s])")),
+            (30, instant.to_owned()),
+            (150, instant.to_owned()),
+            (240, format!("last_over_time({instant}[480s])")),
+            (600, format!("last_over_time({instant}[1200s])")),
+            (31_536_000, format!("last_over_time({instant}[86400s])")),
         ] {
-            assert_eq!(
-                series(&request(json!({ "scrapeConfiguration": yaml(interval) }))),
-                expected
-            );
+            assert_eq!(series(&cluster, interval), expected);
         }
-        let job = "scrape_configs: [{job_name: a, scrape_interval: 4m}]";
-        let series = series(&request(json!({ "scrapeConfiguration": job })));
-        assert_eq!(series, format!("last_over_time({instant}[480s])"));
     }
 }

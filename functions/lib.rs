@@ -26,6 +26,7 @@ pub mod arn;
 pub mod aws;
 pub mod check_request;
 pub mod cluster;
+pub mod configurations;
 pub mod consent;
 pub mod environment;
 pub mod error;

@@ -2,6 +2,7 @@
 
 use crate::{
     arn::{ClusterArn, WorkspaceArn},
+    configurations::{self, Named},
     error::Error,
     input::{Fields, member, shown, text},
     scrape_configuration::{self, IDENTITY_LABEL},
@@ -13,14 +14,23 @@ use std::collections::{BTreeMap, HashSet};
 /// A minimal request, for messages.
 const MINIMAL: &str = r#"{"clusterArn": "…", "workspaceArn": "…"}"#;
 
+/// The field that names an object with a scrape configuration.
+pub(crate) const OBJECT_FIELD: &str = "scrapeConfigurationObject";
+/// The field that names the version of this object.
+const VERSION_FIELD: &str = "scrapeConfigurationVersion";
+/// The value of `scrapeConfiguration` that names AMP's default configuration.
+pub(crate) const DEFAULT_CONFIGURATION: &str = "DEFAULT";
+
 /// The fields, in the order of [`Request`].
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 15] = [
     "clusterArn",
     "workspaceArn",
     "subnetIds",
     "securityGroupIds",
     "alias",
     "scrapeConfiguration",
+    OBJECT_FIELD,
+    VERSION_FIELD,
     "externalLabels",
     "tags",
     "patchTrust",
@@ -54,10 +64,16 @@ pub struct Request {
     /// API, ScraperAlias).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alias: Option<String>,
-    /// The scrape configuration: YAML, at most 64 KiB, decoded if it was base64. Absent: AMP's default. It meets AMP's
-    /// rules and can be completed ([`scrape_configuration::complete`]).
+    /// The scrape configuration: YAML, at most 64 KiB, decoded if it was base64; or [`DEFAULT_CONFIGURATION`]. It meets
+    /// AMP's rules and can be completed ([`scrape_configuration::complete`]). Absent: see [`Request::configuration`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scrape_configuration: Option<String>,
+    /// The key of an object of the hub's bucket with the scrape configuration. Not together with `scrape_configuration`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scrape_configuration_object: Option<String>,
+    /// The version of this object. Absent: the current version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scrape_configuration_version: Option<String>,
     /// Labels for every sample. They override those of [`scrape_configuration::labels`], without [`IDENTITY_LABEL`]. At
     /// most 32, with names of Prometheus' data model, and values of at most 1,024 bytes without control characters (the
     /// limits are ours, within AMP's).
@@ -150,6 +166,7 @@ impl Request {
         check_same_region(&cluster_arn, &workspace_arn)?;
         let external_labels = external_labels(&fields, Some(&cluster_arn))?;
         let scrape_configuration = match fields.text("scrapeConfiguration")? {
+            Some(DEFAULT_CONFIGURATION) => Some(DEFAULT_CONFIGURATION.to_owned()),
             Some(text) => {
                 let yaml = scrape_configuration::decode(text, "scrapeConfiguration")?;
                 // A configuration that cannot be completed is an error before anything is created.
@@ -165,6 +182,8 @@ impl Request {
             subnet_ids: fields.ec2_ids("subnetIds", "subnet-")?,
             security_group_ids: fields.ec2_ids("securityGroupIds", "sg-")?,
             alias: fields.text("alias")?.map(alias).transpose()?,
+            scrape_configuration_object: object(&fields)?,
+            scrape_configuration_version: version(&fields)?,
             scrape_configuration,
             external_labels,
             tags: tags(fields.strings("tags")?)?,
@@ -186,6 +205,66 @@ impl Request {
                 [("ROLLBACK", OnFailure::Rollback), ("DO_NOTHING", OnFailure::DoNothing)],
             )?,
         })
+    }
+}
+
+impl Request {
+    /// The scrape configuration that the request names. `None`: an existing scraper keeps its own, and a new one gets
+    /// AMP's default.
+    pub fn configuration(&self) -> Option<Named<'_>> {
+        match (&self.scrape_configuration, &self.scrape_configuration_object) {
+            (Some(text), _) if text == DEFAULT_CONFIGURATION => Some(Named::Default),
+            (Some(yaml), _) => Some(Named::Text(yaml)),
+            (None, Some(key)) => Some(Named::Object(key, self.scrape_configuration_version.as_deref())),
+            (None, None) => None,
+        }
+    }
+}
+
+/// The key of the object with the scrape configuration.
+pub(crate) fn object(fields: &Fields<'_>) -> Result<Option<String>, Error> {
+    let Some(key) = fields.text(OBJECT_FIELD)? else {
+        return Ok(None);
+    };
+    let path = fields.path(OBJECT_FIELD);
+    if !configurations::is_key(key) {
+        let expected = "expected the key of an object of the hub's bucket, such as configurations/pods.yaml: at most \
+                        256 letters, digits and \"/_.-\"";
+        return Err(Error::invalid(
+            &path,
+            format!("{} is not valid; {expected}", shown(key)),
+        ));
+    }
+    for other in ["scrapeConfiguration", "scrapeConfigurationParameter"] {
+        if fields.get(other).is_some() {
+            return Err(Error::invalid(
+                &path,
+                format!("not allowed together with {other}; remove one of the two"),
+            ));
+        }
+    }
+    Ok(Some(key.to_owned()))
+}
+
+/// The version of the object: an id that S3 assigns, at most 1,024 bytes (S3 user guide, "How S3 Versioning works").
+fn version(fields: &Fields<'_>) -> Result<Option<String>, Error> {
+    let Some(version) = fields.text(VERSION_FIELD)? else {
+        return Ok(None);
+    };
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
+    if version.is_empty() || version.len() > 1024 || !version.bytes().all(plain) {
+        let expected = "expected the id of a version of the object, at most 1,024 letters, digits and \"_.-\"";
+        return Err(Error::invalid(
+            VERSION_FIELD,
+            format!("{} is not valid; {expected}", shown(version)),
+        ));
+    }
+    match fields.get(OBJECT_FIELD) {
+        Some(_) => Ok(Some(version.to_owned())),
+        None => Err(Error::invalid(
+            VERSION_FIELD,
+            format!("allowed only together with {OBJECT_FIELD}; remove it"),
+        )),
     }
 }
 

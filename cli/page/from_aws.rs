@@ -9,10 +9,13 @@ use crate::{
     execution::{self, Execution},
 };
 use ampxa::{
-    Error, ingestion,
+    Error,
+    configurations::Named,
+    ingestion,
     pair::Pair,
     policy::{self, Gate},
     request::Request,
+    scrape_configuration,
 };
 use anyhow::{Context, Result, bail};
 use aws_sdk_sfn::types::ExecutionStatus;
@@ -201,7 +204,12 @@ async fn samples(
     // The step is at least one second of the cloud's clock.
     let step = (seconds / MAX_POINTS).max(minute / 60.0);
     let span = (execution.began, execution.began + seconds);
-    let series = ingestion::series(request);
+    // An interval that the request does not name is not known here. The query then covers five minutes.
+    let interval = match request.configuration() {
+        Some(Named::Text(yaml)) => scrape_configuration::longest_interval(yaml),
+        _ => 0,
+    };
+    let series = ingestion::series(&request.cluster_arn, interval);
     let mut counts = Vec::new();
     for expression in [format!("count({series})"), format!("sum({series})")] {
         let numbers = samples.query_range(workspace.id(), &expression, span, step).await;

@@ -3,7 +3,7 @@
 
 use super::{
     request_log::RequestLog,
-    sigv4::{self, Call, CallError},
+    sigv4::{self, Call, CallError, Message},
 };
 use aws_config::SdkConfig;
 use aws_smithy_runtime_api::{box_error::BoxError, client::orchestrator::HttpResponse};
@@ -45,8 +45,8 @@ impl Call for QueryMetrics {
     const ACTION: &'static str = "QueryMetrics";
     type Output = Vec<(f64, f64)>;
 
-    fn parse(body: &[u8]) -> Result<Self::Output, BoxError> {
-        let response: Response = serde_json::from_slice(body)?;
+    fn parse(response: &HttpResponse) -> Result<Self::Output, BoxError> {
+        let response: Response = serde_json::from_slice(response.body().bytes().unwrap_or_default())?;
         let Some(series) = response.data.result.into_iter().next() else {
             return Ok(Vec::new());
         };
@@ -123,6 +123,7 @@ impl Client {
         let form = form
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        sigv4::send::<QueryMetrics>(&self.config, &self.log, path, form.collect()).await
+        let message = Message::form(&path, &form.collect());
+        sigv4::send::<QueryMetrics>(&self.config, &self.log, message).await
     }
 }

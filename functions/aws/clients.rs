@@ -300,6 +300,11 @@ impl Account {
         client!(aws_sdk_ssm, &self.config, self.log)
     }
 
+    /// The bucket of the hub with this name.
+    pub fn bucket(&self, name: &str) -> super::s3::Bucket {
+        super::s3::Bucket::new(name, &self.config, &self.log)
+    }
+
     /// AWS Organizations.
     pub fn organizations(&self) -> aws_sdk_organizations::Client {
         client!(aws_sdk_organizations, &self.config, self.log)

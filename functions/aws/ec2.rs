@@ -6,7 +6,7 @@
 
 use super::{
     request_log::RequestLog,
-    sigv4::{self, Call, CallError, Form},
+    sigv4::{self, Call, CallError, Form, Message},
 };
 use aws_config::SdkConfig;
 use aws_smithy_runtime_api::{box_error::BoxError, client::orchestrator::HttpResponse};
@@ -36,8 +36,8 @@ impl<C: Ec2Call> Call for C {
     const VERSION: &'static str = API_VERSION;
     const ACTION: &'static str = C::ACTION;
     type Output = C::Output;
-    fn parse(body: &[u8]) -> Result<C::Output, BoxError> {
-        Ok(C::parse(body)?)
+    fn parse(response: &HttpResponse) -> Result<C::Output, BoxError> {
+        Ok(C::parse(response.body().bytes().unwrap_or_default())?)
     }
     fn error_metadata(response: &HttpResponse) -> ErrorMetadata {
         let xml = response.body().bytes().unwrap_or_default();
@@ -215,13 +215,8 @@ impl Client {
     async fn call<C: Ec2Call>(&self, parameters: Form) -> Result<C::Output, CallError<C>> {
         let action = [("Action", C::ACTION), ("Version", API_VERSION)];
         let action = action.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        sigv4::send::<C>(
-            &self.config,
-            &self.log,
-            "/".to_owned(),
-            action.into_iter().chain(parameters).collect(),
-        )
-        .await
+        let form = action.into_iter().chain(parameters).collect();
+        sigv4::send::<C>(&self.config, &self.log, Message::form("/", &form)).await
     }
 }
 

@@ -5,6 +5,7 @@ mod clients;
 pub mod ec2;
 mod failure;
 pub mod request_log;
+pub mod s3;
 pub mod sigv4;
 
 pub use clients::{Account, Aws, timeouts};

@@ -3,7 +3,7 @@
 
 use super::request_log::RequestLog;
 use aws_config::SdkConfig;
-use aws_runtime::auth::{SigV4OperationSigningConfig, sigv4};
+use aws_runtime::auth::{SigV4OperationSigningConfig, SigningOptions, sigv4};
 use aws_runtime::retries::classifiers::AwsErrorCodeClassifier;
 use aws_runtime::user_agent::{ApiMetadata, UserAgentInterceptor};
 use aws_smithy_runtime::client::{
@@ -36,7 +36,38 @@ use std::{fmt, marker::PhantomData};
 /// The fields of a form.
 pub type Form = Vec<(String, String)>;
 
-/// A call: its request is a form that is sent with POST.
+/// The parts of a request that differ between calls.
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// What precedes the host name of the service, such as `<bucket>.`. Not used with an endpoint of its own.
+    pub host_prefix: String,
+    /// The HTTP method.
+    pub method: &'static str,
+    /// The path and the query.
+    pub path: String,
+    /// The headers.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Message {
+    /// A form that is sent with POST.
+    pub fn form(path: &str, form: &Form) -> Self {
+        let body = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(form)
+            .finish();
+        Self {
+            host_prefix: String::new(),
+            method: "POST",
+            path: path.to_owned(),
+            headers: vec![("content-type", "application/x-www-form-urlencoded".to_owned())],
+            body: body.into_bytes(),
+        }
+    }
+}
+
+/// A call.
 pub trait Call: fmt::Debug + Send + Sync + 'static {
     /// The name of the service in signatures.
     const SERVICE: &'static str;
@@ -52,7 +83,11 @@ pub trait Call: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// A parse error if it is not a response of this call.
-    fn parse(body: &[u8]) -> Result<Self::Output, BoxError>;
+    fn parse(response: &HttpResponse) -> Result<Self::Output, BoxError>;
+    /// How requests are signed.
+    fn signing() -> SigningOptions {
+        SigningOptions::default()
+    }
     /// The code and the message of an error response. It may have neither, such as the page of a proxy.
     fn error_metadata(response: &HttpResponse) -> ErrorMetadata;
 }
@@ -85,20 +120,24 @@ pub type CallError<C> = SdkError<Failure<C>, HttpResponse>;
 pub(super) async fn send<C: Call>(
     config: &SdkConfig,
     log: &RequestLog,
-    path: String,
-    form: Form,
+    message: Message,
 ) -> Result<C::Output, CallError<C>> {
     let region = config.region().map_or("", AsRef::as_ref).to_owned();
     let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
     let endpoint = match config.endpoint_url() {
         Some(url) => url.to_owned(),
-        None => format!("https://{}.{region}.amazonaws.com{suffix}", C::HOST),
+        None => format!(
+            "https://{}{}.{region}.amazonaws.com{suffix}",
+            message.host_prefix,
+            C::HOST
+        ),
     };
     let mut layer = Layer::new(C::SERVICE);
     layer.store_put(AuthSchemeOptionResolverParams::new(()));
     layer.store_put(SigV4OperationSigningConfig {
         region: Some(SigningRegion::from(aws_config::Region::new(region))),
         name: Some(SigningName::from_static(C::SERVICE)),
+        signing_options: C::signing(),
         ..Default::default()
     });
     // The user agent of generated clients.
@@ -134,29 +173,26 @@ pub(super) async fn send<C: Call>(
         .retry_classifier(AwsErrorCodeClassifier::<Failure<C>>::new())
         .retry_classifier(HttpStatusCodeClassifier::default())
         .timeout_config(timeouts.unwrap_or_else(aws_smithy_types::timeout::TimeoutConfig::disabled))
-        .serializer(|(path, form): (String, Form)| request(&path, &form))
+        .serializer(request)
         .deserializer(|response: &HttpResponse| output::<C>(response))
         .build()
-        .invoke((path, form))
+        .invoke(message)
         .await
 }
 
-fn request(path: &str, form: &Form) -> Result<HttpRequest, BoxError> {
-    let body = form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(form)
-        .finish();
-    let mut request = HttpRequest::new(SdkBody::from(body));
-    request.set_method("POST")?;
-    request.set_uri(path)?;
-    request
-        .headers_mut()
-        .insert("content-type", "application/x-www-form-urlencoded");
+fn request(message: Message) -> Result<HttpRequest, BoxError> {
+    let mut request = HttpRequest::new(SdkBody::from(message.body));
+    request.set_method(message.method)?;
+    request.set_uri(message.path)?;
+    for (name, value) in message.headers {
+        request.headers_mut().try_insert(name, value)?;
+    }
     Ok(request)
 }
 
 fn output<C: Call>(response: &HttpResponse) -> Result<C::Output, OrchestratorError<Failure<C>>> {
     if response.status().is_success() {
-        return C::parse(response.body().bytes().unwrap_or_default()).map_err(OrchestratorError::other);
+        return C::parse(response).map_err(OrchestratorError::other);
     }
     Err(OrchestratorError::operation(Failure(
         C::error_metadata(response),

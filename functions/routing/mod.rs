@@ -9,7 +9,7 @@ pub(crate) mod glob;
 mod table;
 
 pub(crate) use table::is_organizational_unit;
-pub use table::{Choice, Match, Onboarding, Routes, Rule};
+pub use table::{Choice, Configuration, Match, Onboarding, Routes, Rule};
 
 use crate::{
     arn::{ClusterArn, WorkspaceArn},
@@ -17,7 +17,7 @@ use crate::{
     environment,
     error::Error,
     input::shown,
-    request::{CheckIngestion, PatchTrust},
+    request::{CheckIngestion, DEFAULT_CONFIGURATION, PatchTrust},
     tags::{CHOICE_TAG, ONBOARD_TAG},
 };
 use aws_sdk_organizations::types::ParentType;
@@ -271,12 +271,15 @@ pub async fn request(ssm: &aws_sdk_ssm::Client, cluster: &ClusterArn, onboarding
         external_labels: &'a BTreeMap<String, String>,
         #[serde(skip_serializing_if = "Option::is_none")]
         scrape_configuration: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        scrape_configuration_object: Option<&'a str>,
         patch_trust: PatchTrust,
         check_ingestion: CheckIngestion,
     }
-    let scrape_configuration = match &onboarding.scrape_configuration_parameter {
-        None => None,
-        Some(name) => Some(parameter(ssm, name).await?.ok_or_else(|| {
+    let scrape_configuration = match &onboarding.scrape_configuration {
+        None | Some(Configuration::Object(_)) => None,
+        Some(Configuration::Default) => Some(DEFAULT_CONFIGURATION.to_owned()),
+        Some(Configuration::Parameter(name)) => Some(parameter(ssm, name).await?.ok_or_else(|| {
             Error::invalid(
                 "routes: scrapeConfigurationParameter",
                 format!(
@@ -290,6 +293,10 @@ pub async fn request(ssm: &aws_sdk_ssm::Client, cluster: &ClusterArn, onboarding
         workspace_arn: &onboarding.workspace,
         external_labels: &onboarding.external_labels,
         scrape_configuration,
+        scrape_configuration_object: match &onboarding.scrape_configuration {
+            Some(Configuration::Object(key)) => Some(key),
+            _ => None,
+        },
         patch_trust: onboarding.patch_trust,
         check_ingestion: onboarding.check_ingestion,
     }))

@@ -5,7 +5,7 @@ use crate::{
     arn::{AccountId, Region, WorkspaceArn},
     error::Error,
     input::{Fields, shown, text},
-    request::{CheckIngestion, PatchTrust, external_labels},
+    request::{CheckIngestion, DEFAULT_CONFIGURATION, OBJECT_FIELD, PatchTrust, external_labels, object},
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -64,6 +64,17 @@ pub struct Match {
     pub tags: BTreeMap<String, String>,
 }
 
+/// The scrape configuration that a rule names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Configuration {
+    /// AMP's default configuration.
+    Default,
+    /// The value of a Systems Manager parameter.
+    Parameter(String),
+    /// An object in the hub's bucket, by its key.
+    Object(String),
+}
+
 /// How a cluster is onboarded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Onboarding {
@@ -71,8 +82,8 @@ pub struct Onboarding {
     pub workspace: WorkspaceArn,
     /// Labels for every sample, without the one that identifies the cluster.
     pub external_labels: BTreeMap<String, String>,
-    /// The Systems Manager parameter that contains the scrape configuration. Without it, AMP's default is used.
-    pub scrape_configuration_parameter: Option<String>,
+    /// The scrape configuration that the rule names, if any.
+    pub scrape_configuration: Option<Configuration>,
     /// When the scraper's ARN is written into the trust policies.
     pub patch_trust: PatchTrust,
     /// Whether the last step checks that the workspace receives samples.
@@ -85,7 +96,7 @@ impl Onboarding {
         Self {
             workspace,
             external_labels: BTreeMap::new(),
-            scrape_configuration_parameter: None,
+            scrape_configuration: None,
             patch_trust: PatchTrust::default(),
             check_ingestion: CheckIngestion::default(),
         }
@@ -185,7 +196,9 @@ impl Rule {
     fn read(path: &str, rule: &Value, settings: &Settings) -> Result<Self, Error> {
         let options = [
             "externalLabels",
+            "scrapeConfiguration",
             "scrapeConfigurationParameter",
+            OBJECT_FIELD,
             "patchTrust",
             "checkIngestion",
         ];
@@ -206,18 +219,10 @@ impl Rule {
             }
             return Ok(Self::Ignore(condition, reason.to_owned()));
         }
-        let scrape_configuration_parameter = match fields.text("scrapeConfigurationParameter")? {
-            None => None,
-            Some(name) => Some(parameter_name(
-                &fields.path("scrapeConfigurationParameter"),
-                name,
-                settings,
-            )?),
-        };
         let onboarding = Onboarding {
             workspace: fields.arn("workspaceArn", WORKSPACE)?,
             external_labels: external_labels(&fields, None)?,
-            scrape_configuration_parameter,
+            scrape_configuration: configuration(&fields, settings)?,
             patch_trust: fields.choice(
                 "patchTrust",
                 [("FINAL", PatchTrust::Final), ("EARLY", PatchTrust::Early)],
@@ -365,6 +370,34 @@ pub(crate) fn is_organizational_unit(text: &str) -> bool {
 fn is_cluster_pattern(text: &str) -> bool {
     let valid = |c: char| c.is_ascii_alphanumeric() || "-_*?".contains(c);
     (1..=100).contains(&text.len()) && text.chars().all(valid)
+}
+
+/// The scrape configuration that a rule names, in one of three fields.
+fn configuration(fields: &Fields<'_>, settings: &Settings) -> Result<Option<Configuration>, Error> {
+    let (default, parameter) = ("scrapeConfiguration", "scrapeConfigurationParameter");
+    let named = fields.text(default)?;
+    if named.is_some_and(|value| value != DEFAULT_CONFIGURATION) {
+        let why = format!(
+            "expected \"{DEFAULT_CONFIGURATION}\", AMP's default configuration; to give another one, use {OBJECT_FIELD} or \
+             {parameter}"
+        );
+        return Err(Error::invalid(&fields.path(default), why));
+    }
+    if named.is_some() && fields.get(parameter).is_some() {
+        let why = format!("not allowed together with {default}; remove one of the two");
+        return Err(Error::invalid(&fields.path(parameter), why));
+    }
+    if let Some(key) = object(fields)? {
+        return Ok(Some(Configuration::Object(key)));
+    }
+    Ok(match fields.text(parameter)? {
+        Some(name) => Some(Configuration::Parameter(parameter_name(
+            &fields.path(parameter),
+            name,
+            settings,
+        )?)),
+        None => named.map(|_| Configuration::Default),
+    })
 }
 
 /// Checks the name of a parameter. The functions may read only parameters whose names begin like that of the table.

@@ -29,7 +29,7 @@ const FIELD: &str = "scrapeConfiguration";
 pub const IDENTITY_LABEL: &str = "clusterArn";
 
 /// The maximum size in a request, in bytes of YAML.
-const MAX_BYTES: usize = 64 * 1024;
+pub const MAX_BYTES: usize = 64 * 1024;
 
 /// The maximum size that is read or written, in bytes: the YAML of a request after its anchors are expanded.
 const MAX_EXPANDED_BYTES: usize = 256 * 1024;
@@ -120,7 +120,7 @@ pub fn warnings(yaml: &str) -> Vec<String> {
 pub fn complete(yaml: &str, labels: &BTreeMap<String, String>) -> Result<String, Error> {
     let tree = read(yaml)?;
     rules::check(&tree, labels.get(IDENTITY_LABEL).map_or("", String::as_str))?;
-    finish(tree, labels)
+    finish(tree, labels, &BTreeMap::new())
 }
 
 /// Adds labels to AMP's default configuration, like [`complete`], but without the rules.
@@ -128,14 +128,28 @@ pub fn complete(yaml: &str, labels: &BTreeMap<String, String>) -> Result<String,
 /// # Errors
 /// `InvalidRequest` if the configuration is not YAML that can be rewritten.
 pub fn complete_default(yaml: &str, labels: &BTreeMap<String, String>) -> Result<String, Error> {
-    finish(read(yaml)?, labels)
+    finish(read(yaml)?, labels, &BTreeMap::new())
+}
+
+/// Adds labels to the configuration of an existing scraper, like [`complete_default`]. The values of `requested` labels
+/// replace those of the configuration.
+///
+/// # Errors
+/// `InvalidRequest` if the configuration is not YAML that can be rewritten.
+pub fn complete_existing(
+    yaml: &str,
+    labels: &BTreeMap<String, String>,
+    requested: &BTreeMap<String, String>,
+) -> Result<String, Error> {
+    finish(read(yaml)?, labels, requested)
 }
 
 /// Whether two configurations have the same meaning, apart from style, comments and key order.
 ///
-/// A configuration that is not valid YAML is not equal to any other.
+/// A configuration that is not valid YAML is only equal to itself.
 pub fn same_meaning(a: &str, b: &str) -> bool {
     match (read(a), read(b)) {
+        _ if a == b => true,
         (Ok(a), Ok(b)) => a.sorted() == b.sorted(),
         _ => false,
     }
@@ -149,8 +163,12 @@ fn read(yaml: &str) -> Result<Node, Error> {
     yaml::read(yaml).map_err(|why| Error::invalid(FIELD, why))
 }
 
-fn finish(mut tree: Node, labels: &BTreeMap<String, String>) -> Result<String, Error> {
-    add_labels(&mut tree, labels);
+fn finish(
+    mut tree: Node,
+    labels: &BTreeMap<String, String>,
+    replacing: &BTreeMap<String, String>,
+) -> Result<String, Error> {
+    add_labels(&mut tree, labels, replacing);
     let text = yaml::write(&tree);
     if text.len() > MAX_EXPANDED_BYTES {
         let why = format!(
@@ -172,8 +190,8 @@ pub fn is_label_name(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
-/// Adds labels that are not set to a tree that conforms to the rules, and sets [`IDENTITY_LABEL`].
-fn add_labels(tree: &mut Node, labels: &BTreeMap<String, String>) {
+/// Adds labels that are not set to a tree, and sets those that are `replacing` and [`IDENTITY_LABEL`].
+fn add_labels(tree: &mut Node, labels: &BTreeMap<String, String>, replacing: &BTreeMap<String, String>) {
     let Node::Mapping(root) = tree else { return };
     change_mapping(root, "global", 0, |global| {
         let end = global.len();
@@ -182,7 +200,7 @@ fn add_labels(tree: &mut Node, labels: &BTreeMap<String, String>) {
                 let node = Node::Scalar(Scalar::string(value));
                 match external_labels.iter_mut().find(|(key, _)| key.text == *name) {
                     None => external_labels.push((Scalar::string(name), node)),
-                    Some((_, current)) if name == IDENTITY_LABEL => *current = node,
+                    Some((_, current)) if name == IDENTITY_LABEL || replacing.contains_key(name) => *current = node,
                     Some(_) => {}
                 }
             }

@@ -11,7 +11,8 @@ pub use update::{CurrentState, UpdateInput, UpdateOutput, current_state, update}
 
 use crate::{
     arn::ScraperArn,
-    aws::none_if,
+    aws::{none_if, s3::Bucket},
+    configurations,
     error::Error,
     names,
     network::Network,
@@ -64,6 +65,9 @@ pub struct Scraper {
     pub status_reason: Option<String>,
     /// Whether this execution created it.
     pub created: bool,
+    /// The longest scrape interval of its configuration, in seconds. `None` if this call did not read it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub longest_interval: Option<u64>,
     /// What a person must do.
     pub warnings: Vec<String>,
 }
@@ -74,7 +78,7 @@ pub struct Scraper {
 ///
 /// # Errors
 /// Those of [`inventory()`]; `NotVisibleYet` if a stale scraper still exists; and those of the calls.
-pub async fn create(amp: &Client, task: &Task<CreateInput>) -> Result<Scraper, Error> {
+pub async fn create(amp: &Client, bucket: &Bucket, task: &Task<CreateInput>) -> Result<Scraper, Error> {
     let (pair, request, input) = (&task.pair, &task.request, &task.input);
     let inventory = inventory(&list(of_pair(amp, pair)).await?, pair, None)?;
     if let Some(existing) = inventory.scraper {
@@ -85,6 +89,7 @@ pub async fn create(amp: &Client, task: &Task<CreateInput>) -> Result<Scraper, E
             status_reason: None,
             // An earlier attempt of this execution may have created it and died before it could report it.
             created: existing.created_by.as_deref() == Some(&*task.execution),
+            longest_interval: None,
         });
     }
     if let Some(stale) = inventory.stale_scrapers.first() {
@@ -93,7 +98,10 @@ pub async fn create(amp: &Client, task: &Task<CreateInput>) -> Result<Scraper, E
             stale.scraper_arn, stale.reason
         )));
     }
-    let yaml = configuration(amp, task).await?;
+    let yaml = match configurations::named(bucket, request).await? {
+        Some(yaml) => yaml,
+        None => completed_default(amp, task).await?,
+    };
     let mut tags = tags::of_pair(task);
     tags.insert(CREATED_BY_TAG.to_owned(), task.execution.to_string());
     let answer = amp
@@ -121,6 +129,7 @@ pub async fn create(amp: &Client, task: &Task<CreateInput>) -> Result<Scraper, E
             .map_or(ScraperStatusCode::Creating, |status| status.status_code),
         status_reason: None,
         created: true,
+        longest_interval: None,
         warnings: Vec::new(),
     })
 }
@@ -168,22 +177,16 @@ fn of_pair(amp: &Client, pair: &Pair) -> ListScrapersFluentBuilder {
         .filters("destinationArn", vec![pair.workspace.to_string()])
 }
 
-/// The desired scrape configuration: that of the request, or AMP's default, with the external labels.
-async fn configuration<K>(amp: &Client, task: &Task<K>) -> Result<String, Error> {
-    let labels = scrape_configuration::labels(&task.pair.cluster, &task.request.external_labels);
-    match &task.request.scrape_configuration {
-        Some(yaml) => scrape_configuration::complete(yaml, &labels),
-        None => scrape_configuration::complete_default(&default_configuration(amp).await?, &labels),
-    }
-}
-
-async fn default_configuration(amp: &Client) -> Result<String, Error> {
+/// AMP's default scrape configuration, with the external labels.
+async fn completed_default<K>(amp: &Client, task: &Task<K>) -> Result<String, Error> {
     let answer = amp.get_default_scraper_configuration().send().await?;
-    String::from_utf8(answer.configuration.into_inner()).map_err(|error| {
+    let yaml = String::from_utf8(answer.configuration.into_inner()).map_err(|error| {
         Error::Transient(format!(
             "aps:GetDefaultScraperConfiguration returned a configuration that is not UTF-8: {error}."
         ))
-    })
+    })?;
+    let labels = scrape_configuration::labels(&task.pair.cluster, &task.request.external_labels);
+    scrape_configuration::complete_default(&yaml, &labels)
 }
 
 /// Reads the status of a scraper once. The state machine polls. Read-only.
@@ -192,6 +195,7 @@ async fn default_configuration(amp: &Client) -> Result<String, Error> {
 /// `NotVisibleYet` if AMP does not show the scraper; and those of the calls.
 pub async fn check(amp: &Client, task: &Task<CheckInput>) -> Result<Scraper, Error> {
     let scraper = describe(amp, &task.input.scraper_arn).await?;
+    let interval = scrape_configuration::longest_interval(update::current_configuration(&scraper));
     Ok(Scraper {
         scraper_arn: scraper.arn,
         status: status_code(scraper.status.as_ref(), &task.input.scraper_arn)?,
@@ -200,6 +204,7 @@ pub async fn check(amp: &Client, task: &Task<CheckInput>) -> Result<Scraper, Err
             .status_reason
             .map(|reason| reason.trim_end_matches('.').to_owned()),
         created: false,
+        longest_interval: Some(interval),
         warnings: warnings(task.input.manual_access, &scraper.role_arn),
     })
 }

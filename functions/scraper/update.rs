@@ -1,8 +1,16 @@
 //! Updates an existing scraper to the request.
 
-use super::{Scraper, configuration, describe, role_configuration, status_code, warnings};
+use super::{Scraper, completed_default, describe, role_configuration, status_code, warnings};
 use crate::{
-    arn::ScraperArn, error::Error, names, network::Network, pair::Pair, scrape_configuration, tags, task::Task,
+    arn::ScraperArn,
+    aws::s3::Bucket,
+    configurations::{self, Named},
+    error::Error,
+    names,
+    network::Network,
+    pair::Pair,
+    scrape_configuration, tags,
+    task::Task,
 };
 use aws_sdk_amp::{
     Client,
@@ -32,6 +40,8 @@ pub struct UpdateOutput {
     pub scraper: Scraper,
     /// The parts that this call updated.
     pub repaired: Vec<&'static str>,
+    /// The location of the scrape configuration that this call replaced: `s3://<bucket>/<key>`.
+    pub replaced_configuration: Option<String>,
     /// Whether the comparison is complete. If not, the scraper was being changed: call again when it is ACTIVE.
     pub up_to_date: bool,
 }
@@ -39,12 +49,14 @@ pub struct UpdateOutput {
 /// Compares a scraper with the request, and updates what differs.
 ///
 /// Idempotent: a scraper that already matches is read, never written. A scraper that is being changed is not updated in
-/// this call. Without an alias in the request, the existing alias is kept. AMP cannot change subnets and security
-/// groups (AMP API reference, UpdateScraper): a difference is a warning.
+/// this call. Without an alias in the request, the existing alias is kept, and without a scrape configuration, the
+/// existing configuration, whose labels are completed. A configuration that is replaced is stored in the bucket first.
+/// AMP cannot change subnets and security groups (AMP API reference, UpdateScraper): a difference is a warning.
 ///
 /// # Errors
-/// `NotVisibleYet` if AMP does not show the scraper; and those of the calls.
-pub async fn update(amp: &Client, task: &Task<UpdateInput>) -> Result<UpdateOutput, Error> {
+/// `NotVisibleYet` if AMP does not show the scraper; `InvalidRequest` if the object with the scrape configuration is not
+/// valid; and those of the calls.
+pub async fn update(amp: &Client, bucket: &Bucket, task: &Task<UpdateInput>) -> Result<UpdateOutput, Error> {
     use ScraperStatusCode::{Active, UpdateFailed, Updating};
     let arn = &task.input.scraper_arn;
     let found = describe(amp, arn).await?;
@@ -55,9 +67,11 @@ pub async fn update(amp: &Client, task: &Task<UpdateInput>) -> Result<UpdateOutp
             status: code.clone(),
             status_reason: found.status_reason.clone(),
             created: false,
+            longest_interval: Some(scrape_configuration::longest_interval(current_configuration(&found))),
             warnings: warnings(task.input.manual_access, &found.role_arn),
         },
         repaired: Vec::new(),
+        replaced_configuration: None,
         up_to_date: false,
     };
     if !matches!(code, Active | UpdateFailed) {
@@ -70,8 +84,20 @@ pub async fn update(amp: &Client, task: &Task<UpdateInput>) -> Result<UpdateOutp
         call.send().await?;
         output.repaired.push("tags");
     }
-    let yaml = configuration(amp, task).await?;
+    let yaml = match desired_configuration(amp, bucket, task, current_configuration(&found)).await? {
+        Ok(yaml) => yaml,
+        Err(warning) => {
+            output.scraper.warnings.push(warning);
+            current_configuration(&found).to_owned()
+        }
+    };
+    output.scraper.longest_interval = Some(scrape_configuration::longest_interval(&yaml));
     let differences = differences(&found, task, &yaml);
+    if differences.contains(&CONFIGURATION) {
+        let current = current_configuration(&found);
+        output.replaced_configuration =
+            Some(configurations::store_replaced(bucket, &task.execution, arn, current).await?);
+    }
     if !differences.is_empty() {
         let answer = amp
             .update_scraper()
@@ -90,11 +116,39 @@ pub async fn update(amp: &Client, task: &Task<UpdateInput>) -> Result<UpdateOutp
     Ok(output)
 }
 
+/// The desired configuration of an existing scraper: the one that the request names, or the `current` one with the
+/// labels completed. The inner error is a warning: the current configuration cannot be rewritten, and stays.
+async fn desired_configuration(
+    amp: &Client,
+    bucket: &Bucket,
+    task: &Task<UpdateInput>,
+    current: &str,
+) -> Result<Result<String, String>, Error> {
+    let request = &task.request;
+    if let Some(named) = configurations::named(bucket, request).await? {
+        return Ok(Ok(named));
+    }
+    if request.configuration() == Some(Named::Default) {
+        return completed_default(amp, task).await.map(Ok);
+    }
+    let labels = scrape_configuration::labels(&task.pair.cluster, &request.external_labels);
+    let completed = scrape_configuration::complete_existing(current, &labels, &request.external_labels);
+    Ok(completed.map_err(|why| {
+        format!(
+            "The scrape configuration of the scraper was left as it is, without the labels that ampxa adds, because it \
+             cannot be rewritten: {why} Onboard the pair with a configuration."
+        )
+    }))
+}
+
+/// The part of a scraper that is its scrape configuration.
+const CONFIGURATION: &str = "scrape configuration";
+
 /// The state of an existing scraper that can be compared without its request.
 #[derive(Debug)]
 pub struct CurrentState {
-    /// The scrape configuration, as YAML.
-    pub configuration: String,
+    /// The longest scrape interval of its configuration, in seconds.
+    pub longest_interval: u64,
     /// What differs from the desired state of any request: `failed update`, `roles`.
     pub drift: Vec<&'static str>,
 }
@@ -106,12 +160,12 @@ pub struct CurrentState {
 pub async fn current_state(amp: &Client, arn: &ScraperArn, pair: &Pair) -> Result<CurrentState, Error> {
     let found = describe(amp, arn).await?;
     Ok(CurrentState {
-        configuration: current_configuration(&found).to_owned(),
+        longest_interval: scrape_configuration::longest_interval(current_configuration(&found)),
         drift: only_true(defects(&found, pair)),
     })
 }
 
-fn current_configuration(found: &ScraperDescription) -> &str {
+pub(super) fn current_configuration(found: &ScraperDescription) -> &str {
     match &found.scrape_configuration {
         Some(ScrapeConfiguration::ConfigurationBlob(blob)) => std::str::from_utf8(blob.as_ref()).unwrap_or_default(),
         _ => "",
@@ -122,7 +176,7 @@ fn current_configuration(found: &ScraperDescription) -> &str {
 fn differences(found: &ScraperDescription, task: &Task<UpdateInput>, yaml: &str) -> Vec<&'static str> {
     let other_alias = task.request.alias.is_some() && task.request.alias != found.alias;
     let other_configuration = !scrape_configuration::same_meaning(current_configuration(found), yaml);
-    let requested = [(other_alias, "alias"), (other_configuration, "scrape configuration")];
+    let requested = [(other_alias, "alias"), (other_configuration, CONFIGURATION)];
     only_true(defects(found, &task.pair).into_iter().chain(requested))
 }
 

@@ -450,6 +450,7 @@ fn payload(task: &Value) -> Value {
         "results" => json!([]),
         "expected" => json!(1),
         "maxListed" => json!(50),
+        "longestInterval" => json!(60),
         "orphanSince" => json!("arn:aws:states:us-west-2:111111111111:execution:ampxa-reconcile:0"),
         other => panic!("add a value for the field {other:?}"),
     };
@@ -530,6 +531,7 @@ fn the_machines_read_only_fields_that_steps_return() {
         scraper_arn: arn(),
         status: "ACTIVE".into(),
         status_reason: None,
+        longest_interval: Some(60),
         created: true,
         warnings: vec![],
     };
@@ -540,6 +542,7 @@ fn the_machines_read_only_fields_that_steps_return() {
         hints: vec![],
     });
     let updated = json!(scraper::UpdateOutput {
+        replaced_configuration: None,
         scraper: scraper.clone(),
         repaired: vec![],
         up_to_date: true,
@@ -1259,12 +1262,16 @@ fn a_function_may_assume_exactly_the_roles_that_it_uses() {
             .map(|resource| resource["!Sub"].as_str().unwrap_or("*").to_owned())
             .collect();
         assert_eq!(allowed, used, "{name}");
-        let in_the_hub: Vec<&str> = given
+        let in_the_hub: Vec<String> = given
             .iter()
-            .map(|statement| statement["Action"].as_str().unwrap())
-            .filter(|action| *action != "sts:AssumeRole")
+            .flat_map(|statement| list(&statement["Action"]))
+            .map(|action| action.as_str().unwrap().to_owned())
+            .filter(|action| action != "sts:AssumeRole")
             .collect();
         let expected: &[&str] = match name.as_str() {
+            "CheckRequest" => &["s3:GetObjectVersion", "s3:GetObject"],
+            "CreateScraper" => &["s3:GetObjectVersion"],
+            "UpdateScraper" => &["s3:GetObjectVersion", "s3:PutObject"],
             "AcquireLock" => &["dynamodb:PutItem", "states:DescribeExecution"],
             "RouteEvent" => &["organizations:ListParents", "ssm:GetParameter", "states:StartExecution"],
             "CheckReconciliation" => &["ssm:GetParameter", "organizations:ListAccounts"],
@@ -1283,7 +1290,9 @@ fn functions_that_route_may_only_read_parameters_and_start_machines_of_the_hub()
         let properties = &function["Properties"];
         let given = rights(&function);
         for statement in &given {
-            let expected = match statement["Action"].as_str().unwrap() {
+            let expected = match list(&statement["Action"])[0].as_str().unwrap() {
+                "s3:GetObject" | "s3:GetObjectVersion" => json!({ "!Sub": "${Bucket.Arn}/configurations/*" }),
+                "s3:PutObject" => json!({ "!Sub": "${Bucket.Arn}/replaced/*" }),
                 "ssm:GetParameter" => json!({
                     "!Sub": "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter/${AWS::StackName}/*"
                 }),
@@ -1345,6 +1354,7 @@ fn the_template_sets_exactly_the_environment_variables_that_functions_read() {
         "bin/acquire-lock",
         "bin/record-outcome",
         "cluster",
+        "configurations",
         "consent",
         "names",
         "route_event",

@@ -52,7 +52,15 @@ fn schema_and_parser_accept_the_same_requests() {
             .collect::<serde_json::Map<_, _>>()
             .into()
     };
+    let with_object = |field: &str, value: &str| {
+        let mut request = with("scrapeConfigurationObject", json!("configurations/a.yaml"));
+        request[field] = json!(value);
+        request
+    };
     let valid = [
+        with_object("alias", "a"),
+        with_object("scrapeConfigurationVersion", "3sL4kqtJlcpXroDTDmJ.rmSpXd3dIbrHY"),
+        with("scrapeConfiguration", json!("DEFAULT")),
         cluster("arn:aws-cn:eks:cn-northwest-1:222222222222:cluster/a"),
         cluster("arn:aws-us-gov:eks:us-gov-east-1:222222222222:cluster/A_b-3"),
         cluster("arn:aws:eks:ap-southeast-5:222222222222:cluster/0"),
@@ -144,6 +152,15 @@ fn schema_and_parser_accept_the_same_requests() {
         with("externalLabels", json!({ "clusterArn": "shared" })),
         with("externalLabels", json!({ "clusterArn": 1 })),
         with("externalLabels", numbered(33)),
+        with("scrapeConfigurationObject", json!("replaced/a")),
+        with("scrapeConfigurationObject", json!("configurations/")),
+        with(
+            "scrapeConfigurationObject",
+            json!(format!("configurations/{}", "x".repeat(242))),
+        ),
+        with("scrapeConfigurationVersion", json!("v1")),
+        with_object("scrapeConfiguration", "DEFAULT"),
+        with_object("scrapeConfigurationVersion", "v 1"),
         with("tags", json!({ "": "a" })),
         with("tags", json!({ "aWs:a": "b" })),
         with("tags", json!({ "a": "aws:b" })),
@@ -256,7 +273,10 @@ fn every_field_has_a_title_a_description_and_a_valid_example() {
             .as_array()
             .unwrap_or_else(|| panic!("{name} has no examples"))
         {
-            let request = with(name, example.clone());
+            let mut request = with(name, example.clone());
+            if name == "scrapeConfigurationVersion" {
+                request["scrapeConfigurationObject"] = json!("configurations/pods.yaml");
+            }
             assert!(validator.is_valid(&request), "{name}: {example}");
             assert_eq!(Request::parse(&request).err(), None);
         }

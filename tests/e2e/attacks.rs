@@ -129,6 +129,12 @@ async fn names(wired: &Wired, accounts: &Accounts) -> BTreeMap<&'static str, Str
             format!("arn:aws:events:{REGION}:{HUB}:event-bus/{}", fixture::STACK),
         ),
         ("function-create-scraper", function("CreateScraper")),
+        ("function-check-request", function_that_reads("CheckRequest")),
+        ("function-update-scraper", function("UpdateScraper")),
+        (
+            "bucket",
+            format!("arn:aws:s3:::{}", wired.output("BucketName").unwrap()),
+        ),
         ("function-check-cluster", function_that_reads("CheckCluster")),
         ("function-route-event", function_that_reads("RouteEvent")),
         ("provisioner-of-stranger", of_template(OUTSIDER, "provisioner-source")),

@@ -5,6 +5,7 @@
 mod aft;
 mod alarms;
 mod clusters;
+mod configurations;
 mod consent;
 mod examples;
 pub mod fixture;

@@ -187,7 +187,7 @@ async fn policies_of_the_functions(iam: &Client) -> Vec<Policy> {
     }
     policies.retain(|policy| {
         let document = policy.document.to_string();
-        ["sts:AssumeRole", "dynamodb:", "ssm:"]
+        ["sts:AssumeRole", "dynamodb:", "ssm:", "s3:"]
             .iter()
             .any(|call| document.contains(call))
     });
@@ -229,6 +229,7 @@ async fn every_granted_action_is_needed_by_a_call() {
         {
             "match": { "organizationalUnits": [fixture::unit_of(account)], "clusterNames": ["least"] },
             "workspaceArn": workspace,
+            "scrapeConfigurationObject": "configurations/least.yaml",
         },
         { "match": { "clusterNames": ["*"] }, "ignore": "not the cluster of this test" },
     ] });
@@ -238,6 +239,12 @@ async fn every_granted_action_is_needed_by_a_call() {
         source: wired.account(account, REGION),
         target: wired.account(TARGET, REGION),
     };
+    let bucket = wired.hub().bucket(&wired.output("BucketName").unwrap());
+    let pods = "scrape_configs: [{job_name: pods, kubernetes_sd_configs: [{role: pod}]}]";
+    bucket.put("configurations/least.yaml", pods).await.unwrap();
+    let nodes = pods.replace("pod", "node");
+    bucket.put("configurations/nodes.yaml", &nodes).await.unwrap();
+    let nodes = bucket.get("configurations/nodes.yaml", None).await.unwrap().unwrap();
     let since = wired.cloud.look("calls?since=9999999999").unwrap()["next"]
         .as_u64()
         .unwrap();
@@ -265,7 +272,10 @@ async fn every_granted_action_is_needed_by_a_call() {
             .unwrap();
     }
     let group = demo::security_group(&accounts.source).unwrap();
-    let changed = json!({ "alias": "changed", "tags": { "team": "a" }, "securityGroupIds": [group] });
+    let changed = json!({
+        "alias": "changed", "tags": { "team": "a" }, "securityGroupIds": [group],
+        "scrapeConfigurationObject": "configurations/nodes.yaml", "scrapeConfigurationVersion": nodes.version,
+    });
     let changed = with(&request, changed);
     // The second execution reads the status of the first one, which holds the lock.
     let (first, second) = tokio::join!(
@@ -340,7 +350,7 @@ async fn every_granted_action_is_needed_by_a_call() {
     let functions: Vec<&String> = policies.iter().map(|policy| &policy.role).collect();
     assert_eq!(
         functions.len(),
-        18,
+        19,
         "expected one policy for each function that calls AWS: {functions:#?}"
     );
     policies.push(Policy::of_provisioner(&accounts.source, "source").await);

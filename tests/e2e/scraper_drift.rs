@@ -136,6 +136,8 @@ async fn a_scraper_that_differs_from_the_request_is_updated() {
     };
     let current = String::from_utf8(blob.as_ref().to_vec()).unwrap();
     assert!(current.contains("pods") && current.contains("team"), "{current}");
+    let stored = replaced_configuration(&accounts, &second).await;
+    assert!(stored.contains("job_name") && !stored.contains("team"), "{stored}");
     assert_connected(&accounts, &second).await;
     let third = accounts.onboarded(&changed).await;
     assert_eq!(
@@ -144,8 +146,26 @@ async fn a_scraper_that_differs_from_the_request_is_updated() {
     );
 }
 
+/// The configuration that an execution replaced, from the hub's bucket.
+async fn replaced_configuration(accounts: &Accounts, output: &Value) -> String {
+    let location = text(&output["replacedConfiguration"]).strip_prefix("s3://").unwrap();
+    let (bucket, key) = location.split_once('/').unwrap();
+    let object = accounts.hub.bucket(bucket).get(key, None).await.unwrap().unwrap();
+    String::from_utf8(object.content).unwrap()
+}
+
+/// The configuration of a pair's scraper.
+async fn configuration(accounts: &Accounts, output: &Value) -> String {
+    let scraper = accounts.source.amp().describe_scraper().scraper_id(id(output));
+    let scraper = scraper.send().await.unwrap().scraper.unwrap();
+    let Some(ScrapeConfiguration::ConfigurationBlob(blob)) = scraper.scrape_configuration() else {
+        panic!("no configuration");
+    };
+    String::from_utf8(blob.as_ref().to_vec()).unwrap()
+}
+
 #[tokio::test]
-async fn changed_roles_and_a_changed_configuration_of_a_scraper_are_repaired() {
+async fn changed_roles_of_a_scraper_are_repaired_and_its_configuration_survives() {
     let accounts = deployment().accounts(SOURCE, TARGET);
     let request = accounts.pair("by-hand").await;
     let output = accounts.onboarded(&request).await;
@@ -155,26 +175,40 @@ async fn changed_roles_and_a_changed_configuration_of_a_scraper_are_repaired() {
         .source_role_arn(text(&other["sourceRoleArn"]))
         .target_role_arn(text(&other["targetRoleArn"]))
         .build();
-    let yaml = "scrape_configs:\n  - job_name: by-hand\n";
-    let update = amp.update_scraper().scraper_id(id(&output)).role_configuration(roles);
-    let configuration = ScrapeConfiguration::ConfigurationBlob(Blob::new(yaml));
-    update.scrape_configuration(configuration).send().await.unwrap();
-    // The scraper is UPDATING: the execution waits until the update has ended.
-    let again = accounts.onboarded(&request).await;
-    assert_eq!(
-        again["repaired"],
-        json!(["scraper: roles", "scraper: scrape configuration"])
+    let secret = "x1y2z3";
+    let yaml = format!(
+        "scrape_configs:\n  - job_name: by-hand\n    params: {{api_key: [{secret}]}}\n    \
+         kubernetes_sd_configs: [{{role: pod}}]\n"
     );
-    let scraper = amp
-        .describe_scraper()
-        .scraper_id(id(&output))
-        .send()
-        .await
-        .unwrap()
-        .scraper
-        .unwrap();
+    let update = amp.update_scraper().scraper_id(id(&output)).role_configuration(roles);
+    let blob = ScrapeConfiguration::ConfigurationBlob(Blob::new(yaml.as_str()));
+    update.scrape_configuration(blob).send().await.unwrap();
+    // The scraper is UPDATING: the execution waits until the update has ended. It completes the labels.
+    let again = accounts.onboarded(&request).await;
+    let repaired = json!(["scraper: roles", "scraper: scrape configuration"]);
+    assert_eq!(again["repaired"], repaired);
+    let kept = configuration(&accounts, &output).await;
+    assert!(
+        kept.contains("job_name: by-hand") && kept.contains(text(&request["clusterArn"])),
+        "{kept}"
+    );
+    assert_eq!(replaced_configuration(&accounts, &again).await, yaml);
+    let scraper = amp.describe_scraper().scraper_id(id(&output)).send().await.unwrap();
+    let scraper = scraper.scraper.unwrap();
     let roles = scraper.role_configuration().unwrap();
     assert_eq!(roles.source_role_arn(), output["sourceRoleArn"].as_str());
     assert_eq!(roles.target_role_arn(), output["targetRoleArn"].as_str());
     assert_eq!(attempt(&output, text(&output["scraperArn"]))["written"], true);
+    let third = accounts.onboarded(&request).await;
+    assert_eq!(third["outcome"], "UNCHANGED");
+    assert_eq!(third["replacedConfiguration"], Value::Null);
+    // Only a request that says so replaces it by AMP's default.
+    let default = with(&request, json!({ "scrapeConfiguration": "DEFAULT" }));
+    let fourth = accounts.onboarded(&default).await;
+    assert_eq!(fourth["repaired"], json!(["scraper: scrape configuration"]));
+    assert!(!configuration(&accounts, &output).await.contains("job_name: by-hand"));
+    assert_eq!(replaced_configuration(&accounts, &fourth).await, kept);
+    for output in [&again, &third, &fourth] {
+        assert!(!output.to_string().contains(secret), "{output}");
+    }
 }

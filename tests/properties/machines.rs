@@ -238,7 +238,7 @@ fn samples() -> Vec<Value> {
         "pairs": [], "removed": [], "request": {}, "removal": { "deleted": false, "scraperArns": ["s"] },
     });
     let role = json!({ "created": true, "repaired": ["tags"] });
-    let variables = json!({
+    let mut variables = json!({
         "request": {
             "clusterArn": "c", "workspaceArn": "w", "patchTrust": "EARLY", "checkIngestion": "REQUIRE",
             "onFailure": "DO_NOTHING", "activationTimeoutMinutes": 60,
@@ -263,6 +263,8 @@ fn samples() -> Vec<Value> {
             { "clusterArn": "c", "workspaceArn": "w", "removed": [], "skipped": [], "error": "E", "cause": "why" },
         ],
     });
+    variables["replacedConfiguration"] = Value::Null;
+    variables["longestInterval"] = json!(60);
     let summary = json!({ "counts": {}, "moreFailed": 0, "lost": 0 });
     let context = json!({
         "Execution": { "Id": "arn:e", "Input": {} },
@@ -286,7 +288,7 @@ fn samples() -> Vec<Value> {
         of(
             json!({ "Payload": {
             "request": {}, "sourceRoleArn": "arn:source", "targetRoleArn": "arn:target", "created": true,
-            "warnings": [], "repaired": [], "upToDate": true, "source": true, "target": true, "scraperArns": ["s"],
+            "warnings": [], "repaired": [], "upToDate": true, "longestInterval": 60, "replacedConfiguration": "s3://b/k", "source": true, "target": true, "scraperArns": ["s"],
             "roleArn": "arn:source", "outcome": "REMOVED", "skipReason": "the event is late",
         } }),
             json!([]),

@@ -14,6 +14,8 @@ use crate::{
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 
+pub const OTHER_CONFIGURATION: &str = "scrape_configs:\n  - job_name: other\n";
+
 const OTHER: &str = "arn:aws:iam::aws:policy/PowerUserAccess";
 
 /// The cause of a drift.
@@ -24,6 +26,8 @@ enum Change {
     DeleteTargetRole,
     Scraper(fn(&mut Scraper)),
     DeleteScraper,
+    /// Another configuration of the scraper, and a request of AMP's default.
+    Default(&'static str),
     /// Additional fields of the request; the resources are unchanged.
     Request(Value),
 }
@@ -100,9 +104,11 @@ fn changes() -> Vec<(&'static str, Change)> {
         ),
         (
             "scraper: another configuration",
-            scraper(|scraper| {
-                scraper.configuration = aws_smithy_types::base64::encode("scrape_configs:\n  - job_name: other\n");
-            }),
+            scraper(|scraper| scraper.configuration = aws_smithy_types::base64::encode(OTHER_CONFIGURATION)),
+        ),
+        (
+            "AMP's default configuration for a scraper with another one",
+            Change::Default(OTHER_CONFIGURATION),
         ),
         (
             "other labels",
@@ -128,6 +134,11 @@ impl Change {
             }
             Self::DeleteScraper => {
                 state.cloud.amp.scrapers.clear();
+                return request;
+            }
+            Self::Default(yaml) => {
+                state.cloud.amp.scrapers[0].configuration = aws_smithy_types::base64::encode(yaml);
+                request["scrapeConfiguration"] = json!("DEFAULT");
                 return request;
             }
             Self::Request(fields) => {
@@ -170,6 +181,17 @@ fn every_drift_is_repaired_and_the_next_onboarding_changes_nothing() {
                 reported.iter().sum::<usize>() > 0 || output["trustPatched"] == true,
                 "{name}: {output}"
             );
+            // Every configuration that is replaced is stored first.
+            let objects = world.state().cloud.objects.clone();
+            let location = output["replacedConfiguration"].as_str();
+            assert_eq!(
+                location.map(|location| location.trim_start_matches("s3://bucket/")),
+                objects.keys().next().map(String::as_str),
+                "{name}"
+            );
+            if let Change::Default(yaml) = change {
+                assert_eq!(objects.values().next().map(String::as_str), Some(*yaml), "{name}");
+            }
             let writes = world.state().writes.len();
             assert!(writes > 0, "{name}: nothing was repaired");
 

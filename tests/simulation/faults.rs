@@ -39,16 +39,19 @@ impl Kind {
     pub fn error_response(self, call: &Call) -> Option<Response> {
         let (status, code, message) = match (self, call.service.as_str()) {
             (Self::Throttled, "iam" | "sts") => (400, "Throttling", "Rate exceeded"),
+            (Self::Throttled, "s3") => (503, "SlowDown", "Reduce your request rate."),
             (Self::Throttled, "ec2") => (503, "RequestLimitExceeded", "Request limit exceeded."),
             (Self::Throttled, "dynamodb" | "states") => (400, "ThrottlingException", "Rate exceeded"),
             (Self::Throttled, _) => (429, "ThrottlingException", "Rate exceeded"),
             (Self::ServerError, "iam") => (500, "ServiceFailure", "The request failed."),
-            (Self::ServerError, "sts" | "ec2") => (500, "InternalError", "An internal error has occurred."),
+            (Self::ServerError, "sts" | "ec2" | "s3") => (500, "InternalError", "An internal error has occurred."),
             (Self::ServerError, "dynamodb" | "states") => {
                 (500, "InternalServerError", "An internal error has occurred.")
             }
             (Self::ServerError, _) => (500, "InternalServerException", "An internal error has occurred."),
-            (Self::AccessDenied, "iam" | "sts") => (403, "AccessDenied", "User is not authorized to perform this."),
+            (Self::AccessDenied, "iam" | "sts" | "s3") => {
+                (403, "AccessDenied", "User is not authorized to perform this.")
+            }
             (Self::AccessDenied, "ec2") => (403, "UnauthorizedOperation", "You are not authorized."),
             (Self::AccessDenied, "dynamodb" | "states") => (400, "AccessDeniedException", "User is not authorized."),
             (Self::AccessDenied, _) => (403, "AccessDeniedException", "User is not authorized."),

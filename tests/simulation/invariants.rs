@@ -6,6 +6,7 @@ use crate::{
         amp::DEFAULT_CONFIGURATION,
         iam::{self, Role},
     },
+    drift::OTHER_CONFIGURATION,
     machine::{End, Failure},
     world::{CLUSTER_CREATED_AT, Execution, Invocation, World},
 };
@@ -300,14 +301,22 @@ fn has_tags(resource: &Value, tags: &Value) -> bool {
     tags.all(|(key, value)| resource["tags"][key] == *value)
 }
 
-/// Whether the scraper has AMP's default configuration, completed with the labels of the request.
+/// Whether the scraper has the configuration that it had before, or AMP's default if it is new or the request says so;
+/// completed with the labels of the request.
 fn has_configuration(scraper: &Value, pair: &Pair, request: &Value) -> bool {
     let requested = serde_json::from_value(request["externalLabels"].clone()).unwrap_or_default();
     let labels = scrape_configuration::labels(&pair.cluster, &requested);
-    let expected = scrape_configuration::complete_default(DEFAULT_CONFIGURATION, &labels).expect("AMP's default");
     let encoded = scraper["configuration"].as_str().expect("a blob");
     let actual = aws_smithy_types::base64::decode(encoded).expect("base64");
-    scrape_configuration::same_meaning(&String::from_utf8_lossy(&actual), &expected)
+    let actual = String::from_utf8_lossy(&actual);
+    let is_other = actual.contains("job_name: other") && request["scrapeConfiguration"] != "DEFAULT";
+    let expected = if is_other {
+        OTHER_CONFIGURATION
+    } else {
+        DEFAULT_CONFIGURATION
+    };
+    let expected = scrape_configuration::complete_default(expected, &labels).expect("valid YAML");
+    scrape_configuration::same_meaning(&actual, &expected)
 }
 
 /// The violations at the end of an execution, before another execution can acquire the lock.

@@ -100,7 +100,7 @@ pub async fn run(step: &'static str, aws: &Aws, payload: Value, now: SystemTime)
         }
         "create-scraper" => {
             invoke(payload, async |task| {
-                scraper::create(&aws.source(&task).await?.amp(), &task).await
+                scraper::create(&aws.source(&task).await?.amp(), &aws.hub().bucket("bucket"), &task).await
             })
             .await
         }
@@ -112,7 +112,7 @@ pub async fn run(step: &'static str, aws: &Aws, payload: Value, now: SystemTime)
         }
         "update-scraper" => {
             invoke(payload, async |task| {
-                scraper::update(&aws.source(&task).await?.amp(), &task).await
+                scraper::update(&aws.source(&task).await?.amp(), &aws.hub().bucket("bucket"), &task).await
             })
             .await
         }

@@ -208,6 +208,7 @@ impl World {
             },
             clusters: BTreeMap::from([(cluster, CLUSTER_CREATED_AT)]),
             locks: Locks::default(),
+            objects: std::collections::BTreeMap::new(),
             region,
         };
         Arc::new(Self {

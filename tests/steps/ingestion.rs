@@ -18,7 +18,10 @@ const QUERY: &str = "POST /workspaces/ws-1/api/v1/query";
 
 /// A task with a scraper.
 fn task_with_scraper(request: Value, manual: bool) -> Task<ingestion::Input> {
-    task(request, json!({ "scraperArn": SCRAPER, "manualAccess": manual }))
+    task(
+        request,
+        json!({ "scraperArn": SCRAPER, "manualAccess": manual, "longestInterval": 60 }),
+    )
 }
 
 /// The response of a query with this number, or without a value.

@@ -133,6 +133,23 @@ async fn the_request_has_the_options_of_the_rule_and_the_scrape_configuration_of
 }
 
 #[tokio::test]
+async fn the_request_names_the_object_or_the_default_that_its_rule_names() {
+    for (field, value) in [
+        ("scrapeConfigurationObject", "configurations/pods.yaml"),
+        ("scrapeConfiguration", "DEFAULT"),
+    ] {
+        let mut rule = json!({ "match": { "accounts": ["111122223333"] }, "workspaceArn": WORKSPACE });
+        rule[field] = json!(value);
+        let request = json!({
+            "clusterArn": CLUSTER, "workspaceArn": WORKSPACE, field: value, "patchTrust": "FINAL",
+            "checkIngestion": "REPORT",
+        });
+        let exchanges = [table(json!({ "rules": [rule] })), started("onboard", CREATED, &request)];
+        route(example("eks-CreateCluster"), exchanges).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_deleted_cluster_is_offboarded_without_reading_the_table() {
     let name = "delete-payments-prod-eab22523-174a-499c-9dd6-91e7be3ff8e5";
     let exchanges = [started(

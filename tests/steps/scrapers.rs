@@ -41,7 +41,12 @@ fn created() -> Exchange {
 
 async fn create(exchanges: impl IntoIterator<Item = Exchange>, task: &Task<CreateInput>) -> Result<Scraper, Error> {
     let script = Script::new(exchanges);
-    let scraper = scraper::create(&script.account().amp(), task).await;
+    let scraper = scraper::create(
+        &script.account().amp(),
+        &script.account_of("hub").bucket("bucket"),
+        task,
+    )
+    .await;
     script.assert_finished();
     scraper
 }

@@ -69,6 +69,11 @@ impl Exchange {
         self
     }
 
+    /// The name of the call.
+    pub fn name(&self) -> String {
+        self.call.clone()
+    }
+
     /// The body of the request must be this JSON.
     pub fn with_body(mut self, body: Value) -> Self {
         self.body = Some(body);
@@ -76,13 +81,13 @@ impl Exchange {
     }
 }
 
-/// The expected calls that have not been made yet, in order.
+/// The expected calls that have not been made yet, in order, and the body of the last request.
 #[derive(Debug, Clone)]
-pub struct Script(Arc<Mutex<VecDeque<Exchange>>>);
+pub struct Script(Arc<Mutex<VecDeque<Exchange>>>, Arc<Mutex<String>>);
 
 impl Script {
     pub fn new(exchanges: impl IntoIterator<Item = Exchange>) -> Self {
-        Self(Arc::new(Mutex::new(exchanges.into_iter().collect())))
+        Self(Arc::new(Mutex::new(exchanges.into_iter().collect())), Arc::default())
     }
 
     /// An account whose clients call the script, without retries.
@@ -120,6 +125,11 @@ impl Script {
             .build()
     }
 
+    /// The body of the last request.
+    pub fn last_body(&self) -> String {
+        self.1.lock().unwrap().clone()
+    }
+
     /// Checks that all expected calls were made.
     pub fn assert_finished(&self) {
         let missing = self.0.lock().unwrap();
@@ -136,6 +146,7 @@ impl HttpClient for Script {
 impl HttpConnector for Script {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let body = request.body().bytes().map(String::from_utf8_lossy).unwrap_or_default();
+        *self.1.lock().unwrap() = body.to_string();
         let uri = request.uri();
         let path = uri
             .splitn(4, '/')
@@ -178,6 +189,9 @@ impl HttpConnector for Script {
             Some((status, body)) => {
                 let mut response = HttpResponse::new(status.try_into().expect("a status"), SdkBody::from(body));
                 response.headers_mut().insert("x-amzn-requestid", "request-1");
+                if uri.contains(".s3.") {
+                    response.headers_mut().insert("x-amz-version-id", "version-1");
+                }
                 Ok(response)
             }
         })

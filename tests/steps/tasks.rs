@@ -1,6 +1,6 @@
 //! How steps parse their input.
 
-use crate::script::{CLUSTER, EXECUTION, WORKSPACE};
+use crate::script::{CLUSTER, EXECUTION, Exchange, Script, WORKSPACE, call};
 use ampxa::{
     check_request::{self, Input},
     error::Error,
@@ -78,6 +78,74 @@ fn a_credential_in_the_scrape_configuration_is_a_warning_of_the_checked_request(
     assert!(warning.starts_with("scrapeConfiguration.scrape_configs[0].params.api_key looks like a credential."));
     assert!(!warning.contains("x1y2"), "{warning}");
     assert_eq!(check("scrape_configs: [{job_name: a}]").warnings, [""; 0]);
+}
+
+/// The request that names an object of the bucket, checked with these responses of S3.
+async fn check_object(more: Value, exchanges: Vec<Exchange>) -> Result<check_request::Output, Error> {
+    let script = Script::new(exchanges);
+    let mut request = json!({
+        "clusterArn": CLUSTER, "workspaceArn": WORKSPACE, "scrapeConfigurationObject": "configurations/pods.yaml",
+    });
+    request
+        .as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    let input = Input::try_from(json!({ "request": request })).unwrap();
+    let checked = check_request::check_with_object(&script.account_of("hub").bucket("bucket"), &input).await;
+    script.assert_finished();
+    checked
+}
+
+fn object(status: u16, body: &str) -> Exchange {
+    call("GET /configurations/pods.yaml", status, body).with_text("https://bucket.s3.us-west-2.amazonaws.com/")
+}
+
+#[tokio::test]
+async fn the_checked_request_names_the_version_of_the_object_that_was_read() {
+    let yaml = "scrape_configs: [{job_name: a, params: {api_key: [x1y2]}}]";
+    let checked = check_object(json!({}), vec![object(206, yaml)]).await.unwrap();
+    assert_eq!(
+        checked.request.scrape_configuration_version.as_deref(),
+        Some("version-1")
+    );
+    assert_eq!(checked.request.scrape_configuration, None, "the text is not passed on");
+    assert!(
+        checked.warnings[0].contains("looks like a credential"),
+        "{:?}",
+        checked.warnings
+    );
+    let named = json!({ "scrapeConfigurationVersion": "version-0" });
+    let exchange = object(206, yaml).with_text("?versionId=version-0");
+    check_object(named, vec![exchange]).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_object_that_is_no_valid_configuration_is_an_invalid_request() {
+    let error = |code: &str| format!("<Error><Code>{code}</Code><Message>no</Message></Error>");
+    let large = format!("a: {}", "x".repeat(64 * 1024));
+    for (exchange, expected) in [
+        (
+            object(404, &error("NoSuchKey")),
+            "does not exist, is empty, or cannot be read by this hub",
+        ),
+        (object(403, &error("AccessDenied")), "does not exist"),
+        (object(416, &error("InvalidRange")), "is empty"),
+        (object(206, &large), "is larger than 64 KiB"),
+        (
+            object(206, "scrape_configs: []"),
+            "scrape_configs: expected at least one scrape job",
+        ),
+    ] {
+        let why = check_object(json!({}), vec![exchange]).await.unwrap_err();
+        assert_eq!(why.name(), "InvalidRequest", "{why}");
+        assert!(why.to_string().contains(expected), "{why}");
+    }
+    for (status, code, name) in [(503, "SlowDown", "Transient"), (500, "InternalError", "Transient")] {
+        let why = check_object(json!({}), vec![object(status, &error(code))])
+            .await
+            .unwrap_err();
+        assert_eq!(why.name(), name, "{why}");
+    }
 }
 
 #[test]

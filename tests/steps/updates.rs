@@ -45,9 +45,27 @@ fn updated() -> Exchange {
     call("PUT /scrapers/s-1", 202, response.to_string())
 }
 
+/// The configuration that is replaced, `before`, is stored first.
+fn stored(before: &str) -> Exchange {
+    let hash = ampxa::names::hash(&[EXECUTION, SCRAPER], 16);
+    call(
+        &format!("PUT /replaced/222222222222/us-west-2/s-1/{hash}.yaml"),
+        200,
+        "",
+    )
+    .with_text("https://bucket.s3.us-west-2.amazonaws.com/")
+    .with_text(before)
+    .in_account("hub")
+}
+
 async fn update(exchanges: impl IntoIterator<Item = Exchange>, request: Value) -> Result<UpdateOutput, Error> {
     let script = Script::new(exchanges);
-    let updated = scraper::update(&script.account().amp(), &update_task(request)).await;
+    let updated = scraper::update(
+        &script.account().amp(),
+        &script.account_of("hub").bucket("bucket"),
+        &update_task(request),
+    )
+    .await;
     script.assert_finished();
     updated
 }
@@ -76,14 +94,98 @@ async fn an_equivalent_configuration_needs_no_update() {
     assert_eq!(output.repaired, [""; 0]);
 }
 
-#[tokio::test]
-async fn without_a_configuration_in_the_request_the_default_of_amp_is_compared() {
+/// The exchanges for a scraper with a configuration. AMP's default configuration is read if the request names it.
+fn exchanges_for(configuration: &str, request: &Value) -> Vec<Exchange> {
+    let mut existing = matching("ACTIVE");
+    existing["scrapeConfiguration"]["configurationBlob"] = json!(aws_smithy_types::base64::encode(configuration));
     let default = json!({ "configuration": aws_smithy_types::base64::encode(YAML) }).to_string();
-    let exchanges = [
-        described(&matching("ACTIVE")),
-        call("GET /scraperconfiguration", 200, default),
-    ];
-    assert_eq!(update(exchanges, json!({})).await.unwrap().repaired, [""; 0]);
+    let mut exchanges = vec![described(&existing)];
+    if request["scrapeConfiguration"] == "DEFAULT" {
+        exchanges.push(call("GET /scraperconfiguration", 200, default));
+    }
+    exchanges
+}
+
+/// The configuration that a scraper gets instead of another one, which is stored.
+async fn replaced(before: &str, request: Value) -> String {
+    let more = [stored(before), updated()];
+    let script = Script::new(exchanges_for(before, &request).into_iter().chain(more));
+    let bucket = script.account_of("hub").bucket("bucket");
+    let output = scraper::update(&script.account().amp(), &bucket, &update_task(request)).await;
+    let output = output.unwrap();
+    assert_eq!(output.repaired, ["scrape configuration"]);
+    let location = output.replaced_configuration.unwrap();
+    let folder = "s3://bucket/replaced/222222222222/us-west-2/s-1/";
+    assert!(location.starts_with(folder), "{location}");
+    let body: Value = serde_json::from_str(&script.last_body()).unwrap();
+    let blob = body["scrapeConfiguration"]["configurationBlob"].as_str().unwrap();
+    String::from_utf8(aws_smithy_types::base64::decode(blob).unwrap()).unwrap()
+}
+
+async fn assert_kept(configuration: &str, request: Value) {
+    let output = update(exchanges_for(configuration, &request), request).await.unwrap();
+    assert_eq!((output.repaired, output.replaced_configuration), (vec![], None));
+}
+
+#[tokio::test]
+async fn a_configuration_that_the_request_does_not_name_survives_and_its_labels_are_completed() {
+    let by_hand = "global: {external_labels: {stage: prod, cluster: mine}}\nscrape_configs:\n- job_name: by-hand\n";
+    let after = replaced(by_hand, json!({})).await;
+    assert!(after.contains("job_name: by-hand"), "{after}");
+    for label in [
+        "stage: prod",
+        "cluster: mine",
+        "region: us-west-2",
+        &format!("clusterArn: {CLUSTER}"),
+    ] {
+        assert!(after.contains(label), "{label}: {after}");
+    }
+    // The next run changes nothing.
+    assert_kept(&after, json!({})).await;
+    // A label of the request replaces that of the configuration.
+    let labels = json!({ "externalLabels": { "stage": "test" } });
+    let relabelled = replaced(&after, labels.clone()).await;
+    assert!(
+        relabelled.contains("stage: test") && relabelled.contains("job_name: by-hand"),
+        "{relabelled}"
+    );
+    assert_kept(&relabelled, labels).await;
+}
+
+#[tokio::test]
+async fn the_default_of_amp_replaces_a_configuration_only_if_the_request_names_it() {
+    let by_hand = "scrape_configs:\n- job_name: by-hand\n";
+    let request = json!({ "scrapeConfiguration": "DEFAULT" });
+    let after = replaced(by_hand, request.clone()).await;
+    assert!(after.contains("job_name: a") && !after.contains("by-hand"), "{after}");
+    assert_kept(&after, request).await;
+}
+
+#[tokio::test]
+async fn a_configuration_that_cannot_be_rewritten_stays_with_a_warning() {
+    let mut existing = matching("ACTIVE");
+    let two_documents = aws_smithy_types::base64::encode("a: 1\n---\nb: 2\n");
+    existing["scrapeConfiguration"]["configurationBlob"] = json!(two_documents);
+    let output = update([described(&existing)], json!({})).await.unwrap();
+    assert_eq!((output.repaired, output.replaced_configuration), (vec![], None));
+    let warning = output.scraper.warnings.concat();
+    assert!(
+        warning.contains("was left as it is") && warning.contains("a second YAML document"),
+        "{warning}"
+    );
+}
+
+#[tokio::test]
+async fn nothing_is_updated_if_the_replaced_configuration_cannot_be_stored() {
+    let mut existing = matching("ACTIVE");
+    existing["scrapeConfiguration"]["configurationBlob"] = json!("");
+    let denied = call(
+        &stored("").name(),
+        403,
+        "<Error><Code>AccessDenied</Code><Message>no</Message></Error>",
+    );
+    let error = update([described(&existing), denied], json!({ "scrapeConfiguration": YAML })).await;
+    assert_eq!(error.unwrap_err().name(), "AccessDenied");
 }
 
 #[tokio::test]
@@ -144,9 +246,12 @@ async fn each_difference_is_updated_with_both_roles_and_the_complete_configurati
         if alias.is_string() {
             body["alias"] = alias;
         }
-        let output = update([described(&existing), updated().with_body(body)], request)
-            .await
-            .unwrap();
+        let mut exchanges = vec![described(&existing)];
+        if repaired == ["scrape configuration"] {
+            exchanges.push(stored(""));
+        }
+        exchanges.push(updated().with_body(body));
+        let output = update(exchanges, request).await.unwrap();
         assert_eq!(output.repaired, repaired);
         assert_eq!((output.scraper.status.as_str(), output.up_to_date), ("UPDATING", true));
     }
@@ -161,7 +266,7 @@ async fn another_cluster_in_the_label_of_a_scraper_is_replaced() {
     assert_ne!(shared, yaml);
     existing["scrapeConfiguration"]["configurationBlob"] = json!(aws_smithy_types::base64::encode(shared));
     let expected = aws_smithy_types::base64::encode(yaml);
-    let exchanges = [described(&existing), updated().with_text(expected)];
+    let exchanges = [described(&existing), stored("shared"), updated().with_text(expected)];
     let output = update(exchanges, json!({ "scrapeConfiguration": YAML })).await.unwrap();
     assert_eq!(output.repaired, ["scrape configuration"]);
 }

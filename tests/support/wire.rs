@@ -47,6 +47,11 @@ pub fn operation(service: &str, request: &impl Request) -> String {
             target.and_then(|target| target.rsplit('.').next()).map(str::to_owned)
         }
         "iam" | "sts" | "ec2" => parameter(request, "Action"),
+        "s3" => match request.method() {
+            "GET" => Some("GetObject".to_owned()),
+            "PUT" => Some("PutObject".to_owned()),
+            _ => None,
+        },
         _ => rest_operation(request.method(), path).map(str::to_owned),
     };
     operation.unwrap_or_else(|| format!("{} {path}", request.method()))
@@ -134,6 +139,14 @@ mod tests {
         for (line, service, target, body, expected) in [
             ("POST /", "iam", None, query, "GetRole"),
             ("POST /", "dynamodb", Some("DynamoDB_20120810.PutItem"), "{}", "PutItem"),
+            (
+                "GET /bucket/configurations/a.yaml?versionId=1",
+                "s3",
+                None,
+                "",
+                "GetObject",
+            ),
+            ("PUT /bucket/replaced/a.yaml", "s3", None, "a: b", "PutObject"),
             ("POST /", "ssm", Some("AmazonSSM.GetParameter"), "{}", "GetParameter"),
             ("GET /scrapers?status=ACTIVE", "aps", None, "", "ListScrapers"),
             ("DELETE /scrapers/s-1", "aps", None, "", "DeleteScraper"),

@@ -79,6 +79,8 @@ pub struct Cloud {
     /// The creation time of each cluster, in seconds since the epoch, by ARN.
     pub clusters: BTreeMap<String, f64>,
     pub locks: locks::Locks,
+    /// The objects of the hub's bucket, by key.
+    pub objects: BTreeMap<String, String>,
 }
 
 /// An HTTP request of the SDK.
@@ -132,11 +134,15 @@ impl Call {
         let form = matches!(service, "iam" | "sts" | "ec2") || path.ends_with("/query");
         let encoded = if form { bytes } else { query.as_bytes() };
         let fields: BTreeMap<String, String> = form_urlencoded::parse(encoded).into_owned().collect();
-        let body = match form || bytes.is_empty() {
-            true => Value::Null,
-            false => serde_json::from_slice(bytes).expect("JSON"),
+        let body = match service {
+            "s3" => json!(String::from_utf8_lossy(bytes)),
+            _ if form || bytes.is_empty() => Value::Null,
+            _ => serde_json::from_slice(bytes).expect("JSON"),
         };
-        let (_, id) = path.split_once('/').unwrap_or((path, ""));
+        let (_, id) = match service {
+            "s3" => ("", path),
+            _ => path.split_once('/').unwrap_or((path, "")),
+        };
         let action = wire::operation(service, &signed);
         assert!(!action.contains(' '), "unknown call: {service} {action}");
         assert_eq!(
@@ -158,9 +164,10 @@ impl Call {
         }
     }
 
-    /// Whether the call changes a resource of an account. The item of a lock is not such a resource.
+    /// Whether the call changes a resource of a source or target account. The hub's table and bucket are no such
+    /// resources.
     pub fn writes(&self) -> bool {
-        self.service != "dynamodb" && wire::writes(&self.action)
+        !["dynamodb", "s3"].contains(&self.service.as_str()) && wire::writes(&self.action)
     }
 
     pub fn field(&self, name: &str) -> &str {
@@ -212,6 +219,10 @@ pub fn error_response(service: &str, ServiceError(status, code, message): &Servi
                  <RequestId>r</RequestId></ErrorResponse>"
             ),
         ),
+        "s3" => (
+            None,
+            format!("<Error><Code>{code}</Code><Message>{message}</Message></Error>"),
+        ),
         "ec2" => (
             None,
             format!(
@@ -244,6 +255,12 @@ impl Cloud {
             "aps" => self.amp.handle(call, &self.region, account, &world.setup, random, now),
             "eks" => eks_ec2::describe_cluster(&self.clusters, &self.region, call),
             "ec2" => Ok(eks_ec2::ec2(call)),
+            "s3" => {
+                assert_eq!((call.action.as_str(), account), ("PutObject", "hub"), "{call:?}");
+                let text = call.body.as_str().expect("a text");
+                self.objects.insert(call.id.clone(), text.to_owned());
+                Ok(String::new())
+            }
             "dynamodb" => self.locks.put_item(call, now),
             "states" => locks::describe_execution(call, world, random, now),
             other => panic!("unknown service {other}"),

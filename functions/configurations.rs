@@ -1,0 +1,123 @@
+//! The scrape configurations in the hub's bucket: those that requests and routes name, and those that an execution
+//! replaced.
+
+use crate::{
+    arn::ScraperArn,
+    aws::s3::Bucket,
+    error::Error,
+    names,
+    request::{OBJECT_FIELD, Request},
+    scrape_configuration,
+};
+
+/// The folder of the objects that requests and routes may name.
+pub const FOLDER: &str = "configurations/";
+
+/// The folder of replaced configurations.
+const REPLACED: &str = "replaced/";
+
+/// The maximum size of an object, in bytes.
+pub const MAX_OBJECT_BYTES: usize = scrape_configuration::MAX_BYTES;
+
+/// The environment variable with the name of the bucket.
+pub const BUCKET: &str = "AMPXA_BUCKET";
+
+/// Which scrape configuration a request names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Named<'a> {
+    /// AMP's default configuration.
+    Default,
+    /// This YAML.
+    Text(&'a str),
+    /// An object in the hub's bucket, and its version.
+    Object(&'a str, Option<&'a str>),
+}
+
+/// Whether a text is the key of an object that a request may name: [`FOLDER`], then letters, digits, `/`, `_`, `.` and
+/// `-`, at most 256 characters.
+pub fn is_key(text: &str) -> bool {
+    text.len() <= 256
+        && text.strip_prefix(FOLDER).is_some_and(|rest| !rest.is_empty())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_.-".contains(&b))
+}
+
+/// Reads the object that a request names. Returns its YAML and the id of its version. Read-only.
+///
+/// # Errors
+/// `InvalidRequest` if it does not exist or contains no configuration; and those of the call.
+pub async fn read(bucket: &Bucket, key: &str, version: Option<&str>) -> Result<(String, String), Error> {
+    let invalid = |why: &str| {
+        Error::invalid(
+            OBJECT_FIELD,
+            format!("the object {key} of the bucket {} {why}", bucket.name),
+        )
+    };
+    let Some(object) = bucket.get(key, version).await? else {
+        let why = match version {
+            Some(version) => format!("has no version {version} that this hub can read; name another, or leave it out"),
+            None => "does not exist, is empty, or cannot be read by this hub; upload it, or name another".to_owned(),
+        };
+        return Err(invalid(&why));
+    };
+    if object.content.len() > MAX_OBJECT_BYTES {
+        return Err(invalid("is larger than 64 KiB; expected at most 64 KiB"));
+    }
+    let text = String::from_utf8(object.content).map_err(|_| invalid("is not UTF-8 text; expected YAML"))?;
+    let yaml = scrape_configuration::decode(&text, OBJECT_FIELD)?;
+    Ok((yaml, object.version))
+}
+
+/// The YAML that a request names, with its external labels. `None` if it names no YAML.
+///
+/// # Errors
+/// `InvalidRequest` if an object does not exist or is not valid; and those of the call.
+pub(crate) async fn named(bucket: &Bucket, request: &Request) -> Result<Option<String>, Error> {
+    let yaml = match request.configuration() {
+        None | Some(Named::Default) => return Ok(None),
+        Some(Named::Text(yaml)) => yaml.to_owned(),
+        Some(Named::Object(key, version)) => read(bucket, key, version).await?.0,
+    };
+    let labels = scrape_configuration::labels(&request.cluster_arn, &request.external_labels);
+    scrape_configuration::complete(&yaml, &labels).map(Some)
+}
+
+/// Stores the configuration that an execution replaces, and returns its location. Idempotent.
+///
+/// # Errors
+/// Those of the call.
+pub(crate) async fn store_replaced(
+    bucket: &Bucket,
+    execution: &str,
+    scraper: &ScraperArn,
+    yaml: &str,
+) -> Result<String, Error> {
+    let hash = names::hash(&[execution, &scraper.to_string()], 16);
+    let (account, region, id) = (scraper.account(), scraper.region(), scraper.id());
+    let key = format!("{REPLACED}{account}/{region}/{id}/{hash}.yaml");
+    bucket.put(&key, yaml).await?;
+    Ok(format!("s3://{}/{key}", bucket.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_in_the_folder_and_needs_no_encoding() {
+        for key in ["configurations/a", "configurations/team-a/Pods_v1.yaml"] {
+            assert!(is_key(key), "{key}");
+        }
+        let long = format!("configurations/{}", "x".repeat(250));
+        for key in [
+            "",
+            "configurations/",
+            "replaced/a",
+            "/configurations/a",
+            "configurations/a b",
+            "configurations/ä",
+            &long,
+        ] {
+            assert!(!is_key(key), "{key}");
+        }
+    }
+}
