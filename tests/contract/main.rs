@@ -677,12 +677,12 @@ fn a_step_has_the_same_name_in_machine_template_and_functions() {
                 function.strip_suffix(".Arn").unwrap().to_owned()
             })
             .collect();
-        let substituted: BTreeSet<String> = machine["DefinitionSubstitutions"]
-            .as_object()
-            .unwrap()
-            .keys()
-            .cloned()
-            .collect();
+        let mut substitutions = machine["DefinitionSubstitutions"].as_object().unwrap().clone();
+        assert_eq!(
+            substitutions.remove("Partition"),
+            Some(json!({ "!Ref": "AWS::Partition" }))
+        );
+        let substituted: BTreeSet<String> = substitutions.keys().cloned().collect();
         assert_eq!(used, allowed, "{name} may invoke exactly its functions");
         let starts: BTreeSet<String> = states(name)
             .values()
@@ -690,7 +690,7 @@ fn a_step_has_the_same_name_in_machine_template_and_functions() {
             .map(started)
             .collect();
         assert_eq!(used.union(&starts).cloned().collect::<BTreeSet<_>>(), substituted);
-        for (name, value) in machine["DefinitionSubstitutions"].as_object().unwrap() {
+        for (name, value) in &substitutions {
             match starts.contains(name) {
                 true => assert_eq!(value["!Ref"], json!(name), "!Ref of a state machine is its ARN"),
                 false => assert_eq!(value["!GetAtt"], json!(format!("{name}.Arn"))),
@@ -766,6 +766,44 @@ fn every_choice_has_a_default_and_every_failure_an_error_name_and_a_cause() {
             _ => {}
         }
     }
+}
+
+/// A definition with `arn:aws:states:::lambda:invoke` cannot run in another partition. The descriptions of parameters
+/// contain examples, and tests are not deployed.
+#[test]
+fn definitions_templates_and_functions_are_not_bound_to_a_partition() {
+    fn files(folder: &Path, visit: &mut impl FnMut(&Path)) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => files(&path, visit),
+                false => visit(&path),
+            }
+        }
+    }
+    let mut checked = 0;
+    for folder in ["statemachine", "infra", "functions"] {
+        files(&root().join(folder), &mut |path| {
+            let name = path.to_string_lossy();
+            if name.ends_with("tests.rs") || name.contains("/examples/") || name.ends_with(".schema.json") {
+                return;
+            }
+            let text = fs::read_to_string(path).unwrap();
+            let deployed = text.split("#[cfg(test)]").next().unwrap();
+            let is_example = |line: &str| {
+                let line = line.trim_start();
+                ["Description:", "ConstraintDescription:", "///", "//!", "#"]
+                    .iter()
+                    .any(|start| line.starts_with(start))
+            };
+            for line in deployed.lines().filter(|line| !is_example(line)) {
+                let bound = ["arn:aws:", "arn:aws-us-gov:"].iter().any(|arn| line.contains(arn));
+                assert!(!bound, "{}: {}", path.display(), line.trim());
+            }
+            checked += 1;
+        });
+    }
+    assert!(checked > 60, "{checked} files");
 }
 
 /// The rules for a definition in YAML: no aliases (Step Functions developer guide, "Amazon States Language" in YAML);
