@@ -78,14 +78,13 @@ impl Aws {
     /// Reads the configuration from the environment of Lambda. Makes no call.
     ///
     /// `AMPXA_TRUST=SYSTEM` trusts the certificate authorities of the system instead of AWS's, for networks behind an
-    /// inspecting proxy. In China, where others operate AWS's endpoints, those of the system are always trusted.
-    /// `AWS_ENDPOINT_URL` overrides the endpoints, as in the AWS CLI.
+    /// inspecting proxy. `AWS_ENDPOINT_URL` overrides the endpoints, as in the AWS CLI.
     ///
     /// # Errors
     /// [`environment::Missing`] if `AWS_REGION` or `AMPXA_TRUST` is not set.
     pub fn from_environment(step: &'static str) -> Result<Self, environment::Missing> {
         let region = environment::required("AWS_REGION")?;
-        let system = environment::required("AMPXA_TRUST")? == "SYSTEM" || region.starts_with("cn-");
+        let system = environment::required("AMPXA_TRUST")? == "SYSTEM";
         let roots = if system {
             TrustStore::default()
         } else {
@@ -125,6 +124,11 @@ impl Aws {
     #[must_use]
     pub fn writing(self) -> Self {
         Self { writes: true, ..self }
+    }
+
+    /// The Region of the hub.
+    fn region(&self) -> &str {
+        self.config.region().map_or("", AsRef::as_ref)
     }
 
     /// The hub, with the role of the function.
@@ -195,6 +199,13 @@ impl Aws {
     /// A session of a role, with a session policy if one is given. `template` is the file that creates the role, for
     /// messages.
     async fn session(&self, role: &str, policy: Option<&str>, region: &str, template: &str) -> Result<Account, Error> {
+        let [hub, partition] = [self.region(), region].map(Partition::of_region);
+        if hub != partition {
+            return Err(Error::InvalidRequest(format!(
+                "The role {role} is in the partition {partition}, this hub in the partition {hub}. No role can be \
+                 assumed in another partition. Use a hub in the partition {partition}."
+            )));
+        }
         let key = format!("{role}{}", policy.unwrap_or_default());
         let credentials = match self.cached(&key) {
             Some(credentials) => credentials,

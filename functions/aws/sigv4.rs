@@ -89,10 +89,9 @@ pub(super) async fn send<C: Call>(
     form: Form,
 ) -> Result<C::Output, CallError<C>> {
     let region = config.region().map_or("", AsRef::as_ref).to_owned();
-    let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
     let endpoint = match config.endpoint_url() {
         Some(url) => url.to_owned(),
-        None => format!("https://{}.{region}.amazonaws.com{suffix}", C::HOST),
+        None => format!("https://{}.{region}.amazonaws.com", C::HOST),
     };
     let mut layer = Layer::new(C::SERVICE);
     layer.store_put(AuthSchemeOptionResolverParams::new(()));

@@ -53,7 +53,6 @@ fn schema_and_parser_accept_the_same_requests() {
             .into()
     };
     let valid = [
-        cluster("arn:aws-cn:eks:cn-northwest-1:222222222222:cluster/a"),
         cluster("arn:aws-us-gov:eks:us-gov-east-1:222222222222:cluster/A_b-3"),
         cluster("arn:aws:eks:ap-southeast-5:222222222222:cluster/0"),
         cluster(&format!(
@@ -105,7 +104,11 @@ fn schema_and_parser_accept_the_same_requests() {
         with("clusterarn", json!("a")),
         cluster("arn:aws:eks:cn-north-1:222222222222:cluster/a"),
         cluster("arn:aws-cn:eks:us-west-2:222222222222:cluster/a"),
+        cluster("arn:aws-cn:eks:cn-northwest-1:222222222222:cluster/a"),
         cluster("arn:aws-iso:eks:us-iso-east-1:222222222222:cluster/a"),
+        cluster("arn:aws:eks:us-iso-east-1:222222222222:cluster/a"),
+        cluster("arn:aws-eusc:eks:eusc-de-east-1:222222222222:cluster/a"),
+        cluster("arn:aws:eks:eusc-de-east-1:222222222222:cluster/a"),
         cluster("arn:aws:eks:us-west-2:22222222222:cluster/a"),
         cluster("arn:aws:eks:us-west-2:222222222222:cluster/-a"),
         cluster("arn:aws:eks:us-west-2:222222222222:cluster/a\n"),
@@ -183,7 +186,7 @@ fn the_parser_checks_rules_that_a_schema_cannot_express() {
         ),
         with(
             "workspaceArn",
-            json!("arn:aws-cn:aps:cn-north-1:333333333333:workspace/ws-1"),
+            json!("arn:aws-us-gov:aps:us-gov-west-1:333333333333:workspace/ws-1"),
         ),
         with("tags", json!({ "team": "a", "Team": "b" })),
         with("externalLabels", json!({ "a": "é".repeat(513) })),
@@ -477,6 +480,7 @@ fn schema_and_parser_accept_the_same_routing_tables() {
         naming(json!({ "organizationalUnits": ["r-a1b2"] })),
         naming(json!({ "organizationalUnits": ["ou-a1b2-c3d4e5f6-a"] })),
         matching(json!({ "regions": ["oregon"] })),
+        matching(json!({ "regions": ["cn-north-1"] })),
         matching(json!({ "regions": ["us-west-2 "] })),
         matching(json!({ "clusterNames": [""] })),
         matching(json!({ "clusterNames": ["a.b"] })),
@@ -520,6 +524,8 @@ fn schema_and_parser_of_reconciliation_accept_the_same_requests() {
         json!({ "accounts": ["222222222222", "222222222222"] }),
         json!({ "accounts": ["22222222222２"] }),
         json!({ "regions": ["US-WEST-2"] }),
+        json!({ "regions": ["cn-north-1"] }),
+        json!({ "regions": ["eusc-de-east-1"] }),
         json!({ "organization": "yes" }),
         json!({ "accounts": ["222222222222"], "organization": true }),
         json!({ "provisionerTimeoutMinutes": 241 }),

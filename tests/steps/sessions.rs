@@ -28,6 +28,32 @@ async fn a_session_uses_the_region_of_the_cluster_and_not_of_the_hub() {
 }
 
 #[tokio::test]
+async fn a_role_in_another_partition_is_refused_without_a_call() {
+    let script = Script::new([]);
+    let request = json!({
+        "clusterArn": "arn:aws-us-gov:eks:us-gov-west-1:222222222222:cluster/demo",
+        "workspaceArn": "arn:aws-us-gov:aps:us-gov-west-1:333333333333:workspace/ws-1",
+    });
+    let task: Task<NoInput> = task(request, json!({}));
+    let aws = script.aws("us-west-2");
+    for error in [
+        aws.source(&task).await.unwrap_err(),
+        aws.target(&task).await.unwrap_err(),
+    ] {
+        assert_eq!(error.name(), "InvalidRequest");
+        assert!(
+            error.to_string().contains("Use a hub in the partition aws-us-gov"),
+            "{error}"
+        );
+    }
+    let script = Script::new([
+        call("AssumeRole", 200, assumed()).with_text("arn:aws-us-gov:iam::222222222222:role/ampxa-reader-source")
+    ]);
+    script.aws("us-gov-east-1").source(&task).await.unwrap();
+    script.assert_finished();
+}
+
+#[tokio::test]
 async fn only_a_step_that_writes_assumes_the_provisioner() {
     for (writes, kind) in [(false, "reader"), (true, "provisioner")] {
         let arn = |account: &str, side: &str| format!("arn:aws:iam::{account}:role/ampxa-{kind}-{side}");
