@@ -78,7 +78,8 @@ impl Aws {
     /// Reads the configuration from the environment of Lambda. Makes no call.
     ///
     /// `AMPXA_TRUST=SYSTEM` trusts the certificate authorities of the system instead of AWS's, for networks behind an
-    /// inspecting proxy. `AWS_ENDPOINT_URL` overrides the endpoints, as in the AWS CLI.
+    /// inspecting proxy. `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT` choose the endpoints, and
+    /// `AWS_ENDPOINT_URL` overrides the endpoints, as in the AWS CLI.
     ///
     /// # Errors
     /// [`environment::Missing`] if `AWS_REGION` or `AMPXA_TRUST` is not set.
@@ -102,6 +103,8 @@ impl Aws {
                 EnvironmentVariableCredentialsProvider::new(),
             ))
             .http_client(tls.build_https());
+        config.set_use_fips(Some(environment::flag("AWS_USE_FIPS_ENDPOINT")));
+        config.set_use_dual_stack(Some(environment::flag("AWS_USE_DUALSTACK_ENDPOINT")));
         config.set_endpoint_url(env::var("AWS_ENDPOINT_URL").ok());
         Ok(Self::new(config.build(), step))
     }

@@ -2,6 +2,7 @@
 //! connection.
 
 use super::request_log::RequestLog;
+use crate::arn::Partition;
 use aws_config::SdkConfig;
 use aws_runtime::auth::{SigV4OperationSigningConfig, sigv4};
 use aws_runtime::retries::classifiers::AwsErrorCodeClassifier;
@@ -89,10 +90,7 @@ pub(super) async fn send<C: Call>(
     form: Form,
 ) -> Result<C::Output, CallError<C>> {
     let region = config.region().map_or("", AsRef::as_ref).to_owned();
-    let endpoint = match config.endpoint_url() {
-        Some(url) => url.to_owned(),
-        None => format!("https://{}.{region}.amazonaws.com", C::HOST),
-    };
+    let endpoint = endpoint::<C>(config, &region);
     let mut layer = Layer::new(C::SERVICE);
     layer.store_put(AuthSchemeOptionResolverParams::new(()));
     layer.store_put(SigV4OperationSigningConfig {
@@ -138,6 +136,27 @@ pub(super) async fn send<C: Call>(
         .build()
         .invoke((path, form))
         .await
+}
+
+/// The endpoint that generated clients would use: that of the configuration, or one for a Region, FIPS and dual stack
+/// (endpoint rules of EC2 and AMP in the AWS SDKs; AWS general reference, "Amazon Managed Service for Prometheus
+/// endpoints and quotas").
+fn endpoint<C: Call>(config: &SdkConfig, region: &str) -> String {
+    if let Some(url) = config.endpoint_url() {
+        return url.to_owned();
+    }
+    let dual_stack = config.use_dual_stack() == Some(true);
+    // In AWS GovCloud, the usual endpoint of EC2 is the FIPS endpoint.
+    let usual_is_fips = C::SERVICE == "ec2" && !dual_stack && Partition::of_region(region) == Partition::AwsUsGov;
+    let fips = match config.use_fips() == Some(true) && !usual_is_fips {
+        true => "-fips",
+        false => "",
+    };
+    let domain = match dual_stack {
+        true => "api.aws",
+        false => "amazonaws.com",
+    };
+    format!("https://{}{fips}.{region}.{domain}", C::HOST)
 }
 
 fn request(path: &str, form: &Form) -> Result<HttpRequest, BoxError> {

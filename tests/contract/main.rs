@@ -1390,10 +1390,28 @@ fn the_template_sets_exactly_the_environment_variables_that_functions_read() {
         "reconcile/mod",
     ] {
         let source = read(&format!("functions/{file}.rs"));
-        let names = source.split("\"AMPXA_").skip(1);
-        read_by_code.extend(names.map(|rest| format!("AMPXA_{}", rest.split('"').next().unwrap())));
+        for prefix in ["AMPXA_", "AWS_USE_"] {
+            let begin = format!("\"{prefix}");
+            let names = source.split(&begin).skip(1);
+            read_by_code.extend(names.map(|rest| format!("{prefix}{}", rest.split('"').next().unwrap())));
+        }
     }
     assert_eq!(set, read_by_code);
+    // The variables that choose the endpoints are those of all functions.
+    let variables = &globals["Environment"]["Variables"];
+    let conditions = template("template")["Conditions"].clone();
+    for (variable, condition, values) in [
+        ("AWS_USE_FIPS_ENDPOINT", "UsesFips", ["FIPS", "FIPS_DUALSTACK"]),
+        (
+            "AWS_USE_DUALSTACK_ENDPOINT",
+            "UsesDualStack",
+            ["DUALSTACK", "FIPS_DUALSTACK"],
+        ),
+    ] {
+        assert_eq!(variables[variable]["!If"], json!([condition, "true", "false"]));
+        let is = |value| json!({ "!Equals": [{ "!Ref": "Endpoints" }, value] });
+        assert_eq!(conditions[condition]["!Or"], json!(values.map(is)));
+    }
 }
 
 #[test]
