@@ -4,13 +4,11 @@ use crate::input::shown;
 use serde::{Deserialize, Serialize};
 use std::{fmt, ops::Deref, str::FromStr};
 
-/// An AWS partition.
+/// An AWS partition that ampxa supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Partition {
     /// The commercial Regions.
     Aws,
-    /// The Regions in China.
-    AwsCn,
     /// AWS GovCloud (US).
     AwsUsGov,
 }
@@ -20,18 +18,45 @@ impl Partition {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Aws => "aws",
-            Self::AwsCn => "aws-cn",
             Self::AwsUsGov => "aws-us-gov",
         }
     }
 
-    /// The partition that a Region belongs to.
+    /// The partition that a supported Region belongs to.
     pub fn of_region(region: &str) -> Self {
-        match region {
-            r if r.starts_with("cn-") => Self::AwsCn,
-            r if r.starts_with("us-gov-") => Self::AwsUsGov,
-            _ => Self::Aws,
+        match region.starts_with("us-gov-") {
+            true => Self::AwsUsGov,
+            false => Self::Aws,
         }
+    }
+}
+
+/// The partition that is not supported and that a Region belongs to (the `regionRegex` of each partition in the AWS
+/// SDKs).
+fn unsupported_partition(region: &str) -> Option<&'static str> {
+    let mut words = region.split('-');
+    match (words.next()?, words.next()?) {
+        ("cn", _) => Some("aws-cn"),
+        ("eusc", _) => Some("aws-eusc"),
+        (_, "isob") => Some("aws-iso-b"),
+        (_, "isoe") => Some("aws-iso-e"),
+        (_, "isof") => Some("aws-iso-f"),
+        (_, word) if word.starts_with("iso") => Some("aws-iso"),
+        _ => None,
+    }
+}
+
+/// Why a partition is not supported.
+fn refusal(partition: &str) -> String {
+    match partition {
+        "aws-cn" => "Amazon Managed Service for Prometheus does not exist in the partition aws-cn".to_owned(),
+        name if name == "aws-eusc" || name.starts_with("aws-iso") => {
+            format!(
+                "the partition {} is not supported yet, only aws and aws-us-gov are",
+                shown(name)
+            )
+        }
+        _ => "the partition is not aws or aws-us-gov".to_owned(),
     }
 }
 
@@ -60,9 +85,8 @@ impl Parts {
         };
         let partition = match partition {
             "aws" => Partition::Aws,
-            "aws-cn" => Partition::AwsCn,
             "aws-us-gov" => Partition::AwsUsGov,
-            _ => return Err(invalid("the partition is not aws, aws-cn or aws-us-gov")),
+            other => return Err(invalid(&refusal(other))),
         };
         if prefix != "arn" {
             return Err(invalid("it does not start with arn:"));
@@ -91,7 +115,7 @@ impl Parts {
 }
 
 macro_rules! identifier {
-    ($(#[$doc:meta])* $name:ident, $expected:literal, $valid:expr) => {
+    ($(#[$doc:meta])* $name:ident, $expected:literal, $valid:expr $(, $refusal:expr)?) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -106,11 +130,16 @@ macro_rules! identifier {
             type Err = String;
             fn from_str(text: &str) -> Result<Self, String> {
                 let valid: fn(&str) -> bool = $valid;
-                if valid(text) {
-                    Ok(Self(text.to_owned()))
-                } else {
-                    Err(format!("{} is not valid; expected {}", shown(text), $expected))
+                if !valid(text) {
+                    return Err(format!("{} is not valid; expected {}", shown(text), $expected));
                 }
+                $(
+                    let refusal: fn(&str) -> Option<String> = $refusal;
+                    if let Some(reason) = refusal(text) {
+                        return Err(format!("{} is not valid: {reason}; expected {}", shown(text), $expected));
+                    }
+                )?
+                Ok(Self(text.to_owned()))
             }
         }
 
@@ -162,7 +191,8 @@ identifier!(
 );
 
 identifier!(
-    /// The name of a Region, such as `us-west-2` or `us-gov-east-1`: lower-case words, and a number at the end.
+    /// The name of a Region of a supported partition, such as `us-west-2` or `us-gov-east-1`: lower-case words, and a
+    /// number at the end.
     Region,
     "a Region such as us-west-2",
     |text| {
@@ -176,7 +206,8 @@ identifier!(
             && words.iter().all(lower)
             && (1..=2).contains(&number.len())
             && number.bytes().all(|byte| byte.is_ascii_digit())
-    }
+    },
+    |text| unsupported_partition(text).map(refusal)
 );
 
 identifier!(
@@ -306,7 +337,6 @@ mod tests {
     fn an_arn_is_displayed_as_it_was_written() {
         for text in [
             "arn:aws:eks:us-west-2:222222222222:cluster/payments-prod",
-            "arn:aws-cn:eks:cn-northwest-1:222222222222:cluster/a",
             "arn:aws-us-gov:eks:us-gov-east-1:222222222222:cluster/A_b-3",
         ] {
             let arn: ClusterArn = text.parse().unwrap();
@@ -320,6 +350,50 @@ mod tests {
             (&**arn.region(), arn.id(), arn.partition()),
             ("eu-central-1", "ws-0a1b", Partition::Aws)
         );
+    }
+
+    #[test]
+    fn another_partition_is_refused_with_the_reason() {
+        let no_amp = "Amazon Managed Service for Prometheus does not exist in the partition aws-cn";
+        for (partition, region, reason) in [
+            ("aws-cn", "cn-north-1", no_amp),
+            ("aws-cn", "cn-northwest-1", no_amp),
+            (
+                "aws-iso",
+                "us-iso-east-1",
+                "the partition \"aws-iso\" is not supported yet",
+            ),
+            (
+                "aws-iso-b",
+                "us-isob-east-1",
+                "the partition \"aws-iso-b\" is not supported yet",
+            ),
+            (
+                "aws-iso-e",
+                "eu-isoe-west-1",
+                "the partition \"aws-iso-e\" is not supported yet",
+            ),
+            (
+                "aws-iso-f",
+                "us-isof-south-1",
+                "the partition \"aws-iso-f\" is not supported yet",
+            ),
+            (
+                "aws-eusc",
+                "eusc-de-east-1",
+                "the partition \"aws-eusc\" is not supported yet",
+            ),
+        ] {
+            let arn = |partition: &str| format!("arn:{partition}:eks:{region}:222222222222:cluster/a");
+            let error = arn(partition).parse::<ClusterArn>().unwrap_err();
+            assert!(error.contains(reason), "{error}");
+            let error = region.parse::<Region>().unwrap_err();
+            assert!(error.contains(reason) && error.contains(region), "{error}");
+            let error = arn("aws").parse::<ClusterArn>().unwrap_err();
+            assert!(error.contains("the Region does not belong to the partition"), "{error}");
+        }
+        let error = "arn:aws-x:eks:us-west-2:222222222222:cluster/a".parse::<ClusterArn>();
+        assert!(error.unwrap_err().contains("the partition is not aws or aws-us-gov"));
     }
 
     #[test]

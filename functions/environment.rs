@@ -22,6 +22,11 @@ pub fn required(name: &'static str) -> Result<String, Missing> {
     env::var(name).map_err(|_| Missing(name))
 }
 
+/// Whether a variable is `true`, as in the AWS SDKs. It need not be set.
+pub fn flag(name: &'static str) -> bool {
+    env::var(name).is_ok_and(|value| value.eq_ignore_ascii_case("true"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -440,12 +440,8 @@ mod tests {
     }
 
     #[test]
-    fn cluster_and_workspace_may_be_in_one_account_of_any_partition() {
-        for (partition, region) in [
-            ("aws", "eu-central-1"),
-            ("aws-cn", "cn-north-1"),
-            ("aws-us-gov", "us-gov-west-1"),
-        ] {
+    fn cluster_and_workspace_may_be_in_one_account_of_any_supported_partition() {
+        for (partition, region) in [("aws", "eu-central-1"), ("aws-us-gov", "us-gov-west-1")] {
             let request = json!({
                 "clusterArn": format!("arn:{partition}:eks:{region}:222222222222:cluster/a"),
                 "workspaceArn": format!("arn:{partition}:aps:{region}:222222222222:workspace/ws-1"),
@@ -502,10 +498,18 @@ mod tests {
             (
                 with(
                     "workspaceArn",
-                    json!("arn:aws-cn:aps:cn-north-1:333333333333:workspace/ws-1"),
+                    json!("arn:aws-us-gov:aps:us-gov-west-1:333333333333:workspace/ws-1"),
                 ),
                 "workspaceArn: ",
-                "in the partition aws-cn, the cluster in the partition aws;",
+                "in the partition aws-us-gov, the cluster in the partition aws;",
+            ),
+            (
+                with(
+                    "clusterArn",
+                    json!("arn:aws-cn:eks:cn-north-1:222222222222:cluster/payments"),
+                ),
+                "clusterArn: ",
+                "Amazon Managed Service for Prometheus does not exist in the partition aws-cn",
             ),
             (
                 with("cluster_arn", json!("")),

@@ -20,7 +20,7 @@ use aws_smithy_http_client::{
     Builder,
     tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
 };
-use aws_smithy_types::{retry::RetryConfig, timeout::TimeoutConfig};
+use aws_smithy_types::{error::metadata::ProvideErrorMetadata, retry::RetryConfig, timeout::TimeoutConfig};
 use std::{
     collections::HashMap,
     env,
@@ -78,14 +78,14 @@ impl Aws {
     /// Reads the configuration from the environment of Lambda. Makes no call.
     ///
     /// `AMPXA_TRUST=SYSTEM` trusts the certificate authorities of the system instead of AWS's, for networks behind an
-    /// inspecting proxy. In China, where others operate AWS's endpoints, those of the system are always trusted.
+    /// inspecting proxy. `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT` choose the endpoints, and
     /// `AWS_ENDPOINT_URL` overrides the endpoints, as in the AWS CLI.
     ///
     /// # Errors
     /// [`environment::Missing`] if `AWS_REGION` or `AMPXA_TRUST` is not set.
     pub fn from_environment(step: &'static str) -> Result<Self, environment::Missing> {
         let region = environment::required("AWS_REGION")?;
-        let system = environment::required("AMPXA_TRUST")? == "SYSTEM" || region.starts_with("cn-");
+        let system = environment::required("AMPXA_TRUST")? == "SYSTEM";
         let roots = if system {
             TrustStore::default()
         } else {
@@ -103,6 +103,8 @@ impl Aws {
                 EnvironmentVariableCredentialsProvider::new(),
             ))
             .http_client(tls.build_https());
+        config.set_use_fips(Some(environment::flag("AWS_USE_FIPS_ENDPOINT")));
+        config.set_use_dual_stack(Some(environment::flag("AWS_USE_DUALSTACK_ENDPOINT")));
         config.set_endpoint_url(env::var("AWS_ENDPOINT_URL").ok());
         Ok(Self::new(config.build(), step))
     }
@@ -125,6 +127,11 @@ impl Aws {
     #[must_use]
     pub fn writing(self) -> Self {
         Self { writes: true, ..self }
+    }
+
+    /// The Region of the hub.
+    fn region(&self) -> &str {
+        self.config.region().map_or("", AsRef::as_ref)
     }
 
     /// The hub, with the role of the function.
@@ -195,19 +202,18 @@ impl Aws {
     /// A session of a role, with a session policy if one is given. `template` is the file that creates the role, for
     /// messages.
     async fn session(&self, role: &str, policy: Option<&str>, region: &str, template: &str) -> Result<Account, Error> {
+        let [hub, partition] = [self.region(), region].map(Partition::of_region);
+        if hub != partition {
+            return Err(Error::InvalidRequest(format!(
+                "The role {role} is in the partition {partition}, this hub in the partition {hub}. No role can be \
+                 assumed in another partition. Use a hub in the partition {partition}."
+            )));
+        }
         let key = format!("{role}{}", policy.unwrap_or_default());
         let credentials = match self.cached(&key) {
             Some(credentials) => credentials,
             None => {
-                let credentials = match self.assume_role(role, policy).await {
-                    Err(Error::AccessDenied(reason)) => {
-                        return Err(Error::AccessDenied(format!(
-                            "The role {role} cannot be assumed. Deploy the current {template} in its account with the \
-                             account id of this hub. {reason}"
-                        )));
-                    }
-                    result => result?,
-                };
+                let credentials = self.assume_role(role, policy, template).await?;
                 self.cache(key, &credentials);
                 credentials
             }
@@ -225,14 +231,25 @@ impl Aws {
         })
     }
 
-    async fn assume_role(&self, role: &str, policy: Option<&str>) -> Result<Credentials, Error> {
-        let session = client!(aws_sdk_sts, &self.config, RequestLog::default())
+    async fn assume_role(&self, role: &str, policy: Option<&str>, template: &str) -> Result<Credentials, Error> {
+        let response = client!(aws_sdk_sts, &self.config, RequestLog::default())
             .assume_role()
             .role_arn(role)
             .role_session_name(format!("ampxa-{}", self.step))
             .set_policy(policy.map(str::to_owned))
             .send()
-            .await?
+            .await;
+        let session = response
+            .map_err(|error| {
+                let is_region = error.code() == Some("RegionDisabledException");
+                match Error::from(error) {
+                    Error::AccessDenied(reason) => {
+                        let advice = advice(self.region(), is_region, template);
+                        Error::AccessDenied(format!("The role {role} cannot be assumed. {advice} {reason}"))
+                    }
+                    other => other,
+                }
+            })?
             .credentials
             .ok_or_else(|| Error::Transient(format!("sts:AssumeRole of {role} returned no credentials.")))?;
         Ok(Credentials::new(
@@ -258,6 +275,47 @@ impl Aws {
     fn cache(&self, key: String, credentials: &Credentials) {
         let mut assumed = self.assumed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         assumed.insert(key, credentials.clone());
+    }
+}
+
+/// The Regions of the partition `aws` that are enabled in every account: those launched before March 20, 2019 (AWS
+/// Account Management reference guide, "Enable or disable AWS Regions in your account").
+const DEFAULT_REGIONS: [&str; 17] = [
+    "ap-northeast-1",
+    "ap-northeast-2",
+    "ap-northeast-3",
+    "ap-south-1",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "ca-central-1",
+    "eu-central-1",
+    "eu-north-1",
+    "eu-west-1",
+    "eu-west-2",
+    "eu-west-3",
+    "sa-east-1",
+    "us-east-1",
+    "us-east-2",
+    "us-west-1",
+    "us-west-2",
+];
+
+/// What to do if a role cannot be assumed. `is_region`: STS says that the Region of the hub is the cause.
+///
+/// STS in an opt-in Region issues credentials only for roles of accounts that have enabled the Region (IAM user guide,
+/// "Manage AWS STS in an AWS Region"). AWS does not document the error, so a denial in such a Region has two possible
+/// causes.
+fn advice(hub: &str, is_region: bool, template: &str) -> String {
+    let deploy = format!("Deploy the current {template} in its account with the account id of this hub.");
+    let enable = format!(
+        "Enable {hub}, the Region of this hub, in its account, or move the hub to a Region that is enabled by default."
+    );
+    let is_opt_in = Partition::of_region(hub) == Partition::Aws && !DEFAULT_REGIONS.contains(&hub);
+    match (is_opt_in, is_region) {
+        (true, true) => enable,
+        (false, true) => format!("Activate STS in {hub}, the Region of this hub, in the IAM settings of its account."),
+        (true, false) => format!("Its account may lack the Region or the role. {enable} {deploy}"),
+        (false, false) => deploy,
     }
 }
 

@@ -2,6 +2,7 @@
 //! connection.
 
 use super::request_log::RequestLog;
+use crate::arn::Partition;
 use aws_config::SdkConfig;
 use aws_runtime::auth::{SigV4OperationSigningConfig, SigningOptions, sigv4};
 use aws_runtime::retries::classifiers::AwsErrorCodeClassifier;
@@ -123,15 +124,7 @@ pub(super) async fn send<C: Call>(
     message: Message,
 ) -> Result<C::Output, CallError<C>> {
     let region = config.region().map_or("", AsRef::as_ref).to_owned();
-    let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
-    let endpoint = match config.endpoint_url() {
-        Some(url) => url.to_owned(),
-        None => format!(
-            "https://{}{}.{region}.amazonaws.com{suffix}",
-            message.host_prefix,
-            C::HOST
-        ),
-    };
+    let endpoint = endpoint::<C>(config, &region, &message.host_prefix);
     let mut layer = Layer::new(C::SERVICE);
     layer.store_put(AuthSchemeOptionResolverParams::new(()));
     layer.store_put(SigV4OperationSigningConfig {
@@ -178,6 +171,28 @@ pub(super) async fn send<C: Call>(
         .build()
         .invoke(message)
         .await
+}
+
+/// The endpoint that generated clients would use: that of the configuration, or one for a Region, FIPS and dual stack
+/// (endpoint rules of EC2, AMP and S3 in the AWS SDKs; AWS general reference, "Amazon Managed Service for Prometheus
+/// endpoints and quotas"). `prefix` precedes the name of the host.
+fn endpoint<C: Call>(config: &SdkConfig, region: &str, prefix: &str) -> String {
+    if let Some(url) = config.endpoint_url() {
+        return url.to_owned();
+    }
+    let dual_stack = config.use_dual_stack() == Some(true);
+    // In AWS GovCloud, the usual endpoint of EC2 is the FIPS endpoint.
+    let usual_is_fips = C::SERVICE == "ec2" && !dual_stack && Partition::of_region(region) == Partition::AwsUsGov;
+    let fips = match config.use_fips() == Some(true) && !usual_is_fips {
+        true => "-fips",
+        false => "",
+    };
+    let (dual_stack, domain) = match (dual_stack, C::SERVICE) {
+        (true, "s3") => (".dualstack", "amazonaws.com"),
+        (true, _) => ("", "api.aws"),
+        (false, _) => ("", "amazonaws.com"),
+    };
+    format!("https://{prefix}{}{fips}{dual_stack}.{region}.{domain}", C::HOST)
 }
 
 fn request(message: Message) -> Result<HttpRequest, BoxError> {

@@ -122,8 +122,8 @@ fn the_first_rule_that_matches_decides() {
 #[test]
 fn a_rule_with_a_workspace_in_another_region_or_partition_does_not_match() {
     let other_region = "arn:aws:aps:eu-west-1:333333333333:workspace/ws-e";
-    let china = "arn:aws-cn:aps:cn-north-1:333333333333:workspace/ws-c";
-    let rules = [other_region.to_owned(), china.to_owned(), workspace("1")]
+    let other_partition = "arn:aws-us-gov:aps:us-gov-west-1:333333333333:workspace/ws-c";
+    let rules = [other_region.to_owned(), other_partition.to_owned(), workspace("1")]
         .map(|arn| json!({ "anyAccount": true, "workspaceArn": arn }));
     let rules = json!({ "rules": rules });
     assert_eq!(outcome(&table(rules), &[]), "ws-1");

@@ -73,13 +73,15 @@ fn completed_configurations_match_the_golden_files() {
 
 #[test]
 fn labels_of_the_configuration_override_those_of_the_request_and_those_override_ours() {
-    let cluster = "arn:aws-cn:eks:cn-north-1:222222222222:cluster/a".parse().unwrap();
+    let cluster = "arn:aws-us-gov:eks:us-gov-west-1:222222222222:cluster/a"
+        .parse()
+        .unwrap();
     let labels = labels(&cluster, &BTreeMap::from([("region".to_owned(), "north".to_owned())]));
     let yaml = "global: {external_labels: {accountId: ~, 'cluster': x}}\nscrape_configs: [{job_name: a}]";
     assert_eq!(
         complete(yaml, &labels).unwrap(),
         "global:\n  external_labels:\n    accountId: ~\n    cluster: x\n    \
-         clusterArn: arn:aws-cn:eks:cn-north-1:222222222222:cluster/a\n    region: north\n\
+         clusterArn: arn:aws-us-gov:eks:us-gov-west-1:222222222222:cluster/a\n    region: north\n\
          scrape_configs:\n  - job_name: a\n"
     );
 }

@@ -680,12 +680,12 @@ fn a_step_has_the_same_name_in_machine_template_and_functions() {
                 function.strip_suffix(".Arn").unwrap().to_owned()
             })
             .collect();
-        let substituted: BTreeSet<String> = machine["DefinitionSubstitutions"]
-            .as_object()
-            .unwrap()
-            .keys()
-            .cloned()
-            .collect();
+        let mut substitutions = machine["DefinitionSubstitutions"].as_object().unwrap().clone();
+        assert_eq!(
+            substitutions.remove("Partition"),
+            Some(json!({ "!Ref": "AWS::Partition" }))
+        );
+        let substituted: BTreeSet<String> = substitutions.keys().cloned().collect();
         assert_eq!(used, allowed, "{name} may invoke exactly its functions");
         let starts: BTreeSet<String> = states(name)
             .values()
@@ -693,7 +693,7 @@ fn a_step_has_the_same_name_in_machine_template_and_functions() {
             .map(started)
             .collect();
         assert_eq!(used.union(&starts).cloned().collect::<BTreeSet<_>>(), substituted);
-        for (name, value) in machine["DefinitionSubstitutions"].as_object().unwrap() {
+        for (name, value) in &substitutions {
             match starts.contains(name) {
                 true => assert_eq!(value["!Ref"], json!(name), "!Ref of a state machine is its ARN"),
                 false => assert_eq!(value["!GetAtt"], json!(format!("{name}.Arn"))),
@@ -769,6 +769,44 @@ fn every_choice_has_a_default_and_every_failure_an_error_name_and_a_cause() {
             _ => {}
         }
     }
+}
+
+/// A definition with `arn:aws:states:::lambda:invoke` cannot run in another partition. The descriptions of parameters
+/// contain examples, and tests are not deployed.
+#[test]
+fn definitions_templates_and_functions_are_not_bound_to_a_partition() {
+    fn files(folder: &Path, visit: &mut impl FnMut(&Path)) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => files(&path, visit),
+                false => visit(&path),
+            }
+        }
+    }
+    let mut checked = 0;
+    for folder in ["statemachine", "infra", "functions"] {
+        files(&root().join(folder), &mut |path| {
+            let name = path.to_string_lossy();
+            if name.ends_with("tests.rs") || name.contains("/examples/") || name.ends_with(".schema.json") {
+                return;
+            }
+            let text = fs::read_to_string(path).unwrap();
+            let deployed = text.split("#[cfg(test)]").next().unwrap();
+            let is_example = |line: &str| {
+                let line = line.trim_start();
+                ["Description:", "ConstraintDescription:", "///", "//!", "#"]
+                    .iter()
+                    .any(|start| line.starts_with(start))
+            };
+            for line in deployed.lines().filter(|line| !is_example(line)) {
+                let bound = ["arn:aws:", "arn:aws-us-gov:"].iter().any(|arn| line.contains(arn));
+                assert!(!bound, "{}: {}", path.display(), line.trim());
+            }
+            checked += 1;
+        });
+    }
+    assert!(checked > 60, "{checked} files");
 }
 
 /// The rules for a definition in YAML: no aliases (Step Functions developer guide, "Amazon States Language" in YAML);
@@ -1362,10 +1400,28 @@ fn the_template_sets_exactly_the_environment_variables_that_functions_read() {
         "reconcile/mod",
     ] {
         let source = read(&format!("functions/{file}.rs"));
-        let names = source.split("\"AMPXA_").skip(1);
-        read_by_code.extend(names.map(|rest| format!("AMPXA_{}", rest.split('"').next().unwrap())));
+        for prefix in ["AMPXA_", "AWS_USE_"] {
+            let begin = format!("\"{prefix}");
+            let names = source.split(&begin).skip(1);
+            read_by_code.extend(names.map(|rest| format!("{prefix}{}", rest.split('"').next().unwrap())));
+        }
     }
     assert_eq!(set, read_by_code);
+    // The variables that choose the endpoints are those of all functions.
+    let variables = &globals["Environment"]["Variables"];
+    let conditions = template("template")["Conditions"].clone();
+    for (variable, condition, values) in [
+        ("AWS_USE_FIPS_ENDPOINT", "UsesFips", ["FIPS", "FIPS_DUALSTACK"]),
+        (
+            "AWS_USE_DUALSTACK_ENDPOINT",
+            "UsesDualStack",
+            ["DUALSTACK", "FIPS_DUALSTACK"],
+        ),
+    ] {
+        assert_eq!(variables[variable]["!If"], json!([condition, "true", "false"]));
+        let is = |value| json!({ "!Equals": [{ "!Ref": "Endpoints" }, value] });
+        assert_eq!(conditions[condition]["!Or"], json!(values.map(is)));
+    }
 }
 
 #[test]

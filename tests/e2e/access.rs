@@ -1,8 +1,8 @@
-//! Clusters whose scraper needs a mapping in aws-auth, which only a person can add.
+//! Access that only a person can give: a mapping in aws-auth, and the Region of the hub.
 
 use crate::deployment::{SOURCE, TARGET, deployment, text, with};
 use aws_sdk_eks::types::AuthenticationMode;
-use driver::{demo, onboard};
+use driver::{REGION, demo, onboard};
 use serde_json::json;
 
 #[tokio::test]
@@ -21,4 +21,25 @@ async fn manual_access_succeeds_with_a_warning_that_contains_the_mapping() {
         .await
         .unwrap();
     assert!(!samples.is_empty());
+}
+
+#[tokio::test]
+async fn an_account_without_the_region_of_the_hub_is_denied_with_what_to_do() {
+    let accounts = deployment().new_accounts();
+    let request = accounts.pair("no-region").await;
+    let set = |error: Option<&str>| {
+        let region = json!({ "account": accounts.source.id, "region": REGION, "error": error });
+        deployment().cloud.tell("regions", &region).unwrap();
+    };
+    set(Some("RegionDisabledException"));
+    let run = accounts.onboard(&request).await;
+    let cause = run.cause.unwrap();
+    assert_eq!(run.error.as_deref(), Some("AccessDenied"), "{cause}");
+    let advice = format!("Activate STS in {REGION}, the Region of this hub, in the IAM settings of its account.");
+    assert!(
+        cause.contains(&advice) && cause.contains("ampxa-reader-source"),
+        "{cause}"
+    );
+    set(None);
+    accounts.onboarded(&request).await;
 }

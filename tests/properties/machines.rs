@@ -121,6 +121,11 @@ fn no_expression_is_built_from_a_text() {
                 "{path}"
             );
             assert!(!text.contains("${"), "{path}: {text}");
+        } else if let Some(integration) = text.strip_prefix("arn:${Partition}:states:::") {
+            assert!(
+                path.ends_with("/Resource") && !integration.contains("${"),
+                "{path}: {text}"
+            );
         } else if text.contains("${") {
             let name = text.strip_prefix("${").and_then(|text| text.strip_suffix('}'));
             let is_placeholder = name.is_some_and(|name| name.chars().all(|c| c.is_ascii_alphanumeric()));

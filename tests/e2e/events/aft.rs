@@ -17,10 +17,10 @@ const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","P
 /// The permissions of a state machine that waits for another one.
 const NESTED_EXECUTIONS: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["states:StartExecution","states:DescribeExecution","states:StopExecution","events:PutTargets","events:PutRule","events:DescribeRule"],"Resource":"*"}]}"#;
 
-/// Replaces the placeholder of the hub's event bus.
+/// Replaces the placeholders of the partition and of the hub's event bus.
 fn filled(text: &str) -> String {
     let bus = format!("arn:aws:events:{REGION}:{HUB}:event-bus/{STACK}");
-    text.replace("${EventBusArn}", &bus)
+    text.replace("${Partition}", "aws").replace("${EventBusArn}", &bus)
 }
 
 /// AFT's two state machines, with the product's state between two states of AFT.

@@ -192,6 +192,7 @@ impl Wired {
             ],
             allowed_accounts: Vec::new(),
             account_parameters: vec![format!("ReaderPrincipalArns={PEOPLE}")],
+            ..Wiring::default()
         };
         let machines = deploy::deploy_wired(&project, &python, &cloud, &accounts, &wiring).await?;
         let units = json!({ "ou-abcd-workloads": "r-abcd", "ou-abcd-production": "ou-abcd-workloads" });

@@ -15,6 +15,7 @@ import socket
 import tempfile
 from pathlib import Path
 
+from core import partition
 from core.settings import MINISTACK_VERSION, Settings
 
 
@@ -36,10 +37,11 @@ def main() -> None:
         collection_enabled=not arguments.no_collection,
         prometheus=arguments.prometheus,
     )
-    # ministack reads the environment at import time, so the environment is set first.
+    # ministack reads the environment at import time, so the environment and the partition are set first.
     from core import environment
 
     environment.isolate(cloud)
+    partition.select(arguments.partition)
     from server import lifecycle
 
     lifecycle.serve(cloud, listener, watch_stdin=arguments.watch_stdin, keep_directory=bool(arguments.dir))
@@ -59,6 +61,9 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--organization", default="o-ampxalocal01", help="organization id of all accounts that do not start with 9"
+    )
+    parser.add_argument(
+        "--partition", default="aws", choices=partition.PARTITIONS, help="partition of all ARNs; one per cloud (aws)"
     )
     parser.add_argument("--functions-endpoint", metavar="URL", help="proxy in front of this cloud that functions use")
     parser.add_argument("--no-collection", action="store_true", help="disable the periodic collection of all scrapers")

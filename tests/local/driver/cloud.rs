@@ -37,6 +37,8 @@ pub struct Options {
     pub functions_endpoint: Option<String>,
     /// Whether scrapers collect samples on a schedule.
     pub collects: bool,
+    /// The partition of all accounts, `aws` or `aws-us-gov`.
+    pub partition: &'static str,
     /// Whether workspaces are real Prometheus servers, if Prometheus is installed.
     pub prometheus: bool,
 }
@@ -50,6 +52,7 @@ impl Default for Options {
             iam_delay_seconds: 8.0,
             functions_endpoint: None,
             collects: true,
+            partition: "aws",
             prometheus: false,
         }
     }
@@ -86,6 +89,7 @@ impl Cloud {
             .args(["--minute", &options.minute.to_string()])
             .args(["--activation-minutes", &options.activation_minutes.to_string()])
             .args(["--iam-delay-seconds", &options.iam_delay_seconds.to_string()])
+            .args(["--partition", options.partition])
             .args(["--organization", ORGANIZATION, "--watch-stdin", "--dir"])
             .arg(&folder)
             .args(

@@ -1,5 +1,6 @@
 //! Creates clusters and workspaces for the demo and for tests.
 
+use ampxa::arn::Partition;
 use ampxa_cli::account::Account;
 use anyhow::{Context, Result};
 use aws_sdk_eks::types::{AuthenticationMode, CreateAccessConfigRequest, VpcConfigRequest};
@@ -94,7 +95,10 @@ pub async fn cluster_role(account: &Account) -> Result<String> {
         {
             Err(error.into())
         }
-        _ => Ok(format!("arn:aws:iam::{}:role/eks-cluster", account.id)),
+        _ => {
+            let partition = Partition::of_region(&account.region);
+            Ok(format!("arn:{partition}:iam::{}:role/eks-cluster", account.id))
+        }
     }
 }
 

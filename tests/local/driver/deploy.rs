@@ -52,6 +52,14 @@ pub struct Wiring {
     pub account_parameters: Vec<String>,
     /// The accounts that the hub can reach, if it has no organization.
     pub allowed_accounts: Vec<String>,
+    /// The Region of the hub and of the account stacks; if absent, [`REGION`].
+    pub home: Option<&'static str>,
+}
+
+impl Wiring {
+    fn home(&self) -> &'static str {
+        self.home.unwrap_or(REGION)
+    }
 }
 
 /// The Region of the account events of AWS Organizations and AWS Control Tower.
@@ -100,7 +108,7 @@ pub async fn deploy_wired(
         stack.map_err(|_| anyhow::anyhow!("a deployment panicked"))??;
     }
     let machines = cloud
-        .account(&accounts.hub, REGION)
+        .account(&accounts.hub, wiring.home())
         .sfn()
         .list_state_machines()
         .send()
@@ -150,7 +158,12 @@ fn stacks(accounts: &Accounts, wiring: &Wiring) -> Vec<Stack> {
     let mut stacks = Vec::new();
     for account in accounts.sources.iter().chain(&wiring.untrusted_senders) {
         match &wiring.regions[..] {
-            [] => stacks.push(stack("source-account", account, REGION, &wiring.account_parameters)),
+            [] => stacks.push(stack(
+                "source-account",
+                account,
+                wiring.home(),
+                &wiring.account_parameters,
+            )),
             regions => stacks.extend(regions.iter().map(|region| {
                 let mut parameters = wiring.account_parameters.clone();
                 parameters.extend([bus.clone(), format!("IamRegion={}", regions[0])]);
@@ -159,7 +172,7 @@ fn stacks(accounts: &Accounts, wiring: &Wiring) -> Vec<Stack> {
         }
     }
     let targets = accounts.targets.iter();
-    stacks.extend(targets.map(|account| stack("target-account", account, REGION, &wiring.account_parameters)));
+    stacks.extend(targets.map(|account| stack("target-account", account, wiring.home(), &wiring.account_parameters)));
     let management = wiring.management.iter();
     stacks.extend(management.map(|id| stack("management-account", id, MANAGEMENT_REGION, std::slice::from_ref(&bus))));
     stacks
@@ -196,11 +209,11 @@ fn account_stack(project: &Project, python: &Python, cloud: &Cloud, stack: &Stac
 /// Deploys the hub like `aws cloudformation package` and `deploy`. The functions are packaged here, because the AWS CLI
 /// would zip every function again at each start.
 fn hub_stack(project: &Project, python: &Python, cloud: &Cloud, accounts: &Accounts, wiring: &Wiring) -> Result<()> {
-    let hub = accounts.hub.as_str();
+    let (hub, region) = (accounts.hub.as_str(), wiring.home());
     let bucket = format!("ampxa-artifacts-{hub}");
-    let account = cloud.account(hub, REGION);
+    let account = cloud.account(hub, region);
     let configuration = format!(
-        "<CreateBucketConfiguration><LocationConstraint>{REGION}</LocationConstraint></CreateBucketConfiguration>"
+        "<CreateBucketConfiguration><LocationConstraint>{region}</LocationConstraint></CreateBucketConfiguration>"
     );
     account.put(&format!("/{bucket}"), configuration.into_bytes())?;
     let upload = |name: &str, content: Vec<u8>| {
@@ -238,7 +251,7 @@ fn hub_stack(project: &Project, python: &Python, cloud: &Cloud, accounts: &Accou
         "Architecture=x86_64",
     ];
     arguments.extend(organization.iter().chain(&wiring.parameters).map(String::as_str));
-    aws(project, python, cloud, hub, REGION, &arguments)?;
+    aws(project, python, cloud, hub, region, &arguments)?;
     fs::remove_file(packaged)?;
     Ok(())
 }

@@ -18,7 +18,7 @@ from amp import store as amp_store
 from amp.collector import Collector
 from core.settings import MINISTACK_VERSION, Settings
 from events import buses, schedules, topics
-from iam import organizations, principals, trust_history
+from iam import disabled_regions, organizations, principals, trust_history
 from server import decisions, snapshot, usage
 from server.request_log import RequestLog
 
@@ -106,6 +106,10 @@ class ControlApi:
             case ("POST", "visibility"):
                 fields = _fields(body, "account", "seconds")
                 principals.set_delay(fields["account"], self._cloud.real_seconds(seconds=float(fields["seconds"])))
+                return fields
+            case ("POST", "regions"):
+                fields = _fields(body, "account", "region", "error")
+                disabled_regions.set_error(fields["account"], fields["region"], fields["error"])
                 return fields
             case ("POST", "forget"):
                 fields = _fields(body, "account")

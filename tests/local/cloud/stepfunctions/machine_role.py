@@ -3,7 +3,8 @@
 Source: Step Functions developer guide, "How Step Functions generates IAM policies for integrated
 services", with "… Step Functions" for nested executions (`.sync` requires permissions on a managed rule; AWS checks
 them when a state machine is created, and this cloud checks them when the task runs) and "Creating Distributed Map
-policies". ministack ignores the role.
+policies". ministack ignores the role. It also ignores the
+partition of an integration, which must be that of the Region.
 """
 
 from ministack.core.responses import get_account_id, get_region
@@ -14,6 +15,8 @@ from iam import service_roles
 from stepfunctions import executions, processing
 
 SESSION = "StepFunctions"
+# In a cloud of another partition, the loader replaces the partition (`core/partition.py`).
+_PARTITION = "arn:aws:"
 _LAMBDA = "states:::lambda:invoke"
 _NESTED = "arn:aws:states:::states:startExecution"
 _EVENTS = "arn:aws:states:::events:putEvents"
@@ -32,6 +35,9 @@ def install(cloud: Settings) -> None:
 
     def invoke_resource(resource, data):
         executions.check_running()
+        if not resource.startswith(_PARTITION):
+            # Not catchable, as every States.Runtime.
+            raise processing.Error("States.Runtime", f"The resource {resource} is not in the partition of this Region")
         for action, target, keys in _required_permissions(resource, data if isinstance(data, dict) else {}):
             check(action, target, **keys)
         result = original(resource, data)

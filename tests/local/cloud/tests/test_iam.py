@@ -334,6 +334,20 @@ def test_across_accounts_identity_and_trust_policy_must_both_allow(cloud, name, 
     )
 
 
+@pytest.mark.parametrize("code", ["RegionDisabledException", "AccessDenied"])
+def test_a_role_of_an_account_without_the_region_is_not_assumed_there(cloud, name, client_error, code):
+    account = "2" + name.encode().hex()[-11:].translate(str.maketrans("abcdef", "123456"))
+    cloud.client("iam", account).create_role(
+        RoleName=name, AssumeRolePolicyDocument=allow_assume({"AWS": f"arn:aws:iam::{account}:root"})
+    )
+    cloud.post("regions", {"account": account, "region": "ap-east-1", "error": code})
+    role = {"RoleArn": f"arn:aws:iam::{account}:role/{name}", "RoleSessionName": "s"}
+    assert client_error(cloud.client("sts", account, region="ap-east-1").assume_role, **role)[0] == code
+    cloud.client("sts", account).assume_role(**role)
+    cloud.post("regions", {"account": account, "region": "ap-east-1", "error": None})
+    cloud.client("sts", account, region="ap-east-1").assume_role(**role)
+
+
 def test_in_one_account_a_trust_policy_that_names_the_role_is_sufficient(cloud, name, client_error):
     session = cloud.role(SOURCE, name)
     iam = cloud.client("iam", SOURCE)
