@@ -310,7 +310,7 @@ fn unknown_field(prefix: &str, name: &str, known: &[&'static str]) -> Error {
 }
 
 /// The Levenshtein distance of two names, without case and punctuation.
-fn distance(left: &str, right: &str) -> usize {
+pub(crate) fn distance(left: &str, right: &str) -> usize {
     let letters = |text: &str| -> Vec<char> {
         let letters = text.chars().filter(|c| c.is_alphanumeric());
         letters.take(64).map(|c| c.to_ascii_lowercase()).collect()

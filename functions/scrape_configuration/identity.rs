@@ -1,18 +1,19 @@
 //! The label that identifies a cluster: only ampxa sets it.
 //!
 //! External labels are added to a series when it is sent, unless the series already has a label of that name. So a
-//! configuration could replace the label in two ways: with `external_labels`, and with a label of the series, which comes
-//! from `static_configs` or from relabelling. `labeldrop` and `labelkeep` change the labels of the series only, before
-//! the external labels are added.
+//! configuration could replace the label in two ways: with `external_labels`, and with a label of the series, which
+//! comes from `static_configs` or from relabelling. `labeldrop` and `labelkeep` change the labels of the series only,
+//! before the external labels are added.
 //!
 //! A label that a target exposes is not checked, even if a `labelmap` copies it.
 
 use super::{
     IDENTITY_LABEL,
     field::Field,
+    problems::{Problem, Problems},
     relabelling::{Rule, Template, has_alternatives},
 };
-use crate::{error::Error, input::shown};
+use crate::input::shown;
 
 const WHY: &str = "which ampxa sets, because it identifies the cluster";
 
@@ -24,9 +25,9 @@ pub(crate) fn not_the_cluster(value: &str) -> String {
     )
 }
 
-/// Checks the value of the label in a mapping of labels: the ARN of the cluster, or absent. Null and an empty text count
-/// as absent, as in Prometheus.
-pub(super) fn check_labels(labels: &Field, cluster_arn: &str) -> Result<(), Error> {
+/// Checks the value of the label in a mapping of labels: the ARN of the cluster, or absent. Null and an empty text
+/// count as absent, as in Prometheus.
+pub(super) fn check_labels(labels: &Field, cluster_arn: &str) -> Result<(), Problem> {
     let Some(label) = labels.get(IDENTITY_LABEL) else {
         return Ok(());
     };
@@ -42,55 +43,60 @@ pub(super) fn check_labels(labels: &Field, cluster_arn: &str) -> Result<(), Erro
 /// A `labelmap` with a reference can copy a label to any name that is a part of its own name. So, if the job has one,
 /// nothing in the job may name a label that contains the name, and no template may compose one. Then the name can come
 /// only from a label that the discovery or a target has.
-pub(super) fn check_job(job: &Field, cluster_arn: &str) -> Result<(), Error> {
-    let mut rules = Rule::list(job, "relabel_configs")?;
-    rules.extend(Rule::list(job, "metric_relabel_configs")?);
+pub(super) fn check_job(job: &Field, cluster_arn: &str, problems: &mut Problems) {
+    let mut rules = Rule::list(job, "relabel_configs", problems);
+    rules.extend(Rule::list(job, "metric_relabel_configs", problems));
     let mut copies = false;
     for rule in rules.iter().filter(|rule| rule.action == "labelmap") {
-        copies |= check_labelmap(rule)?;
+        copies |= problems.check(check_labelmap(rule)).unwrap_or(false);
     }
-    let check_name = |name: &str, field: &Field| {
-        if copies && name.contains(IDENTITY_LABEL) {
-            let why = format!(
-                "a labelmap of this job can copy it to {IDENTITY_LABEL}, {WHY}; use a name that does not contain \
-                 {IDENTITY_LABEL}"
-            );
-            return Err(field.invalid(why));
-        }
-        Ok(())
-    };
     for target in rules.iter().filter_map(Rule::target) {
-        let name = target.text()?;
-        if name == IDENTITY_LABEL {
-            return Err(target.invalid(format!("leave this rule out: it sets {IDENTITY_LABEL}, {WHY}")));
-        }
-        if name.contains('$') {
-            let why = format!(
-                "{} can become any label, also {IDENTITY_LABEL}, {WHY}; write the name of one label",
-                shown(name)
-            );
-            return Err(target.invalid(why));
-        }
-        check_name(name, &target)?;
+        problems.check(check_target(&target, copies));
     }
-    for group in job.list("static_configs")? {
+    for group in job.list_or_empty("static_configs") {
         let Some(labels) = group.get("labels") else { continue };
-        check_labels(&labels, cluster_arn)?;
-        for (name, label) in labels.members()?.iter().filter(|(name, _)| *name != IDENTITY_LABEL) {
-            check_name(name, label)?;
+        problems.check(check_labels(&labels, cluster_arn));
+        let members = problems.check(labels.members()).unwrap_or_default();
+        for (name, label) in members.iter().filter(|(name, _)| *name != IDENTITY_LABEL) {
+            problems.check(check_name(name, label, copies));
         }
     }
-    if let Some(params) = job.get("params") {
-        // Each becomes a label `__param_<name>`.
-        for (name, values) in params.members()? {
-            check_name(name, &values)?;
-        }
+    let params = job.get("params").and_then(|params| problems.check(params.members()));
+    // Each becomes a label `__param_<name>`.
+    for (name, values) in params.unwrap_or_default() {
+        problems.check(check_name(name, &values, copies));
+    }
+}
+
+/// Checks the name of a label that a job sets. `copies` is whether the job has a `labelmap` with a reference.
+fn check_name(name: &str, field: &Field, copies: bool) -> Result<(), Problem> {
+    if copies && name.contains(IDENTITY_LABEL) {
+        let why = format!(
+            "a labelmap of this job can copy it to {IDENTITY_LABEL}, {WHY}; use a name that does not contain \
+             {IDENTITY_LABEL}"
+        );
+        return Err(field.invalid(why));
     }
     Ok(())
 }
 
+fn check_target(target: &Field, copies: bool) -> Result<(), Problem> {
+    let name = target.text()?;
+    if name == IDENTITY_LABEL {
+        return Err(target.invalid(format!("leave this rule out: it sets {IDENTITY_LABEL}, {WHY}")));
+    }
+    if name.contains('$') {
+        let why = format!(
+            "{} can become any label, also {IDENTITY_LABEL}, {WHY}; write the name of one label",
+            shown(name)
+        );
+        return Err(target.invalid(why));
+    }
+    check_name(name, target, copies)
+}
+
 /// Checks the rule, and returns whether it has a reference.
-fn check_labelmap(rule: &Rule) -> Result<bool, Error> {
+fn check_labelmap(rule: &Rule) -> Result<bool, Problem> {
     let regex = rule.regex()?;
     if has_alternatives(regex).is_none() {
         let why = format!(

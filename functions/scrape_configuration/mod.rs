@@ -1,18 +1,29 @@
 //! The scrape configuration: its validation by AMP's rules, and the external labels that distinguish clusters.
 //!
-//! `yaml` reads and writes YAML without a change of meaning. `rules` contains AMP's rules. `identity` protects the label
-//! that identifies a cluster, and `token` the token of the service account. `secrets` finds values that look like
-//! credentials.
+//! `yaml` reads and writes YAML without a change of meaning. `rules` contains AMP's rules, and checks those of
+//! Prometheus: its keys (`keys`, `schema`), its relabelling (`actions`, `go_regex`), its HTTP client (`client`) and its
+//! discovery (`kubernetes`). `identity` protects the label that identifies a cluster, and `token` the token of the
+//! service account. `secrets` finds values that look like credentials. `problems` collects what is wrong.
 
+mod actions;
 mod address;
+mod client;
+mod duration;
 mod field;
+mod go_regex;
 mod identity;
+mod keys;
+mod kubernetes;
+mod problems;
 mod relabelling;
 mod rules;
+mod schema;
 mod secrets;
 #[cfg(test)]
 mod tests;
 mod token;
+#[cfg(test)]
+mod verdicts;
 mod yaml;
 
 pub(crate) use identity::not_the_cluster;
@@ -102,9 +113,37 @@ pub fn longest_interval(yaml: &str) -> u64 {
     rules::longest_interval(&read(yaml).unwrap_or(Node::Mapping(Vec::new())))
 }
 
-/// Why a person should look at a configuration again: the fields that look like credentials. Empty if it is not valid.
+/// Why a person should look at a configuration again: the fields that look like credentials, and the keys that AMP may
+/// not know. Empty if it is not valid YAML.
 pub fn warnings(yaml: &str) -> Vec<String> {
-    secrets::warnings(&read(yaml).unwrap_or(Node::Mapping(Vec::new())))
+    let tree = read(yaml).unwrap_or(Node::Mapping(Vec::new()));
+    let mut warnings = secrets::warnings(&tree);
+    warnings.extend(newer_keys(&tree));
+    warnings
+}
+
+/// One warning that names all keys that only newer versions of Prometheus know.
+fn newer_keys(tree: &Node) -> Option<String> {
+    const MAX_SHOWN: usize = 6;
+    let mut keys: Vec<String> = Vec::new();
+    for (key, version) in rules::newer_keys(tree) {
+        let key = format!("{key} ({version})");
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
+    }
+    let more = keys.len().saturating_sub(MAX_SHOWN);
+    keys.truncate(MAX_SHOWN);
+    if more > 0 {
+        keys.push(format!("{more} more"));
+    }
+    (!keys.is_empty()).then(|| {
+        format!(
+            "{FIELD} has keys of newer versions of Prometheus: {}. AWS does not document which version AMP runs. If AMP \
+             rejects the configuration, remove these keys.",
+            keys.join(", ")
+        )
+    })
 }
 
 /// Validates a configuration, and adds those of [`labels`] to `global.external_labels` that it does not set. The value
@@ -115,8 +154,8 @@ pub fn warnings(yaml: &str) -> Vec<String> {
 /// expanded. The result has been read again and compared. Idempotent.
 ///
 /// # Errors
-/// `InvalidRequest` if the configuration is not valid. The message begins with `scrapeConfiguration` and the path or
-/// the line.
+/// `InvalidRequest` if the configuration is not valid. The message has a line for each problem, at most 20 and in the
+/// order of the configuration. A line begins with `scrapeConfiguration` and the path, or the line of the YAML.
 pub fn complete(yaml: &str, labels: &BTreeMap<String, String>) -> Result<String, Error> {
     let tree = read(yaml)?;
     rules::check(&tree, labels.get(IDENTITY_LABEL).map_or("", String::as_str))?;

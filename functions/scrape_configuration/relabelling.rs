@@ -1,24 +1,32 @@
 //! Reads relabelling rules (Prometheus configuration reference, `relabel_config`).
 
-use super::field::Field;
-use crate::error::Error;
+use super::{
+    field::Field,
+    problems::{Problem, Problems},
+};
 
 /// A relabelling rule.
 pub(super) struct Rule<'a> {
-    field: Field<'a>,
+    pub(super) field: Field<'a>,
     /// The action, in lower case. Prometheus ignores the case.
     pub(super) action: String,
 }
 
 impl<'a> Rule<'a> {
     /// The rules in a field of a job.
-    pub(super) fn list(job: &Field<'a>, name: &str) -> Result<Vec<Self>, Error> {
-        job.list(name)?.into_iter().map(Self::read).collect()
+    pub(super) fn list(job: &Field<'a>, name: &str, problems: &mut Problems) -> Vec<Self> {
+        let rules = problems.check(job.list(name)).unwrap_or_default();
+        rules
+            .into_iter()
+            .filter_map(|rule| problems.check(Self::read(rule)))
+            .collect()
     }
 
-    fn read(field: Field<'a>) -> Result<Self, Error> {
+    fn read(field: Field<'a>) -> Result<Self, Problem> {
         field.members()?;
-        let action = match field.get("action") {
+        let action = match field.entry("action") {
+            // Prometheus then has no action.
+            Some(action) if action.is_null() => String::new(),
             Some(action) => action.text()?.to_lowercase(),
             None => "replace".to_owned(),
         };
@@ -33,33 +41,48 @@ impl<'a> Rule<'a> {
         }
     }
 
+    /// Whether the action writes the label `target_label`, or compares with it.
+    pub(super) fn sets_or_compares_target(&self) -> bool {
+        let actions = ["replace", "hashmod", "lowercase", "uppercase", "keepequal", "dropequal"];
+        actions.contains(&self.action.as_str())
+    }
+
     /// The field with this name, or the rule itself, for messages about a default.
     pub(super) fn at(&self, name: &str) -> Field<'a> {
-        self.field.get(name).unwrap_or_else(|| self.field.clone())
+        self.field.entry(name).unwrap_or_else(|| self.field.clone())
     }
 
     /// The field `replacement`, or its default.
-    pub(super) fn replacement(&self) -> Result<&'a str, Error> {
+    pub(super) fn replacement(&self) -> Result<&'a str, Problem> {
         self.text("replacement", "$1")
     }
 
     /// The field `regex`, or its default.
-    pub(super) fn regex(&self) -> Result<&'a str, Error> {
+    pub(super) fn regex(&self) -> Result<&'a str, Problem> {
         self.text("regex", "(.*)")
     }
 
     /// The field `separator`, or its default.
-    pub(super) fn separator(&self) -> Result<&'a str, Error> {
+    pub(super) fn separator(&self) -> Result<&'a str, Problem> {
         self.text("separator", ";")
     }
 
     /// The field `source_labels`.
-    pub(super) fn sources(&self) -> Result<Vec<&'a str>, Error> {
-        self.field.list("source_labels")?.iter().map(Field::text).collect()
+    pub(super) fn sources(&self) -> Result<Vec<&'a str>, Problem> {
+        let labels = self.field.list("source_labels")?;
+        labels
+            .iter()
+            .map(|label| if label.is_null() { Ok("") } else { label.text() })
+            .collect()
     }
 
-    fn text(&self, name: &str, default: &'a str) -> Result<&'a str, Error> {
-        self.field.get(name).map_or(Ok(default), |field| field.text())
+    /// A field, or its default. Null is an empty text, as in Prometheus.
+    fn text(&self, name: &str, default: &'a str) -> Result<&'a str, Problem> {
+        match self.field.entry(name) {
+            None => Ok(default),
+            Some(field) if field.is_null() => Ok(""),
+            Some(field) => field.text(),
+        }
     }
 }
 

@@ -1,18 +1,20 @@
 //! The token of the scraper's service account: a job sends it to the API server, or to hosts that the discovery found.
 //!
-//! The author of a configuration must not choose the host that receives the token. Prometheus builds the URL of a target
-//! from the labels `__scheme__`, `__address__`, `__metrics_path__` and `__param_<name>`, and the first two decide on the
-//! host: with a port in the address, Prometheus accepts any text as the scheme. Values of the labels `__meta_kubernetes_*`
-//! and `__address__` come from the cluster; those of all other labels can come from the configuration.
+//! The author of a configuration must not choose the host that receives the token. Prometheus builds the URL of a
+//! target from the labels `__scheme__`, `__address__`, `__metrics_path__` and `__param_<name>`, and the first two
+//! decide on the host: with a port in the address, Prometheus accepts any text as the scheme. Values of the labels
+//! `__meta_kubernetes_*` and `__address__` come from the cluster; those of all other labels can come from the
+//! configuration.
 //!
 //! Whoever can create pods, services or nodes in the cluster can still receive the token of a job that discovers them.
 
 use super::{
     address::{API_SERVER, host_and_port, is_port},
     field::Field,
+    problems::{Problem, Problems},
     relabelling::{Rule, Template, has_alternatives},
 };
-use crate::{error::Error, input::shown};
+use crate::input::shown;
 
 /// The labels that decide on the host.
 const ADDRESS: &str = "__address__";
@@ -21,59 +23,72 @@ const SCHEME: &str = "__scheme__";
 const DISCOVERED: &str = "__meta_kubernetes";
 
 /// Checks a job whose `target_label`s have no references. A job without the token is accepted.
-pub(super) fn check_job(job: &Field) -> Result<(), Error> {
-    if job.get("bearer_token_file").is_none() && job.get("authorization").is_none() {
-        return Ok(());
+pub(super) fn check_job(job: &Field, problems: &mut Problems) {
+    if job.get_text("bearer_token_file").is_none() && job.get("authorization").is_none() {
+        return;
     }
     if let Some(scheme) = job.get("scheme") {
-        check_scheme(&scheme, scheme.text()?)?;
+        problems.check(check_scheme(&scheme));
     }
-    for group in job.list("static_configs")? {
-        for target in group.list("targets")? {
-            if !is_api_server(target.text()?) {
-                return Err(target.invalid(format!(
-                    "{} would receive the token of the service account; expected {API_SERVER}:443, the only static \
-                     target of a job with the token, or remove the token from the job",
-                    shown(target.text()?)
-                )));
-            }
+    for group in job.list_or_empty("static_configs") {
+        for target in group.list_or_empty("targets") {
+            problems.check(check_static_target(&target));
         }
-        let Some(labels) = group.get("labels") else { continue };
-        for (name, label) in labels.members()? {
-            check_name(name, &label)?;
-            match name {
-                ADDRESS => return Err(label.invalid(format!("leave it out, and write {API_SERVER}:443 into targets"))),
-                SCHEME if !label.is_null() => check_scheme(&label, label.text()?)?,
-                _ => {}
-            }
+        let labels = group.get("labels").and_then(|labels| problems.check(labels.members()));
+        for (name, label) in labels.unwrap_or_default() {
+            problems.check(check_label(name, &label));
         }
     }
-    for rule in Rule::list(job, "relabel_configs")? {
-        if rule.action == "labelmap" {
-            check_labelmap(&rule)?;
-        }
-        let Some(target) = rule.target() else { continue };
-        check_name(target.text()?, &target)?;
-        match target.text()? {
-            ADDRESS if !keeps_host(&rule)? => {
-                return Err(rule.at("replacement").invalid(format!(
-                    "this job sends the token of the service account, so {ADDRESS} can become only {API_SERVER}:443, or \
-                     host and port of what was discovered, such as $1:10250 with source_labels: [{ADDRESS}]"
-                )));
-            }
-            SCHEME if !keeps_scheme(&rule)? => {
-                return Err(rule.at("replacement").invalid(format!(
-                    "this job sends the token of the service account, so {SCHEME} can become only http or https, or \
-                     $1 with source_labels of the discovery"
-                )));
-            }
-            _ => {}
-        }
+    for rule in Rule::list(job, "relabel_configs", problems) {
+        problems.check(check_rule(&rule));
     }
-    Ok(())
 }
 
-fn check_scheme(field: &Field, scheme: &str) -> Result<(), Error> {
+fn check_static_target(target: &Field) -> Result<(), Problem> {
+    let text = target.text()?;
+    match is_api_server(text) {
+        true => Ok(()),
+        false => Err(target.invalid(format!(
+            "{} would receive the token of the service account; expected {API_SERVER}:443, the only static target of a \
+             job with the token, or remove the token from the job",
+            shown(text)
+        ))),
+    }
+}
+
+/// Checks a label of static targets.
+fn check_label(name: &str, label: &Field) -> Result<(), Problem> {
+    check_name(name, label)?;
+    match name {
+        ADDRESS => Err(label.invalid(format!("leave it out, and write {API_SERVER}:443 into targets"))),
+        SCHEME if !label.is_null() => check_scheme(label),
+        _ => Ok(()),
+    }
+}
+
+fn check_rule(rule: &Rule) -> Result<(), Problem> {
+    if rule.action == "labelmap" {
+        check_labelmap(rule)?;
+    }
+    let Some(target) = rule.target() else {
+        return Ok(());
+    };
+    check_name(target.text()?, &target)?;
+    match target.text()? {
+        ADDRESS if !keeps_host(rule)? => Err(rule.at("replacement").invalid(format!(
+            "this job sends the token of the service account, so {ADDRESS} can become only {API_SERVER}:443, or host and \
+             port of what was discovered, such as $1:10250 with source_labels: [{ADDRESS}]"
+        ))),
+        SCHEME if !keeps_scheme(rule)? => Err(rule.at("replacement").invalid(format!(
+            "this job sends the token of the service account, so {SCHEME} can become only http or https, or $1 with \
+             source_labels of the discovery"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn check_scheme(field: &Field) -> Result<(), Problem> {
+    let scheme = field.text()?;
     match scheme {
         "http" | "https" => Ok(()),
         _ => Err(field.invalid(format!("{} is not a scheme; expected http or https", shown(scheme)))),
@@ -81,7 +96,7 @@ fn check_scheme(field: &Field, scheme: &str) -> Result<(), Error> {
 }
 
 /// Checks that the name of a label that the configuration sets is not one of the discovery's labels.
-fn check_name(name: &str, field: &Field) -> Result<(), Error> {
+fn check_name(name: &str, field: &Field) -> Result<(), Problem> {
     match name.starts_with(DISCOVERED) {
         true => Err(field.invalid(format!(
             "this job sends the token of the service account, so it must not set labels that begin with {DISCOVERED}; \
@@ -92,7 +107,7 @@ fn check_name(name: &str, field: &Field) -> Result<(), Error> {
 }
 
 /// Checks that a `labelmap` copies only the discovery's labels. It can copy to any name, also to that of the address.
-fn check_labelmap(rule: &Rule) -> Result<(), Error> {
+fn check_labelmap(rule: &Rule) -> Result<(), Problem> {
     let regex = rule.regex()?;
     if regex.starts_with(DISCOVERED) && has_alternatives(regex) == Some(false) {
         return Ok(());
@@ -110,7 +125,7 @@ fn is_api_server(address: &str) -> bool {
 }
 
 /// Whether a rule for the address keeps the host that was discovered, or sets that of the API server.
-fn keeps_host(rule: &Rule) -> Result<bool, Error> {
+fn keeps_host(rule: &Rule) -> Result<bool, Problem> {
     let replacement = rule.replacement()?;
     if rule.action == "replace" && is_api_server(replacement) {
         return Ok(true);
@@ -127,7 +142,7 @@ fn keeps_host(rule: &Rule) -> Result<bool, Error> {
 }
 
 /// Whether a rule for the scheme keeps a value of the discovery, or sets a scheme.
-fn keeps_scheme(rule: &Rule) -> Result<bool, Error> {
+fn keeps_scheme(rule: &Rule) -> Result<bool, Problem> {
     let replacement = rule.replacement()?;
     if rule.action == "replace" && matches!(replacement, "http" | "https") {
         return Ok(true);
@@ -136,7 +151,7 @@ fn keeps_scheme(rule: &Rule) -> Result<bool, Error> {
 }
 
 /// Whether the value that a rule reads consists of what was discovered. The separator must not add a name or a number.
-fn has_discovered_value(rule: &Rule) -> Result<bool, Error> {
+fn has_discovered_value(rule: &Rule) -> Result<bool, Problem> {
     let sources = rule.sources()?;
     Ok(matches!(rule.action.as_str(), "replace" | "lowercase" | "uppercase")
         && sources

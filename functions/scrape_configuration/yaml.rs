@@ -36,7 +36,7 @@ pub(super) type Entries = Vec<(Scalar, Node)>;
 pub(super) struct Scalar {
     pub(super) text: String,
     /// Whether it is a plain scalar that a parser may read as another type than a string. It is written as it was.
-    untyped: bool,
+    pub(super) untyped: bool,
 }
 
 impl Scalar {
@@ -113,16 +113,32 @@ fn is_ambiguous(text: &str) -> bool {
 pub(super) fn read(text: &str) -> Result<Node, String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     check_characters(text)?;
+    let text = &*without_tabs_after_colons(text);
     let chars: Vec<char> = text.chars().collect();
     let mut reader = Reader::default();
+    let mut document = None;
     for event in Parser::new_from_str(text) {
         let (event, span) =
             event.map_err(|error| with_position(error.marker().line(), error.marker().col(), error.info()))?;
+        if matches!(event, Event::DocumentStart(_)) {
+            document = Some(span.start);
+        }
+        if reader.root.is_some() && is_part_of_an_empty_document(&event) {
+            continue;
+        }
+        if reader.root.is_some() {
+            let start = document.unwrap_or(span.start);
+            let why = "a second YAML document begins here; write everything into one document";
+            return Err(with_position(start.line(), start.col(), why));
+        }
         let has_anchor_name = matches!(
             event,
             Event::Alias(_) | Event::Scalar(_, _, 1.., _) | Event::SequenceStart(1.., _) | Event::MappingStart(1.., _)
         );
         let ends_without_line_break = span.end.index() >= chars.len() && !text.ends_with(['\n', '\r']);
+        // The span of a collection's start ends after its bracket.
+        let last = span.end.index().checked_sub(1).and_then(|index| chars.get(index));
+        let in_brackets = matches!(last, Some('[' | '{'));
         let mut result = Ok(());
         if has_anchor_name {
             result = check_anchor_name(chars.get(span.start.index()..).unwrap_or_default());
@@ -131,7 +147,7 @@ pub(super) fn read(text: &str) -> Result<Node, String> {
             result = check_last_node(&event);
         }
         if result.is_ok() {
-            result = reader.take(event);
+            result = reader.take(event, in_brackets);
         }
         result.map_err(|why| with_position(span.start.line(), span.start.col(), &why))?;
     }
@@ -139,6 +155,53 @@ pub(super) fn read(text: &str) -> Result<Node, String> {
         Some(root) => Ok(root),
         None => Err("it is empty".to_owned()),
     }
+}
+
+/// Whether an event belongs to a document without content, such as after a `---` at the end of a file. Prometheus reads
+/// only the first document.
+fn is_part_of_an_empty_document(event: &Event<'_>) -> bool {
+    match event {
+        Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd => true,
+        Event::Scalar(text, ScalarStyle::Plain, 0, None) => text.is_empty(),
+        _ => false,
+    }
+}
+
+/// The text with spaces instead of tabs after the `:` of a key. YAML allows both. The parser refuses such tabs.
+///
+/// Tabs in comments also become spaces. In quotes and block scalars, they are content and stay: the parser finds them
+/// in a copy of the text without tabs, in which everything is at the same place.
+fn without_tabs_after_colons(text: &str) -> Cow<'_, str> {
+    if !text.contains(":\t") {
+        return Cow::Borrowed(text);
+    }
+    let is_content = vec![false; text.len()];
+    let copy = replace_tabs(text, &is_content);
+    let mut is_content: Vec<bool> = vec![false; copy.chars().count()];
+    for event in Parser::new_from_str(&copy) {
+        match event {
+            Ok((Event::Scalar(_, style, ..), span)) if style != ScalarStyle::Plain => {
+                let range = span.start.index()..span.end.index().min(is_content.len());
+                if let Some(content) = is_content.get_mut(range) {
+                    content.fill(true);
+                }
+            }
+            Ok(_) => {}
+            // It is found again in the text itself.
+            Err(_) => break,
+        }
+    }
+    Cow::Owned(replace_tabs(text, &is_content))
+}
+
+/// Replaces the tabs that follow a `:`, except in content. `is_content` has an entry for each character.
+fn replace_tabs(text: &str, is_content: &[bool]) -> String {
+    let mut after_colon = false;
+    let replaced = text.chars().zip(is_content).map(|(c, is_content)| {
+        after_colon = !is_content && (c == ':' || (after_colon && matches!(c, ' ' | '\t')));
+        if after_colon && c == '\t' { ' ' } else { c }
+    });
+    replaced.collect()
 }
 
 /// Checks the name of the anchor or alias at the beginning of a node. YAML 1.1 and 1.2 disagree on where a name ends if
@@ -199,13 +262,14 @@ struct Reader {
     anchors: HashMap<usize, Node>,
     nodes: usize,
     bytes: usize,
-    documents: usize,
     root: Option<Node>,
 }
 
 /// A collection that has not ended.
 struct Open {
     anchor: usize,
+    /// Whether it or a collection around it is written in brackets.
+    in_brackets: bool,
     kind: Kind,
 }
 
@@ -232,14 +296,10 @@ enum Key {
 }
 
 impl Reader {
-    fn take(&mut self, event: Event<'_>) -> Result<(), String> {
+    /// Takes an event. `in_brackets` is whether a collection begins with a bracket.
+    fn take(&mut self, event: Event<'_>, in_brackets: bool) -> Result<(), String> {
         match event {
-            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
-            Event::DocumentStart(_) => {
-                self.documents += 1;
-                if self.documents > 1 {
-                    return Err("a second YAML document begins here; write everything into one document".to_owned());
-                }
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd => {
                 Ok(())
             }
             Event::Alias(anchor) => {
@@ -253,7 +313,7 @@ impl Reader {
                 self.put(node, false)
             }
             Event::Scalar(text, style, anchor, tag) => {
-                let scalar = scalar(text, style, tag.as_deref())?;
+                let scalar = scalar(text, style, tag.as_deref(), self.is_in_brackets())?;
                 self.count(1, scalar.text.len(), 0)?;
                 let is_merge = style == ScalarStyle::Plain && tag.is_none() && scalar.text == "<<";
                 let node = Node::Scalar(scalar);
@@ -262,14 +322,14 @@ impl Reader {
             }
             Event::SequenceStart(anchor, tag) => {
                 collection_tag(tag.as_deref(), "seq")?;
-                self.start(anchor, Kind::Sequence(Vec::new()))
+                self.start(anchor, in_brackets, Kind::Sequence(Vec::new()))
             }
             Event::MappingStart(anchor, tag) => {
                 collection_tag(tag.as_deref(), "map")?;
-                self.start(anchor, Kind::Mapping(Mapping::default()))
+                self.start(anchor, in_brackets, Kind::Mapping(Mapping::default()))
             }
             Event::SequenceEnd | Event::MappingEnd => {
-                let Some(Open { anchor, kind }) = self.open.pop() else {
+                let Some(Open { anchor, kind, .. }) = self.open.pop() else {
                     return Err("a collection ends that did not begin".to_owned());
                 };
                 let node = match kind {
@@ -282,10 +342,19 @@ impl Reader {
         }
     }
 
-    fn start(&mut self, anchor: usize, kind: Kind) -> Result<(), String> {
+    fn start(&mut self, anchor: usize, in_brackets: bool, kind: Kind) -> Result<(), String> {
         self.count(1, 0, 1)?;
-        self.open.push(Open { anchor, kind });
+        let in_brackets = in_brackets || self.is_in_brackets();
+        self.open.push(Open {
+            anchor,
+            in_brackets,
+            kind,
+        });
         Ok(())
+    }
+
+    fn is_in_brackets(&self) -> bool {
+        self.open.last().is_some_and(|open| open.in_brackets)
     }
 
     /// Stores a node for its aliases. The copy counts too, because anchors may be nested.
@@ -399,14 +468,14 @@ impl Mapping {
     }
 }
 
-fn scalar(text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>) -> Result<Scalar, String> {
+fn scalar(text: Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>, in_brackets: bool) -> Result<Scalar, String> {
     let is_string = match tag {
         None => style != ScalarStyle::Plain,
         Some(tag) if tag.is_yaml_core_schema() && tag.suffix == "str" => true,
         Some(tag) => return Err(foreign_tag(tag)),
     };
     // Within brackets, parsers of YAML 1.1 read these characters as key and value indicators.
-    if style == ScalarStyle::Plain && text.starts_with(['?', ':']) {
+    if in_brackets && style == ScalarStyle::Plain && text.starts_with(['?', ':']) {
         return Err(format!(
             "YAML parsers disagree on the meaning of {}; write it in quotes",
             shown(&text)

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Identifiers of requests, outputs, states, errors, metrics, parameters, tags, functions and files.
-const IDENTIFIERS: [&str; 60] = [
+const IDENTIFIERS: [&str; 59] = [
     "take-turn",
     "TakeTurn",
     "Take turn",
@@ -46,7 +46,6 @@ const IDENTIFIERS: [&str; 60] = [
     "madeBy",
     "made_by",
     "ampxa:gone",
-    "\"endpoints\"",
     "ARRIVING",
     "DISCOVERED_BUT_DOWN",
     "lookAt",

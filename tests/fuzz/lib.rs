@@ -19,3 +19,10 @@ fn assert_one_short_line(message: &str) {
     assert!(message.chars().count() < 600, "{} characters: {message}", message.len());
     assert!(!message.chars().any(char::is_control), "{message:?}");
 }
+
+/// Asserts that a message is at most 21 short lines: 20 problems of a scrape configuration, and the number of the
+/// others.
+fn assert_short_lines(message: &str) {
+    assert!(message.split('\n').count() <= 21, "{message}");
+    message.split('\n').for_each(assert_one_short_line);
+}

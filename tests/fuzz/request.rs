@@ -53,7 +53,7 @@ fn fields(schema: &str) -> Vec<String> {
 fn assert_rejected(error: &Error, fields: &[String]) {
     let message = error.to_string();
     assert_eq!(error.name(), "InvalidRequest");
-    crate::assert_one_short_line(&message);
+    crate::assert_short_lines(&message);
     let names_a_field = |field: &String| {
         let rest = message.strip_prefix(field.as_str());
         rest.is_some_and(|rest| rest.starts_with([':', '.', '[']))

@@ -55,8 +55,8 @@ fn test_labels() -> BTreeMap<String, String> {
 fn assert_rejected(error: &Error) {
     let message = error.to_string();
     assert_eq!(error.name(), "InvalidRequest");
-    assert!(message.starts_with(FIELD), "{message}");
-    crate::assert_one_short_line(&message);
+    assert!(message.split('\n').all(|line| line.starts_with(FIELD)), "{message}");
+    crate::assert_short_lines(&message);
 }
 
 fn assert_same_meaning(yaml: &str, completed: &str, labels: &BTreeMap<String, String>) {

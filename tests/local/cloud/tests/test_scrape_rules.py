@@ -1,11 +1,13 @@
 """AMP: validation of scrape configurations."""
 
 import base64
+import json
 
 import pytest
 
-from amp import scrape_rules
+from amp import promtool, scrape_rules
 from amp.errors import ApiError
+from support import scrape_corpus
 
 JOB = "scrape_configs:\n- job_name: a\n"
 
@@ -74,3 +76,31 @@ def test_a_blob_that_was_encoded_twice_is_refused():
 def test_external_labels_are_converted_as_in_prometheus():
     tree = scrape_rules.parse(blob("global: {external_labels: {a: b, n: 1, t: true}}\n" + JOB))
     assert scrape_rules.external_labels(tree) == {"a": "b", "n": "1", "t": "true"}
+
+
+@pytest.mark.parametrize("value", ['""', "~", ""])
+@pytest.mark.parametrize("key", ["kubeconfig_file", "api_server", "basic_auth", "proxy_url", "bearer_token_file"])
+def test_an_unset_field_is_accepted(key, value):
+    if key == "basic_auth" and value == '""':
+        pytest.skip("a mapping is unset by null only")
+    scrape_rules.parse(blob(JOB + f"  kubernetes_sd_configs:\n  - role: pod\n    {key}: {value}\n"))
+
+
+EXPECTED = json.loads((scrape_corpus.FOLDER / "ampxa.json").read_text())
+
+
+# A rule of ampxa itself is none of AMP's.
+@pytest.mark.skipif(promtool.version() is None, reason="promtool decides what Prometheus refuses")
+@pytest.mark.parametrize(
+    "entry",
+    [entry for entry in scrape_corpus.entries() if not (entry.reason or "").startswith("ampxa: ")],
+    ids=lambda entry: entry.name,
+)
+def test_the_verdict_on_a_configuration_is_the_expected_one(entry):
+    try:
+        scrape_rules.parse(blob(entry.configuration))
+        accepted = True
+    except ApiError as error:
+        accepted = False
+        assert EXPECTED[entry.name]["problems"], error.members
+    assert accepted == (EXPECTED[entry.name]["problems"] == [])
