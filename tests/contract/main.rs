@@ -1578,7 +1578,7 @@ fn the_state_in_afts_pipeline_passes_its_input_on_even_after_an_error() {
 }
 
 #[test]
-fn a_boundary_allows_one_action_on_one_type_of_resource() {
+fn a_boundary_allows_one_action_on_one_type_of_resource_and_the_keys_of_workspaces() {
     for (side, action, resource) in [
         (
             "source",
@@ -1604,6 +1604,13 @@ fn a_boundary_allows_one_action_on_one_type_of_resource() {
         if side == "target" {
             let tagged = json!({ "Null": { "aws:ResourceTag/ampxa:accept": "false" } });
             expected[0]["Condition"] = json!({ "!If": ["RequiresAcceptTag", tagged, { "!Ref": "AWS::NoValue" }] });
+            // AMP alone may use the key of an encrypted workspace for the role.
+            expected.as_array_mut().unwrap().push(json!({
+                "Effect": "Allow",
+                "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+                "Resource": { "!Sub": "arn:${AWS::Partition}:kms:*:*:key/*" },
+                "Condition": { "StringLike": { "kms:ViaService": { "!Sub": "aps.*.${AWS::URLSuffix}" } } },
+            }));
         }
         assert_eq!(boundary["Statement"], expected, "{side}");
     }
