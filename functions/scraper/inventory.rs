@@ -5,7 +5,7 @@ use crate::{
     error::Error,
     input::shown,
     pair::Pair,
-    tags::{self, CLUSTER_TAG, CREATED_BY_TAG, ONBOARD_TAG, ORIGIN_TAG, ORPHAN_TAG, ROUTE, WORKSPACE_TAG},
+    tags::{self, CLUSTER_TAG, CREATED_BY_TAG, ONBOARD_TAG, ORIGIN_TAG, ORPHAN_TAG, RECOVERED, ROUTE, WORKSPACE_TAG},
 };
 use aws_sdk_amp::{
     operation::list_scrapers::builders::ListScrapersFluentBuilder,
@@ -173,7 +173,7 @@ pub fn owned(scrapers: &[ScraperSummary]) -> Vec<OwnedScraper> {
         Some(OwnedScraper {
             pair,
             scraper_arn: scraper.arn().to_owned(),
-            orphan_since: tag(scraper, ORPHAN_TAG).cloned(),
+            orphan_since: tag(scraper, ORPHAN_TAG).filter(|since| *since != RECOVERED).cloned(),
             is_routed: tag(scraper, ORIGIN_TAG).is_some_and(|origin| origin == ROUTE),
         })
     });
