@@ -248,9 +248,14 @@ fn check_access(cluster: &Cluster, task: &Task<Input>) -> Result<bool, Error> {
         return Ok(manual);
     }
     let cluster = &task.pair.cluster;
+    // EKS refuses an update while another one is in progress.
+    let wait = format!(
+        "\nBefore the next command, wait until EKS has finished the update:\n  \
+         aws eks wait cluster-active --region {region} --name {name}\n"
+    );
     Err(Error::NotReady(format!(
         "A scraper cannot access the cluster {cluster} yet. {}",
-        fixes.join("\n")
+        fixes.join(&wait)
     )))
 }
 

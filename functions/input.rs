@@ -2,9 +2,12 @@
 //! Input from our own state machines is read by serde.
 
 use crate::error::Error;
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
-use std::{collections::BTreeMap, str::FromStr};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error as _, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::{Map, Number, Value};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 /// Deserializes input from one of our own state machines. An error names the path of the field.
 pub(crate) fn of_machine<T: DeserializeOwned>(input: &Value) -> Result<T, Error> {
@@ -13,6 +16,123 @@ pub(crate) fn of_machine<T: DeserializeOwned>(input: &Value) -> Result<T, Error>
         "." => Error::invalid("input", error.inner()),
         path => Error::invalid(path, error.inner()),
     })
+}
+
+/// Parses JSON that a person wrote. Unlike serde_json's `Value`, it rejects an object with two equal keys: which of them
+/// counts would depend on the parser.
+pub(crate) fn json_text(text: &str) -> Result<Value, JsonError> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let parsed: Result<UniqueKeys, _> = serde_path_to_error::deserialize(&mut deserializer);
+    match parsed {
+        Ok(value) => match deserializer.end() {
+            Ok(()) => Ok(value.0),
+            Err(reason) => Err(JsonError { path: None, reason }),
+        },
+        Err(error) => Err(JsonError {
+            path: Some(error.path().to_string())
+                .filter(|path| path != ".")
+                .map(|path| short_path(&path)),
+            reason: error.into_inner(),
+        }),
+    }
+}
+
+/// Why a text is not JSON, or not unambiguous JSON.
+#[derive(Debug)]
+pub(crate) struct JsonError {
+    /// The path of the value, if it is known.
+    path: Option<String>,
+    reason: serde_json::Error,
+}
+
+impl fmt::Display for JsonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.path {
+            Some(path) => write!(f, "{path}: {}", self.reason),
+            None => self.reason.fmt(f),
+        }
+    }
+}
+
+impl From<JsonError> for Error {
+    fn from(error: JsonError) -> Self {
+        let path = error.path.as_deref().unwrap_or("input");
+        Self::invalid(path, error.reason)
+    }
+}
+
+/// A path for messages. A path that is long, or that contains a key with special characters, is quoted and cut.
+fn short_path(path: &str) -> String {
+    let plain = path.chars().all(|c| c.is_ascii_graphic());
+    if plain && path.len() <= 120 {
+        path.to_owned()
+    } else {
+        shown(path)
+    }
+}
+
+/// A JSON value without equal keys in an object.
+struct UniqueKeys(Value);
+
+impl<'de> Deserialize<'de> for UniqueKeys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(UniqueKeysVisitor).map(Self)
+    }
+}
+
+struct UniqueKeysVisitor;
+
+impl<'de> Visitor<'de> for UniqueKeysVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut all = Vec::new();
+        while let Some(UniqueKeys(item)) = items.next_element()? {
+            all.push(item);
+        }
+        Ok(Value::Array(all))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some(key) = members.next_key::<String>()? {
+            if object.contains_key(&key) {
+                let key = shown(&key);
+                return Err(A::Error::custom(format!("duplicate key {key}; remove one of them")));
+            }
+            let UniqueKeys(value) = members.next_value()?;
+            object.insert(key, value);
+        }
+        Ok(Value::Object(object))
+    }
 }
 
 /// The fields of a JSON object. A field that is `null` counts as absent.
@@ -327,4 +447,52 @@ pub(crate) fn distance(left: &str, right: &str) -> usize {
         }
     }
     row[right.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_read_as_serde_json_reads_it() {
+        let text =
+            r#" {"a": [null, true, -1, 18446744073709551615, 1.5e3, "x\n\ud83d\ude00"], "b": {"": {}}, "c": []} "#;
+        assert_eq!(json_text(text).unwrap(), serde_json::from_str::<Value>(text).unwrap());
+        for text in ["", "{", "[1,]", "{} {}", "nul", r#"{"a" 1}"#] {
+            assert!(json_text(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_object_with_two_equal_keys_is_rejected_with_the_name_of_the_key() {
+        for (text, path, key) in [
+            (r#"{"a": 1, "b": 2, "a": 1}"#, "input", r#""a""#),
+            (r#"{"a": 1, "\u0061": 2}"#, "input", r#""a""#),
+            (
+                r#"{"rules": [{}, {"match": {"b c": 1, "b c": 1}}]}"#,
+                "rules[1].match",
+                r#""b c""#,
+            ),
+        ] {
+            let error = Error::from(json_text(text).unwrap_err());
+            let expected = format!("{path}: duplicate key {key}; remove one of them at line 1");
+            assert!(error.to_string().starts_with(&expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_path_of_text_that_is_not_json_is_short() {
+        let nested = |depth: usize| format!("{}{}", "{\"key\":".repeat(depth), "1".to_owned() + &"}".repeat(depth));
+        assert!(json_text(&nested(100)).is_ok());
+        for text in [
+            nested(100_000),
+            format!(r#"{{"a": {}"#, "[".repeat(100_000)),
+            r#"{"a": 1e999}"#.to_owned(),
+            r#"{"a": "\ud800"}"#.to_owned(),
+            format!(r#"{{"{}\u0007": -1e999}}"#, "x".repeat(1000)),
+        ] {
+            let error = Error::from(json_text(&text).unwrap_err()).to_string();
+            assert!(error.len() < 300 && !error.contains('\u{7}'), "{error}");
+        }
+    }
 }

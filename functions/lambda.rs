@@ -1,9 +1,10 @@
 //! Runs a step in Lambda: reads its input, returns its result, and writes a line to the log.
 
-use crate::{aws, error::Error};
+use crate::{aws, error::Error, input};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Value, json, value::RawValue};
+use std::collections::BTreeMap;
 
 /// The execution, cluster and workspace of an invocation, for its line in the log. They are in the task of a step, in
 /// the item of a reconciliation, or in the event of an execution's end.
@@ -14,6 +15,11 @@ struct Subject {
 }
 
 impl Subject {
+    /// The subject of a payload, also if another part of the payload cannot be parsed.
+    fn of_text(payload: &str) -> Self {
+        Self::of(&readable_part(payload, 2))
+    }
+
     fn of(payload: &Value) -> Self {
         let first = |pointers: [&str; 2]| {
             let mut values = pointers.iter().filter_map(|pointer| payload.pointer(pointer));
@@ -27,10 +33,27 @@ impl Subject {
     }
 }
 
+/// A JSON value without the members that serde_json cannot parse, such as a number out of range. `depth` is the number of
+/// levels whose members are read separately.
+fn readable_part(text: &str, depth: u8) -> Value {
+    if let Ok(value) = serde_json::from_str(text) {
+        return value;
+    }
+    if depth == 0 {
+        return Value::Null;
+    }
+    let members: BTreeMap<String, &RawValue> = serde_json::from_str(text).unwrap_or_default();
+    let readable = members.into_iter();
+    readable
+        .map(|(key, value)| (key, readable_part(value.get(), depth - 1)))
+        .collect()
+}
+
 /// Runs a step for each invocation, until Lambda ends the process.
 ///
 /// Each invocation writes one line of JSON to the log: the outcome, the message of the error or of the output, and the
-/// calls to AWS with their request ids. Input that the step cannot read is an `InvalidRequest`.
+/// calls to AWS with their request ids. Input that the step cannot read is an `InvalidRequest`, also if it is JSON that
+/// serde_json does not parse: nesting of more than 127 levels, a lone surrogate, or a number out of range.
 ///
 /// # Errors
 /// Those of `lambda_runtime`, if the Runtime API of Lambda fails.
@@ -42,11 +65,12 @@ where
     I: TryFrom<Value, Error = Error>,
     O: Serialize,
 {
-    lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| {
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<Box<RawValue>>| {
         let LambdaEvent { payload, context } = event;
-        let subject = Subject::of(&payload);
+        let subject = Subject::of_text(payload.get());
         aws::request_log::take();
-        let outcome = match I::try_from(payload) {
+        let input = input::json_text(payload.get()).map_err(Error::from);
+        let outcome = match input.and_then(I::try_from) {
             // The box keeps the type of the nested futures within the compiler's recursion limit.
             Ok(input) => Box::pin(work(input)).await,
             Err(error) => Err(error),
@@ -101,5 +125,20 @@ mod tests {
             json!([null, null, null])
         );
         assert_eq!(logged(json!(null)), json!([null, null, null]));
+    }
+
+    #[test]
+    fn the_log_line_names_execution_and_cluster_of_input_that_is_not_valid() {
+        let deep = "[".repeat(200) + &"]".repeat(200);
+        for invalid in ["1e999", r#""\ud800""#, &deep] {
+            let payload = format!(
+                r#"{{"execution": "e", "request": {{"clusterArn": "c", "alias": {invalid}, "workspaceArn": {invalid}}}}}"#
+            );
+            let subject = Subject::of_text(&payload);
+            assert_eq!(
+                json!([subject.execution, subject.cluster, subject.workspace]),
+                json!(["e", "c", null])
+            );
+        }
     }
 }

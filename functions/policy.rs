@@ -69,12 +69,23 @@ pub fn target_permissions(pair: &Pair) -> Value {
 }
 
 /// The session policy for the check of ingestion: queries of one workspace.
+///
+/// A session policy also limits what the policy of a KMS key allows the role (IAM user guide, "Session policies"). AWS
+/// does not document whether AMP uses the key of a workspace with the permissions of the caller, so that is not denied.
+/// The suffix of AMP's name depends on the partition.
 pub fn query_permissions(workspace: &WorkspaceArn) -> Value {
-    document(json!({
+    let query = json!({
         "Effect": "Allow",
         "Action": "aps:QueryMetrics",
         "Resource": workspace.to_string(),
-    }))
+    });
+    let decrypt = json!({
+        "Effect": "Allow",
+        "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+        "Resource": "*",
+        "Condition": { "StringLike": { "kms:ViaService": format!("aps.{}.*", workspace.region()) } },
+    });
+    json!({ "Version": "2012-10-17", "Statement": [query, decrypt] })
 }
 
 fn document(statement: Value) -> Value {

@@ -1,6 +1,6 @@
 //! The tags of our resources, and the tags of clusters that are read. Keys that begin with `ampxa:` are reserved.
 
-use crate::{arn::ExecutionArn, task::Task};
+use crate::{arn::ExecutionArn, input::shown, task::Task};
 use std::collections::BTreeMap;
 
 /// On roles and scrapers: the ARN of the cluster that the resource serves.
@@ -17,6 +17,8 @@ pub const ROUTE: &str = "route";
 pub const REQUEST: &str = "request";
 /// On a scraper: the ARN of the reconciliation that did not find its cluster.
 pub const ORPHAN_TAG: &str = "ampxa:orphan-since";
+/// The value of [`ORPHAN_TAG`] if the cluster exists again and AWS did not remove the tag.
+pub const RECOVERED: &str = "recovered";
 /// On a workspace: the accounts that it accepts. Further tags continue the list: `ampxa:accept-2`, `ampxa:accept-3`, …
 pub const ACCEPT_TAG: &str = "ampxa:accept";
 /// On the reader of a target account: the parameter `WorkspaceConsent` of `infra/target-account.yaml`.
@@ -64,9 +66,73 @@ pub(crate) fn is_expected(key: &str, found: Option<&str>, expected: &str) -> boo
     }
 }
 
+/// Keys of tags that tell who manages a resource, in lower case and without punctuation.
+const MANAGER_KEYS: [&str; 19] = [
+    "awscloudformationstackname",
+    "awsservicecatalogprovisionedproductarn",
+    "awseksclustername",
+    "eksclustername",
+    "ampxacluster",
+    "ampxaworkspace",
+    "ampxacreatedby",
+    "createdby",
+    "managedby",
+    "madeby",
+    "provisionedby",
+    "provisioner",
+    "terraform",
+    "terraformworkspace",
+    "pulumiproject",
+    "owner",
+    "team",
+    "application",
+    "name",
+];
+/// The most tags that a message quotes.
+const MAX_QUOTED: usize = 5;
+
+/// A sentence with the tags of a resource that tell who manages it. Tags of AWS's own are first: only AWS can set them.
+pub(crate) fn manager<'a>(tags: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let rank = |key: &str| {
+        let letters: String = key.chars().filter(char::is_ascii_alphanumeric).collect();
+        MANAGER_KEYS
+            .iter()
+            .position(|known| letters.eq_ignore_ascii_case(known))
+    };
+    let mut ranked: Vec<_> = tags.filter_map(|(key, value)| Some((rank(key)?, key, value))).collect();
+    ranked.sort_unstable();
+    let quoted: Vec<String> = ranked
+        .iter()
+        .take(MAX_QUOTED)
+        .map(|(_, key, value)| format!("{key} = {}", shown(value)))
+        .collect();
+    match quoted.is_empty() {
+        true => "None of its tags says who manages it; CloudTrail says who created it.".to_owned(),
+        false => format!("Its tags on who manages it: {}.", quoted.join(", ")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_tags_that_tell_who_manages_a_resource_are_quoted() {
+        let tags = [
+            ("cost-center", "12"),
+            ("Owner", "platform"),
+            ("ManagedBy", "terraform"),
+            ("aws:cloudformation:stack-name", "monitoring"),
+        ];
+        assert_eq!(
+            manager(tags.into_iter()),
+            "Its tags on who manages it: aws:cloudformation:stack-name = \"monitoring\", ManagedBy = \"terraform\", \
+             Owner = \"platform\"."
+        );
+        assert!(manager(tags[..1].iter().copied()).contains("CloudTrail says who created it"));
+        let many: Vec<_> = (0..9).map(|_| ("team", "a")).collect();
+        assert_eq!(manager(many.into_iter()).matches("team").count(), MAX_QUOTED);
+    }
 
     #[test]
     fn the_origin_follows_from_the_name_of_the_execution() {

@@ -6,6 +6,7 @@ use aws_runtime::retries::classifiers::{THROTTLING_ERRORS, TRANSIENT_ERRORS};
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use aws_smithy_types::error::{display::DisplayErrorContext, metadata::ProvideErrorMetadata};
 use aws_types::request_id::RequestId;
+use serde_json::Value;
 use std::error::Error as StdError;
 
 /// The SDK has already made its retries.
@@ -23,9 +24,31 @@ where
         let code = failure.err().code().unwrap_or("unknown error");
         let message = failure.err().message().unwrap_or("no message");
         let request_id = error.request_id().unwrap_or("unknown");
-        let description = format!("{call} failed with {code}: {message} (HTTP {status}, request id {request_id}).");
+        let fields = invalid_fields(failure.raw(), message);
+        let description =
+            format!("{call} failed with {code}: {message} (HTTP {status}, request id {request_id}).{fields}");
         classify(code, status, message)(description)
     }
+}
+
+/// The invalid fields that a response names beside its message, as a sentence; empty if it names none. `fieldList` is
+/// AMP's (API reference, ValidationException).
+fn invalid_fields(response: &HttpResponse, message: &str) -> String {
+    let body: Value = serde_json::from_slice(response.body().bytes().unwrap_or_default()).unwrap_or_default();
+    let fields = body["fieldList"].as_array().into_iter().flatten().filter_map(|field| {
+        let (name, reason) = (field["name"].as_str()?, field["message"].as_str().unwrap_or_default());
+        let is_in_message = message.contains(name) && message.contains(reason);
+        match (is_in_message, reason) {
+            (true, _) => None,
+            (false, "") => Some(name.to_owned()),
+            (false, reason) => Some(format!("{name}: {reason}")),
+        }
+    });
+    let fields: Vec<String> = fields.collect();
+    if fields.is_empty() {
+        return String::new();
+    }
+    format!(" Invalid fields: {}.", fields.join("; "))
 }
 
 /// The output of a call, or `None` if the call failed with an error that is expected.

@@ -6,7 +6,7 @@
 use crate::{
     arn::{AccountId, ClusterArn, Partition},
     error::Error,
-    input::{json_type, shown},
+    input::{self, json_type, shown},
     names,
 };
 use serde_json::Value;
@@ -163,7 +163,7 @@ fn aft_event(envelope: &Value) -> Result<Reading, Error> {
     let fields = match &detail["customFields"] {
         Value::Null => Value::Null,
         Value::String(text) if text.trim().is_empty() => Value::Null,
-        Value::String(text) => serde_json::from_str(text)
+        Value::String(text) => input::json_text(text)
             .map_err(|why| Error::invalid(FIELDS, format!("expected a string that contains JSON: {why}")))?,
         other => other.clone(),
     };

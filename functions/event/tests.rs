@@ -226,6 +226,10 @@ fn custom_fields_of_aft_are_json_in_a_string_and_may_name_a_workspace() {
     for (invalid, expected) in [
         (json!("{"), "detail.customFields: expected a string that contains JSON"),
         (
+            json!(r#"{"amp_workspace": "ws-1", "amp_workspace": "ws-2"}"#),
+            "detail.customFields: expected a string that contains JSON: duplicate key \"amp_workspace\"",
+        ),
+        (
             json!(r#"{"amp_workspace": ["ws-1"]}"#),
             "detail.customFields.amp_workspace: expected the id or ARN of a workspace, not an array",
         ),

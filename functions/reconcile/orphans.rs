@@ -9,7 +9,7 @@ use crate::{
     aws::none_if,
     error::Error,
     input,
-    tags::ORPHAN_TAG,
+    tags::{ORPHAN_TAG, RECOVERED},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -58,7 +58,8 @@ pub enum Output {
     Recovered,
 }
 
-/// Tags the scrapers of a cluster that is missing, or removes the tag if the cluster exists.
+/// Tags the scrapers of a cluster that is missing, or removes the tag if the cluster exists. If AWS does not remove the
+/// tag, its value is replaced by [`RECOVERED`].
 ///
 /// Idempotent: a repeated call in the same reconciliation returns the same output.
 ///
@@ -72,7 +73,10 @@ pub async fn mark(eks: &aws_sdk_eks::Client, amp: &aws_sdk_amp::Client, input: &
                 .resource_arn(scraper.to_string())
                 .tag_keys(ORPHAN_TAG);
             // A scraper that was deleted meanwhile has no tags.
-            none_if(untag.send().await, |e| e.is_resource_not_found_exception())?;
+            if none_if(untag.send().await, |e| e.is_resource_not_found_exception()).is_err() {
+                // The tag must not count when the cluster is missing again. TagResource is another permission.
+                write_tag(amp, scraper, RECOVERED).await?;
+            }
         }
         return Ok(Output::Recovered);
     }
@@ -87,11 +91,17 @@ pub async fn mark(eks: &aws_sdk_eks::Client, amp: &aws_sdk_amp::Client, input: &
         });
     }
     for scraper in &input.scrapers {
-        let tag = amp.tag_resource().resource_arn(scraper.to_string());
-        let tagged = tag.tags(ORPHAN_TAG, input.reconciliation.to_string()).send().await;
-        none_if(tagged, |e| e.is_resource_not_found_exception())?;
+        write_tag(amp, scraper, &input.reconciliation).await?;
     }
     Ok(Output::Wait)
+}
+
+/// Writes the tag of a scraper, if the scraper exists.
+async fn write_tag(amp: &aws_sdk_amp::Client, scraper: &ScraperArn, value: &str) -> Result<(), Error> {
+    let tag = amp.tag_resource().resource_arn(scraper.to_string());
+    let tagged = tag.tags(ORPHAN_TAG, value).send().await;
+    none_if(tagged, |e| e.is_resource_not_found_exception())?;
+    Ok(())
 }
 
 /// Whether a cluster exists. It is described, because a list may lack a page. Any response but "not found" counts as

@@ -264,9 +264,11 @@ async fn find(iam: &Client, role: &Role) -> Result<Option<types::Role>, Error> {
     };
     match found {
         Some(found) if !has_tags_of_pair(&found) => Err(Error::Conflict(format!(
-            "The role {} exists without the tags {CLUSTER_TAG} and {WORKSPACE_TAG} of this pair. ampxa did not change \
-             it. Delete it or add these tags to it, then start the execution again.",
-            found.arn()
+            "The role {} has the name of this pair's role, but not the tags {CLUSTER_TAG} and {WORKSPACE_TAG} of this \
+             pair. {} It was left alone. Have those who manage it replace it by a role with another name, with the tool \
+             that created it, then start the execution again.",
+            found.arn(),
+            tags::manager(found.tags().iter().map(|tag| (tag.key(), tag.value()))),
         ))),
         found => Ok(found),
     }

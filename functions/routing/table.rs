@@ -4,7 +4,7 @@ use super::{Cluster, Settings, glob, in_same_region};
 use crate::{
     arn::{AccountId, Region, WorkspaceArn},
     error::Error,
-    input::{Fields, shown, text},
+    input::{self, Fields, shown, text},
     request::{CheckIngestion, DEFAULT_CONFIGURATION, OBJECT_FIELD, PatchTrust, external_labels, object},
 };
 use serde_json::Value;
@@ -128,7 +128,7 @@ impl Routes {
                 ..Self::default()
             });
         };
-        let table: Value = serde_json::from_str(table).map_err(|why| {
+        let table = input::json_text(table).map_err(|why| {
             let parameter = &settings.parameter;
             Error::invalid("routes", format!("the parameter {parameter} is not valid JSON: {why}"))
         })?;

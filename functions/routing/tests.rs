@@ -420,6 +420,10 @@ fn an_error_in_a_table_begins_with_the_path_of_the_field() {
             "{".to_owned(),
             "routes: the parameter /ampxa/routes is not valid JSON: ",
         ),
+        (
+            r#"{"rules": [{"ignore": "x", "ignore": "y"}]}"#.to_owned(),
+            "routes: the parameter /ampxa/routes is not valid JSON: rules[0]: duplicate key \"ignore\"; remove one",
+        ),
         ("[]".to_owned(), "routes: expected an object"),
         (
             json!({ "rule": [] }).to_string(),

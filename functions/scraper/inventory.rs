@@ -3,8 +3,9 @@
 use crate::{
     arn::ClusterArn,
     error::Error,
+    input::shown,
     pair::Pair,
-    tags::{CLUSTER_TAG, CREATED_BY_TAG, ORIGIN_TAG, ORPHAN_TAG, ROUTE, WORKSPACE_TAG},
+    tags::{self, CLUSTER_TAG, CREATED_BY_TAG, ONBOARD_TAG, ORIGIN_TAG, ORPHAN_TAG, RECOVERED, ROUTE, WORKSPACE_TAG},
 };
 use aws_sdk_amp::{
     operation::list_scrapers::builders::ListScrapersFluentBuilder,
@@ -105,11 +106,7 @@ pub fn inventory(
             .iter()
             .find(|other| status(other) != ScraperStatusCode::Deleting),
     ) {
-        return Err(Error::Conflict(format!(
-            "The scraper {} already connects this cluster to this workspace, without the tags {CLUSTER_TAG} and \
-             {WORKSPACE_TAG} of this pair. ampxa did not change it. Delete it, then start the execution again.",
-            other.arn()
-        )));
+        return Err(Error::Conflict(foreign_scraper(other, pair)));
     }
     let stale_scrapers = owned
         .iter()
@@ -128,6 +125,25 @@ pub fn inventory(
             })
             .collect(),
     })
+}
+
+/// The message about another scraper of the pair, which this product does not manage.
+fn foreign_scraper(other: &ScraperSummary, pair: &Pair) -> String {
+    let alias = other
+        .alias()
+        .map_or_else(String::new, |alias| format!(" (alias {})", shown(alias)));
+    let tags = other.tags().into_iter().flatten();
+    format!(
+        "The scraper {}{alias} already connects the cluster {} to the workspace {}, without the tags {CLUSTER_TAG} and \
+         {WORKSPACE_TAG} of this pair: ampxa did not create it. {} It was left alone, and no second scraper was created: \
+         both would write the same samples twice. To keep it, do not onboard this pair; the tag {ONBOARD_TAG} = no of the \
+         cluster excludes the cluster from routing. To connect the pair with ampxa instead, have those who manage the \
+         scraper disconnect it with the tool that created it, then start the execution again.",
+        other.arn(),
+        pair.cluster,
+        pair.workspace,
+        tags::manager(tags.map(|(key, value)| (key.as_str(), value.as_str()))),
+    )
 }
 
 /// A scraper with the tags of a pair.
@@ -157,7 +173,7 @@ pub fn owned(scrapers: &[ScraperSummary]) -> Vec<OwnedScraper> {
         Some(OwnedScraper {
             pair,
             scraper_arn: scraper.arn().to_owned(),
-            orphan_since: tag(scraper, ORPHAN_TAG).cloned(),
+            orphan_since: tag(scraper, ORPHAN_TAG).filter(|since| *since != RECOVERED).cloned(),
             is_routed: tag(scraper, ORIGIN_TAG).is_some_and(|origin| origin == ROUTE),
         })
     });

@@ -1,7 +1,8 @@
 //! The commands as a person or a script runs them: what they print, how they exit, and that no process is left.
 
+use crate::deployment::deployment;
 use ampxa_cli::{account::Account, execution};
-use driver::{REGION, SOURCE, TARGET, demo, project::Project};
+use driver::{REGION, SOURCE, TARGET, demo, deploy, project::Project};
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -28,6 +29,31 @@ fn driver(arguments: &[&str]) -> Command {
 /// `ampxa` with these arguments.
 pub fn ampxa(arguments: &[&str]) -> Command {
     program("ampxa", arguments)
+}
+
+/// The commands of the AWS CLI in a cause, in their order.
+pub fn commands_of(cause: &str) -> Vec<&str> {
+    let lines = cause.lines().map(str::trim);
+    lines.filter(|line| line.starts_with("aws ")).collect()
+}
+
+/// Runs a command of the AWS CLI, as the root user of an account.
+///
+/// # Errors
+/// The text on the standard error stream, if the command fails.
+pub fn run_command(account: &Account, command: &str) -> Result<(), String> {
+    let project = Project::here().unwrap();
+    let python = project.python(&ampxa_cli::terminal::Report::quiet()).unwrap();
+    let arguments = command.strip_prefix("aws").unwrap();
+    let run = Command::new("sh")
+        .args(["-c", &format!("{}{arguments}", python.aws_cli().display())])
+        .envs(deploy::environment(&deployment().cloud, &account.id))
+        .output()
+        .unwrap();
+    match run.status.success() {
+        true => Ok(()),
+        false => Err(format!("{command}: {}", String::from_utf8_lossy(&run.stderr))),
+    }
 }
 
 /// The descendants of a process, by the parents in `/proc`.

@@ -1,10 +1,12 @@
 //! Consent: no account is connected to a workspace whose owner has not accepted it.
 
-use crate::deployment::{Accounts, deployment, text};
+use crate::{
+    command::{commands_of, run_command},
+    deployment::{Accounts, deployment, text},
+};
 use aws_sdk_iam::types::Tag;
-use driver::{demo, deploy, project::Project};
+use driver::demo;
 use serde_json::{Value, json};
-use std::process::Command;
 
 /// A cluster that can be scraped, and a workspace with a value of the tag `ampxa:accept`, or without the tag.
 async fn pair_with(accounts: &Accounts, name: &str, accept: Option<&str>) -> Value {
@@ -27,23 +29,8 @@ async fn not_accepted(accounts: &Accounts, request: &Value) -> String {
 
 /// Runs the command of a cause with the AWS CLI, as the root user of the target account.
 fn run_command_of(accounts: &Accounts, cause: &str) {
-    let command = cause.lines().map(str::trim).find(|line| line.starts_with("aws "));
-    let command = command
-        .expect("the cause contains no command")
-        .strip_prefix("aws")
-        .unwrap();
-    let project = Project::here().unwrap();
-    let python = project.python(&ampxa_cli::terminal::Report::quiet()).unwrap();
-    let run = Command::new("sh")
-        .args(["-c", &format!("{}{command}", python.aws_cli().display())])
-        .envs(deploy::environment(&deployment().cloud, &accounts.target.id))
-        .output()
-        .unwrap();
-    assert!(
-        run.status.success(),
-        "{command}: {}",
-        String::from_utf8_lossy(&run.stderr)
-    );
+    let command = *commands_of(cause).first().expect("the cause contains no command");
+    run_command(&accounts.target, command).unwrap();
 }
 
 #[tokio::test]

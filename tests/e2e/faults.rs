@@ -8,7 +8,7 @@ mod gate;
 pub mod proxy;
 
 use crate::{
-    deployment::{Accounts, attempt, deployment, pair_of, text},
+    deployment::{Accounts, attempt, deployment, pair_of, text, with},
     onboarding::assert_onboarded,
 };
 use ampxa_cli::execution::{self, Execution};
@@ -179,6 +179,47 @@ async fn a_call_that_is_denied_once_is_not_retried() {
 async fn a_patch_that_is_always_denied_fails_the_run_which_is_rolled_back() {
     let (function, call) = ("patch-trust-policies", "iam:UpdateAssumeRolePolicy");
     fails_and_leaves_nothing(function, call, Fault::Denied, ALWAYS, "AccessDenied").await;
+}
+
+/// AMP may reject roles that were created seconds ago.
+#[tokio::test]
+async fn a_scraper_whose_new_roles_amp_rejects_for_a_while_is_created() {
+    for fault in [Fault::Invalid, Fault::Denied] {
+        onboards_despite("create-scraper", "aps:CreateScraper", fault, 3).await;
+    }
+}
+
+#[tokio::test]
+async fn a_scraper_that_amp_always_rejects_fails_the_run_with_the_field_that_amp_names() {
+    let scenario = Scenario::new().await;
+    let before = scenario.accounts.resources();
+    let function = "create-scraper";
+    scenario.plan(function, "aps:CreateScraper", Fault::Invalid, ALWAYS);
+    let run = scenario.onboard().await;
+    // The first attempt, and one each 15 seconds for a minute.
+    assert_eq!(deployment().proxy.end(&scenario.accounts.source.id), 5);
+    scenario.assert_unchanged(&run, "InvalidRequest", &before);
+    let cause = run.cause.unwrap_or_default();
+    for text in [
+        "aps:CreateScraper failed with ValidationException: The request is not valid.",
+        "roleConfiguration: the role is not valid",
+    ] {
+        assert!(cause.contains(text), "{cause}");
+    }
+}
+
+#[tokio::test]
+async fn an_update_that_amp_rejects_fails_at_once_if_the_roles_existed() {
+    let scenario = Scenario::new().await;
+    let first = scenario.onboard().await;
+    scenario.assert_connected(&first).await;
+    let other = with(&scenario.request, json!({ "alias": "other" }));
+    let function = "update-scraper";
+    scenario.plan(function, "aps:UpdateScraper", Fault::Invalid, ALWAYS);
+    let run = scenario.accounts.onboard(&other).await;
+    assert_eq!(deployment().proxy.end(&scenario.accounts.source.id), 1);
+    assert_eq!(run.error.as_deref(), Some("InvalidRequest"), "{:?}", run.cause);
+    assert!(run.cause.unwrap_or_default().contains("roleConfiguration: the role"));
 }
 
 #[tokio::test]

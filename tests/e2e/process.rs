@@ -139,28 +139,63 @@ fn every_outcome_is_one_line_of_json() {
     }
 }
 
+/// Events in which a field of the request has a value that is JSON, or is not.
+fn event_with(field: &str) -> Vec<u8> {
+    format!(r#"{{"execution": "e", "request": {{"clusterArn": "{CLUSTER}", "workspaceArn": "{WORKSPACE}", {field}}}}}"#)
+        .into_bytes()
+}
+
 #[test]
-fn an_unreadable_event_is_an_error_and_the_next_event_is_handled() {
-    let request = |field: &str| {
-        let text = format!(r#"{{"request": {{"clusterArn": "{CLUSTER}", "workspaceArn": "{WORKSPACE}", {field}}}}}"#);
-        text.into_bytes()
-    };
+fn json_that_cannot_be_represented_is_an_invalid_request_with_its_line_in_the_log() {
     let deep = |open: &str, close: &str| format!("{}1{}", open.repeat(10_000), close.repeat(10_000));
+    let events = [
+        event_with(&format!("\"tags\": {}", deep("[", "]"))),
+        event_with(&format!("\"tags\": {}", deep("{\"a\":", "}"))),
+        event_with("\"alias\": \"\\ud800\""),
+        event_with("\"alias\": \"\\udc00\\ud800\""),
+        event_with("\"activationTimeoutMinutes\": 1e400"),
+        event_with("\"activationTimeoutMinutes\": -1e400"),
+    ];
+    for step in ["check-request", "check-offboarding", "acquire-lock"] {
+        let (answers, lines) = run_in(
+            step,
+            &events,
+            SocketAddr::from(([127, 0, 0, 1], 9)),
+            &[("AMPXA_LOCKS", "locks")],
+        );
+        assert_eq!(lines.len(), events.len(), "{step}");
+        for (answer, line) in answers.iter().zip(&lines) {
+            assert_eq!(answer.body["errorType"], "InvalidRequest", "{step}: {}", answer.body);
+            let message = text(&answer.body["errorMessage"]);
+            let field = ["tags", "alias", "activationTimeoutMinutes"]
+                .into_iter()
+                .find(|field| message.contains(&format!("request.{field}")));
+            assert!(field.is_some() && message.len() < 400, "{step}: {message}");
+            let line: Value = serde_json::from_str(line).unwrap();
+            let logged = json!([
+                line["outcome"],
+                line["message"],
+                line["execution"],
+                line["clusterArn"],
+                line["workspaceArn"]
+            ]);
+            assert_eq!(logged, json!(["InvalidRequest", message, "e", CLUSTER, WORKSPACE]));
+        }
+    }
+}
+
+/// Lambda refuses such payloads itself.
+#[test]
+fn an_event_that_is_not_json_is_an_error_and_the_next_event_is_handled() {
     let unreadable = [
-        request(&format!("\"tags\": {}", deep("[", "]"))),
-        request(&format!("\"tags\": {}", deep("{\"a\":", "}"))),
-        request("\"alias\": \"\\ud800\""),
-        request("\"alias\": \"\\udc00\\ud800\""),
-        request("\"activationTimeoutMinutes\": 1e400"),
-        request("\"activationTimeoutMinutes\": -1e400"),
-        request("\"alias\": \"\u{0}\""),
+        event_with("\"alias\": \"\u{0}\""),
         b"{\"request\": \"\xff\"}".to_vec(),
         b"{".to_vec(),
         Vec::new(),
     ];
     let mut events = Vec::new();
     for event in unreadable {
-        events.extend([event, request("\"alias\": \"a\"")]);
+        events.extend([event, event_with("\"alias\": \"a\"")]);
     }
     let (answers, lines) = run("check-request", &events);
     for (position, pair) in answers.chunks(2).enumerate() {
@@ -175,17 +210,27 @@ fn an_unreadable_event_is_an_error_and_the_next_event_is_handled() {
 }
 
 #[test]
-fn the_last_of_two_equal_keys_counts() {
-    let event = |request: String| format!("{{\"request\": {request}}}").into_bytes();
-    let pair = format!(r#""clusterArn": "{CLUSTER}", "workspaceArn": "{WORKSPACE}""#);
-    let events = [
-        event(format!(r#"{{{pair}, "alias": "*", "alias": "a"}}"#)),
-        event(format!(r#"{{{pair}, "alias": "a", "alias": "*"}}"#)),
-        event(format!(r#"{{{pair}, "clusterArn": "*"}}"#)),
-    ];
-    let (answers, _) = run("check-request", &events);
-    assert_eq!(answers[0].body["request"]["alias"], "a");
-    assert!(answers[1].error.is_some() && answers[2].error.is_some());
+fn two_equal_keys_are_refused_with_their_name() {
+    for (field, message) in [
+        (r#""alias": "a", "alias": "a""#, r#"request: duplicate key "alias""#),
+        (
+            r#""tags": {"team": "a", "team": "b"}"#,
+            r#"request.tags: duplicate key "team""#,
+        ),
+        (r#""clusterArn": "*""#, r#"request: duplicate key "clusterArn""#),
+    ] {
+        let (answers, _) = run("check-request", &[event_with(field)]);
+        assert_eq!(answers[0].body["errorType"], "InvalidRequest");
+        assert!(
+            text(&answers[0].body["errorMessage"]).starts_with(message),
+            "{}",
+            answers[0].body
+        );
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Requests that fail a check: the name of the error, its message, and no resource in any account.
 
-use crate::deployment::{Accounts, SOURCE, TARGET, deployment, pair_of, text, with};
+use crate::{
+    command::{commands_of, run_command},
+    deployment::{Accounts, SOURCE, TARGET, deployment, pair_of, text, with},
+};
 use aws_sdk_eks::types::AuthenticationMode;
 use driver::demo;
 use serde_json::{Value, json};
@@ -84,6 +87,35 @@ async fn a_cluster_that_cannot_be_scraped_is_refused_with_the_command_that_fixes
     )
     .await;
     accounts.assert_nothing_was_created().await;
+}
+
+/// EKS applies one update of a cluster at a time.
+#[tokio::test]
+async fn the_commands_that_fix_a_cluster_succeed_one_after_another_and_the_cluster_can_then_be_onboarded() {
+    let accounts = deployment().accounts(SOURCE, TARGET);
+    // Longer than the AWS CLI takes to start.
+    let mut default = demo::Cluster::named("default").tag("local:updating-minutes", "400");
+    default.private_access = false;
+    default.mode = AuthenticationMode::ConfigMap;
+    let request = accounts.pair_of(&default).await;
+    let run = accounts.onboard(&request).await;
+    assert_eq!(run.error.as_deref(), Some("NotReady"), "{:?}", run.cause);
+    let cause = run.cause.unwrap_or_default();
+    let [private, wait, mode] = commands_of(&cause)[..] else {
+        panic!("expected three commands: {cause}");
+    };
+    run_command(&accounts.source, private).unwrap();
+    let refused = run_command(&accounts.source, mode).unwrap_err();
+    assert!(refused.contains("ResourceInUseException"), "{refused}");
+    run_command(&accounts.source, wait).unwrap();
+    let untag = accounts
+        .source
+        .eks()
+        .untag_resource()
+        .tag_keys("local:updating-minutes");
+    untag.resource_arn(text(&request["clusterArn"])).send().await.unwrap();
+    run_command(&accounts.source, mode).unwrap();
+    accounts.onboarded(&request).await;
 }
 
 #[tokio::test]
@@ -193,6 +225,36 @@ async fn a_role_without_our_tags_is_a_conflict_and_stays_unchanged() {
         .unwrap()
         .unwrap();
     assert_eq!(current, serde_json::from_str::<Value>(trust).unwrap());
+}
+
+/// Vendors connect clusters with scrapers of their own.
+#[tokio::test]
+async fn a_scraper_of_someone_else_is_a_conflict_that_names_its_manager_and_stays_unchanged() {
+    let accounts = deployment().accounts(SOURCE, TARGET);
+    let request = with(&accounts.pair("vendor").await, json!({ "alias": "agentless" }));
+    let output = accounts.onboarded(&request).await;
+    // The scraper of a vendor: the same without the tags of the pair.
+    let amp = accounts.source.amp();
+    let untag = amp.untag_resource().resource_arn(text(&output["scraperArn"]));
+    let untagged = untag.tag_keys("ampxa:cluster").tag_keys("ampxa:workspace");
+    untagged.tag_keys("ampxa:created-by").send().await.unwrap();
+    let tag = amp.tag_resource().resource_arn(text(&output["scraperArn"]));
+    tag.tags("ManagedBy", "vendor").send().await.unwrap();
+    let before = accounts.resources();
+    let run = accounts.onboard(&request).await;
+    let cause = run.cause.unwrap_or_default();
+    assert_eq!(run.error.as_deref(), Some("Conflict"), "{cause}");
+    for expected in [
+        text(&output["scraperArn"]),
+        "alias \"agentless\"",
+        "ManagedBy = \"vendor\"",
+        "write the same samples twice",
+        "Nothing was created.",
+    ] {
+        assert!(cause.contains(expected), "{cause}");
+    }
+    assert!(!cause.to_lowercase().contains("delete"), "{cause}");
+    assert_eq!(accounts.resources(), before);
 }
 
 /// The condition of the hub's policies denies an account outside the organization, although its stack trusts the hub.

@@ -261,6 +261,7 @@ fn samples() -> Vec<Value> {
         "scraperCreated": true, "upToDate": true, "scraperRepaired": [], "patched": { "source": true, "target": false },
         "ingestion": { "result": "NONE", "targets": 0, "up": 0, "hints": ["a", "b"] }, "warnings": ["w"], "polls": 3,
         "secondsForLock": 7200, "secondsForCluster": 3600, "secondsForStaleScraper": 0, "secondsForScraper": 0,
+        "secondsForRoles": 0,
         "secondsForSamples": 600, "secondsForRemoval": 0, "removed": ["r"], "remaining": ["r"],
         "rollback": "Nothing was created.", "rollbackFailure": {}, "result": "Nothing was removed.",
         "skipReason": null, "outcomes": [], "failure": { "Error": "States.Timeout", "Cause": "why" },

@@ -156,6 +156,15 @@ async fn a_cluster_that_cannot_be_scraped_is_rejected_after_the_first_call() {
         private,
     )
     .await;
+    let wait =
+        "wait until EKS has finished the update:\n  aws eks wait cluster-active --region us-west-2 --name demo\n";
+    assert_fails(
+        vec![described("ACTIVE", false, "CONFIG_MAP")],
+        json!({}),
+        "NotReady",
+        wait,
+    )
+    .await;
     let manual = json!({ "clusterAccess": "MANUAL" });
     assert_fails(
         vec![described("ACTIVE", false, "CONFIG_MAP")],

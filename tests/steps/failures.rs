@@ -85,3 +85,24 @@ async fn a_call_is_named_by_its_iam_action() {
     }
     script.assert_finished();
 }
+
+#[tokio::test]
+async fn the_fields_of_a_validation_exception_are_named_once() {
+    for (message, expected) in [
+        (
+            "Invalid request",
+            "Invalid request (HTTP 400, request id request-1). Invalid fields: alias: too long; tags.",
+        ),
+        (
+            "alias: too long, tags",
+            "alias: too long, tags (HTTP 400, request id request-1).",
+        ),
+    ] {
+        let fields = serde_json::json!([{ "name": "alias", "message": "too long" }, { "name": "tags" }]);
+        let body = serde_json::json!({ "__type": "ValidationException", "message": message, "fieldList": fields });
+        let script = Script::new([call("GET /scrapers", 400, body.to_string())]);
+        let error: Error = script.account().amp().list_scrapers().send().await.unwrap_err().into();
+        let expected = format!("aps:ListScrapers failed with ValidationException: {expected}");
+        assert_eq!(error, Error::InvalidRequest(expected));
+    }
+}

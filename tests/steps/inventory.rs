@@ -97,6 +97,24 @@ async fn a_foreign_scraper_is_a_conflict_unless_ours_works_or_it_is_deleting() {
 }
 
 #[tokio::test]
+async fn the_conflict_over_a_foreign_scraper_says_who_manages_it_and_why_there_is_no_second_one() {
+    let mut vendor = scraper("ACTIVE", false);
+    vendor["alias"] = json!("kubecost");
+    vendor["tags"] = json!({ "aws:cloudformation:stack-name": "kubecost-agentless", "owner": "finops" });
+    let message = inventory(&[vendor], None).await.unwrap_err().to_string();
+    for expected in [
+        SCRAPER,
+        "(alias \"kubecost\")",
+        "aws:cloudformation:stack-name = \"kubecost-agentless\", owner = \"finops\"",
+        "It was left alone",
+        "both would write the same samples twice",
+    ] {
+        assert!(message.contains(expected), "{message}");
+    }
+    assert!(!message.to_lowercase().contains("delete"), "{message}");
+}
+
+#[tokio::test]
 async fn scrapers_of_other_pairs_are_ignored() {
     let mut other_workspace = ours("s-1", "ACTIVE", 1.0);
     other_workspace["destination"]["ampConfiguration"]["workspaceArn"] = json!(WORKSPACE.replace("ws-1", "ws-2"));

@@ -922,6 +922,23 @@ async fn an_orphan_whose_cluster_exists_again_is_recovered() {
 }
 
 #[tokio::test]
+async fn a_tag_that_aws_does_not_remove_is_overwritten_and_does_not_count_any_more() {
+    let overwritten = || tag(200).with_body(json!({ "tags": { "ampxa:orphan-since": "recovered" } }));
+    for status in [403, 409] {
+        assert_eq!(
+            mark(false, Some(EARLIER), [untag(status), overwritten()]).await,
+            Ok(orphans::Output::Recovered)
+        );
+    }
+    let scrapers = scrapers(&[scraper_of("gone", "s-1", Some("recovered"))]);
+    let script = Script::new([call("GET /scrapers", 200, scrapers)]);
+    let listed = ampxa::scraper::list(script.account().amp().list_scrapers())
+        .await
+        .unwrap();
+    assert_eq!(ampxa::scraper::owned(&listed)[0].orphan_since, None);
+}
+
+#[tokio::test]
 async fn an_error_of_aws_is_returned_and_nothing_is_offboarded() {
     let denied = call("GET /clusters/demo", 403, rest_error("AccessDeniedException", "no"));
     assert_eq!(
@@ -933,7 +950,7 @@ async fn an_error_of_aws_is_returned_and_nothing_is_offboarded() {
         "AccessDenied"
     );
     assert_eq!(
-        mark(false, None, [untag(403)]).await.unwrap_err().name(),
+        mark(false, None, [untag(403), tag(403)]).await.unwrap_err().name(),
         "AccessDenied"
     );
 }

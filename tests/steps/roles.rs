@@ -251,6 +251,14 @@ async fn a_role_without_our_tags_is_a_conflict() {
         let error = ensure([found(&role)], &task).await.unwrap_err();
         assert_eq!(error.name(), "Conflict");
     }
+    let mut of_a_stack = matching(&task);
+    of_a_stack.tags = vec![("aws:cloudformation:stack-name".to_owned(), "legacy".to_owned())];
+    let message = ensure([found(&of_a_stack)], &task).await.unwrap_err().to_string();
+    assert!(
+        message.contains("aws:cloudformation:stack-name = \"legacy\". It was left alone."),
+        "{message}"
+    );
+    assert!(!message.to_lowercase().contains("delete"), "{message}");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use super::{
     fixture::{Ended, FLEET, Machine, REGIONS, SCHEDULED, Wired, exclusive, shared},
 };
 use ampxa::pair::Pair;
+use ampxa_cli::account::Account;
 use anyhow::{Context, Result, ensure};
 use aws_sdk_eks::types::AuthenticationMode;
 use driver::{
@@ -195,16 +196,7 @@ async fn the_schedule_offboards_a_cluster_that_is_missing_in_two_reconciliations
     let cluster = Cluster::named("lost").make(&source).await?;
     wired.samples(&wired.workspace, &cluster).await?;
     wired.started(Machine::Onboard, "create-lost-").await?.succeeded()?;
-    let rules = source.json_api("events", "AWSEvents.ListRules", &json!({}))?;
-    let rules = rules["Rules"].as_array().context("no rules")?;
-    let switch = |action: &str| {
-        let target = format!("AWSEvents.{action}");
-        rules.iter().try_for_each(|rule| {
-            let body = json!({ "Name": rule["Name"] });
-            source.json_api("events", &target, &body).map(drop)
-        })
-    };
-    switch("DisableRule")?;
+    switch_rules(&source, "DisableRule")?;
     source.eks().delete_cluster().name("lost").send().await?;
     let first = scheduled_reconciliation(&wired).await?;
     let (orphans, offboarded) = (count(&first, "ORPHAN_SEEN")?, count(&first, "OFFBOARDED")?);
@@ -215,7 +207,64 @@ async fn the_schedule_offboards_a_cluster_that_is_missing_in_two_reconciliations
     ensure!(count(&second, "OFFBOARDED")? == 1, "{}", second.output);
     let left = wired.left_of(&cluster, &wired.workspace)?;
     ensure!(left.is_empty(), "left after two reconciliations: {left:?}");
-    switch("EnableRule")
+    switch_rules(&source, "EnableRule")
+}
+
+/// Enables or disables the rules that forward the events of an account.
+fn switch_rules(account: &Account, action: &str) -> Result<()> {
+    let rules = account.json_api("events", "AWSEvents.ListRules", &json!({}))?;
+    let rules = rules["Rules"].as_array().context("no rules")?;
+    let target = format!("AWSEvents.{action}");
+    rules.iter().try_for_each(|rule| {
+        let body = json!({ "Name": rule["Name"] });
+        account.json_api("events", &target, &body).map(drop)
+    })
+}
+
+/// The tag of an earlier reconciliation stays, because AWS denies its removal.
+#[tokio::test]
+async fn a_cluster_whose_orphan_tag_cannot_be_removed_is_offboarded_only_when_it_is_missing_twice() -> Result<()> {
+    let wired = exclusive().await?;
+    let source = wired.account(SCHEDULED, REGION);
+    let cluster = Cluster::named("back").make(&source).await?;
+    let onboarded = wired.started(Machine::Onboard, "create-back-").await?.succeeded()?;
+    let amp = source.amp();
+    let scraper = onboarded.output["scraperArn"].as_str().context("no scraper")?;
+    let tag = amp.tag_resource().resource_arn(scraper);
+    tag.tags("ampxa:orphan-since", "an earlier reconciliation")
+        .send()
+        .await?;
+    let deny = json!({ "Version": "2012-10-17", "Statement": [
+        { "Effect": "Deny", "Action": "aps:UntagResource", "Resource": "*" },
+    ] });
+    let (iam, provisioner) = (source.iam(), "ampxa-provisioner-source");
+    let put = iam.put_role_policy().role_name(provisioner).policy_name("deny");
+    put.policy_document(deny.to_string()).send().await?;
+    let reconcile = async || {
+        let input = json!({ "accounts": [SCHEDULED], "regions": [REGION] });
+        wired.run(Machine::Reconcile, &input).await?.succeeded()
+    };
+    let recovered = reconcile().await?;
+    ensure!(count(&recovered, "ORPHAN_RECOVERED")? == 1, "{}", recovered.output);
+    let tags = amp.list_tags_for_resource().resource_arn(scraper).send().await?.tags;
+    let tags = tags.context("no tags")?;
+    ensure!(tags["ampxa:orphan-since"] == "recovered", "{tags:?}");
+
+    switch_rules(&source, "DisableRule")?;
+    source.eks().delete_cluster().name("back").send().await?;
+    let first = reconcile().await?;
+    let (orphans, offboarded) = (count(&first, "ORPHAN_SEEN")?, count(&first, "OFFBOARDED")?);
+    ensure!((orphans, offboarded) == (1, 0), "{}", first.output);
+    let second = reconcile().await?;
+    ensure!(count(&second, "OFFBOARDED")? == 1, "{}", second.output);
+    let left = wired.left_of(&cluster, &wired.workspace)?;
+    ensure!(left.is_empty(), "left after two reconciliations: {left:?}");
+    iam.delete_role_policy()
+        .role_name(provisioner)
+        .policy_name("deny")
+        .send()
+        .await?;
+    switch_rules(&source, "EnableRule")
 }
 
 /// Invokes the schedule once; waits for the end of the reconciliation that it starts, and returns it.

@@ -31,6 +31,8 @@ pub enum Fault {
     Failed,
     /// AWS denies access.
     Denied,
+    /// AMP rejects the request, and names a field (API reference, ValidationException).
+    Invalid,
     /// The connection is closed before the request reaches AWS.
     ClosedBefore,
     /// The connection is closed after the effect, before the answer.
@@ -157,7 +159,7 @@ impl Shared {
             return answer.write(connection);
         };
         match fault {
-            Fault::Throttled | Fault::Failed | Fault::Denied => {
+            Fault::Throttled | Fault::Failed | Fault::Denied | Fault::Invalid => {
                 return error_answer(service, &operation, fault).write(connection);
             }
             Fault::ClosedBefore => {}
@@ -260,6 +262,7 @@ fn error_answer(service: &str, operation: &str, fault: Fault) -> Answer {
             let message = format!("User: fault is not authorized to perform: {service}:{operation}");
             (403, code, message)
         }
+        Fault::Invalid => (400, "ValidationException", "The request is not valid.".to_owned()),
         _ if iam => (500, "ServiceFailure", "An internal error occurred.".to_owned()),
         _ => (500, "InternalServerException", "An internal error occurred.".to_owned()),
     };
@@ -271,6 +274,13 @@ fn error_answer(service: &str, operation: &str, fault: Fault) -> Answer {
                  <RequestId>fault</RequestId></ErrorResponse>"
             ),
         ),
+        false if fault == Fault::Invalid => {
+            let fields = json!([{ "name": "roleConfiguration", "message": "the role is not valid" }]);
+            (
+                "application/json",
+                json!({ "message": message, "reason": "FIELD_VALIDATION_FAILED", "fieldList": fields }).to_string(),
+            )
+        }
         false => ("application/json", json!({ "message": message }).to_string()),
     };
     let headers = [

@@ -1,7 +1,7 @@
 """EKS: the defaults, the status transitions and the updates of clusters.
 
 Source: EKS API reference: CreateCluster (defaults of accessConfig and of the VPC configuration; the cluster security
-group), UpdateClusterConfig (an authentication mode cannot be reverted), ListClusters (paging), CreateAccessEntry
+group), UpdateClusterConfig (an authentication mode cannot be reverted; one update at a time), ListClusters (paging), CreateAccessEntry
 (not supported with CONFIG_MAP).
 """
 
@@ -162,7 +162,8 @@ def _update(cloud: Settings, name: str, request: dict):
         key: value for key, value in (request.get("resourcesVpcConfig") or {}).items() if key.startswith("endpoint")
     }
     cluster["resourcesVpcConfig"].update(endpoint)
-    cluster["_due_at"] = time.time() + cloud.real_seconds(minutes=_UPDATING_MINUTES)
+    minutes = float((eks._tags.get(cluster["arn"]) or {}).get("local:updating-minutes", _UPDATING_MINUTES))
+    cluster["_due_at"] = time.time() + cloud.real_seconds(minutes=minutes)
     cluster["_status_until_due"] = "UPDATING"
     update = {"id": str(uuid.uuid4()), "status": "InProgress", "type": kind, "params": [], "errors": []}
     return eks._json_resp(200, {"update": {**update, "createdAt": time.time()}})

@@ -69,6 +69,16 @@ def test_the_authentication_mode_cannot_be_reverted(location, client_error):
     location.eks.create_access_entry(**entry)
 
 
+def test_a_cluster_has_one_update_at_a_time(location, client_error):
+    name = location.create(tags={"local:updating-minutes": "4"})["name"]
+    location.eks.update_cluster_config(name=name, resourcesVpcConfig={"endpointPrivateAccess": True})
+    assert location.describe(name)["status"] == "UPDATING"
+    second = {"name": name, "accessConfig": {"authenticationMode": "API_AND_CONFIG_MAP"}}
+    assert client_error(location.eks.update_cluster_config, **second)[0] == "ResourceInUseException"
+    wait_for(lambda: location.describe(name)["status"] == "ACTIVE")
+    location.eks.update_cluster_config(**second)
+
+
 def test_list_clusters_returns_pages(location):
     created = {location.create()["name"] for _ in range(3)}
     listed, token = [], {}
