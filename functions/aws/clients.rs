@@ -20,7 +20,7 @@ use aws_smithy_http_client::{
     Builder,
     tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
 };
-use aws_smithy_types::{retry::RetryConfig, timeout::TimeoutConfig};
+use aws_smithy_types::{error::metadata::ProvideErrorMetadata, retry::RetryConfig, timeout::TimeoutConfig};
 use std::{
     collections::HashMap,
     env,
@@ -50,6 +50,17 @@ pub struct Aws {
 pub struct Account {
     config: SdkConfig,
     log: RequestLog,
+}
+
+/// Why STS denies to assume the role of an account: the account is closed or has left the organization, or its stack is
+/// deleted or does not trust this hub. STS does not tell them apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreachable(pub String);
+
+impl From<Unreachable> for Error {
+    fn from(unreachable: Unreachable) -> Self {
+        Self::AccessDenied(unreachable.0)
+    }
 }
 
 /// A client of a generated crate, with the log of calls.
@@ -140,6 +151,15 @@ impl Aws {
         self.source_of(&task.pair.cluster).await
     }
 
+    /// As [`Self::source`]. A denial of STS is no error.
+    ///
+    /// # Errors
+    /// Those of the call to STS, except `AccessDenied`.
+    pub async fn source_if_reachable<I>(&self, task: &Task<I>) -> Result<Result<Account, Unreachable>, Error> {
+        self.source_session(task.pair.cluster.account(), task.pair.cluster.region())
+            .await
+    }
+
     /// The account and Region of a cluster, with the reader or provisioner of the account.
     ///
     /// # Errors
@@ -153,6 +173,10 @@ impl Aws {
     /// # Errors
     /// `AccessDenied` if the role does not exist or does not trust this function; and those of the call to STS.
     pub async fn source_at(&self, account: &str, region: &str) -> Result<Account, Error> {
+        Ok(self.source_session(account, region).await??)
+    }
+
+    async fn source_session(&self, account: &str, region: &str) -> Result<Result<Account, Unreachable>, Error> {
         let partition = Partition::of_region(region);
         let name = if self.writes { SOURCE_PROVISIONER } else { SOURCE_READER };
         let role = format!("arn:{partition}:iam::{account}:{}", installation().role(name));
@@ -172,6 +196,18 @@ impl Aws {
     /// # Errors
     /// `AccessDenied` if the role does not exist or does not trust this function; and those of the call to STS.
     pub async fn target_of(&self, workspace: &WorkspaceArn) -> Result<Account, Error> {
+        Ok(self.target_session(workspace).await??)
+    }
+
+    /// As [`Self::target`]. A denial of STS is no error.
+    ///
+    /// # Errors
+    /// Those of the call to STS, except `AccessDenied`.
+    pub async fn target_if_reachable<I>(&self, task: &Task<I>) -> Result<Result<Account, Unreachable>, Error> {
+        self.target_session(&task.pair.workspace).await
+    }
+
+    async fn target_session(&self, workspace: &WorkspaceArn) -> Result<Result<Account, Unreachable>, Error> {
         let name = if self.writes { TARGET_PROVISIONER } else { TARGET_READER };
         let (partition, account) = (workspace.partition(), workspace.account());
         let role = format!("arn:{partition}:iam::{account}:{}", installation().role(name));
@@ -189,59 +225,72 @@ impl Aws {
         let region = task.pair.workspace.region();
         let policy = policy::query_permissions(&task.pair.workspace).to_string();
         let account = self.session(&reader, Some(&policy), region, "infra/target-account.yaml");
-        Ok(account.await?.query_client())
+        Ok(account.await??.query_client())
     }
 
     /// A session of a role, with a session policy if one is given. `template` is the file that creates the role, for
     /// messages.
-    async fn session(&self, role: &str, policy: Option<&str>, region: &str, template: &str) -> Result<Account, Error> {
+    async fn session(
+        &self,
+        role: &str,
+        policy: Option<&str>,
+        region: &str,
+        template: &str,
+    ) -> Result<Result<Account, Unreachable>, Error> {
         let key = format!("{role}{}", policy.unwrap_or_default());
         let credentials = match self.cached(&key) {
             Some(credentials) => credentials,
-            None => {
-                let credentials = match self.assume_role(role, policy).await {
-                    Err(Error::AccessDenied(reason)) => {
-                        return Err(Error::AccessDenied(format!(
-                            "The role {role} cannot be assumed. Deploy the current {template} in its account with the \
-                             account id of this hub. {reason}"
-                        )));
-                    }
-                    result => result?,
-                };
-                self.cache(key, &credentials);
-                credentials
-            }
+            None => match self.assume_role(role, policy).await? {
+                Ok(credentials) => {
+                    self.cache(key, &credentials);
+                    credentials
+                }
+                Err(denial) => {
+                    return Ok(Err(Unreachable(format!(
+                        "The role {role} cannot be assumed. Deploy the current {template} in its account with the \
+                         account id of this hub. {denial}"
+                    ))));
+                }
+            },
         };
         let config = self
             .config
             .to_builder()
             .region(Region::new(region.to_owned()))
             .credentials_provider(SharedCredentialsProvider::new(credentials));
-        Ok(Account {
+        Ok(Ok(Account {
             config: config.build(),
             log: RequestLog {
                 account: role.split(':').nth(4).map(str::to_owned),
             },
-        })
+        }))
     }
 
-    async fn assume_role(&self, role: &str, policy: Option<&str>) -> Result<Credentials, Error> {
-        let session = client!(aws_sdk_sts, &self.config, RequestLog::default())
+    /// Credentials of a role, or the denial of STS. Other errors are not about the role, also if their HTTP status is
+    /// 403: a disabled Region, or an expired token of the function (STS API reference, "Common errors").
+    async fn assume_role(&self, role: &str, policy: Option<&str>) -> Result<Result<Credentials, Error>, Error> {
+        let answer = client!(aws_sdk_sts, &self.config, RequestLog::default())
             .assume_role()
             .role_arn(role)
             .role_session_name(format!("ampxa-{}", self.step))
             .set_policy(policy.map(str::to_owned))
             .send()
-            .await?
+            .await;
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) if error.code() == Some("AccessDenied") => return Ok(Err(error.into())),
+            Err(error) => return Err(error.into()),
+        };
+        let session = answer
             .credentials
             .ok_or_else(|| Error::Transient(format!("sts:AssumeRole of {role} returned no credentials.")))?;
-        Ok(Credentials::new(
+        Ok(Ok(Credentials::new(
             session.access_key_id,
             session.secret_access_key,
             Some(session.session_token),
             SystemTime::try_from(session.expiration).ok(),
             "ampxa",
-        ))
+        )))
     }
 
     fn cached(&self, key: &str) -> Option<Credentials> {

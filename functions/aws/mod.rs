@@ -7,5 +7,5 @@ mod failure;
 pub mod request_log;
 pub mod sigv4;
 
-pub use clients::{Account, Aws, timeouts};
+pub use clients::{Account, Aws, Unreachable, timeouts};
 pub(crate) use failure::none_if;
