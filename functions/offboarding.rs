@@ -2,6 +2,7 @@
 
 use crate::{
     arn::{ClusterArn, WorkspaceArn},
+    aws::Account,
     cluster,
     error::Error,
     input::Fields,
@@ -93,19 +94,15 @@ pub fn check(request: Request) -> Result<Output, Error> {
     Ok(Output { request })
 }
 
-/// Finds the pairs of a cluster: that of the request, or all pairs with a scraper or a source role. Read-only.
+/// Finds the pairs of a cluster: that of the request, or all pairs with a scraper or a source role. Read-only. The pair
+/// of a request needs no search, so the source account is not assumed for it: it may be closed.
 ///
 /// If the request follows from an event and the cluster exists, there are none. The event is then late: the cluster was
 /// deleted and created again.
 ///
 /// # Errors
-/// Those of the calls to EKS, AMP and IAM.
-pub async fn find_pairs(
-    eks: &aws_sdk_eks::Client,
-    amp: &aws_sdk_amp::Client,
-    iam: &aws_sdk_iam::Client,
-    request: &Request,
-) -> Result<Pairs, Error> {
+/// Those of the source account and of the calls to EKS, AMP and IAM.
+pub async fn find_pairs(source: impl AsyncFn() -> Result<Account, Error>, request: &Request) -> Result<Pairs, Error> {
     let cluster = &request.cluster_arn;
     let pair = |workspace_arn| Request {
         cluster_arn: cluster.clone(),
@@ -113,7 +110,7 @@ pub async fn find_pairs(
         origin: Origin::default(),
     };
     if request.origin == Origin::Event
-        && let Some(skip_reason) = reason_to_skip(eks, cluster).await?
+        && let Some(skip_reason) = reason_to_skip(&source().await?.eks(), cluster).await?
     {
         return Ok(Pairs {
             pairs: Vec::new(),
@@ -126,15 +123,31 @@ pub async fn find_pairs(
             skip_reason: None,
         });
     }
-    let call = amp.list_scrapers().filters("sourceArn", vec![cluster.to_string()]);
+    let source = source().await.map_err(with_the_other_request)?;
+    let call = source
+        .amp()
+        .list_scrapers()
+        .filters("sourceArn", vec![cluster.to_string()]);
     let mut pairs = scraper::pairs_of_cluster(&scraper::list(call).await?, cluster);
-    pairs.extend(roles::pairs_of(iam, Some(cluster)).await?);
+    pairs.extend(roles::pairs_of(&source.iam(), Some(cluster)).await?);
     pairs.sort_by_key(Pair::source_role_name);
     pairs.dedup();
     Ok(Pairs {
         pairs: pairs.into_iter().map(|found| pair(found.workspace)).collect(),
         skip_reason: None,
     })
+}
+
+/// Adds to an account that cannot be reached the request that does not need it.
+fn with_the_other_request(error: Error) -> Error {
+    match error {
+        Error::AccessDenied(why) => Error::AccessDenied(format!(
+            "{why} The pairs of the cluster are only known in this account. If it is closed or has left the \
+             organization, add the workspace to the request, {{\"clusterArn\": …, \"workspaceArn\": …}}: then the target \
+             role is removed without this account."
+        )),
+        other => other,
+    }
 }
 
 /// Why an event about the deletion of a cluster is no reason to disconnect it, if so: the cluster exists, and is not

@@ -52,6 +52,17 @@ pub struct Account {
     log: RequestLog,
 }
 
+/// Why STS denies to assume the role of an account: the account is closed or has left the organization, or its stack is
+/// deleted or does not trust this hub. STS does not tell them apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreachable(pub String);
+
+impl From<Unreachable> for Error {
+    fn from(unreachable: Unreachable) -> Self {
+        Self::AccessDenied(unreachable.0)
+    }
+}
+
 /// A client of a generated crate, with the log of calls.
 macro_rules! client {
     ($sdk:ident, $config:expr, $log:expr) => {
@@ -147,6 +158,15 @@ impl Aws {
         self.source_of(&task.pair.cluster).await
     }
 
+    /// As [`Self::source`]. A denial of STS is no error.
+    ///
+    /// # Errors
+    /// Those of the call to STS, except `AccessDenied`.
+    pub async fn source_if_reachable<I>(&self, task: &Task<I>) -> Result<Result<Account, Unreachable>, Error> {
+        self.source_session(task.pair.cluster.account(), task.pair.cluster.region())
+            .await
+    }
+
     /// The account and Region of a cluster, with the reader or provisioner of the account.
     ///
     /// # Errors
@@ -160,6 +180,10 @@ impl Aws {
     /// # Errors
     /// `AccessDenied` if the role does not exist or does not trust this function; and those of the call to STS.
     pub async fn source_at(&self, account: &str, region: &str) -> Result<Account, Error> {
+        Ok(self.source_session(account, region).await??)
+    }
+
+    async fn source_session(&self, account: &str, region: &str) -> Result<Result<Account, Unreachable>, Error> {
         let partition = Partition::of_region(region);
         let name = if self.writes { SOURCE_PROVISIONER } else { SOURCE_READER };
         let role = format!("arn:{partition}:iam::{account}:{}", installation().role(name));
@@ -179,6 +203,18 @@ impl Aws {
     /// # Errors
     /// `AccessDenied` if the role does not exist or does not trust this function; and those of the call to STS.
     pub async fn target_of(&self, workspace: &WorkspaceArn) -> Result<Account, Error> {
+        Ok(self.target_session(workspace).await??)
+    }
+
+    /// As [`Self::target`]. A denial of STS is no error.
+    ///
+    /// # Errors
+    /// Those of the call to STS, except `AccessDenied`.
+    pub async fn target_if_reachable<I>(&self, task: &Task<I>) -> Result<Result<Account, Unreachable>, Error> {
+        self.target_session(&task.pair.workspace).await
+    }
+
+    async fn target_session(&self, workspace: &WorkspaceArn) -> Result<Result<Account, Unreachable>, Error> {
         let name = if self.writes { TARGET_PROVISIONER } else { TARGET_READER };
         let (partition, account) = (workspace.partition(), workspace.account());
         let role = format!("arn:{partition}:iam::{account}:{}", installation().role(name));
@@ -196,12 +232,18 @@ impl Aws {
         let region = task.pair.workspace.region();
         let policy = policy::query_permissions(&task.pair.workspace).to_string();
         let account = self.session(&reader, Some(&policy), region, "infra/target-account.yaml");
-        Ok(account.await?.query_client())
+        Ok(account.await??.query_client())
     }
 
     /// A session of a role, with a session policy if one is given. `template` is the file that creates the role, for
     /// messages.
-    async fn session(&self, role: &str, policy: Option<&str>, region: &str, template: &str) -> Result<Account, Error> {
+    async fn session(
+        &self,
+        role: &str,
+        policy: Option<&str>,
+        region: &str,
+        template: &str,
+    ) -> Result<Result<Account, Unreachable>, Error> {
         let [hub, partition] = [self.region(), region].map(Partition::of_region);
         if hub != partition {
             return Err(Error::InvalidRequest(format!(
@@ -212,53 +254,69 @@ impl Aws {
         let key = format!("{role}{}", policy.unwrap_or_default());
         let credentials = match self.cached(&key) {
             Some(credentials) => credentials,
-            None => {
-                let credentials = self.assume_role(role, policy, template).await?;
-                self.cache(key, &credentials);
-                credentials
-            }
+            None => match self.assume_role(role, policy, template).await? {
+                Ok(credentials) => {
+                    self.cache(key, &credentials);
+                    credentials
+                }
+                Err(unreachable) => return Ok(Err(unreachable)),
+            },
         };
         let config = self
             .config
             .to_builder()
             .region(Region::new(region.to_owned()))
             .credentials_provider(SharedCredentialsProvider::new(credentials));
-        Ok(Account {
+        Ok(Ok(Account {
             config: config.build(),
             log: RequestLog {
                 account: role.split(':').nth(4).map(str::to_owned),
             },
-        })
+        }))
     }
 
-    async fn assume_role(&self, role: &str, policy: Option<&str>, template: &str) -> Result<Credentials, Error> {
-        let response = client!(aws_sdk_sts, &self.config, RequestLog::default())
+    /// Credentials of a role, or the denial of STS. Other errors are not about the role, also if their HTTP status is
+    /// 403: a disabled Region, or an expired token of the function (STS API reference, "Common errors").
+    async fn assume_role(
+        &self,
+        role: &str,
+        policy: Option<&str>,
+        template: &str,
+    ) -> Result<Result<Credentials, Unreachable>, Error> {
+        let answer = client!(aws_sdk_sts, &self.config, RequestLog::default())
             .assume_role()
             .role_arn(role)
             .role_session_name(format!("ampxa-{}", self.step))
             .set_policy(policy.map(str::to_owned))
             .send()
             .await;
-        let session = response
-            .map_err(|error| {
-                let is_region = error.code() == Some("RegionDisabledException");
-                match Error::from(error) {
-                    Error::AccessDenied(reason) => {
-                        let advice = advice(self.region(), is_region, template);
-                        Error::AccessDenied(format!("The role {role} cannot be assumed. {advice} {reason}"))
-                    }
-                    other => other,
-                }
-            })?
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                let code = error.code().unwrap_or_default();
+                let (is_denied, is_region) = (code == "AccessDenied", code == "RegionDisabledException");
+                let reason = match Error::from(error) {
+                    Error::AccessDenied(reason) => reason,
+                    other => return Err(other),
+                };
+                let advice = advice(self.region(), is_region, template);
+                let why = format!("The role {role} cannot be assumed. {advice} {reason}");
+                return match is_denied {
+                    true => Ok(Err(Unreachable(why))),
+                    false => Err(Error::AccessDenied(why)),
+                };
+            }
+        };
+        let session = answer
             .credentials
             .ok_or_else(|| Error::Transient(format!("sts:AssumeRole of {role} returned no credentials.")))?;
-        Ok(Credentials::new(
+        Ok(Ok(Credentials::new(
             session.access_key_id,
             session.secret_access_key,
             Some(session.session_token),
             SystemTime::try_from(session.expiration).ok(),
             "ampxa",
-        ))
+        )))
     }
 
     fn cached(&self, key: &str) -> Option<Credentials> {

@@ -8,5 +8,5 @@ pub mod request_log;
 pub mod s3;
 pub mod sigv4;
 
-pub use clients::{Account, Aws, timeouts};
+pub use clients::{Account, Aws, Unreachable, timeouts};
 pub(crate) use failure::none_if;

@@ -6,8 +6,7 @@ use ampxa::{Aws, lambda, offboarding};
 async fn main() -> Result<(), lambda_runtime::Error> {
     let aws = Aws::from_environment("find-pairs")?;
     lambda::run("find-pairs", async |request: offboarding::Request| {
-        let source = aws.source_of(&request.cluster_arn).await?;
-        offboarding::find_pairs(&source.eks(), &source.amp(), &source.iam(), &request).await
+        offboarding::find_pairs(async || aws.source_of(&request.cluster_arn).await, &request).await
     })
     .await
 }

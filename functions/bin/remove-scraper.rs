@@ -6,8 +6,7 @@ use ampxa::{Aws, lambda, scraper};
 async fn main() -> Result<(), lambda_runtime::Error> {
     let aws = Aws::from_environment("remove-scraper")?.writing();
     lambda::run("remove-scraper", async |task| {
-        let source = aws.source(&task).await?;
-        scraper::remove(&source.amp(), &task).await
+        scraper::remove_in(aws.source_if_reachable(&task).await?, &task).await
     })
     .await
 }

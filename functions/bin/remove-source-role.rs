@@ -6,8 +6,7 @@ use ampxa::{Aws, lambda, roles};
 async fn main() -> Result<(), lambda_runtime::Error> {
     let aws = Aws::from_environment("remove-source-role")?.writing();
     lambda::run("remove-source-role", async |task| {
-        let source = aws.source(&task).await?;
-        roles::remove(&source.iam(), roles::Side::Source, &task).await
+        roles::remove_in(aws.source_if_reachable(&task).await?, roles::Side::Source, &task).await
     })
     .await
 }

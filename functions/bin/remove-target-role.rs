@@ -6,8 +6,7 @@ use ampxa::{Aws, lambda, roles};
 async fn main() -> Result<(), lambda_runtime::Error> {
     let aws = Aws::from_environment("remove-target-role")?.writing();
     lambda::run("remove-target-role", async |task| {
-        let target = aws.target(&task).await?;
-        roles::remove(&target.iam(), roles::Side::Target, &task).await
+        roles::remove_in(aws.target_if_reachable(&task).await?, roles::Side::Target, &task).await
     })
     .await
 }

@@ -3,7 +3,7 @@
 
 mod removal;
 
-pub use removal::{Outcome, RemoveInput, RemoveOutput, is_named, ownerless, pairs_of, remove};
+pub use removal::{Outcome, RemoveInput, RemoveOutput, is_named, ownerless, pairs_of, remove, remove_in};
 
 use crate::{
     arn::ScraperArn,

@@ -3,7 +3,7 @@
 use super::{Side, repair_boundary, tag};
 use crate::{
     arn::ClusterArn,
-    aws::none_if,
+    aws::{Account, Unreachable, none_if},
     error::Error,
     names,
     pair::Pair,
@@ -20,6 +20,9 @@ use serde::{Deserialize, Serialize};
 pub struct RemoveInput {
     /// The ARN of an execution. If given, only a role that this execution created is deleted.
     pub created_by: Option<String>,
+    /// Whether an account that cannot be reached is an output instead of an error.
+    #[serde(default)]
+    pub leave_unreachable: bool,
 }
 
 /// The result of a removal.
@@ -30,6 +33,9 @@ pub struct RemoveOutput {
     pub role_arn: String,
     /// What was done.
     pub outcome: Outcome,
+    /// Why the account cannot be reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unreachable: Option<String>,
 }
 
 /// What was done with the role.
@@ -44,6 +50,28 @@ pub enum Outcome {
     NotOwned,
     /// Another execution created it. It was not changed.
     CreatedByOther,
+    /// Its account cannot be reached. Whether it exists is not known.
+    Unreachable,
+}
+
+/// As [`remove`], in an account that may be unreachable.
+///
+/// # Errors
+/// Those of [`remove`]; and `AccessDenied` if the account is unreachable, unless the input accepts that.
+pub async fn remove_in(
+    account: Result<Account, Unreachable>,
+    side: Side,
+    task: &Task<RemoveInput>,
+) -> Result<RemoveOutput, Error> {
+    match account {
+        Ok(account) => remove(&account.iam(), side, task).await,
+        Err(Unreachable(why)) if task.input.leave_unreachable => Ok(RemoveOutput {
+            role_arn: side.role_arn(&task.pair),
+            outcome: Outcome::Unreachable,
+            unreachable: Some(why),
+        }),
+        Err(unreachable) => Err(unreachable.into()),
+    }
 }
 
 /// Deletes a role of the pair with all its policies. Only a role with the tags of the pair is deleted.
@@ -70,6 +98,7 @@ pub async fn remove(iam: &Client, side: Side, task: &Task<RemoveInput>) -> Resul
     Ok(RemoveOutput {
         role_arn: side.role_arn(&task.pair),
         outcome,
+        unreachable: None,
     })
 }
 

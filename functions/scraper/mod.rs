@@ -6,7 +6,7 @@ mod removal;
 mod update;
 
 pub use inventory::{ExistingScraper, Inventory, OwnedScraper, StaleScraper, inventory, list, owned, pairs_of_cluster};
-pub use removal::{RemoveInput, RemoveOutput, remove};
+pub use removal::{RemoveInput, RemoveOutput, remove, remove_in};
 pub use update::{CurrentState, UpdateInput, UpdateOutput, current_state, update};
 
 use crate::{

@@ -4,7 +4,12 @@ use super::{
     inventory::{has_tags_of, status, tag},
     list, of_pair, with_the_condition,
 };
-use crate::{aws::none_if, error::Error, tags::CREATED_BY_TAG, task::Task};
+use crate::{
+    aws::{Account, Unreachable, none_if},
+    error::Error,
+    tags::CREATED_BY_TAG,
+    task::Task,
+};
 use aws_sdk_amp::{Client, types::ScraperStatusCode};
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +21,9 @@ pub struct RemoveInput {
     pub created_by: Option<String>,
     /// If given, only these scrapers are deleted.
     pub scraper_arns: Option<Vec<String>>,
+    /// Whether an account that cannot be reached is an output instead of an error.
+    #[serde(default)]
+    pub leave_unreachable: bool,
 }
 
 /// The progress of the removal.
@@ -26,6 +34,25 @@ pub struct RemoveOutput {
     pub deleted: bool,
     /// The ARNs of the scrapers that still exist.
     pub scraper_arns: Vec<String>,
+    /// Why the account cannot be reached. Its scrapers are then not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unreachable: Option<String>,
+}
+
+/// As [`remove`], in an account that may be unreachable.
+///
+/// # Errors
+/// Those of [`remove`]; and `AccessDenied` if the account is unreachable, unless the input accepts that.
+pub async fn remove_in(account: Result<Account, Unreachable>, task: &Task<RemoveInput>) -> Result<RemoveOutput, Error> {
+    match account {
+        Ok(account) => remove(&account.amp(), task).await,
+        Err(Unreachable(why)) if task.input.leave_unreachable => Ok(RemoveOutput {
+            deleted: false,
+            scraper_arns: Vec::new(),
+            unreachable: Some(why),
+        }),
+        Err(unreachable) => Err(unreachable.into()),
+    }
 }
 
 /// Starts the deletion of scrapers of the pair, and returns those that still exist. Only scrapers with the tags of the
@@ -40,6 +67,7 @@ pub async fn remove(amp: &Client, task: &Task<RemoveInput>) -> Result<RemoveOutp
     let RemoveInput {
         created_by,
         scraper_arns,
+        ..
     } = &task.input;
     let mut existing = list(of_pair(amp, &task.pair)).await?;
     existing.retain(|scraper| {
@@ -66,5 +94,6 @@ pub async fn remove(amp: &Client, task: &Task<RemoveInput>) -> Result<RemoveOutp
     Ok(RemoveOutput {
         deleted: existing.is_empty(),
         scraper_arns: existing.iter().map(|scraper| scraper.arn().to_owned()).collect(),
+        unreachable: None,
     })
 }

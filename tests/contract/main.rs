@@ -451,7 +451,7 @@ fn payload(task: &Value) -> Value {
         "organizationalUnits" => json!(["ou-a1b2-c3d4e5f6"]),
         "workspace" => json!("ws-1"),
         "reconciliation" => json!("arn:aws:states:us-west-2:111111111111:execution:ampxa-reconcile:1"),
-        "missing" | "first" | "removeUnrouted" => json!(true),
+        "missing" | "first" | "removeUnrouted" | "leaveUnreachable" => json!(true),
         "routedWorkspaces" => json!(["arn:aws:aps:us-west-2:333333333333:workspace/ws-1"]),
         "results" => json!([]),
         "expected" => json!(1),
@@ -505,9 +505,14 @@ fn every_task_passes_the_input_that_its_step_parses() {
                     _ => (false, false),
                 };
                 assert_eq!(given, expected, "{name}");
+                // A rollback is retried until it can reach the account.
+                assert_eq!(task.input.leave_unreachable, name.starts_with("offboard"), "{name}");
             }),
-            "RemoveTargetRole" | "RemoveSourceRole" => Task::<roles::RemoveInput>::try_from(input)
-                .map(|task| assert_eq!(task.input.created_by.is_some(), name.starts_with("onboard"), "{name}")),
+            "RemoveTargetRole" | "RemoveSourceRole" => Task::<roles::RemoveInput>::try_from(input).map(|task| {
+                let rolls_back = name.starts_with("onboard");
+                let given = (task.input.created_by.is_some(), task.input.leave_unreachable);
+                assert_eq!(given, (rolls_back, !rolls_back), "{name}");
+            }),
             "EnsureSourceRole" | "EnsureTargetRole" | "PatchTrustPolicies" => {
                 Task::<roles::EnsureInput>::try_from(input)
                     .map(|task| assert!(task.input.scraper_arn.is_some(), "{name} does not pass the scraper"))
@@ -560,10 +565,12 @@ fn the_machines_read_only_fields_that_steps_return() {
     let removed = json!(scraper::RemoveOutput {
         deleted: true,
         scraper_arns: vec![],
+        unreachable: Some(String::new()),
     });
     let removed_role = json!(roles::RemoveOutput {
         role_arn: arn(),
         outcome: Outcome::Removed,
+        unreachable: Some(String::new()),
     });
     let acquired = json!(lock::Output {
         state: LockState::Acquired,
@@ -1288,7 +1295,7 @@ fn a_function_may_assume_exactly_the_roles_that_it_uses() {
         let used: BTreeSet<String> = ["source", "target"]
             .into_iter()
             .filter(|side| {
-                ["(", "_of(", "_at("]
+                ["(", "_of(", "_at(", "_if_reachable("]
                     .iter()
                     .any(|call| source.contains(&format!("aws.{side}{call}")))
             })

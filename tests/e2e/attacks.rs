@@ -112,6 +112,11 @@ async fn names(wired: &Wired, accounts: &Accounts) -> BTreeMap<&'static str, Str
         ("provisioner-target", of_template(TARGET, "provisioner-target")),
         ("reader-source", of_template(source, "reader-source")),
         ("reader-target", of_template(TARGET, "reader-target")),
+        // The key of an encrypted workspace. It need not exist: its policy is the default one.
+        (
+            "key",
+            format!("arn:aws:kms:{REGION}:{TARGET}:key/0a1b2c3d-4e5f-6789-abcd-ef0123456789"),
+        ),
         ("boundary-source", boundary("source", source)),
         ("boundary-target", bounded),
         (
@@ -274,7 +279,15 @@ async fn the_local_cloud_decides_every_attack_as_wanted() {
         .json_api("sqs", "AmazonSQS.GetQueueAttributes", &body)
         .unwrap();
     let queue_policy: Value = serde_json::from_str(text(&queue["Attributes"]["Policy"])).unwrap();
-    let resources = json!({ names["bus"].as_str(): policy, names["queue"].as_str(): queue_policy });
+    // The default key policy (KMS developer guide, "Default key policy"): policies of the account decide.
+    let key_policy = json!({ "Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Principal": { "AWS": format!("arn:aws:iam::{TARGET}:root") }, "Action": "kms:*", "Resource": "*",
+    }] });
+    let resources = json!({
+        names["bus"].as_str(): policy,
+        names["queue"].as_str(): queue_policy,
+        names["key"].as_str(): key_policy,
+    });
     write_for_the_simulator(&wired, "attacks.json", requests, resources).await;
     // A reconciliation would report these roles.
     for name in ["bounded", "unbounded", "bounded-source", "trap", "trap-inside"] {

@@ -1,6 +1,7 @@
 //! Offboarding deletes all resources of a pair that exist, and nothing else.
 
 use crate::deployment::{BOTH, SOURCE, TARGET, deployment, text, with};
+use ampxa_cli::account::Account;
 use driver::demo;
 use serde_json::{Value, json};
 
@@ -206,4 +207,88 @@ async fn an_unreachable_account_is_named_and_the_other_pairs_are_offboarded() {
         1,
         "the scraper {id} was deleted, although its tag names another workspace than its own"
     );
+}
+
+/// A trust policy that admits another principal than the hub, as after an account has left the organization.
+const OTHER_TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::999999999999:root"},"Action":"sts:AssumeRole"}]}"#;
+
+async fn set_trust(account: &Account, role: &str, trust: &str) {
+    let update = account.iam().update_assume_role_policy().role_name(role);
+    update.policy_document(trust).send().await.unwrap();
+}
+
+/// Offboards a pair while a provisioner trusts another principal; returns the cause. Then offboards it again.
+async fn incomplete(lost: &str) -> (Value, String) {
+    let accounts = deployment().new_accounts();
+    let request = accounts.pair("lost").await;
+    let output = accounts.onboarded(&request).await;
+    let (account, role) = match lost {
+        "source" => (&accounts.source, "ampxa-provisioner-source"),
+        _ => (&accounts.target, "ampxa-provisioner-target"),
+    };
+    let trust = account
+        .iam()
+        .get_role()
+        .role_name(role)
+        .send()
+        .await
+        .unwrap()
+        .role
+        .unwrap();
+    let trust = ampxa::roles::document(trust.assume_role_policy_document().unwrap());
+    set_trust(account, role, OTHER_TRUST).await;
+    let run = accounts.offboard(&request).await;
+    let cause = run.cause.unwrap_or_default();
+    assert_eq!(run.error.as_deref(), Some("OffboardingIncomplete"), "{cause}");
+    let attempt = crate::deployment::attempt(&output, text(&output["scraperArn"]));
+    assert_eq!(attempt["written"], false, "{attempt}");
+    set_trust(account, role, &trust.to_string()).await;
+    accounts.offboarded(&request).await;
+    accounts.assert_nothing_was_created().await;
+    (output, cause)
+}
+
+#[tokio::test]
+async fn a_lost_source_account_does_not_keep_the_target_role() {
+    let (output, cause) = incomplete("source").await;
+    for expected in [
+        "this is left: the scraper of arn:aws:eks:",
+        text(&output["sourceRoleArn"]),
+        "ampxa-provisioner-source cannot be assumed",
+        &format!(": {}.", text(&output["targetRoleArn"])),
+    ] {
+        assert!(cause.contains(expected), "{expected}: {cause}");
+    }
+}
+
+#[tokio::test]
+async fn a_lost_target_account_does_not_keep_the_scraper_and_the_source_role() {
+    let (output, cause) = incomplete("target").await;
+    for expected in [
+        &format!("this is left: {}. ", text(&output["targetRoleArn"])),
+        "ampxa-provisioner-target cannot be assumed",
+        &format!(": {}, {}.", text(&output["scraperArn"]), text(&output["sourceRoleArn"])),
+    ] {
+        assert!(cause.contains(expected), "{expected}: {cause}");
+    }
+}
+
+/// The scraper of a pair that is not named is found only in the source account, and nothing is removed without it.
+#[tokio::test]
+async fn a_request_without_a_workspace_keeps_everything_if_the_source_account_is_lost() {
+    let accounts = deployment().new_accounts();
+    let request = accounts.pair("unnamed").await;
+    accounts.onboarded(&request).await;
+    for role in ["ampxa-provisioner-source", "ampxa-reader-source"] {
+        set_trust(&accounts.source, role, OTHER_TRUST).await;
+    }
+    let before = accounts.resources();
+    let run = accounts.offboard(&json!({ "clusterArn": request["clusterArn"] })).await;
+    assert_eq!(run.error.as_deref(), Some("AccessDenied"), "{:?}", run.cause);
+    assert!(
+        run.cause
+            .unwrap_or_default()
+            .contains("add the workspace to the request")
+    );
+    assert_eq!(accounts.resources(), before);
 }

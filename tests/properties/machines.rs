@@ -240,7 +240,8 @@ fn samples() -> Vec<Value> {
         "orphan": { "clusterArn": "c", "scraperArns": ["s"], "missing": true, "orphanSince": null },
         "outcomes": [{ "clusterArn": "c", "outcome": "UNCHANGED" }], "results": [],
         "counts": { "UNCHANGED": 1 }, "moreFailed": 0, "lost": 1,
-        "pairs": [], "removed": [], "request": {}, "removal": { "deleted": false, "scraperArns": ["s"] },
+        "pairs": [], "removed": [], "request": {}, "removal": { "deleted": false, "scraperArns": ["s"], "unreachable": "why" },
+        "leaveUnreachable": true, "left": ["s"], "reasons": ["why"],
     });
     let role = json!({ "created": true, "repaired": ["tags"] });
     let mut variables = json!({

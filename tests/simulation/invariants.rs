@@ -380,7 +380,19 @@ pub fn after_execution(world: &World, execution: &Execution, end: &End) -> Vec<S
             let (before, after) = (before.of_pair(pair), after.of_pair(pair));
             violations.extend(rollback_violations(pair, execution, failure, &before, &after));
         }
-        ("offboard", End::Failed(failure)) => violations.extend(failure_violations(failure)),
+        ("offboard", End::Failed(failure)) => {
+            violations.extend(failure_violations(failure));
+            let cause = failure.cause.clone().unwrap_or_default();
+            for arn in pairs.iter().flat_map(|pair| after.of_pair(pair).0.into_keys()) {
+                let listed = match arn.contains(":scraper/") {
+                    true => cause.contains("the scraper of"),
+                    false => cause.contains(&arn),
+                };
+                if failure.error == "OffboardingIncomplete" && !listed {
+                    violations.push(format!("{arn} is left, but the cause does not list it: {cause}"));
+                }
+            }
+        }
         other => panic!("{other:?}"),
     }
     violations
@@ -507,7 +519,7 @@ fn rollback_violations(
 }
 
 /// ampxa's own error names; an execution may also fail with an error of Lambda or Step Functions.
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 14] = [
     "InvalidRequest",
     "NotReady",
     "Transient",
@@ -520,6 +532,7 @@ const NAMES: [&str; 13] = [
     "ScraperNotActive",
     "ScraperFailed",
     "StaleScraperNotDeleted",
+    "OffboardingIncomplete",
     "ScraperNotDeleted",
 ];
 

@@ -136,26 +136,25 @@ pub async fn run(step: &'static str, aws: &Aws, payload: Value, now: SystemTime)
         }
         "remove-scraper" => {
             invoke(payload, async |task| {
-                scraper::remove(&aws.source(&task).await?.amp(), &task).await
+                scraper::remove_in(aws.source_if_reachable(&task).await?, &task).await
             })
             .await
         }
         "remove-target-role" => {
             invoke(payload, async |task| {
-                roles::remove(&aws.target(&task).await?.iam(), Side::Target, &task).await
+                roles::remove_in(aws.target_if_reachable(&task).await?, Side::Target, &task).await
             })
             .await
         }
         "remove-source-role" => {
             invoke(payload, async |task| {
-                roles::remove(&aws.source(&task).await?.iam(), Side::Source, &task).await
+                roles::remove_in(aws.source_if_reachable(&task).await?, Side::Source, &task).await
             })
             .await
         }
         "find-pairs" => {
             invoke(payload, async |request: offboarding::Request| {
-                let source = aws.source_of(&request.cluster_arn).await?;
-                offboarding::find_pairs(&source.eks(), &source.amp(), &source.iam(), &request).await
+                offboarding::find_pairs(async || aws.source_of(&request.cluster_arn).await, &request).await
             })
             .await
         }

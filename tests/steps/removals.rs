@@ -5,10 +5,12 @@ use crate::{
     script::{CLUSTER, EXECUTION, Exchange, SCRAPER, Script, WORKSPACE, call, task},
 };
 use ampxa::{
+    aws::Unreachable,
     error::Error,
     offboarding,
-    roles::{self, Outcome, Side},
+    roles::{self, Outcome, RemoveInput as RoleInput, Side},
     scraper,
+    task::Task,
 };
 use serde_json::{Value, json};
 
@@ -44,6 +46,7 @@ fn remaining(arns: &[&str]) -> scraper::RemoveOutput {
     scraper::RemoveOutput {
         deleted: arns.is_empty(),
         scraper_arns: arns.iter().map(ToString::to_string).collect(),
+        unreachable: None,
     }
 }
 
@@ -270,7 +273,7 @@ async fn find_pairs(
     let script = Script::new(exchanges);
     let account = script.account();
     let request = offboarding::Request::try_from(json!({ "request": request })).unwrap();
-    let output = offboarding::find_pairs(&account.eks(), &account.amp(), &account.iam(), &request).await;
+    let output = offboarding::find_pairs(async || Ok(account.clone()), &request).await;
     script.assert_finished();
     output
 }
@@ -390,4 +393,69 @@ async fn the_pairs_of_a_cluster_are_found_by_scrapers_and_source_roles() {
     let mut found = pairs(exchanges, None).await;
     found.sort();
     assert_eq!(found, ["ws-1", "ws-2", "ws-3"]);
+}
+
+#[tokio::test]
+async fn an_unreachable_account_is_an_output_only_on_request() {
+    let unreachable = || Err(Unreachable("cannot be assumed".to_owned()));
+    let why = Some("cannot be assumed".to_owned());
+    let of_scraper = async |leave: bool| {
+        let task = task(json!({}), json!({ "leaveUnreachable": leave }));
+        scraper::remove_in(unreachable(), &task).await
+    };
+    let of_role = async |leave: bool| {
+        let task = task(json!({}), json!({ "leaveUnreachable": leave }));
+        roles::remove_in(unreachable(), Side::Target, &task).await
+    };
+    let left = of_scraper(true).await.unwrap();
+    assert_eq!(
+        (left.deleted, left.scraper_arns, left.unreachable),
+        (false, vec![], why.clone())
+    );
+    let left = of_role(true).await.unwrap();
+    assert_eq!((left.outcome, left.unreachable), (Outcome::Unreachable, why));
+    assert!(
+        left.role_arn
+            .starts_with("arn:aws:iam::333333333333:role/ampxa-target-demo-")
+    );
+    let denied = Error::AccessDenied("cannot be assumed".to_owned());
+    assert_eq!(of_scraper(false).await, Err(denied.clone()));
+    assert_eq!(of_role(false).await, Err(denied));
+}
+
+/// A disabled Region and an expired token have the HTTP status 403 too.
+#[tokio::test]
+async fn only_a_denial_of_sts_makes_an_account_unreachable() {
+    let task: Task<RoleInput> = task(json!({}), json!({}));
+    for (status, code, is_unreachable) in [
+        (403, "AccessDenied", true),
+        (403, "RegionDisabledException", false),
+        (403, "ExpiredTokenException", false),
+        (400, "Throttling", false),
+        (500, "InternalFailure", false),
+    ] {
+        let script = Script::new([call("AssumeRole", status, iam_error(code, "no"))]);
+        let reached = script.aws("us-west-2").writing().target_if_reachable(&task).await;
+        assert_eq!(matches!(reached, Ok(Err(_))), is_unreachable, "{code}");
+        assert!(!matches!(reached, Ok(Ok(_))), "{code}");
+    }
+}
+
+#[tokio::test]
+async fn the_pair_of_a_request_is_known_without_the_source_account() {
+    let denied = async || Err(Error::AccessDenied("cannot be assumed.".to_owned()));
+    let both = json!({ "request": { "clusterArn": CLUSTER, "workspaceArn": WORKSPACE } });
+    let found = offboarding::find_pairs(denied, &both.try_into().unwrap())
+        .await
+        .unwrap();
+    assert_eq!(found.pairs.len(), 1);
+    let cluster = json!({ "request": { "clusterArn": CLUSTER } });
+    let error = offboarding::find_pairs(denied, &cluster.try_into().unwrap())
+        .await
+        .unwrap_err();
+    assert_eq!(error.name(), "AccessDenied");
+    assert!(
+        error.to_string().contains("add the workspace to the request"),
+        "{error}"
+    );
 }
