@@ -228,17 +228,18 @@ fn samples() -> Vec<Value> {
     let input = json!({
         "batches": [{ "accounts": ["222222222222"] }], "accounts": ["222222222222"], "accountsWithPairs": ["444444444444"],
         "regions": ["us-west-2"], "provisionerTimeoutMinutes": 60, "workspace": "ws-1", "maxListed": 50,
-        "reconciliation": "arn:r", "seconds": 300,
+        "reconciliation": "arn:r", "seconds": 300, "after": "", "clusterArnPrefix": "arn:", "clusters": [], "orphans": [],
         "location": { "account": "222222222222", "region": "us-west-2", "first": true, "hasPairs": true },
         "inventory": {
-            "reachable": true, "reason": "why", "clusters": [], "organizationalUnits": [], "orphans": [], "outcomes": [],
+            "reachable": true, "reason": "why", "clusterArnPrefix": "arn:", "groups": [{ "clusters": [], "orphans": [] }],
+            "next": "", "organizationalUnits": [], "summary": { "counts": {}, "moreFailed": 0, "lost": 0 },
         },
         "clusterArn": "c", "organizationalUnits": ["ou"], "failure": { "Error": "States.Timeout" },
         "decision": { "action": "WAIT", "name": "n", "request": { "clusterArn": "c" }, "reason": "why" },
         "routedWorkspaces": [], "removeUnrouted": true,
         "pair": { "clusterArn": "c", "workspaceArn": "w", "name": "n" },
         "orphan": { "clusterArn": "c", "scraperArns": ["s"], "missing": true, "orphanSince": null },
-        "outcomes": [{ "clusterArn": "c", "outcome": "UNCHANGED" }], "results": [],
+        "outcomes": [{ "clusterArn": "c", "outcome": "UNCHANGED" }], "results": [{ "counts": {} }], "failed": { "outcome": "FAILED" },
         "counts": { "UNCHANGED": 1 }, "moreFailed": 0, "lost": 1,
         "pairs": [], "removed": [], "request": {}, "removal": { "deleted": false, "scraperArns": ["s"] },
     });
