@@ -1,4 +1,4 @@
-//! Summarize location, Summarize batch, Summarize reconciliation: adds up outcomes. Makes no call to AWS.
+//! Summarize group, Summarize location, Summarize batch, Summarize reconciliation: adds up outcomes. Makes no call to AWS.
 
 use ampxa::{lambda, reconcile::summary};
 

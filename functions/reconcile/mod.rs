@@ -27,7 +27,7 @@ use std::{mem, str::FromStr};
 const DEFAULT_BATCHES: usize = 100;
 /// The maximum number of batches. Their output must fit into Step Functions' payload of 256 KiB.
 const MAX_BATCHES: usize = 900;
-/// The maximum number of locations of a batch. Its history must fit into Step Functions' 25,000 events.
+/// The maximum number of locations of a batch. Their summaries must fit into Step Functions' payload of 256 KiB.
 const MAX_LOCATIONS_PER_BATCH: usize = 10;
 /// The maximum length of each list of the summary.
 const MAX_LISTED: usize = 80;
@@ -416,6 +416,25 @@ mod tests {
                 "{batches} batches: {} bytes each",
                 output.len()
             );
+        }
+    }
+
+    /// `statemachine/reconcile.asl.yaml` divides 20 entries of each list among the groups of an inventory, and 80 among
+    /// the locations of a batch.
+    #[test]
+    fn the_results_of_a_location_and_of_a_batch_fit_into_the_payload() {
+        let size = |max_listed: usize| largest_output(max_listed).to_string().len();
+        // The summary so far, those of all groups, and that of the inventory, which has two of the six lists.
+        let groups = |number: usize| number * size(20 / number);
+        for number in 1..=20 {
+            let results = size(MAX_LISTED_PER_BATCH) + groups(number) + size(MAX_LISTED_PER_BATCH) / 3;
+            assert!(results < 256 * 1024, "{number} groups: {results} bytes");
+        }
+        // While the groups run, the state has the inventory instead of their results.
+        assert!(clusters::MAX_INVENTORY + size(MAX_LISTED_PER_BATCH) * 4 / 3 < 256 * 1024);
+        for locations in 1..=40 {
+            let results = locations * size((80 / locations).min(MAX_LISTED_PER_BATCH));
+            assert!(results < 256 * 1024, "{locations} locations: {results} bytes");
         }
     }
 

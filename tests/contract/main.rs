@@ -309,8 +309,12 @@ fn every_task_ends_in_time_and_after_its_function() {
     }
 }
 
-/// Steps whose failure fails the whole batch. The reconciliation then ends with `ReconcileIncomplete`.
-const FAIL_THE_BATCH: [&str; 2] = ["reconcile: Summarize location", "reconcile: Summarize batch"];
+/// Steps whose failure fails the whole child execution. The reconciliation then ends with `ReconcileIncomplete`.
+const FAIL_THE_BATCH: [&str; 3] = [
+    "reconcile: Summarize group",
+    "reconcile: Summarize location",
+    "reconcile: Summarize batch",
+];
 
 /// Every Catch keeps the error unchanged. The Fail states format it (`properties` evaluates their expressions).
 #[test]
@@ -454,6 +458,7 @@ fn payload(task: &Value) -> Value {
         "missing" | "first" | "removeUnrouted" | "leaveUnreachable" => json!(true),
         "routedWorkspaces" => json!(["arn:aws:aps:us-west-2:333333333333:workspace/ws-1"]),
         "results" => json!([]),
+        "after" => json!("demo"),
         "expected" => json!(1),
         "maxListed" => json!(50),
         "longestInterval" => json!(60),
@@ -928,6 +933,98 @@ fn successful_run(seconds: u64) -> Vec<String> {
     }
 }
 
+/// The largest number of events of a state (Step Functions API, HistoryEventType). `items` is the size of an inline Map.
+fn max_events(state: &Value, items: u64) -> u64 {
+    let entered_and_exited = 2;
+    let attempts = || {
+        1 + list(&state["Retry"])
+            .iter()
+            .map(|rule| rule["MaxAttempts"].as_u64().unwrap())
+            .sum::<u64>()
+    };
+    entered_and_exited
+        + match state["Type"].as_str().unwrap() {
+            // Scheduled, started, ended; and submitted, if it waits for an execution.
+            "Task" if nests(state) => 4 * attempts(),
+            "Task" => 3 * attempts(),
+            // The Map and its Map Run are started and ended.
+            "Map" if state["ItemProcessor"]["ProcessorConfig"]["Mode"] == "DISTRIBUTED" => 4,
+            // So are the Map and each iteration, which visits each state at most once.
+            "Map" => {
+                let states = state["ItemProcessor"]["States"].as_object().unwrap();
+                let one: u64 = states.values().map(|state| max_events(state, 0)).sum();
+                2 + items * (2 + one)
+            }
+            "Choice" | "Pass" | "Wait" | "Succeed" => 0,
+            other => panic!("add the events of {other}"),
+        }
+}
+
+/// Step Functions ends an execution whose history has 25,000 events (Step Functions developer guide, "Quotas"). A
+/// history grows with the inline Maps and with loops.
+#[test]
+fn the_history_of_every_execution_of_a_reconciliation_fits_whatever_the_number_of_clusters() {
+    const LIMIT: u64 = 25_000;
+    let all = states("reconcile");
+    let events = |names: &[&str], items| names.iter().map(|name| max_events(&all[*name], items)).sum::<u64>();
+    let of = |map: &str| -> Vec<String> {
+        let states = all[map]["ItemProcessor"]["States"].as_object().unwrap();
+        assert_eq!(all[map]["ItemProcessor"]["ProcessorConfig"]["Mode"], "DISTRIBUTED");
+        states.keys().cloned().collect()
+    };
+    let [group, location, batch] = [
+        "Reconcile each group",
+        "Reconcile each location",
+        "Reconcile each batch",
+    ]
+    .map(of);
+    let names = |names: &'_ [String]| names.to_vec();
+
+    // Only a group has inline Maps. Its clusters, unrouted pairs and orphans share its size.
+    let inline = [
+        "Reconcile each cluster",
+        "Remove each unrouted pair",
+        "Reconcile each orphan",
+    ];
+    for (name, state) in &all {
+        let is_inline = state["ItemProcessor"]["ProcessorConfig"]["Mode"] == "INLINE";
+        assert_eq!(is_inline, inline.contains(&name.as_str()), "{name}");
+    }
+    assert!(
+        names(&group)
+            .iter()
+            .all(|name| inline.contains(&name.as_str()) || name == "Summarize group")
+    );
+    let size = reconcile::clusters::MAX_GROUP as u64;
+    let largest = inline
+        .iter()
+        .map(|map| events(&[map], size) - events(&[map], 0))
+        .max()
+        .unwrap();
+    let of_group = events(&inline, 0) + largest + events(&["Summarize group"], 0);
+    assert!(of_group < LIMIT, "{of_group} events of a group");
+
+    // A location waits for its provisioner, and then has several inventories.
+    let waits = 240 * 60 / all["Wait for the provisioner"]["Seconds"].as_u64().unwrap();
+    let waiting = waits
+        * events(
+            &["Find clusters", "Is the account reachable?", "Wait for the provisioner"],
+            0,
+        );
+    let of_inventory: u64 = location.iter().map(|name| max_events(&all[name], 0)).sum();
+    let inventories = (LIMIT - waiting) / of_inventory;
+    // The names of a location's clusters have at most 100 characters, so this is more than 50,000 clusters.
+    let clusters = inventories * reconcile::clusters::MAX_INVENTORY as u64 / 170;
+    assert!(
+        clusters > 50_000,
+        "{inventories} inventories of {of_inventory} events: {clusters} clusters"
+    );
+
+    // A batch does not grow.
+    let of_batch: u64 = batch.iter().map(|name| max_events(&all[name], 0)).sum();
+    assert!(of_batch < 200, "{of_batch} events of a batch");
+}
+
 #[test]
 fn a_successful_onboarding_of_20_minutes_takes_at_most_170_transitions() {
     let run = successful_run(20 * 60);
@@ -1012,10 +1109,12 @@ fn every_loop_ends_and_the_machine_timeout_exceeds_all_loops() {
             "{name}"
         );
         for needed in ["Wait", "Choice"] {
-            // The scraper is updated only once, as a variable of the machine records: that loop needs no wait.
+            // Two loops need no wait: the scraper is updated only once, as a variable of the machine records, and each
+            // inventory of a location has other clusters.
+            let continues = |name: &str| ["Update scraper", "Are there more clusters?"].contains(&name);
             let rest = states
                 .iter()
-                .filter(|(name, state)| state["Type"] != needed && *name != "Update scraper");
+                .filter(|(name, state)| state["Type"] != needed && !continues(name));
             if let Some(name) = state_in_a_loop(&rest.map(|(name, state)| (name.clone(), successors(state))).collect())
             {
                 panic!("{name} is in a loop without a {needed} state");
@@ -1593,6 +1692,8 @@ fn the_reconcile_machine_may_start_the_machines_that_it_nests_and_itself() {
     let names: BTreeSet<String> = nested().values().map(started).collect();
     let mut others: Vec<Value> = names.into_iter().rev().map(|name| json!({ "!Ref": name })).collect();
     others.push(json!({ "!Sub": itself }));
+    // Child executions start children too.
+    others.push(json!({ "!Sub": format!("{itself}/*") }));
     assert_eq!(list(&start["Resource"]), others);
     assert_eq!(
         resources["Reconcile"]["Properties"]["Name"]["!Sub"],

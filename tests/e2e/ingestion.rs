@@ -1,6 +1,6 @@
 //! The check of ingestion: whether samples arrive, and the hints if they do not.
 
-use crate::deployment::{Accounts, SOURCE, TARGET, deployment, text, with};
+use crate::deployment::{Accounts, BOTH, SOURCE, TARGET, deployment, pair_of, text, with};
 use ampxa_cli::execution::{self, Execution};
 use aws_sdk_eks::types::AuthenticationMode;
 use driver::demo;
@@ -39,6 +39,66 @@ async fn samples_of_another_cluster_in_the_workspace_do_not_count() {
     receiving(&accounts, &request).await;
     let ingestion = &accounts.onboarded(&second).await["ingestion"];
     assert_eq!(ingestion["result"], "NONE", "samples of the other cluster were counted");
+}
+
+/// A configuration that sets the label `clusterArn`, as the sample of AWS's user guide does, would make the samples of
+/// two clusters indistinguishable.
+#[tokio::test]
+async fn a_fixed_label_that_identifies_the_cluster_is_refused_before_anything_is_created() {
+    let accounts = deployment().accounts(SOURCE, TARGET);
+    let yaml = "global:\n  scrape_interval: 30s\n  external_labels: {clusterArn: shared}\nscrape_configs:\n  - job_name: pods\n    \
+         kubernetes_sd_configs: [{role: pod}]\n";
+    let more = json!({ "clusterAccess": "MANUAL", "checkIngestion": "REQUIRE", "scrapeConfiguration": yaml });
+    let request = with(&accounts.pair("shared-label").await, more);
+    let run = accounts.onboard(&request).await;
+    let cause = run.cause.unwrap();
+    assert_eq!(run.error.as_deref(), Some("InvalidRequest"), "{cause}");
+    assert!(
+        cause.contains("clusterArn") && cause.contains("identifies the cluster"),
+        "{cause}"
+    );
+    accounts.assert_nothing_was_created().await;
+}
+
+#[tokio::test]
+async fn samples_of_a_cluster_that_differs_only_in_account_case_or_a_part_of_the_name_do_not_count() {
+    let accounts = deployment().accounts(SOURCE, TARGET);
+    let scraped = demo::Cluster::named("twin-a").tag("local:activation-minutes", "0");
+    let request = with(
+        &accounts.pair_of(&scraped).await,
+        json!({ "externalLabels": { "cluster": "twin", "accountId": "shared", "region": "shared" } }),
+    );
+    receiving(&accounts, &request).await;
+    let other_account = deployment().accounts_in(BOTH, TARGET, &accounts.source.region);
+    for (owner, name) in [
+        (&other_account, "twin-a"),
+        (&accounts, "twin-A"),
+        (&accounts, "twin-a-2"),
+        (&accounts, "twin"),
+        (&accounts, "twin_a"),
+    ] {
+        let mut cluster = demo::Cluster::named(name).tag("local:activation-minutes", "0");
+        cluster.mode = AuthenticationMode::ConfigMap;
+        let arn = cluster.make(&owner.source).await.unwrap();
+        let unscraped = with(&request, json!({ "clusterArn": arn, "clusterAccess": "MANUAL" }));
+        let ingestion = &owner.onboarded(&unscraped).await["ingestion"];
+        assert_eq!(ingestion["result"], "NONE", "{arn}: {ingestion}");
+        assert_eq!((&ingestion["targets"], &ingestion["up"]), (&json!(0), &json!(0)));
+        // It is what `ampxa status` and a reconciliation see, too: both call the same function.
+        let pair = pair_of(&unscraped);
+        let task = ampxa::task::Task {
+            request: ampxa::request::Request::parse(&unscraped).unwrap(),
+            execution: "arn:aws:states:us-west-2:111111111111:execution:ampxa-onboard:one"
+                .parse()
+                .unwrap(),
+            pair,
+            input: (),
+        };
+        let counted = ampxa::ingestion::count(&owner.target.samples(), &task).await.unwrap();
+        assert_eq!(counted, (0, 0), "{arn}");
+    }
+    let still = receiving(&accounts, &request).await;
+    assert!(still["up"].as_u64().unwrap() > 0);
 }
 
 #[tokio::test]

@@ -74,7 +74,7 @@ fn every_account_is_reconciled_in_every_region() {
 
 #[test]
 fn an_unreachable_account_counts_once_whatever_the_number_of_regions() {
-    let outcomes = &state("Location skipped")["Output"]["outcomes"];
+    let outcomes = &state("Location skipped")["Output"]["results"];
     for (first, has_pairs, expected) in [
         (true, true, json!(["UNREACHABLE_WITH_PAIRS"])),
         (true, false, json!(["UNREACHABLE"])),
@@ -304,10 +304,11 @@ fn long_causes_and_reasons_are_truncated_to_200_characters() {
         ("Location failed", "cause"),
     ] {
         let output = &state(name)["Output"];
-        let text = match (&output[field], &output["outcomes"][0][field]) {
-            (Value::Null, Value::Null) if output.is_string() => evaluate(output, input.clone())[field].clone(),
-            (Value::Null, Value::Null) => evaluate(&output["outcomes"], input.clone())[0][field].clone(),
-            (Value::Null, expression) | (expression, _) => evaluate(expression, input.clone()),
+        let text = match &output[field] {
+            Value::Null if output.is_string() => evaluate(output, input.clone())[field].clone(),
+            Value::Null if output["failed"].is_object() => evaluate(&output["failed"][field], input.clone()),
+            Value::Null => evaluate(&output["results"], input.clone())[0][field].clone(),
+            expression => evaluate(expression, input.clone()),
         };
         assert_eq!(text.as_str().unwrap().len(), 200, "{name}");
     }
@@ -360,10 +361,99 @@ fn outcomes_of_orphans_are_appended_to_outcomes_of_clusters() {
             orphans.as_array().unwrap().clone(),
         ]
         .concat();
-        let value = evaluate(output, json!({ "input": { "outcomes": clusters }, "result": orphans }));
-        assert_eq!(value["outcomes"], json!(all));
-        let input = json!({ "outcomes": clusters, "inventory": { "outcomes": ["role"] } });
-        let value = evaluate(output, json!({ "input": input, "result": orphans }));
-        assert_eq!(value["outcomes"], json!([all, vec![json!("role")]].concat()));
+        let states = json!({ "input": { "outcomes": clusters, "maxListed": 4 }, "result": orphans });
+        assert_eq!(evaluate(&output["outcomes"], states.clone()), json!(all));
+        assert_eq!(evaluate(&output["maxListed"], states).as_f64(), Some(4.0));
+    }
+}
+
+#[test]
+fn the_results_of_all_inventories_of_a_location_are_added_up() {
+    let output = &state("Reconcile each group")["Output"];
+    let summary = |count: u32| json!({ "counts": { "SKIPPED": count }, "moreFailed": 0, "lost": 0 });
+    for (results, groups, expected) in [
+        (json!([]), json!([]), json!([summary(9)])),
+        (json!([]), json!([summary(1)]), json!([summary(1), summary(9)])),
+        // A group that did not finish has no summary.
+        (
+            json!([summary(3)]),
+            json!([summary(1), null]),
+            json!([summary(3), summary(1), null, summary(9)]),
+        ),
+    ] {
+        let inventory = json!({ "groups": [{}], "next": "name", "summary": summary(9) });
+        let input = json!({ "location": { "account": "1" }, "inventory": inventory, "results": results, "after": "" });
+        let value = evaluate(output, json!({ "input": input, "result": groups }));
+        assert_eq!(value["results"], expected);
+        assert_eq!((&value["after"], &value["inventory"]), (&json!("name"), &json!({})));
+        let payload = &state("Summarize location")["Arguments"]["Payload"];
+        let states = json!({ "input": value });
+        assert_eq!(evaluate(&payload["results"], states.clone()), expected);
+        let count = evaluate(&payload["expected"], states.clone());
+        assert_eq!(count.as_f64(), Some(expected.as_array().unwrap().len() as f64));
+        let more = &state("Are there more clusters?")["Choices"][0]["Condition"];
+        assert_eq!(evaluate(more, states), json!(true));
+        assert_eq!(evaluate(more, json!({ "input": { "after": "" } })), json!(false));
+    }
+    let summarized = &state("Summarize location")["Output"];
+    let states = json!({ "input": { "after": "name", "results": [1, 2] }, "result": { "Payload": summary(4) } });
+    let value = evaluate(summarized, states);
+    assert_eq!(value, json!({ "after": "name", "results": [summary(4)] }));
+    let reconciled = evaluate(&state("Location reconciled")["Output"], json!({ "input": value }));
+    assert_eq!(reconciled, summary(4));
+}
+
+#[test]
+fn a_location_that_fails_after_an_inventory_keeps_the_results_so_far() {
+    let output = &state("Location failed")["Output"];
+    let input = json!({
+        "location": { "account": "1", "region": "a" }, "results": [{ "counts": {} }], "failure": { "Error": "Transient" },
+    });
+    let states = json!({ "input": input });
+    let fields = output["failed"].as_object().unwrap().iter();
+    let fields = fields.map(|(name, value)| match name.as_str() {
+        "outcome" => (name.clone(), value.clone()),
+        _ => (name.clone(), evaluate(value, states.clone())),
+    });
+    let failed: serde_json::Map<String, Value> = fields.collect();
+    let expected = json!({
+        "account": "1", "region": "a", "outcome": "FAILED", "error": "Transient", "cause": "AWS gave no cause.",
+    });
+    assert_eq!(json!(failed), expected);
+    let input = json!({ "results": evaluate(&output["results"], states), "failed": failed });
+    let payload = &state("Summarize location")["Arguments"]["Payload"];
+    let results = evaluate(&payload["results"], json!({ "input": input }));
+    assert_eq!(results, json!([{ "counts": {} }, expected]));
+    assert_eq!(
+        evaluate(&payload["expected"], json!({ "input": input })).as_f64(),
+        Some(2.0)
+    );
+}
+
+#[test]
+fn the_cluster_of_a_group_has_its_arn_and_a_group_lists_its_share() {
+    let selector = &state("Reconcile each cluster")["ItemSelector"]["clusterArn"];
+    let context = json!({ "Map": { "Item": { "Value": { "name": "a" } } } });
+    let states = json!({ "input": { "clusterArnPrefix": "arn:aws:eks:r:1:cluster/" }, "context": context });
+    assert_eq!(evaluate(selector, states), "arn:aws:eks:r:1:cluster/a");
+    let of_group = &state("Reconcile each group")["ItemSelector"]["maxListed"];
+    for (groups, max_listed, expected) in [(1, 40, 20.0), (1, 5, 5.0), (3, 40, 6.0), (21, 40, 0.0)] {
+        let inventory = json!({ "groups": vec![json!({ "clusters": [] }); groups] });
+        let value = evaluate(
+            of_group,
+            json!({ "input": { "inventory": inventory, "maxListed": max_listed } }),
+        );
+        assert_eq!(value.as_f64(), Some(expected));
+    }
+    let of_location = &state("Reconcile each location")["ItemSelector"]["maxListed"];
+    for (accounts, with_pairs, regions, expected) in [(1, 0, 1, 40.0), (2, 1, 3, 8.0), (0, 1, 34, 2.0)] {
+        let input = json!({
+            "accounts": vec!["1"; accounts], "accountsWithPairs": vec!["2"; with_pairs], "regions": vec!["r"; regions],
+            "maxListed": 40,
+        });
+        assert_eq!(
+            evaluate(of_location, json!({ "input": input })).as_f64(),
+            Some(expected)
+        );
     }
 }

@@ -229,12 +229,13 @@ async fn source_roles_without_the_tags_of_their_pair_are_reported_in_the_first_r
         call("GetRole", 404, iam_error("NoSuchEntity", "no")),
     ];
     let output = json!(find_in(true, &settings(), exchanges).await.unwrap());
-    let expected = json!([{ "outcome": "OWNERLESS", "roleArn": format!("arn:aws:iam::222222222222:role/{other}") }]);
-    assert_eq!(output["outcomes"], expected);
+    let expected = json!([{ "roleArn": format!("arn:aws:iam::222222222222:role/{other}") }]);
+    assert_eq!(output["summary"]["ownerlessRoles"], expected);
+    assert_eq!(output["summary"]["counts"], json!({ "OWNERLESS": 1 }));
     let output = find(&settings(), [listed(&[], None), listed_scrapers(&[])])
         .await
         .unwrap();
-    assert!(output.outcomes.is_empty());
+    assert!(output.summary.counts.is_empty());
 }
 
 #[tokio::test]
@@ -266,10 +267,11 @@ async fn a_cluster_is_listed_with_the_workspaces_that_a_route_connected_it_to() 
     ];
     let output = json!(find(&settings(), exchanges).await.unwrap());
     let expected = json!([
-        { "clusterArn": CLUSTER, "routedWorkspaces": [WORKSPACE, WORKSPACE.replace("ws-1", "ws-4")] },
-        { "clusterArn": CLUSTER.replace("demo", "other"), "routedWorkspaces": [] },
+        { "name": "demo", "routedWorkspaces": [WORKSPACE, WORKSPACE.replace("ws-1", "ws-4")] },
+        { "name": "other" },
     ]);
-    assert_eq!(output["clusters"], expected);
+    assert_eq!(output["groups"], json!([{ "clusters": expected, "orphans": [] }]));
+    assert_eq!(output["clusterArnPrefix"], CLUSTER.trim_end_matches("demo"));
 }
 
 #[tokio::test]
@@ -477,12 +479,24 @@ async fn find_in(
     settings: &Settings,
     exchanges: impl IntoIterator<Item = Exchange>,
 ) -> Result<clusters::Output, Error> {
+    find_after("", first, settings, exchanges).await
+}
+
+/// Finds the clusters after a name.
+async fn find_after(
+    after: &str,
+    first: bool,
+    settings: &Settings,
+    exchanges: impl IntoIterator<Item = Exchange>,
+) -> Result<clusters::Output, Error> {
     let script = Script::new(exchanges);
     let (hub, source) = (script.account_of("hub"), script.account_of("source"));
     let location = Location {
         account: "222222222222".parse().unwrap(),
         region: "us-west-2".parse().unwrap(),
         first,
+        after: after.to_owned(),
+        max_listed: 40,
     };
     let target = async |workspace: &WorkspaceArn| target_of(&script, workspace);
     let output = clusters::find(&hub, Ok(source), target, (settings, IN_ORGANIZATION), &location).await;
@@ -515,14 +529,73 @@ async fn all_pages_of_the_clusters_of_a_location_are_read() {
         no_table().in_account("hub"),
     ];
     let output = find(&settings(), exchanges).await.unwrap();
-    let clusters: Vec<String> = output
-        .clusters
-        .iter()
-        .map(|found| found.cluster_arn.to_string())
+    assert_eq!(names(&output), [["b", "c", "demo"]]);
+    assert!(output.reachable && output.groups[0].orphans.is_empty() && output.organizational_units.is_empty());
+    assert_eq!(output.next, "");
+}
+
+/// The names of the clusters of each group.
+fn names(output: &clusters::Output) -> Vec<Vec<&str>> {
+    let groups = output.groups.iter();
+    groups
+        .map(|group| group.clusters.iter().map(|found| found.name.as_str()).collect())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_location_with_thousands_of_clusters_has_groups_of_at_most_100_and_inventories_that_fit_the_payload() {
+    // Names of the maximum length, listed in no order.
+    let all: Vec<String> = (0..2_500)
+        .map(|i| format!("c{:04}-{}", i * 7919 % 2_500, "x".repeat(94)))
         .collect();
-    let arn = |name: &str| CLUSTER.replace("demo", name);
-    assert_eq!(clusters, [arn("demo"), arn("b"), arn("c")]);
-    assert!(output.reachable && output.orphans.is_empty() && output.organizational_units.is_empty());
+    let listed_names: Vec<&str> = all.iter().map(String::as_str).collect();
+    let (mut after, mut found, mut inventories) = (String::new(), Vec::new(), 0);
+    loop {
+        // Roles and the workspaces of pairs are read for the first inventory only.
+        let roles = (after.is_empty()).then(|| listed_with_trust(&[], None).in_account("source"));
+        let exchanges = [listed(&listed_names, None), listed_scrapers(&[])]
+            .into_iter()
+            .chain(roles)
+            .chain([no_table()]);
+        let output = find_after(&after, true, &settings(), exchanges).await.unwrap();
+        for group in names(&output) {
+            assert!((1..=clusters::MAX_GROUP).contains(&group.len()));
+            found.extend(group.into_iter().map(str::to_owned));
+        }
+        assert!(json!(output).to_string().len() < clusters::MAX_INVENTORY + 16 * 1024);
+        inventories += 1;
+        if output.next.is_empty() {
+            break;
+        }
+        assert_eq!(found.last(), Some(&output.next));
+        after = output.next;
+    }
+    let mut sorted = all.clone();
+    sorted.sort();
+    assert_eq!(found, sorted);
+    assert_eq!(inventories, 4);
+}
+
+#[tokio::test]
+async fn each_workspace_and_orphan_counts_towards_the_size_of_a_group() {
+    let mut scrapers = Vec::new();
+    for number in 0..90 {
+        let mut one = scraper_of("demo", &format!("s-a{number}"), None);
+        one["tags"]["ampxa:workspace"] = json!(WORKSPACE.replace("ws-1", &format!("ws-{number}")));
+        one["tags"]["ampxa:origin"] = json!("route");
+        scrapers.push(one);
+    }
+    scrapers.extend((0..20).map(|number| scraper_of(&format!("gone-{number:02}"), &format!("s-b{number}"), None)));
+    let workspaces = (0..90).map(|number| described_workspace(&format!("ws-{number}"), Some("organization")));
+    let exchanges = [listed(&["demo"], None), listed_scrapers(&scrapers)];
+    let exchanges = exchanges.into_iter().chain(workspaces).chain([no_table()]);
+    let output = find(&settings(), exchanges).await.unwrap();
+    let sizes: Vec<(usize, usize)> = output
+        .groups
+        .iter()
+        .map(|group| (group.clusters.len(), group.orphans.len()))
+        .collect();
+    assert_eq!(sizes, [(1, 9), (0, 11)]);
 }
 
 #[tokio::test]
@@ -551,8 +624,10 @@ async fn organizational_units_are_read_once_if_a_rule_or_an_item_of_workspaces_n
 #[tokio::test]
 async fn an_account_without_a_provisioner_is_reported_as_unreachable() {
     let script = Script::new([]);
-    let location =
-        Location::try_from(json!({ "account": "222222222222", "region": "us-west-2", "first": true })).unwrap();
+    let location = json!({
+        "account": "222222222222", "region": "us-west-2", "first": true, "after": "", "maxListed": 40,
+    });
+    let location = Location::try_from(location).unwrap();
     let (hub, settings) = (script.account(), settings());
     let no_target = async |_: &WorkspaceArn| unreachable!();
     let denied = |error| clusters::find(&hub, Err(error), no_target, (&settings, IN_ORGANIZATION), &location);
@@ -619,7 +694,7 @@ async fn only_scrapers_with_our_tags_make_a_cluster_an_orphan() {
     ];
     let output = find(&settings(), exchanges).await.unwrap();
     assert_eq!(
-        json!(output.orphans),
+        json!(output.groups[0].orphans),
         json!([
             {
                 "clusterArn": CLUSTER.replace("demo", "missing"),
@@ -685,7 +760,7 @@ async fn pairs_that_their_workspaces_do_not_accept_are_reported_whoever_connecte
     let output = json!(find(&settings(), exchanges).await.unwrap());
     let refused = |name: &str, workspace: &str, reason: &str| {
         json!({
-            "outcome": "NOT_ACCEPTED", "clusterArn": CLUSTER.replace("demo", name), "workspaceArn": workspace,
+            "clusterArn": CLUSTER.replace("demo", name), "workspaceArn": workspace,
             "reason": reason,
         })
     };
@@ -696,7 +771,8 @@ async fn pairs_that_their_workspaces_do_not_accept_are_reported_whoever_connecte
         refused("deleted", &ws("ws-6"), "the workspace does not exist"),
         refused("departed", &departed, "not known: no reader in 444444444444"),
     ]);
-    assert_eq!(output["outcomes"], expected);
+    assert_eq!(output["summary"]["notAccepted"], expected);
+    assert_eq!(output["summary"]["counts"], json!({ "NOT_ACCEPTED": 5 }));
 }
 
 #[tokio::test]
