@@ -81,21 +81,34 @@ pub(crate) async fn named(bucket: &Bucket, request: &Request) -> Result<Option<S
     scrape_configuration::complete(&yaml, &labels).map(Some)
 }
 
-/// Stores the configuration that an execution replaces, and returns its location. Idempotent.
-///
-/// # Errors
-/// Those of the call.
-pub(crate) async fn store_replaced(
-    bucket: &Bucket,
-    execution: &str,
-    scraper: &ScraperArn,
-    yaml: &str,
-) -> Result<String, Error> {
-    let hash = names::hash(&[execution, &scraper.to_string()], 16);
-    let (account, region, id) = (scraper.account(), scraper.region(), scraper.id());
-    let key = format!("{REPLACED}{account}/{region}/{id}/{hash}.yaml");
-    bucket.put(&key, yaml).await?;
-    Ok(format!("s3://{}/{key}", bucket.name))
+/// A configuration that an execution replaces.
+#[derive(Debug)]
+pub(crate) struct Replaced<'a> {
+    key: String,
+    yaml: &'a str,
+}
+
+impl<'a> Replaced<'a> {
+    /// The key follows from execution, scraper and text, so that a repeated call writes the same object.
+    pub(crate) fn new(execution: &str, scraper: &ScraperArn, yaml: &'a str) -> Self {
+        let hash = names::hash(&[execution, &scraper.to_string(), yaml], 16);
+        let (account, region, id) = (scraper.account(), scraper.region(), scraper.id());
+        let key = format!("{REPLACED}{account}/{region}/{id}/{hash}.yaml");
+        Self { key, yaml }
+    }
+
+    /// Its location in the bucket: `s3://<bucket>/<key>`.
+    pub(crate) fn location(&self, bucket: &Bucket) -> String {
+        format!("s3://{}/{}", bucket.name, self.key)
+    }
+
+    /// Stores it. Idempotent.
+    ///
+    /// # Errors
+    /// Those of the call.
+    pub(crate) async fn store(&self, bucket: &Bucket) -> Result<(), Error> {
+        bucket.put(&self.key, self.yaml).await
+    }
 }
 
 #[cfg(test)]

@@ -29,6 +29,8 @@ pub struct UpdateInput {
     pub network: Network,
     /// Whether a person must grant the scraper access to the cluster.
     pub manual_access: bool,
+    /// The location of the configuration that an earlier call stored.
+    pub replaced_configuration: Option<String>,
 }
 
 /// What [`update`] did.
@@ -40,9 +42,10 @@ pub struct UpdateOutput {
     pub scraper: Scraper,
     /// The parts that this call updated.
     pub repaired: Vec<&'static str>,
-    /// The location of the scrape configuration that this call replaced: `s3://<bucket>/<key>`.
+    /// The location of the scrape configuration that is replaced: `s3://<bucket>/<key>`.
     pub replaced_configuration: Option<String>,
-    /// Whether the comparison is complete. If not, the scraper was being changed: call again when it is ACTIVE.
+    /// Whether the comparison is complete. If not, the scraper was being changed, or only the configuration to replace
+    /// was stored: call again when the scraper is ACTIVE.
     pub up_to_date: bool,
 }
 
@@ -50,8 +53,8 @@ pub struct UpdateOutput {
 ///
 /// Idempotent: a scraper that already matches is read, never written. A scraper that is being changed is not updated in
 /// this call. Without an alias in the request, the existing alias is kept, and without a scrape configuration, the
-/// existing configuration, whose labels are completed. A configuration that is replaced is stored in the bucket first.
-/// AMP cannot change subnets and security groups (AMP API reference, UpdateScraper): a difference is a warning.
+/// existing configuration, whose labels are completed. A configuration that is replaced is stored in the bucket first, by
+/// a call of its own, so that its location is known even if the answer to the update is lost. AMP cannot change subnets and security groups (AMP API reference, UpdateScraper): a difference is a warning.
 ///
 /// # Errors
 /// `NotVisibleYet` if AMP does not show the scraper; `InvalidRequest` if the object with the scrape configuration is not
@@ -94,9 +97,14 @@ pub async fn update(amp: &Client, bucket: &Bucket, task: &Task<UpdateInput>) -> 
     output.scraper.longest_interval = Some(scrape_configuration::longest_interval(&yaml));
     let differences = differences(&found, task, &yaml);
     if differences.contains(&CONFIGURATION) {
-        let current = current_configuration(&found);
-        output.replaced_configuration =
-            Some(configurations::store_replaced(bucket, &task.execution, arn, current).await?);
+        let replaced = configurations::Replaced::new(&task.execution, arn, current_configuration(&found));
+        let location = replaced.location(bucket);
+        let is_stored = task.input.replaced_configuration.as_ref() == Some(&location);
+        output.replaced_configuration = Some(location);
+        if !is_stored {
+            replaced.store(bucket).await?;
+            return Ok(output);
+        }
     }
     if !differences.is_empty() {
         let answer = amp

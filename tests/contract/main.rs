@@ -462,6 +462,7 @@ fn payload(task: &Value) -> Value {
         "expected" => json!(1),
         "maxListed" => json!(50),
         "longestInterval" => json!(60),
+        "replacedConfiguration" => json!("s3://bucket/replaced/a.yaml"),
         "orphanSince" => json!("arn:aws:states:us-west-2:111111111111:execution:ampxa-reconcile:0"),
         other => panic!("add a value for the field {other:?}"),
     };

@@ -45,27 +45,35 @@ fn updated() -> Exchange {
     call("PUT /scrapers/s-1", 202, response.to_string())
 }
 
-/// The configuration that is replaced, `before`, is stored first.
+/// The key of a configuration that is replaced.
+fn key(before: &str) -> String {
+    let hash = ampxa::names::hash(&[EXECUTION, SCRAPER, before], 16);
+    format!("replaced/222222222222/us-west-2/s-1/{hash}.yaml")
+}
+
+/// The call that stores the configuration `before`.
 fn stored(before: &str) -> Exchange {
-    let hash = ampxa::names::hash(&[EXECUTION, SCRAPER], 16);
-    call(
-        &format!("PUT /replaced/222222222222/us-west-2/s-1/{hash}.yaml"),
-        200,
-        "",
-    )
-    .with_text("https://bucket.s3.us-west-2.amazonaws.com/")
-    .with_text(before)
-    .in_account("hub")
+    call(&format!("PUT /{}", key(before)), 200, "")
+        .with_text("https://bucket.s3.us-west-2.amazonaws.com/")
+        .with_text(before)
+        .in_account("hub")
 }
 
 async fn update(exchanges: impl IntoIterator<Item = Exchange>, request: Value) -> Result<UpdateOutput, Error> {
+    update_after(None, exchanges, request).await
+}
+
+/// An update after an earlier call has stored a configuration.
+async fn update_after(
+    stored: Option<&str>,
+    exchanges: impl IntoIterator<Item = Exchange>,
+    request: Value,
+) -> Result<UpdateOutput, Error> {
     let script = Script::new(exchanges);
-    let updated = scraper::update(
-        &script.account().amp(),
-        &script.account_of("hub").bucket("bucket"),
-        &update_task(request),
-    )
-    .await;
+    let mut task = update_task(request);
+    task.input.replaced_configuration = stored.map(|before| format!("s3://bucket/{}", key(before)));
+    let bucket = script.account_of("hub").bucket("bucket");
+    let updated = scraper::update(&script.account().amp(), &bucket, &task).await;
     script.assert_finished();
     updated
 }
@@ -108,15 +116,25 @@ fn exchanges_for(configuration: &str, request: &Value) -> Vec<Exchange> {
 
 /// The configuration that a scraper gets instead of another one, which is stored.
 async fn replaced(before: &str, request: Value) -> String {
-    let more = [stored(before), updated()];
-    let script = Script::new(exchanges_for(before, &request).into_iter().chain(more));
+    let mut exchanges = exchanges_for(before, &request);
+    exchanges.push(stored(before));
+    let first = update(exchanges, request.clone()).await.unwrap();
+    let location = format!("s3://bucket/{}", key(before));
+    assert_eq!(first.replaced_configuration.as_ref(), Some(&location));
+    assert_eq!((first.repaired, first.up_to_date), (vec![], false));
+
+    let mut exchanges = exchanges_for(before, &request);
+    exchanges.push(updated());
+    let script = Script::new(exchanges);
     let bucket = script.account_of("hub").bucket("bucket");
-    let output = scraper::update(&script.account().amp(), &bucket, &update_task(request)).await;
-    let output = output.unwrap();
-    assert_eq!(output.repaired, ["scrape configuration"]);
-    let location = output.replaced_configuration.unwrap();
-    let folder = "s3://bucket/replaced/222222222222/us-west-2/s-1/";
-    assert!(location.starts_with(folder), "{location}");
+    let mut task = update_task(request);
+    task.input.replaced_configuration = Some(location.clone());
+    let second = scraper::update(&script.account().amp(), &bucket, &task).await.unwrap();
+    assert_eq!(
+        (second.repaired, second.up_to_date),
+        (vec!["scrape configuration"], true)
+    );
+    assert_eq!(second.replaced_configuration, Some(location));
     let body: Value = serde_json::from_str(&script.last_body()).unwrap();
     let blob = body["scrapeConfiguration"]["configurationBlob"].as_str().unwrap();
     String::from_utf8(aws_smithy_types::base64::decode(blob).unwrap()).unwrap()
@@ -246,12 +264,10 @@ async fn each_difference_is_updated_with_both_roles_and_the_complete_configurati
         if alias.is_string() {
             body["alias"] = alias;
         }
-        let mut exchanges = vec![described(&existing)];
-        if repaired == ["scrape configuration"] {
-            exchanges.push(stored(""));
-        }
-        exchanges.push(updated().with_body(body));
-        let output = update(exchanges, request).await.unwrap();
+        let before = existing["scrapeConfiguration"]["configurationBlob"].as_str().unwrap();
+        let before = String::from_utf8(aws_smithy_types::base64::decode(before).unwrap()).unwrap();
+        let exchanges = [described(&existing), updated().with_body(body)];
+        let output = update_after(Some(&before), exchanges, request).await.unwrap();
         assert_eq!(output.repaired, repaired);
         assert_eq!((output.scraper.status.as_str(), output.up_to_date), ("UPDATING", true));
     }
@@ -264,10 +280,12 @@ async fn another_cluster_in_the_label_of_a_scraper_is_replaced() {
     let yaml = scrape_configuration::complete(YAML, &labels).unwrap();
     let shared = yaml.replace(CLUSTER, "shared");
     assert_ne!(shared, yaml);
-    existing["scrapeConfiguration"]["configurationBlob"] = json!(aws_smithy_types::base64::encode(shared));
+    existing["scrapeConfiguration"]["configurationBlob"] = json!(aws_smithy_types::base64::encode(&shared));
     let expected = aws_smithy_types::base64::encode(yaml);
-    let exchanges = [described(&existing), stored("shared"), updated().with_text(expected)];
-    let output = update(exchanges, json!({ "scrapeConfiguration": YAML })).await.unwrap();
+    let exchanges = [described(&existing), updated().with_text(expected)];
+    let output = update_after(Some(&shared), exchanges, json!({ "scrapeConfiguration": YAML }))
+        .await
+        .unwrap();
     assert_eq!(output.repaired, ["scrape configuration"]);
 }
 
