@@ -86,7 +86,9 @@ async fn samples_of_a_cluster_that_differs_only_in_account_case_or_a_part_of_the
         assert_eq!((&ingestion["targets"], &ingestion["up"]), (&json!(0), &json!(0)));
         // It is what `ampxa status` and a reconciliation see, too: both call the same function.
         let pair = pair_of(&unscraped);
-        let counted = ampxa::ingestion::count(&owner.target.samples(), &pair, 30).await.unwrap();
+        let counted = ampxa::ingestion::count(&owner.target.samples(), &pair, 30)
+            .await
+            .unwrap();
         assert_eq!(counted, (0, 0), "{arn}");
     }
     let still = receiving(&accounts, &request).await;

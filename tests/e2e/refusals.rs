@@ -230,7 +230,7 @@ async fn a_role_without_our_tags_is_a_conflict_and_stays_unchanged() {
 /// Vendors connect clusters with scrapers of their own.
 #[tokio::test]
 async fn a_scraper_of_someone_else_is_a_conflict_that_names_its_manager_and_stays_unchanged() {
-    let accounts = deployment().accounts(SOURCE, TARGET);
+    let accounts = deployment().new_accounts();
     let request = with(&accounts.pair("vendor").await, json!({ "alias": "agentless" }));
     let output = accounts.onboarded(&request).await;
     // The scraper of a vendor: the same without the tags of the pair.

@@ -1,6 +1,9 @@
 //! A repeated onboarding repairs drift of the scraper.
 
-use crate::deployment::{Accounts, SOURCE, TARGET, attempt, deployment, text, with};
+use crate::{
+    deployment::{Accounts, SOURCE, TARGET, attempt, deployment, text, with},
+    events::fixture,
+};
 use aws_sdk_amp::{
     primitives::Blob,
     types::{RoleConfiguration, ScrapeConfiguration},
@@ -210,5 +213,11 @@ async fn changed_roles_of_a_scraper_are_repaired_and_its_configuration_survives(
     assert_eq!(replaced_configuration(&accounts, &fourth).await, kept);
     for output in [&again, &third, &fourth] {
         assert!(!output.to_string().contains(secret), "{output}");
+    }
+    for log in ["FunctionLogs", "StateMachineLogs"] {
+        let group = fixture::resource(&accounts.hub, "ampxa", log).unwrap();
+        let body = json!({ "logGroupName": group, "filterPattern": format!("\"{secret}\"") });
+        let found = accounts.hub.json_api("logs", "Logs_20140328.FilterLogEvents", &body);
+        assert_eq!(found.unwrap()["events"], json!([]), "{log}");
     }
 }

@@ -89,7 +89,7 @@ async fn an_object_of_58_kb_onboards_a_cluster_by_event() -> Result<()> {
 #[tokio::test]
 async fn five_reconciliations_change_a_configuration_only_if_the_route_names_one() -> Result<()> {
     let wired = exclusive().await?;
-    let region = "eu-central-1";
+    let region = "ap-southeast-2";
     let workspace = wired.workspace_in(region).await?;
     let cluster = Cluster::named("changed-by-hand")
         .make(&wired.account(SCHEDULED, region))
