@@ -5,7 +5,7 @@ use crate::{
     configurations::{self, Named},
     error::Error,
     pair::Pair,
-    request::Request,
+    request::{OBJECT_FIELD, Request},
     scrape_configuration,
 };
 use serde::Serialize;
@@ -50,7 +50,10 @@ pub async fn check_with_object(bucket: &Bucket, input: &Input) -> Result<Output,
     };
     let (yaml, version) = configurations::read(bucket, key, version).await?;
     let labels = scrape_configuration::labels(&checked.request.cluster_arn, &checked.request.external_labels);
-    scrape_configuration::complete(&yaml, &labels)?;
+    if let Err(Error::InvalidRequest(why)) = scrape_configuration::complete(&yaml, &labels) {
+        let object = format!("the object {key}, read as {why}");
+        return Err(Error::invalid(OBJECT_FIELD, object));
+    }
     checked.warnings = scrape_configuration::warnings(&yaml);
     checked.request.scrape_configuration_version = Some(version);
     Ok(checked)

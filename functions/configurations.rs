@@ -34,11 +34,12 @@ pub enum Named<'a> {
 }
 
 /// Whether a text is the key of an object that a request may name: [`FOLDER`], then letters, digits, `/`, `_`, `.` and
-/// `-`, at most 256 characters.
+/// `-`, at most 256 characters. No part between slashes is `.` or `..`, which HTTP clients and proxies resolve.
 pub fn is_key(text: &str) -> bool {
     text.len() <= 256
         && text.strip_prefix(FOLDER).is_some_and(|rest| !rest.is_empty())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_.-".contains(&b))
+        && !text.split('/').any(|segment| matches!(segment, "." | ".."))
 }
 
 /// Reads the object that a request names. Returns its YAML and the id of its version. Read-only.
@@ -52,12 +53,15 @@ pub async fn read(bucket: &Bucket, key: &str, version: Option<&str>) -> Result<(
             format!("the object {key} of the bucket {} {why}", bucket.name),
         )
     };
-    let Some(object) = bucket.get(key, version).await? else {
-        let why = match version {
-            Some(version) => format!("has no version {version} that this hub can read; name another, or leave it out"),
-            None => "does not exist, is empty, or cannot be read by this hub; upload it, or name another".to_owned(),
-        };
-        return Err(invalid(&why));
+    let object = match bucket.get(key, version).await? {
+        Ok(object) => object,
+        Err(why) => {
+            let what = version.map_or(String::new(), |version| format!("in the version {version} "));
+            let advice = "upload it, name another, or let this hub read it";
+            return Err(invalid(&format!(
+                "{what}does not exist, is empty, or cannot be read; {advice}: {why}"
+            )));
+        }
     };
     if object.content.len() > MAX_OBJECT_BYTES {
         return Err(invalid("is larger than 64 KiB; expected at most 64 KiB"));
@@ -128,6 +132,8 @@ mod tests {
             "/configurations/a",
             "configurations/a b",
             "configurations/ä",
+            "configurations/../replaced/a",
+            "configurations/./a",
             &long,
         ] {
             assert!(!is_key(key), "{key}");

@@ -35,11 +35,14 @@ pub struct Request {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Origin {
-    /// A person, or a reconciliation, which has checked twice that the cluster does not exist.
+    /// A person, or a reconciliation which has checked twice that the cluster does not exist.
     #[default]
     Request,
     /// An event about the deletion of the cluster. It may arrive late, when a cluster of this name exists again.
     Event,
+    /// A reconciliation that removes a pair which the routing table no longer names. It stops if an account cannot be
+    /// reached: the next reconciliation must find the pair again.
+    Reconciliation,
 }
 
 impl Origin {
@@ -81,7 +84,14 @@ impl TryFrom<Value> for Request {
         Ok(Self {
             cluster_arn,
             workspace_arn,
-            origin: fields.choice("origin", [("REQUEST", Origin::Request), ("EVENT", Origin::Event)])?,
+            origin: fields.choice(
+                "origin",
+                [
+                    ("REQUEST", Origin::Request),
+                    ("EVENT", Origin::Event),
+                    ("RECONCILIATION", Origin::Reconciliation),
+                ],
+            )?,
         })
     }
 }

@@ -4,15 +4,14 @@
 //! characters that a URI needs no encoding for.
 
 use super::{
-    none_if,
     request_log::RequestLog,
-    sigv4::{self, Call, Failure, Message},
+    sigv4::{self, Call, Message},
 };
 use crate::{configurations::MAX_OBJECT_BYTES, error::Error};
 use aws_config::SdkConfig;
 use aws_runtime::auth::SigningOptions;
 use aws_smithy_runtime_api::{box_error::BoxError, client::orchestrator::HttpResponse};
-use aws_smithy_types::error::{ErrorMetadata, metadata::ProvideErrorMetadata};
+use aws_smithy_types::error::ErrorMetadata;
 use aws_smithy_xml::decode::{Document, try_data};
 
 /// An object of a bucket with versions.
@@ -39,10 +38,11 @@ impl Call for GetObject {
     const ACTION: &'static str = "GetObject";
     type Output = Object;
     fn parse(response: &HttpResponse) -> Result<Object, BoxError> {
-        let version = response.headers().get("x-amz-version-id");
+        // `null` is the version of an object of a bucket without versions.
+        let version = response.headers().get("x-amz-version-id").unwrap_or("null");
         Ok(Object {
             content: response.body().bytes().unwrap_or_default().to_vec(),
-            version: version.ok_or("the bucket has no versions")?.to_owned(),
+            version: version.to_owned(),
         })
     }
     fn error_metadata(response: &HttpResponse) -> ErrorMetadata {
@@ -120,30 +120,21 @@ impl Bucket {
         }
     }
 
-    /// Reads an object: the given version, or the current one. `None` if it does not exist, is empty, or may not be read:
-    /// S3 does not tell these apart without the right to list the bucket.
+    /// Reads an object: the given version, or the current one. The inner error is S3's reason why there is none: without
+    /// the right to list the bucket, S3 does not tell an object that does not exist from one that may not be read.
     ///
     /// # Errors
-    /// Those of the call.
-    pub async fn get(&self, key: &str, version: Option<&str>) -> Result<Option<Object>, Error> {
+    /// `Transient` if S3 throttles the call or does not respond.
+    pub async fn get(&self, key: &str, version: Option<&str>) -> Result<Result<Object, String>, Error> {
         let query = version.map_or(String::new(), |version| format!("?versionId={version}"));
         let mut message = self.message("GET", &format!("{key}{query}"), Vec::new());
         // The range limits what an object of any size transfers.
         message.headers = vec![("range", format!("bytes=0-{MAX_OBJECT_BYTES}"))];
-        let missing = |failure: &Failure<GetObject>| {
-            let codes = [
-                "NoSuchKey",
-                "NoSuchVersion",
-                "AccessDenied",
-                "InvalidRange",
-                "MethodNotAllowed",
-            ];
-            failure.meta().code().is_some_and(|code| codes.contains(&code))
-        };
-        none_if(
-            sigv4::send::<GetObject>(&self.config, &self.log, message).await,
-            missing,
-        )
+        let answer = sigv4::send::<GetObject>(&self.config, &self.log, message).await;
+        Ok(match answer.map_err(Error::from) {
+            Err(Error::Transient(why)) => return Err(Error::Transient(why)),
+            answer => answer.map_err(|error| error.to_string()),
+        })
     }
 
     /// Writes an object.

@@ -1,7 +1,7 @@
 //! The pairs of a location whose workspace does not accept the account. A reconciliation reports them, and never removes
 //! them: the owner of the workspace may have changed its tags by mistake.
 
-use super::summary::{Listed, NOT_ACCEPTED, Outcome};
+use super::summary::{CONSENT_UNKNOWN, Listed, NOT_ACCEPTED, Outcome};
 use crate::{
     arn::{AccountId, WorkspaceArn},
     aws::Account,
@@ -13,66 +13,84 @@ use std::collections::BTreeMap;
 
 /// The maximum length of a reason, in characters. It limits the size of the summary.
 const MAX_REASON: usize = 200;
+/// The maximum number of workspaces that are read, so that the step ends in time.
+const MAX_WORKSPACES: usize = 50;
 
-/// The outcomes of pairs whose workspace does not accept the account, or cannot be read. Read-only.
-/// `target` returns access to the account of a workspace. Each workspace is read once.
-///
-/// # Errors
-/// Those of the calls, except `AccessDenied` for the account of a workspace.
+/// What is known about the consent of a workspace.
+#[derive(Clone)]
+enum Consent {
+    Given,
+    NotGiven(String),
+    Unknown(String),
+}
+
+/// The outcomes of pairs whose workspace does not accept the account, or could not be read. Read-only.
+/// `target` returns access to the account of a workspace. Each workspace is read once. A workspace that cannot be read is
+/// no error: a report must not keep the clusters of a location from being reconciled.
 pub(super) async fn refusals(
     hub: &Account,
     settings: consent::Settings,
     account: &AccountId,
     scrapers: &[OwnedScraper],
     target: impl AsyncFn(&WorkspaceArn) -> Result<Account, Error>,
-) -> Result<Vec<Outcome>, Error> {
-    let mut reasons: BTreeMap<String, Option<String>> = BTreeMap::new();
+) -> Vec<Outcome> {
+    let mut read: BTreeMap<String, Consent> = BTreeMap::new();
     let mut outcomes = Vec::new();
     for OwnedScraper { pair, .. } in scrapers {
         let workspace = pair.workspace.to_string();
-        let reason = match reasons.get(&workspace) {
-            Some(reason) => reason.clone(),
-            None => refusal(hub, settings, account, &pair.workspace, &target).await?,
+        let of_cluster = (pair.cluster.partition(), pair.cluster.region());
+        let consent = match read.get(&workspace) {
+            Some(consent) => consent.clone(),
+            None if of_cluster != (pair.workspace.partition(), pair.workspace.region()) => {
+                Consent::Unknown("the tag of the scraper names a workspace in another Region".to_owned())
+            }
+            None if read.len() >= MAX_WORKSPACES => {
+                Consent::Unknown(format!("only {MAX_WORKSPACES} workspaces of a location are read"))
+            }
+            None => match refusals_of(hub, settings, account, &pair.workspace, &target).await {
+                Ok(reasons) if reasons.is_empty() => Consent::Given,
+                Ok(reasons) => Consent::NotGiven(reasons.join("; ")),
+                Err(why) => Consent::Unknown(why.to_string()),
+            },
         };
-        reasons.insert(workspace.clone(), reason.clone());
-        let Some(reason) = reason else { continue };
+        read.insert(workspace.clone(), consent.clone());
+        let (outcome, reason) = match consent {
+            Consent::Given => continue,
+            Consent::NotGiven(reason) => (NOT_ACCEPTED, reason),
+            Consent::Unknown(reason) => (CONSENT_UNKNOWN, reason),
+        };
         outcomes.push(Outcome {
-            outcome: NOT_ACCEPTED.to_owned(),
+            outcome: outcome.to_owned(),
             unrouted: Vec::new(),
             listed: Listed {
                 cluster_arn: Some(pair.cluster.to_string()),
                 workspace_arn: Some(workspace),
-                reason: Some(reason),
+                reason: Some(reason.chars().take(MAX_REASON).collect()),
                 ..Listed::default()
             },
         });
     }
-    Ok(outcomes)
+    outcomes
 }
 
-/// Why a workspace does not accept an account; `None` if it does.
-async fn refusal(
+/// Why a workspace does not accept an account. Empty if it does.
+///
+/// # Errors
+/// Those of the calls.
+async fn refusals_of(
     hub: &Account,
     settings: consent::Settings,
     account: &AccountId,
     workspace: &WorkspaceArn,
     target: &impl AsyncFn(&WorkspaceArn) -> Result<Account, Error>,
-) -> Result<Option<String>, Error> {
-    let read = async {
-        let target = target(workspace).await?;
-        let Some(found) = cluster::find_workspace(&target.amp(), workspace).await? else {
-            return Ok(Some("the workspace does not exist".to_owned()));
-        };
-        let clients = consent::Clients {
-            organizations: hub.organizations(),
-            target_iam: target.iam(),
-        };
-        let reasons = consent::refusals(&clients, settings, account, &found.tags.unwrap_or_default()).await?;
-        Ok((!reasons.is_empty()).then(|| reasons.join("; ")))
+) -> Result<Vec<String>, Error> {
+    let target = target(workspace).await?;
+    let Some(found) = cluster::find_workspace(&target.amp(), workspace).await? else {
+        return Ok(vec!["the workspace does not exist".to_owned()]);
     };
-    let reason = match read.await {
-        Err(Error::AccessDenied(why)) => Some(format!("not known: {why}")),
-        result => result?,
+    let clients = consent::Clients {
+        organizations: hub.organizations(),
+        target_iam: target.iam(),
     };
-    Ok(reason.map(|reason| reason.chars().take(MAX_REASON).collect()))
+    consent::refusals(&clients, settings, account, &found.tags.unwrap_or_default()).await
 }

@@ -161,7 +161,7 @@ pub async fn find(
     let owned = scraper::owned(&scrapers);
     let refusals = match is_continued {
         true => Vec::new(),
-        false => accepted::refusals(hub, consent, &location.account, &owned, target).await?,
+        false => accepted::refusals(hub, consent, &location.account, &owned, target).await,
     };
     let outcomes = ownerless.into_iter().map(Outcome::ownerless_role).chain(refusals);
     let results: Vec<Part> = outcomes.map(Part::Outcome).collect();

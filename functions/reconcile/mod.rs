@@ -26,7 +26,7 @@ use std::{mem, str::FromStr};
 /// The number of batches into which accounts are divided, if there are enough accounts.
 const DEFAULT_BATCHES: usize = 100;
 /// The maximum number of batches. Their output must fit into Step Functions' payload of 256 KiB.
-const MAX_BATCHES: usize = 900;
+const MAX_BATCHES: usize = 800;
 /// The maximum number of locations of a batch. Their summaries must fit into Step Functions' payload of 256 KiB.
 const MAX_LOCATIONS_PER_BATCH: usize = 10;
 /// The maximum length of each list of the summary.
@@ -338,11 +338,11 @@ mod tests {
 
     #[test]
     fn more_batches_than_the_maximum_are_refused() {
-        assert_eq!(batches(&accounts(9_000), 1).unwrap().len(), 900);
+        assert_eq!(batches(&accounts(8_000), 1).unwrap().len(), 800);
         assert_eq!(batches(&accounts(500), 3).unwrap().len(), 167);
-        let error = batches(&accounts(901), 17).unwrap_err().to_string();
+        let error = batches(&accounts(801), 17).unwrap_err().to_string();
         assert!(
-            error.starts_with("accounts: 901 accounts are too many for one reconciliation of 17 Regions"),
+            error.starts_with("accounts: 801 accounts are too many for one reconciliation of 17 Regions"),
             "{error}"
         );
     }
@@ -376,6 +376,7 @@ mod tests {
             "UNREACHABLE_WITH_PAIRS",
             "UNROUTED",
             "NOT_ACCEPTED",
+            "CONSENT_UNKNOWN",
             "OWNERLESS",
         ];
         let cluster = format!(

@@ -45,7 +45,7 @@ pub enum Part {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
     /// `ONBOARDED`, `REPAIRED`, `UNCHANGED`, `SKIPPED`, `FAILED`, `OFFBOARDED`, `ORPHAN_SEEN`, `ORPHAN_RECOVERED`; for an
-    /// account, [`UNREACHABLE`] or [`UNREACHABLE_WITH_PAIRS`]; for a pair, [`NOT_ACCEPTED`]; or for a role,
+    /// account, [`UNREACHABLE`] or [`UNREACHABLE_WITH_PAIRS`]; for a pair, [`NOT_ACCEPTED`] or [`CONSENT_UNKNOWN`]; or for a role,
     /// [`OWNERLESS_ROLE`].
     pub outcome: String,
     /// Pairs of the cluster that the routing table no longer names. Each counts as [`UNROUTED`].
@@ -121,7 +121,7 @@ pub struct Summary {
     /// The first pairs that the routing table no longer names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unrouted: Vec<Listed>,
-    /// The first pairs whose workspace does not accept the account of their cluster.
+    /// The first pairs whose workspace does not accept the account of their cluster, or could not be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_accepted: Vec<Listed>,
     /// The first roles that belong to no pair.
@@ -143,7 +143,9 @@ pub const UNREACHABLE: &str = "UNREACHABLE";
 pub const UNREACHABLE_WITH_PAIRS: &str = "UNREACHABLE_WITH_PAIRS";
 /// The outcome of a pair that an event or a reconciliation connected, and that the routing table no longer names.
 pub const UNROUTED: &str = "UNROUTED";
-/// The outcome of a pair whose workspace does not accept the account of its cluster, or cannot be read.
+/// The outcome of a pair whose workspace could not be read, so that it is not known whether it accepts the account.
+pub const CONSENT_UNKNOWN: &str = "CONSENT_UNKNOWN";
+/// The outcome of a pair whose workspace does not accept the account of its cluster.
 pub const NOT_ACCEPTED: &str = "NOT_ACCEPTED";
 /// The outcome of a role that has the name of a pair's role and belongs to no pair.
 pub const OWNERLESS_ROLE: &str = "OWNERLESS";
@@ -166,7 +168,7 @@ pub fn summarize(input: Input) -> Summary {
                 match outcome.as_str() {
                     FAILED => sum.failed.push(listed),
                     SKIPPED => sum.skipped.push(listed),
-                    NOT_ACCEPTED => sum.not_accepted.push(listed),
+                    NOT_ACCEPTED | CONSENT_UNKNOWN => sum.not_accepted.push(listed),
                     OWNERLESS_ROLE => sum.ownerless_roles.push(listed),
                     UNREACHABLE | UNREACHABLE_WITH_PAIRS => sum.unreachable.push(Listed {
                         has_pairs: Some(outcome == UNREACHABLE_WITH_PAIRS),

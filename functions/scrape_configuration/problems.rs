@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 /// The most problems that an error lists.
 const MAX_LISTED: usize = 20;
 /// The most problems that are collected. With aliases, a short text can have many.
-const MAX_COLLECTED: usize = 1_000;
+const MAX_COLLECTED: usize = 200;
 
 /// What is wrong with a field.
 #[derive(Debug)]
@@ -26,9 +26,14 @@ pub(super) struct Problem {
 pub(super) struct Problems(BTreeMap<(Vec<usize>, &'static str), String>);
 
 impl Problems {
+    /// Whether no more problems are collected. Then their messages need not be computed.
+    pub(super) fn is_full(&self) -> bool {
+        self.0.len() >= MAX_COLLECTED
+    }
+
     /// Adds a problem, unless the field already has one.
     pub(super) fn add(&mut self, problem: Problem) {
-        if self.0.len() < MAX_COLLECTED {
+        if !self.is_full() {
             let key = (problem.position, problem.missing);
             self.0.entry(key).or_insert(problem.message);
         }
@@ -47,7 +52,7 @@ impl Problems {
         if self.0.is_empty() {
             return Ok(());
         }
-        let at_least = if self.0.len() < MAX_COLLECTED { "" } else { "at least " };
+        let at_least = if self.is_full() { "at least " } else { "" };
         let mut lines: Vec<String> = self.0.into_values().collect();
         if lines.len() > MAX_LISTED {
             let more = match lines.split_off(MAX_LISTED).len() {

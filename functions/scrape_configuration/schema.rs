@@ -81,6 +81,7 @@ fn value(field: &Field, kind: &'static Kind, problems: &mut Problems, newer: &mu
                         value(&field, &key.kind, problems, newer);
                     }
                     None if field.is_null() && is_discovery(name) => {}
+                    None if problems.is_full() => {}
                     None => problems.add(unknown(&field, name, tables)),
                 }
             }
@@ -113,7 +114,9 @@ fn unknown(field: &Field, name: &str, tables: &[&'static [Key]]) -> Problem {
 
 /// The name that a person probably meant.
 pub(super) fn nearest(name: &str, known: impl Iterator<Item = &'static str>) -> Option<&'static str> {
-    let candidates = known.map(|key| (distance(name, key), key));
+    // The distance is at least the difference of the lengths.
+    let close = known.filter(|key| key.len().abs_diff(name.len()) <= 2);
+    let candidates = close.map(|key| (distance(name, key), key));
     let (distance, key) = candidates.min()?;
     (distance <= 2 && distance < key.len()).then_some(key)
 }

@@ -157,6 +157,7 @@ fn schema_and_parser_accept_the_same_requests() {
         with("externalLabels", numbered(33)),
         with("scrapeConfigurationObject", json!("replaced/a")),
         with("scrapeConfigurationObject", json!("configurations/")),
+        with("scrapeConfigurationObject", json!("configurations/../replaced/a")),
         with(
             "scrapeConfigurationObject",
             json!(format!("configurations/{}", "x".repeat(242))),

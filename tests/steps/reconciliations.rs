@@ -586,7 +586,8 @@ async fn each_workspace_and_orphan_counts_towards_the_size_of_a_group() {
         scrapers.push(one);
     }
     scrapers.extend((0..20).map(|number| scraper_of(&format!("gone-{number:02}"), &format!("s-b{number}"), None)));
-    let workspaces = (0..90).map(|number| described_workspace(&format!("ws-{number}"), Some("organization")));
+    // The consent of the others is not read.
+    let workspaces = (0..50).map(|number| described_workspace(&format!("ws-{number}"), Some("organization")));
     let exchanges = [listed(&["demo"], None), listed_scrapers(&scrapers)];
     let exchanges = exchanges.into_iter().chain(workspaces).chain([no_table()]);
     let output = find(&settings(), exchanges).await.unwrap();
@@ -769,24 +770,37 @@ async fn pairs_that_their_workspaces_do_not_accept_are_reported_whoever_connecte
         refused("no-tag-either", &ws("ws-2"), "it has no tag ampxa:accept"),
         refused("other", &ws("ws-4"), "its tag ampxa:accept does not name the account"),
         refused("deleted", &ws("ws-6"), "the workspace does not exist"),
-        refused("departed", &departed, "not known: no reader in 444444444444"),
+        refused("departed", &departed, "no reader in 444444444444"),
     ]);
     assert_eq!(output["summary"]["notAccepted"], expected);
-    assert_eq!(output["summary"]["counts"], json!({ "NOT_ACCEPTED": 5 }));
+    let counts = json!({ "NOT_ACCEPTED": 4, "CONSENT_UNKNOWN": 1 });
+    assert_eq!(output["summary"]["counts"], counts);
 }
 
+/// Consent is a report: the clusters of the location are reconciled without it.
 #[tokio::test]
-async fn a_throttled_read_of_consent_is_an_error_that_is_retried() {
+async fn a_workspace_that_cannot_be_read_does_not_stop_the_inventory() {
+    let other_region = WORKSPACE.replace("us-west-2", "us-east-1");
     let exchanges = [
         listed(&[], None),
-        listed_scrapers(&[scraper("ACTIVE", true)]),
+        listed_scrapers(&[scraper("ACTIVE", true), scraper_to(&other_region, "elsewhere")]),
         call(
             "GET /workspaces/ws-1",
             429,
             rest_error("ThrottlingException", "slow down"),
         ),
     ];
-    assert_eq!(find(&settings(), exchanges).await.unwrap_err().name(), "Transient");
+    let output = json!(find(&settings(), exchanges).await.unwrap());
+    let listed = &output["summary"]["notAccepted"];
+    assert_eq!(output["summary"]["counts"], json!({ "CONSENT_UNKNOWN": 2 }), "{output}");
+    assert!(
+        listed[0]["reason"].as_str().unwrap().contains("ThrottlingException"),
+        "{listed}"
+    );
+    assert!(
+        listed[1]["reason"].as_str().unwrap().contains("another Region"),
+        "{listed}"
+    );
 }
 
 async fn route(input: Value, exchanges: impl IntoIterator<Item = Exchange>) -> Result<route::Output, Error> {

@@ -126,7 +126,7 @@ async fn an_object_that_is_no_valid_configuration_is_an_invalid_request() {
     for (exchange, expected) in [
         (
             object(404, &error("NoSuchKey")),
-            "does not exist, is empty, or cannot be read by this hub",
+            "does not exist, is empty, or cannot be read",
         ),
         (object(403, &error("AccessDenied")), "does not exist"),
         (object(416, &error("InvalidRange")), "is empty"),
