@@ -136,8 +136,8 @@ pub async fn hints(
     let cluster = &task.pair.cluster;
     hints.push(if task.input.manual_access {
         format!(
-            "The ConfigMap aws-auth of the cluster {cluster} must map the scraper. Apply the mapping in the field \
-             warnings of the output."
+            "The ConfigMap aws-auth of the cluster {cluster} must map the scraper. Apply the mapping, the \
+             ClusterRole and the ClusterRoleBinding in the field warnings of the output."
         )
     } else {
         format!(
