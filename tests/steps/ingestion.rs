@@ -68,6 +68,38 @@ async fn targets_and_targets_that_are_up_are_counted() {
 }
 
 #[tokio::test]
+async fn targets_that_are_down_may_answer_with_an_error_or_too_large_a_body() {
+    let task = task_with_scraper(json!({}), false);
+    let exchanges = [call(QUERY, 200, number(Some("12"))), call(QUERY, 200, number(None))];
+    let hints = check(exchanges, &task).await.unwrap().hints;
+    for topic in ["12 targets", "ports, paths", "status 200", "50 MB"] {
+        assert_eq!(
+            hints.iter().filter(|hint| hint.contains(topic)).count(),
+            1,
+            "{hints:#?}"
+        );
+    }
+    assert_eq!(hints.len(), 4);
+}
+
+#[tokio::test]
+async fn a_scraper_at_the_limit_of_targets_is_a_hint_even_if_samples_arrive() {
+    let task = task_with_scraper(json!({}), false);
+    for (targets, up, result, has_hint) in [
+        ("29999", "29999", IngestionResult::Receiving, false),
+        ("30000", "1", IngestionResult::Receiving, true),
+        ("30000", "0", IngestionResult::TargetsDown, true),
+        ("29999", "0", IngestionResult::TargetsDown, false),
+    ] {
+        let exchanges = [targets, up].map(|count| call(QUERY, 200, number(Some(count))));
+        let output = check(exchanges, &task).await.unwrap();
+        assert_eq!(output.result, result);
+        let hint = output.hints.iter().find(|hint| hint.contains("at most 30000 targets"));
+        assert_eq!(hint.is_some(), has_hint, "{targets} {up}: {:#?}", output.hints);
+    }
+}
+
+#[tokio::test]
 async fn labels_of_the_request_stay_outside_of_the_query() {
     let hostile = "\"} or up{x=\"";
     let labels = json!({ "cluster": hostile, "note": hostile, "clusterArn": "" });

@@ -36,7 +36,8 @@ pub struct Output {
     pub targets: u64,
     /// The number of targets that are up.
     pub up: u64,
-    /// Possible causes if no target is up, the most likely first. Empty for [`IngestionResult::None`]: see [`hints`].
+    /// Possible causes if no target is up, the most likely first. For [`IngestionResult::None`]: see [`hints`]. If
+    /// samples are received, only AMP's limit of targets, if the cluster has so many.
     pub hints: Vec<String>,
 }
 
@@ -58,11 +59,17 @@ pub enum IngestionResult {
 /// Those of the calls to the workspace.
 pub async fn check(workspace: &aps::Client, task: &Task<Input>) -> Result<Output, Error> {
     let (targets, up) = count(workspace, &task.pair, task.input.longest_interval).await?;
-    let (result, hints) = match (targets, up) {
+    let (result, mut hints) = match (targets, up) {
         (0, _) => (IngestionResult::None, Vec::new()),
         (_, 0) => (IngestionResult::TargetsDown, hints_for_targets_down(targets)),
         _ => (IngestionResult::Receiving, Vec::new()),
     };
+    if targets >= MAX_TARGETS {
+        hints.push(format!(
+            "The scraper has {targets} targets. AMP allows at most {MAX_TARGETS} targets per scraper, so others may be \
+             missing. Drop targets that you do not need in relabel_configs."
+        ));
+    }
     Ok(Output {
         result,
         targets,
@@ -103,6 +110,8 @@ pub fn series(cluster: &ClusterArn, longest_interval: u64) -> String {
 const MAX_INSTANT_INTERVAL_SECONDS: u64 = 150;
 /// The longest range that is queried, in seconds.
 const MAX_RANGE_SECONDS: u64 = 86_400;
+/// The most targets of a scraper (AMP user guide, "Troubleshooting scraper configuration").
+const MAX_TARGETS: u64 = 30_000;
 
 /// The possible causes if no samples are received, the most likely first: the trust policies, which this function
 /// reads, then the causes that AWS lists, in its order (AMP user guide, "Troubleshooting scraper configuration").
@@ -170,6 +179,8 @@ async fn trusts_scraper(iam: Result<Client, Error>, role: &Role) -> Result<bool,
     }
 }
 
+/// The possible causes if targets are discovered and none is up. The limits are those of the AMP user guide,
+/// "Troubleshooting scraper configuration".
 fn hints_for_targets_down(targets: u64) -> Vec<String> {
     vec![
         format!(
@@ -177,6 +188,8 @@ fn hints_for_targets_down(targets: u64) -> Vec<String> {
              allow the scraper to reach their ports."
         ),
         "The scrape configuration must have the ports, paths and schemes of the targets.".to_owned(),
+        "The targets must answer with the HTTP status 200.".to_owned(),
+        "The body of each answer must have at most 50 MB.".to_owned(),
     ]
 }
 
