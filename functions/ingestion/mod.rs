@@ -2,16 +2,17 @@
 //!
 //! ACTIVE does not prove that samples are received: a scraper that may not write loses its samples silently.
 
+mod workspace;
+
 use crate::{
     Error,
     arn::{ClusterArn, ScraperArn},
-    aws::aps,
+    aws::{Account, aps},
     pair::Pair,
     roles::{self, Role},
     scrape_configuration::IDENTITY_LABEL,
     task::Task,
 };
-use aws_sdk_iam::Client;
 use serde::{Deserialize, Serialize};
 
 /// Values from earlier steps.
@@ -113,25 +114,26 @@ const MAX_RANGE_SECONDS: u64 = 86_400;
 /// The most targets of a scraper (AMP user guide, "Troubleshooting scraper configuration").
 const MAX_TARGETS: u64 = 30_000;
 
-/// The possible causes if no samples are received, the most likely first: the trust policies, which this function
-/// reads, then the causes that AWS lists, in its order (AMP user guide, "Troubleshooting scraper configuration").
+/// The possible causes if no samples are received, the most likely first: the trust policies and the workspace's resource
+/// policy, which this function reads, then the causes that AWS lists, in its order (AMP user guide, "Troubleshooting scraper configuration").
 ///
-/// A role that cannot be read is a hint, not an error: the result stays that no samples are received.
-pub async fn hints(
-    source_iam: Result<Client, Error>,
-    target_iam: Result<Client, Error>,
-    task: &Task<Input>,
-) -> Vec<String> {
+/// What cannot be read is a hint, not an error: the result stays that no samples are received.
+pub async fn hints(source: Result<Account, Error>, target: Result<Account, Error>, task: &Task<Input>) -> Vec<String> {
+    // If the target account cannot be reached, the hint about its role says so.
+    let workspace = match &target {
+        Ok(target) => workspace::hints(&target.amp(), task).await,
+        Err(_) => workspace::Found::default(),
+    };
     let scraper = &task.input.scraper_arn;
     let ensure_task = task.with_input(roles::EnsureInput {
         scraper_arn: Some(scraper.clone()),
     });
     let mut hints = Vec::new();
-    for (iam, role, arn) in [
-        (source_iam, roles::source(&ensure_task), task.pair.source_role_arn()),
-        (target_iam, roles::target(&ensure_task), task.pair.target_role_arn()),
+    for (account, role, arn) in [
+        (source, roles::source(&ensure_task), task.pair.source_role_arn()),
+        (target, roles::target(&ensure_task), task.pair.target_role_arn()),
     ] {
-        match trusts_scraper(iam, &role).await {
+        match trusts_scraper(account, &role).await {
             Ok(true) => {}
             Ok(false) => hints.push(format!(
                 "The trust policy of the role {arn} does not name the scraper {scraper}, so AMP cannot write the \
@@ -142,6 +144,7 @@ pub async fn hints(
             )),
         }
     }
+    hints.extend(workspace.denials);
     let cluster = &task.pair.cluster;
     hints.push(if task.input.manual_access {
         format!(
@@ -161,6 +164,7 @@ pub async fn hints(
             .to_owned(),
         "The scrape configuration must have a job that discovers targets of this cluster.".to_owned(),
     ]);
+    hints.extend(workspace.others);
     let interval = task.input.longest_interval;
     if interval > MAX_INSTANT_INTERVAL_SECONDS {
         hints.push(format!(
@@ -172,8 +176,8 @@ pub async fn hints(
 }
 
 /// Whether the trust policy of a role names the scraper. A role without our tags does not.
-async fn trusts_scraper(iam: Result<Client, Error>, role: &Role) -> Result<bool, Error> {
-    match roles::trusts_scraper(&iam?, role).await {
+async fn trusts_scraper(account: Result<Account, Error>, role: &Role) -> Result<bool, Error> {
+    match roles::trusts_scraper(&account?.iam(), role).await {
         Err(Error::Conflict(_)) => Ok(false),
         result => result,
     }
