@@ -12,8 +12,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     lambda::run("check-ingestion", async |task| {
         let mut output = ingestion::check(&aws.query_client(&task).await?, &task).await?;
         if output.result == IngestionResult::None {
-            let (source, target) = (aws.source(&task).await, aws.target(&task).await);
-            output.hints = ingestion::hints(source.map(|a| a.iam()), target.map(|a| a.iam()), &task).await;
+            output.hints = ingestion::hints(aws.source(&task).await, aws.target(&task).await, &task).await;
         }
         Ok(output)
     })

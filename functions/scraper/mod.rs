@@ -236,16 +236,52 @@ fn warnings(manual_access: bool, role_arn: &str) -> Vec<String> {
         role_arn.rsplit('/').next(),
     );
     vec![format!(
-        "The scraper cannot scrape until a person grants it access to the cluster. Apply AMP's ClusterRole and \
-         ClusterRoleBinding `aps-collector-role` for the user `aps-collector-user`, and add this entry to mapRoles in the ConfigMap \
-         aws-auth of the namespace kube-system:\n- rolearn: {account}/{}\n  username: aps-collector-user",
+        "The scraper cannot scrape until a person grants it access to the cluster. Add this entry to mapRoles in the \
+         ConfigMap aws-auth of the namespace kube-system:\n- rolearn: {account}/{}\n  username: aps-collector-user\n\
+         {BEFORE_RBAC}{COLLECTOR_RBAC}",
         name.unwrap_or_default()
     )]
 }
 
+/// The sentence before [`COLLECTOR_RBAC`] in the warning.
+const BEFORE_RBAC: &str = "Then apply these objects with kubectl apply:\n";
+
+/// The permissions of the scraper in the cluster, from the same page of the user guide.
+const COLLECTOR_RBAC: &str = r#"apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata:
+  name: aps-collector-role
+rules:
+  - apiGroups: [""]
+    resources: [nodes, nodes/proxy, nodes/metrics, services, endpoints, pods, ingresses, configmaps]
+    verbs: [describe, get, list, watch]
+  - apiGroups: [extensions, networking.k8s.io]
+    resources: [ingresses/status, ingresses]
+    verbs: [describe, get, list, watch]
+  - nonResourceURLs: [/metrics]
+    verbs: [get]
+  - apiGroups: [metrics.eks.amazonaws.com]
+    resources: [kcm/metrics, ksh/metrics]
+    verbs: [get]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata:
+  name: aps-collector-user-role-binding
+subjects:
+  - kind: User
+    name: aps-collector-user
+    apiGroup: rbac.authorization.k8s.io
+roleRef:
+  kind: ClusterRole
+  name: aps-collector-role
+  apiGroup: rbac.authorization.k8s.io
+"#;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn a_denial_of_an_access_entry_names_the_condition() {
@@ -268,5 +304,48 @@ mod tests {
             warning.contains("rolearn: arn:aws:iam::222222222222:role/AWSServiceRoleForAmazonPrometheusScraper_1a2b\n")
         );
         assert!(warnings(false, role).is_empty());
+    }
+
+    #[test]
+    fn the_warning_of_manual_access_has_the_role_and_its_binding_as_yaml() {
+        let warning = warnings(true, "arn:aws:iam::222222222222:role/path/name").concat();
+        let (_, yaml) = warning.split_once(BEFORE_RBAC).unwrap();
+        let objects: Vec<serde_json::Value> = serde_yaml_ng::Deserializer::from_str(yaml)
+            .map(|object| serde::Deserialize::deserialize(object).unwrap())
+            .collect();
+        let [role, binding] = &objects[..] else {
+            panic!("expected two objects: {yaml}");
+        };
+        let reads = ["describe", "get", "list", "watch"];
+        assert_eq!(
+            (&role["kind"], &binding["kind"]),
+            (&json!("ClusterRole"), &json!("ClusterRoleBinding"))
+        );
+        assert_eq!(
+            role["rules"],
+            json!([
+                {
+                    "apiGroups": [""],
+                    "resources": [
+                        "nodes", "nodes/proxy", "nodes/metrics", "services", "endpoints", "pods", "ingresses", "configmaps",
+                    ],
+                    "verbs": reads,
+                },
+                {
+                    "apiGroups": ["extensions", "networking.k8s.io"],
+                    "resources": ["ingresses/status", "ingresses"],
+                    "verbs": reads,
+                },
+                { "nonResourceURLs": ["/metrics"], "verbs": ["get"] },
+                {
+                    "apiGroups": ["metrics.eks.amazonaws.com"], "resources": ["kcm/metrics", "ksh/metrics"],
+                    "verbs": ["get"],
+                },
+            ])
+        );
+        assert_eq!(binding["roleRef"]["name"], role["metadata"]["name"]);
+        // The entry for aws-auth maps the role of the scraper to this user.
+        let user = binding["subjects"][0]["name"].as_str().unwrap();
+        assert!(warning.contains(&format!("username: {user}\n")), "{warning}");
     }
 }

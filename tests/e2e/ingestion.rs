@@ -2,6 +2,7 @@
 
 use crate::deployment::{Accounts, BOTH, SOURCE, TARGET, deployment, pair_of, text, with};
 use ampxa_cli::execution::{self, Execution};
+use aws_sdk_amp::types::{LimitsPerLabelSet, LimitsPerLabelSetEntry};
 use aws_sdk_eks::types::AuthenticationMode;
 use driver::demo;
 use serde_json::{Value, json};
@@ -146,6 +147,59 @@ async fn without_the_patch_no_samples_arrive_and_the_hints_name_both_roles() {
         assert!(hint.contains(text(&output[role])), "{hint}");
         assert!(hint.contains(text(&output["scraperArn"])), "{hint}");
     }
+}
+
+#[tokio::test]
+async fn a_policy_that_denies_writing_and_a_limit_of_the_workspace_are_named_in_the_hints() {
+    let accounts = deployment().accounts(SOURCE, TARGET);
+    let request = accounts.pair("denied").await;
+    let (cluster, amp) = (text(&request["clusterArn"]), accounts.target.amp());
+    let workspace = text(&request["workspaceArn"]).rsplit('/').next().unwrap();
+    let role = format!(
+        "arn:aws:iam::{}:role/{}",
+        accounts.target.id,
+        pair_of(&request).target_role_name()
+    );
+    let policy = json!({ "Version": "2012-10-17", "Statement": [{
+        "Sid": "NoWrites", "Effect": "Deny", "Principal": "*", "Action": "aps:RemoteWrite", "Resource": "*",
+    }] });
+    let put = amp.put_resource_policy().workspace_id(workspace);
+    put.policy_document(policy.to_string()).send().await.unwrap();
+    let limit = |name: &str, value: &str, max| {
+        let limits = LimitsPerLabelSetEntry::builder().max_series(max).build();
+        let set = LimitsPerLabelSet::builder().label_set(name, value);
+        set.limits(limits).build().unwrap()
+    };
+    let update = amp.update_workspace_configuration().workspace_id(workspace);
+    let update = update.limits_per_label_set(limit("clusterArn", cluster, 1_000));
+    let update = update.limits_per_label_set(limit("team", "another", 2_000));
+    update.send().await.unwrap();
+
+    let ingestion = &accounts.onboarded(&request).await["ingestion"];
+    assert_eq!(ingestion["result"], "NONE", "{ingestion}");
+    let hints: Vec<&str> = ingestion["hints"].as_array().unwrap().iter().map(text).collect();
+    for part in ["denies aps:RemoteWrite in the statement NoWrites", &role] {
+        assert!(hints[0].contains(part), "{hints:#?}");
+    }
+    let limits: Vec<&&str> = hints
+        .iter()
+        .filter(|hint| hint.contains("limits the active series"))
+        .collect();
+    let [limit] = limits[..] else {
+        panic!("expected one limit: {hints:#?}");
+    };
+    assert!(
+        limit.contains(&format!("{{clusterArn=\"{cluster}\"}} to 1000")),
+        "{limit}"
+    );
+
+    // The policy alone kept the samples out.
+    amp.delete_resource_policy()
+        .workspace_id(workspace)
+        .send()
+        .await
+        .unwrap();
+    receiving(&accounts, &request).await;
 }
 
 #[tokio::test]

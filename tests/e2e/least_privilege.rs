@@ -304,7 +304,14 @@ async fn every_granted_action_is_needed_by_a_call() {
         reconciliation.output
     );
 
-    // No samples arrive from a cluster that does not map the scraper, so the functions read both roles for the hints.
+    // No samples arrive from a cluster that does not map the scraper, so the functions read both roles and the workspace,
+    // with its resource policy, for the hints.
+    let policy = json!({ "Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Principal": { "AWS": TARGET }, "Action": "aps:QueryMetrics", "Resource": workspace,
+    }] });
+    let put = accounts.target.amp().put_resource_policy();
+    let put = put.workspace_id(workspace.rsplit('/').next().unwrap());
+    put.policy_document(policy.to_string()).send().await.unwrap();
     let mut unmapped = demo::Cluster::named("unmapped").tag("local:activation-minutes", "0");
     unmapped.mode = AuthenticationMode::ConfigMap;
     let unmapped = unmapped.make(&accounts.source).await.unwrap();

@@ -71,13 +71,16 @@ pub fn writes(operation: &str) -> bool {
 /// The operations of AMP and EKS that the functions use (the services' API references).
 fn rest_operation(method: &str, path: &str) -> Option<&'static str> {
     let mut parts = path.split('/').filter(|part| !part.is_empty());
-    Some(match (method, parts.next()?, parts.next()) {
+    let (collection, id, part) = (parts.next()?, parts.next(), parts.next());
+    Some(match (method, collection, id) {
         ("GET", "scraperconfiguration", None) => "GetDefaultScraperConfiguration",
         ("GET", "scrapers", None) => "ListScrapers",
         ("POST", "scrapers", None) => "CreateScraper",
         ("GET", "scrapers", Some(_)) => "DescribeScraper",
         ("PUT", "scrapers", Some(_)) => "UpdateScraper",
         ("DELETE", "scrapers", Some(_)) => "DeleteScraper",
+        ("GET", "workspaces", Some(_)) if part == Some("policy") => "DescribeResourcePolicy",
+        ("GET", "workspaces", Some(_)) if part == Some("configuration") => "DescribeWorkspaceConfiguration",
         ("GET", "workspaces", Some(_)) => "DescribeWorkspace",
         ("POST", "workspaces", Some(_)) => "QueryMetrics",
         ("POST", "tags", Some(_)) => "TagResource",
@@ -157,6 +160,15 @@ mod tests {
                 None,
                 "query=up",
                 "QueryMetrics",
+            ),
+            ("GET /workspaces/ws-1", "aps", None, "", "DescribeWorkspace"),
+            ("GET /workspaces/ws-1/policy", "aps", None, "", "DescribeResourcePolicy"),
+            (
+                "GET /workspaces/ws-1/configuration",
+                "aps",
+                None,
+                "",
+                "DescribeWorkspaceConfiguration",
             ),
             ("GET /clusters/demo", "eks", None, "", "DescribeCluster"),
             ("GET /nodes?x=1", "eks", None, "", "GET /nodes"),

@@ -137,6 +137,11 @@ impl Amp {
                     false => Err(not_found(&call.id)),
                 }
             }
+            // No workspace of the simulation has a policy or limits.
+            "DescribeResourcePolicy" => Err(not_found(&call.id)),
+            "DescribeWorkspaceConfiguration" => {
+                Ok(json!({ "workspaceConfiguration": { "status": { "statusCode": "ACTIVE" } } }).to_string())
+            }
             "ListScrapers" => Ok(self.list(call, account, now.saturating_sub(lag))),
             "CreateScraper" => self.create(call, region, account, setup, now),
             "DescribeScraper" => {

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 from ministack.core import iam_evaluator
 from ministack.core.responses import get_account_id, get_region
 
-from amp import promql, remote_write, store
+from amp import promql, remote_write, store, workspace_settings
 from amp.errors import ApiError, denied, invalid, json_response
 from amp.prometheus import Prometheus
 from core.settings import Settings
@@ -120,13 +120,15 @@ class DataPlane:
 
 
 def _require_own_workspace(workspace_id: str, iam_action: str) -> None:
-    """Raises AccessDeniedException unless the workspace exists in the account of the caller in this Region.
+    """Raises AccessDeniedException unless the workspace exists in the account of the caller in this Region, and its
+    resource policy does not deny the action.
 
     The error is the same for a missing workspace and for a workspace of another account. The policies of the caller
     have no effect, because no resource policy of the workspace allows the caller.
     """
     workspace = store.workspaces.get(workspace_id)
-    if workspace is None or store.refresh(workspace)["_status"] == "DELETED":
+    exists = workspace is not None and store.refresh(workspace)["_status"] != "DELETED"
+    if not exists or workspace_settings.denies(workspace, iam_action, get_region()):
         resource = f"arn:aws:aps:{get_region()}:{get_account_id()}:workspace/{workspace_id}"
         raise denied(iam_evaluator.caller_arn(), iam_action, resource)
 

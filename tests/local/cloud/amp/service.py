@@ -12,6 +12,7 @@ from urllib.parse import unquote
 from amp import data_plane, default_configuration, store
 from amp.errors import ApiError, json_response
 from amp.scrapers import Scrapers
+from amp.workspace_settings import Configurations, ResourcePolicies
 from amp.workspaces import Tags, Workspaces
 from core.registration import Service, register
 from core.settings import Settings
@@ -103,6 +104,7 @@ class Operations:
     def __init__(self, cloud: Settings):
         self._scrapers, self._workspaces = Scrapers(cloud), Workspaces(cloud)
         self._tags, self._data = Tags(), data_plane.DataPlane(cloud)
+        self._policies, self._configurations = ResourcePolicies(), Configurations()
         self.prometheus, self.write = self._data.prometheus, self._data.remote_write
 
     def route(self, method: str, path: str, headers: dict, body: bytes, query: dict):
@@ -132,6 +134,16 @@ class Operations:
                 return self._workspaces.describe(identifier)
             case ("DELETE", "workspaces", identifier):
                 return self._workspaces.delete(identifier)
+            case ("PUT", "workspaces", identifier, "policy"):
+                return self._policies.put(identifier, request)
+            case ("GET", "workspaces", identifier, "policy"):
+                return self._policies.describe(identifier)
+            case ("DELETE", "workspaces", identifier, "policy"):
+                return self._policies.delete(identifier, query)
+            case ("PATCH", "workspaces", identifier, "configuration"):
+                return self._configurations.update(identifier, request)
+            case ("GET", "workspaces", identifier, "configuration"):
+                return self._configurations.describe(identifier)
             case ("POST", "tags", *arn):
                 return self._tags.add("/".join(arn), request)
             case ("DELETE", "tags", *arn):

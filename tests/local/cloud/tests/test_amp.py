@@ -1,7 +1,7 @@
 """The AMP service: validation, permissions and life cycle."""
 
 import pytest
-from conftest import SOURCE, TARGET, allow, deny, wait_for
+from conftest import SOURCE, TARGET, allow, deny, policy, wait_for
 from support.location import YAML, Location
 
 SERVICE_LINKED_ROLE = (
@@ -274,6 +274,11 @@ def test_every_operation_is_authorized(cloud, shared):
         "aps:GetDefaultScraperConfiguration": lambda: denied.get_default_scraper_configuration(),
         "aps:CreateWorkspace": lambda: denied.create_workspace(),
         "aps:DescribeWorkspace": lambda: denied.describe_workspace(workspaceId="ws-1"),
+        "aps:DescribeWorkspaceConfiguration": lambda: denied.describe_workspace_configuration(workspaceId="ws-1"),
+        "aps:UpdateWorkspaceConfiguration": lambda: denied.update_workspace_configuration(workspaceId="ws-1"),
+        "aps:DescribeResourcePolicy": lambda: denied.describe_resource_policy(workspaceId="ws-1"),
+        "aps:PutResourcePolicy": lambda: denied.put_resource_policy(workspaceId="ws-1", policyDocument="{}"),
+        "aps:DeleteResourcePolicy": lambda: denied.delete_resource_policy(workspaceId="ws-1"),
         "aps:TagResource": lambda: denied.tag_resource(resourceArn=shared.workspace, tags={"a": "b"}),
     }
     for action, call in calls.items():
@@ -306,6 +311,46 @@ def test_a_workspace_can_be_created_described_tagged_and_deleted(shared):
     amp.delete_workspace(workspaceId=created["workspaceId"])
     with pytest.raises(amp.exceptions.ResourceNotFoundException):
         amp.describe_workspace(workspaceId=created["workspaceId"])
+
+
+def test_a_workspace_has_a_configuration(cloud, client_error):
+    amp = cloud.client("amp", TARGET)
+    workspace = amp.create_workspace()["workspaceId"]
+    configuration = amp.describe_workspace_configuration(workspaceId=workspace)["workspaceConfiguration"]
+    assert configuration == {"status": {"statusCode": "ACTIVE"}, "retentionPeriodInDays": 150}
+    limits = [{"labelSet": {"team": "a"}, "limits": {"maxSeries": 10}}, {"labelSet": {}, "limits": {"maxSeries": 0}}]
+    updated = amp.update_workspace_configuration(workspaceId=workspace, limitsPerLabelSet=limits)
+    assert updated["status"] == {"statusCode": "UPDATING"}
+    amp.update_workspace_configuration(workspaceId=workspace, retentionPeriodInDays=30)
+    configuration = amp.describe_workspace_configuration(workspaceId=workspace)["workspaceConfiguration"]
+    assert (configuration["limitsPerLabelSet"], configuration["retentionPeriodInDays"]) == (limits, 30)
+    bad = [{"labelSet": {"a-b": "c"}, "limits": {}}]
+    update = amp.update_workspace_configuration
+    assert client_error(update, workspaceId=workspace, limitsPerLabelSet=bad)[0] == "ValidationException"
+    missing = amp.describe_workspace_configuration
+    assert client_error(missing, workspaceId="ws-missing")[0] == "ResourceNotFoundException"
+
+
+def test_a_resource_policy_can_be_put_described_and_deleted(cloud, client_error):
+    amp = cloud.client("amp", TARGET)
+    workspace = amp.create_workspace()["workspaceId"]
+    assert client_error(amp.describe_resource_policy, workspaceId=workspace)[0] == "ResourceNotFoundException"
+    put = amp.put_resource_policy
+    for document in ("{", "[]", "{}"):
+        assert client_error(put, workspaceId=workspace, policyDocument=document)[0] == "ValidationException"
+    document = policy(deny("aps:RemoteWrite", Principal="*"))
+    created = put(workspaceId=workspace, policyDocument=document)
+    assert created["policyStatus"] == "CREATING"
+    described = amp.describe_resource_policy(workspaceId=workspace)
+    assert (described["policyDocument"], described["policyStatus"]) == (document, "ACTIVE")
+    assert described["revisionId"] == created["revisionId"]
+    changed = put(workspaceId=workspace, policyDocument=document, revisionId=created["revisionId"])
+    assert changed["policyStatus"] == "UPDATING"
+    stale = {"workspaceId": workspace, "revisionId": created["revisionId"]}
+    assert client_error(put, policyDocument=document, **stale)[0] == "ConflictException"
+    assert client_error(amp.delete_resource_policy, **stale)[0] == "ConflictException"
+    amp.delete_resource_policy(workspaceId=workspace)
+    assert client_error(amp.describe_resource_policy, workspaceId=workspace)[0] == "ResourceNotFoundException"
 
 
 def test_the_tags_of_a_scraper_are_condition_keys(cloud, location, name, client_error):

@@ -8,7 +8,7 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from conftest import SOURCE, TARGET, allow, allow_assume, policy, wait_for
+from conftest import SOURCE, TARGET, allow, allow_assume, deny, policy, wait_for
 from support.location import Location
 
 QUICK = {"local:activation-minutes": "0"}
@@ -135,6 +135,19 @@ def test_each_role_and_permission_is_required_to_write_samples(cloud, pair):
     assert pair.attempt(cloud) == "write samples"
 
 
+def test_the_resource_policy_of_the_workspace_can_deny_the_target_role(cloud, pair):
+    pair.trust_source()
+    pair.trust_target()
+    amp = cloud.client("amp", TARGET, region=pair.location.region)
+    workspace = pair.location.workspace.rpartition("/")[2]
+    role = pair.arns["targetRoleArn"]
+    for principal, step in ((role, "write samples"), (role + "x", "written")):
+        denial = deny("aps:RemoteWrite", Principal={"AWS": principal})
+        document = policy(denial)
+        amp.put_resource_policy(workspaceId=workspace, policyDocument=document)
+        assert pair.attempt(cloud) == step
+
+
 def test_an_attempt_uses_the_identity_of_the_given_scraper(cloud, pair):
     pair.trust_source()
     pair.trust_target()
@@ -173,6 +186,23 @@ def test_data_plane_requests_are_authorized(cloud, pair, name):
     assert send_query(cloud, pair.location.workspace, "", session, path="labels")[0] == 200
     status, body = send_query(cloud, pair.location.workspace, "up(")
     assert (status, body["errorType"]) == (400, "bad_data")
+
+
+def test_a_resource_policy_denies_only_actions_of_the_data_plane(cloud, name):
+    root = cloud.client("amp", TARGET)
+    workspace = root.create_workspace()
+    session = cloud.role(TARGET, name, allow("aps:*"))
+    amp = cloud.client("amp", TARGET, session=session)
+    assert send_query(cloud, workspace["arn"], "up", session)[0] == 200
+    for denial, status in (
+        (deny("aps:*"), 403),
+        (deny("aps:RemoteWrite"), 200),
+        ({"Effect": "Deny", "NotAction": "aps:RemoteWrite", "Resource": "*"}, 403),
+    ):
+        document = policy(denial | {"Principal": "*"})
+        root.put_resource_policy(workspaceId=workspace["workspaceId"], policyDocument=document)
+        assert send_query(cloud, workspace["arn"], "up", session)[0] == status
+        assert amp.describe_workspace(workspaceId=workspace["workspaceId"])["workspace"]["arn"] == workspace["arn"]
 
 
 def test_the_request_log_excludes_requests_of_the_collector(cloud, pair):

@@ -2,16 +2,17 @@
 //!
 //! ACTIVE does not prove that samples are received: a scraper that may not write loses its samples silently.
 
+mod workspace;
+
 use crate::{
     Error,
     arn::{ClusterArn, ScraperArn},
-    aws::aps,
+    aws::{Account, aps},
     pair::Pair,
     roles::{self, Role},
     scrape_configuration::IDENTITY_LABEL,
     task::Task,
 };
-use aws_sdk_iam::Client;
 use serde::{Deserialize, Serialize};
 
 /// Values from earlier steps.
@@ -36,7 +37,8 @@ pub struct Output {
     pub targets: u64,
     /// The number of targets that are up.
     pub up: u64,
-    /// Possible causes if no target is up, the most likely first. Empty for [`IngestionResult::None`]: see [`hints`].
+    /// Possible causes if no target is up, the most likely first. For [`IngestionResult::None`]: see [`hints`]. If
+    /// samples are received, only AMP's limit of targets, if the cluster has so many.
     pub hints: Vec<String>,
 }
 
@@ -58,11 +60,17 @@ pub enum IngestionResult {
 /// Those of the calls to the workspace.
 pub async fn check(workspace: &aps::Client, task: &Task<Input>) -> Result<Output, Error> {
     let (targets, up) = count(workspace, &task.pair, task.input.longest_interval).await?;
-    let (result, hints) = match (targets, up) {
+    let (result, mut hints) = match (targets, up) {
         (0, _) => (IngestionResult::None, Vec::new()),
         (_, 0) => (IngestionResult::TargetsDown, hints_for_targets_down(targets)),
         _ => (IngestionResult::Receiving, Vec::new()),
     };
+    if targets >= MAX_TARGETS {
+        hints.push(format!(
+            "The scraper has {targets} targets. AMP allows at most {MAX_TARGETS} targets per scraper, so others may be \
+             missing. Drop targets that you do not need in relabel_configs."
+        ));
+    }
     Ok(Output {
         result,
         targets,
@@ -103,26 +111,29 @@ pub fn series(cluster: &ClusterArn, longest_interval: u64) -> String {
 const MAX_INSTANT_INTERVAL_SECONDS: u64 = 150;
 /// The longest range that is queried, in seconds.
 const MAX_RANGE_SECONDS: u64 = 86_400;
+/// The most targets of a scraper (AMP user guide, "Troubleshooting scraper configuration").
+const MAX_TARGETS: u64 = 30_000;
 
-/// The possible causes if no samples are received, the most likely first: the trust policies, which this function
-/// reads, then the causes that AWS lists, in its order (AMP user guide, "Troubleshooting scraper configuration").
+/// The possible causes if no samples are received, the most likely first: the trust policies and the workspace's resource
+/// policy, which this function reads, then the causes that AWS lists, in its order (AMP user guide, "Troubleshooting scraper configuration").
 ///
-/// A role that cannot be read is a hint, not an error: the result stays that no samples are received.
-pub async fn hints(
-    source_iam: Result<Client, Error>,
-    target_iam: Result<Client, Error>,
-    task: &Task<Input>,
-) -> Vec<String> {
+/// What cannot be read is a hint, not an error: the result stays that no samples are received.
+pub async fn hints(source: Result<Account, Error>, target: Result<Account, Error>, task: &Task<Input>) -> Vec<String> {
+    // If the target account cannot be reached, the hint about its role says so.
+    let workspace = match &target {
+        Ok(target) => workspace::hints(&target.amp(), task).await,
+        Err(_) => workspace::Found::default(),
+    };
     let scraper = &task.input.scraper_arn;
     let ensure_task = task.with_input(roles::EnsureInput {
         scraper_arn: Some(scraper.clone()),
     });
     let mut hints = Vec::new();
-    for (iam, role, arn) in [
-        (source_iam, roles::source(&ensure_task), task.pair.source_role_arn()),
-        (target_iam, roles::target(&ensure_task), task.pair.target_role_arn()),
+    for (account, role, arn) in [
+        (source, roles::source(&ensure_task), task.pair.source_role_arn()),
+        (target, roles::target(&ensure_task), task.pair.target_role_arn()),
     ] {
-        match trusts_scraper(iam, &role).await {
+        match trusts_scraper(account, &role).await {
             Ok(true) => {}
             Ok(false) => hints.push(format!(
                 "The trust policy of the role {arn} does not name the scraper {scraper}, so AMP cannot write the \
@@ -133,11 +144,12 @@ pub async fn hints(
             )),
         }
     }
+    hints.extend(workspace.denials);
     let cluster = &task.pair.cluster;
     hints.push(if task.input.manual_access {
         format!(
-            "The ConfigMap aws-auth of the cluster {cluster} must map the scraper. Apply the mapping in the field \
-             warnings of the output."
+            "The ConfigMap aws-auth of the cluster {cluster} must map the scraper. Apply the mapping, the \
+             ClusterRole and the ClusterRoleBinding in the field warnings of the output."
         )
     } else {
         format!(
@@ -152,6 +164,7 @@ pub async fn hints(
             .to_owned(),
         "The scrape configuration must have a job that discovers targets of this cluster.".to_owned(),
     ]);
+    hints.extend(workspace.others);
     let interval = task.input.longest_interval;
     if interval > MAX_INSTANT_INTERVAL_SECONDS {
         hints.push(format!(
@@ -163,13 +176,15 @@ pub async fn hints(
 }
 
 /// Whether the trust policy of a role names the scraper. A role without our tags does not.
-async fn trusts_scraper(iam: Result<Client, Error>, role: &Role) -> Result<bool, Error> {
-    match roles::trusts_scraper(&iam?, role).await {
+async fn trusts_scraper(account: Result<Account, Error>, role: &Role) -> Result<bool, Error> {
+    match roles::trusts_scraper(&account?.iam(), role).await {
         Err(Error::Conflict(_)) => Ok(false),
         result => result,
     }
 }
 
+/// The possible causes if targets are discovered and none is up. The limits are those of the AMP user guide,
+/// "Troubleshooting scraper configuration".
 fn hints_for_targets_down(targets: u64) -> Vec<String> {
     vec![
         format!(
@@ -177,6 +192,8 @@ fn hints_for_targets_down(targets: u64) -> Vec<String> {
              allow the scraper to reach their ports."
         ),
         "The scrape configuration must have the ports, paths and schemes of the targets.".to_owned(),
+        "The targets must answer with the HTTP status 200.".to_owned(),
+        "The body of each answer must have at most 50 MB.".to_owned(),
     ]
 }
 
