@@ -416,3 +416,20 @@ async fn a_role_that_has_the_name_of_a_source_role_and_belongs_to_no_pair_is_rep
     ensure!(found == 1, "{}", run.output);
     Ok(())
 }
+
+/// The clusters of a location are reconciled in groups, each by a child execution.
+#[tokio::test]
+async fn a_location_with_more_clusters_than_a_group_reports_each_of_them() -> Result<()> {
+    const REGION_OF_ITS_OWN: &str = "sa-east-1";
+    const CLUSTERS: u64 = 130;
+    let wired = exclusive().await?;
+    let account = wired.account(SCHEDULED, REGION_OF_ITS_OWN);
+    for number in 0..CLUSTERS {
+        let cluster = Cluster::named(&format!("one-of-many-{number:03}")).tag("ampxa:onboard", "no");
+        cluster.make(&account).await?;
+    }
+    let input = json!({ "accounts": [SCHEDULED], "regions": [REGION_OF_ITS_OWN] });
+    let run = wired.run(Machine::Reconcile, &input).await?.succeeded()?;
+    ensure!(counts(&run)? == &json!({ "SKIPPED": CLUSTERS }), "{}", run.output);
+    Ok(())
+}
