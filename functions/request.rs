@@ -64,7 +64,7 @@ pub struct Request {
     /// API, ScraperAlias).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alias: Option<String>,
-    /// The scrape configuration: YAML, at most 64 KiB, decoded if it was base64; or [`DEFAULT_CONFIGURATION`]. It meets
+    /// The scrape configuration: YAML, at most 64 KiB, decoded if it was base64; or `DEFAULT`. It meets
     /// AMP's rules and can be completed ([`scrape_configuration::complete`]). Absent: see [`Request::configuration`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scrape_configuration: Option<String>,

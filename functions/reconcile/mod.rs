@@ -1,7 +1,7 @@
 //! Reconciles the clusters of many accounts and Regions with the routing table. In the order of the steps: the accounts
 //! and Regions ([`check`]), which of them have pairs ([`accounts`]), the clusters of each location ([`clusters`]), whether
-//! their workspaces accept them ([`accepted`]), the workspace of each cluster ([`route`]),
-//! clusters that do not exist any more ([`orphans`]), and the totals ([`summary`]).
+//! their workspaces accept them (`accepted`), the workspace of each cluster ([`route`]), clusters that do not exist any
+//! more ([`orphans`]), and the totals ([`summary`]).
 
 mod accepted;
 pub mod accounts;
