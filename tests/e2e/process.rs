@@ -26,8 +26,7 @@ fn run_in(step: &str, events: &[Vec<u8>], aws: SocketAddr, environment: &[(&str,
     let project = Project::here().unwrap();
     project.build().unwrap();
     let program = Command::new(project.program(step));
-    let environment = [environment, &[("AMPXA_BUCKET", "bucket")]].concat();
-    let (mut function, _) = Function::start_with(program, "hostile", aws, &environment, Stdio::piped()).unwrap();
+    let (mut function, _) = Function::start_with(program, "hostile", aws, environment, Stdio::piped()).unwrap();
     let log = BufReader::new(function.log().unwrap());
     let log = thread::spawn(move || log.lines().map(Result::unwrap).collect());
     let answers = events.iter().map(|event| function.invoke_bytes(event.clone()).unwrap());

@@ -225,6 +225,7 @@ fn environment(name: &str, runtime_api: SocketAddr, aws: SocketAddr) -> Vec<(&'s
         ("AWS_EC2_METADATA_DISABLED", "true"),
         ("LANG", "en_US.UTF-8"),
         // From the hub's template: without them the functions make no calls.
+        ("AMPXA_BUCKET", "bucket"),
         ("AMPXA_LOCKS", "locks"),
         ("AMPXA_ROUTES", "/ampxa/routes"),
         ("AMPXA_TRUST", "AMAZON"),
