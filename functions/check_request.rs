@@ -2,10 +2,10 @@
 
 use crate::{
     aws::s3::Bucket,
-    configurations::{self, Named},
+    configurations::{self, Named, OBJECT_FIELD},
     error::Error,
     pair::Pair,
-    request::{OBJECT_FIELD, Request},
+    request::Request,
     scrape_configuration,
 };
 use serde::Serialize;

@@ -6,8 +6,7 @@ use crate::{
     aws::s3::Bucket,
     error::Error,
     names,
-    request::{OBJECT_FIELD, Request},
-    scrape_configuration,
+    scrape_configuration::{self, MAX_BYTES},
 };
 
 /// The folder of the objects that requests and routes may name.
@@ -16,8 +15,8 @@ pub const FOLDER: &str = "configurations/";
 /// The folder of replaced configurations.
 const REPLACED: &str = "replaced/";
 
-/// The maximum size of an object, in bytes.
-pub const MAX_OBJECT_BYTES: usize = scrape_configuration::MAX_BYTES;
+/// The field of a request or rule that names an object.
+pub(crate) const OBJECT_FIELD: &str = "scrapeConfigurationObject";
 
 /// The environment variable with the name of the bucket.
 pub const BUCKET: &str = "AMPXA_BUCKET";
@@ -63,26 +62,12 @@ pub async fn read(bucket: &Bucket, key: &str, version: Option<&str>) -> Result<(
             )));
         }
     };
-    if object.content.len() > MAX_OBJECT_BYTES {
+    if object.content.len() > MAX_BYTES {
         return Err(invalid("is larger than 64 KiB; expected at most 64 KiB"));
     }
     let text = String::from_utf8(object.content).map_err(|_| invalid("is not UTF-8 text; expected YAML"))?;
     let yaml = scrape_configuration::decode(&text, OBJECT_FIELD)?;
     Ok((yaml, object.version))
-}
-
-/// The YAML that a request names, with its external labels. `None` if it names no YAML.
-///
-/// # Errors
-/// `InvalidRequest` if an object does not exist or is not valid; and those of the call.
-pub(crate) async fn named(bucket: &Bucket, request: &Request) -> Result<Option<String>, Error> {
-    let yaml = match request.configuration() {
-        None | Some(Named::Default) => return Ok(None),
-        Some(Named::Text(yaml)) => yaml.to_owned(),
-        Some(Named::Object(key, version)) => read(bucket, key, version).await?.0,
-    };
-    let labels = scrape_configuration::labels(&request.cluster_arn, &request.external_labels);
-    scrape_configuration::complete(&yaml, &labels).map(Some)
 }
 
 /// A configuration that an execution replaces.

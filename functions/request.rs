@@ -2,7 +2,7 @@
 
 use crate::{
     arn::{ClusterArn, WorkspaceArn},
-    configurations::{self, Named},
+    configurations::{self, Named, OBJECT_FIELD},
     error::Error,
     input::{Fields, member, shown, text},
     scrape_configuration::{self, IDENTITY_LABEL},
@@ -14,8 +14,6 @@ use std::collections::{BTreeMap, HashSet};
 /// A minimal request, for messages.
 const MINIMAL: &str = r#"{"clusterArn": "…", "workspaceArn": "…"}"#;
 
-/// The field that names an object with a scrape configuration.
-pub(crate) const OBJECT_FIELD: &str = "scrapeConfigurationObject";
 /// The field that names the version of this object.
 const VERSION_FIELD: &str = "scrapeConfigurationVersion";
 /// The value of `scrapeConfiguration` that names AMP's default configuration.

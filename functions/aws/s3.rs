@@ -7,7 +7,7 @@ use super::{
     request_log::RequestLog,
     sigv4::{self, Call, Message},
 };
-use crate::{configurations::MAX_OBJECT_BYTES, error::Error};
+use crate::{error::Error, scrape_configuration::MAX_BYTES};
 use aws_config::SdkConfig;
 use aws_runtime::auth::SigningOptions;
 use aws_smithy_runtime_api::{box_error::BoxError, client::orchestrator::HttpResponse};
@@ -17,7 +17,7 @@ use aws_smithy_xml::decode::{Document, try_data};
 /// An object of a bucket with versions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Object {
-    /// The content; of a larger object, the first [`MAX_OBJECT_BYTES`] and one more byte.
+    /// The content; of a larger object, the first [`MAX_BYTES`] and one more byte.
     pub content: Vec<u8>,
     /// The id of the version.
     pub version: String,
@@ -129,7 +129,7 @@ impl Bucket {
         let query = version.map_or(String::new(), |version| format!("?versionId={version}"));
         let mut message = self.message("GET", &format!("{key}{query}"), Vec::new());
         // The range limits what an object of any size transfers.
-        message.headers = vec![("range", format!("bytes=0-{MAX_OBJECT_BYTES}"))];
+        message.headers = vec![("range", format!("bytes=0-{MAX_BYTES}"))];
         let answer = sigv4::send::<GetObject>(&self.config, &self.log, message).await;
         Ok(match answer.map_err(Error::from) {
             Err(Error::Transient(why)) => return Err(Error::Transient(why)),

@@ -3,9 +3,10 @@
 use super::{Cluster, Settings, glob, in_same_region};
 use crate::{
     arn::{AccountId, Region, WorkspaceArn},
+    configurations::OBJECT_FIELD,
     error::Error,
     input::{self, Fields, shown, text},
-    request::{CheckIngestion, DEFAULT_CONFIGURATION, OBJECT_FIELD, PatchTrust, external_labels, object},
+    request::{CheckIngestion, DEFAULT_CONFIGURATION, PatchTrust, external_labels, object},
 };
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -12,11 +12,12 @@ pub use update::{CurrentState, UpdateInput, UpdateOutput, current_state, update}
 use crate::{
     arn::ScraperArn,
     aws::{none_if, s3::Bucket},
-    configurations,
+    configurations::{self, Named},
     error::Error,
     names,
     network::Network,
     pair::Pair,
+    request::Request,
     scrape_configuration,
     tags::{self, CREATED_BY_TAG},
     task::Task,
@@ -98,7 +99,7 @@ pub async fn create(amp: &Client, bucket: &Bucket, task: &Task<CreateInput>) -> 
             stale.scraper_arn, stale.reason
         )));
     }
-    let yaml = match configurations::named(bucket, request).await? {
+    let yaml = match named_configuration(bucket, request).await? {
         Some(yaml) => yaml,
         None => completed_default(amp, task).await?,
     };
@@ -175,6 +176,20 @@ fn of_pair(amp: &Client, pair: &Pair) -> ListScrapersFluentBuilder {
     amp.list_scrapers()
         .filters("sourceArn", vec![pair.cluster.to_string()])
         .filters("destinationArn", vec![pair.workspace.to_string()])
+}
+
+/// The scrape configuration that a request names, with its external labels. `None` if it names no YAML.
+///
+/// # Errors
+/// `InvalidRequest` if an object does not exist or is not valid; and those of the call.
+async fn named_configuration(bucket: &Bucket, request: &Request) -> Result<Option<String>, Error> {
+    let yaml = match request.configuration() {
+        None | Some(Named::Default) => return Ok(None),
+        Some(Named::Text(yaml)) => yaml.to_owned(),
+        Some(Named::Object(key, version)) => configurations::read(bucket, key, version).await?.0,
+    };
+    let labels = scrape_configuration::labels(&request.cluster_arn, &request.external_labels);
+    scrape_configuration::complete(&yaml, &labels).map(Some)
 }
 
 /// AMP's default scrape configuration, with the external labels.

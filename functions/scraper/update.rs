@@ -1,6 +1,6 @@
 //! Updates an existing scraper to the request.
 
-use super::{Scraper, completed_default, describe, role_configuration, status_code, warnings};
+use super::{Scraper, completed_default, describe, named_configuration, role_configuration, status_code, warnings};
 use crate::{
     arn::ScraperArn,
     aws::s3::Bucket,
@@ -133,7 +133,7 @@ async fn desired_configuration(
     current: &str,
 ) -> Result<Result<String, String>, Error> {
     let request = &task.request;
-    if let Some(named) = configurations::named(bucket, request).await? {
+    if let Some(named) = named_configuration(bucket, request).await? {
         return Ok(Ok(named));
     }
     if request.configuration() == Some(Named::Default) {

@@ -5,7 +5,10 @@ use super::{
     fixture::{FLEET, Machine, SCHEDULED, Wired, exclusive},
 };
 use anyhow::{Context, Result, ensure};
-use aws_sdk_amp::{primitives::Blob, types::ScrapeConfiguration};
+use aws_sdk_amp::{
+    primitives::Blob,
+    types::{ScrapeConfiguration, ScraperDescription},
+};
 use driver::{REGION, demo::Cluster};
 use serde_json::{Value, json};
 
@@ -27,17 +30,19 @@ async fn upload(wired: &Wired, key: &str, yaml: &str) -> Result<()> {
     Ok(wired.hub().bucket(&bucket).put(key, yaml).await?)
 }
 
-/// The configuration of the only scraper of a cluster.
-async fn configuration(wired: &Wired, account: &str, region: &str, cluster: &str) -> Result<String> {
-    let (arn, _) = wired
-        .scrapers(account, region)
-        .await?
-        .remove(cluster)
-        .context("no scraper")?;
+/// The only scraper of a cluster.
+async fn scraper(wired: &Wired, account: &str, region: &str, cluster: &str) -> Result<ScraperDescription> {
+    let scraper = wired.scrapers(account, region).await?.remove(cluster);
+    let (arn, _) = scraper.context("no scraper")?;
     let id = arn.rsplit('/').next().unwrap_or_default();
     let amp = wired.account(account, region).amp();
-    let scraper = amp.describe_scraper().scraper_id(id).send().await?.scraper;
-    match scraper.context("no scraper")?.scrape_configuration {
+    let described = amp.describe_scraper().scraper_id(id).send().await?;
+    described.scraper.context("no scraper")
+}
+
+/// The configuration of the only scraper of a cluster.
+async fn configuration(wired: &Wired, account: &str, region: &str, cluster: &str) -> Result<String> {
+    match scraper(wired, account, region, cluster).await?.scrape_configuration {
         Some(ScrapeConfiguration::ConfigurationBlob(blob)) => Ok(String::from_utf8(blob.into_inner())?),
         other => anyhow::bail!("{other:?}"),
     }
@@ -45,17 +50,11 @@ async fn configuration(wired: &Wired, account: &str, region: &str, cluster: &str
 
 /// Changes the configuration of the only scraper of a cluster, as a person would.
 async fn change(wired: &Wired, account: &str, region: &str, cluster: &str, yaml: &str) -> Result<()> {
-    let (arn, _) = wired
-        .scrapers(account, region)
-        .await?
-        .remove(cluster)
-        .context("no scraper")?;
-    let id = arn.rsplit('/').next().unwrap_or_default();
+    let scraper = scraper(wired, account, region, cluster).await?;
     let amp = wired.account(account, region).amp();
-    let scraper = amp.describe_scraper().scraper_id(id).send().await?.scraper;
-    let roles = scraper.context("no scraper")?.role_configuration;
-    let update = amp.update_scraper().scraper_id(id).set_role_configuration(roles);
+    let update = amp.update_scraper().scraper_id(scraper.scraper_id);
     let blob = ScrapeConfiguration::ConfigurationBlob(Blob::new(yaml));
+    let update = update.set_role_configuration(scraper.role_configuration);
     update.scrape_configuration(blob).send().await?;
     Ok(())
 }
