@@ -10,6 +10,7 @@
 //!   that follow from them.
 //! - [`lock`]: one execution at a time for each cluster.
 //! - [`cluster`], [`network`], [`consent`]: the checks before anything is created.
+//! - `difference`: what differs between a resource and its desired state.
 //! - [`roles`], [`scraper`], [`patch`]: create, read, update, patch and delete roles and scrapers.
 //! - [`ingestion`]: whether the workspace receives samples, and the possible causes if it does not.
 //! - [`offboarding`]: the pairs to disconnect.
@@ -28,6 +29,7 @@ pub mod check_request;
 pub mod cluster;
 pub mod configurations;
 pub mod consent;
+mod difference;
 pub mod environment;
 pub mod error;
 pub mod event;

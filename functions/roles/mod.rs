@@ -8,6 +8,7 @@ pub use removal::{Outcome, RemoveInput, RemoveOutput, is_named, ownerless, pairs
 use crate::{
     arn::ScraperArn,
     aws::none_if,
+    difference::Difference,
     error::Error,
     names,
     pair::Pair,
@@ -18,7 +19,7 @@ use crate::{
 use aws_sdk_iam::{Client, types};
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// The two roles of a pair.
@@ -180,32 +181,13 @@ pub async fn ensure(iam: &Client, role: &Role) -> Result<EnsureOutput, Error> {
     };
     // An earlier attempt of this execution may have created the role and died before it could report it.
     let created = tag(&found, CREATED_BY_TAG) == Some(&role.created_by);
+    let is_expected = trusts(&found, &role.placeholder_trust)
+        || role.scraper_trust.as_ref().is_some_and(|trust| trusts(&found, trust));
+    let trust = (!is_expected).then_some(&role.placeholder_trust);
     let mut repaired = Vec::new();
-    if repair_boundary(iam, &role.name, &found, &role.boundary).await? {
-        repaired.push("permissions boundary");
-    }
-    if !trusts(&found, &role.placeholder_trust)
-        && !role.scraper_trust.as_ref().is_some_and(|trust| trusts(&found, trust))
-    {
-        write_trust(iam, &role.name, &role.placeholder_trust).await?;
-        repaired.push("trust policy");
-    }
-    let missing = missing_tags(&found, &role.tags)?;
-    if !missing.is_empty() {
-        iam.tag_role()
-            .role_name(&role.name)
-            .set_tags(Some(missing))
-            .send()
-            .await?;
-        repaired.push("tags");
-    }
-    if !has_permissions(iam, role).await? {
-        put_permissions(iam, role).await?;
-        repaired.push("permissions");
-    }
-    if !has_managed_policies(iam, role).await? {
-        attach_managed_policies(iam, role).await?;
-        repaired.push("managed policy");
+    for difference in differences(iam, role, &found, trust).await? {
+        write(iam, role, &difference).await?;
+        repaired.push(difference.path);
     }
     if created {
         repaired.clear();
@@ -213,17 +195,76 @@ pub async fn ensure(iam: &Client, role: &Role) -> Result<EnsureOutput, Error> {
     Ok(EnsureOutput { created, repaired })
 }
 
+const BOUNDARY: &str = "permissions boundary";
+const TRUST: &str = "trust policy";
+const TAGS: &str = "tags";
+const PERMISSIONS: &str = "permissions";
+const MANAGED_POLICIES: &str = "managed policy";
+
+/// The parts of an existing role that differ from the desired state, in the order in which they must be written.
+/// Read-only. `trust` is the trust policy to write; `None` keeps the one that the role has.
+async fn differences(
+    iam: &Client,
+    role: &Role,
+    found: &types::Role,
+    trust: Option<&Value>,
+) -> Result<Vec<Difference>, Error> {
+    let mut differences = Vec::new();
+    let mut differs = |path, before: Value, after: Value| differences.push(Difference { path, before, after });
+    if boundary(found) != Some(&role.boundary) {
+        differs(BOUNDARY, json!(boundary(found)), json!(role.boundary));
+    }
+    if let Some(trust) = trust {
+        let before = document(found.assume_role_policy_document().unwrap_or_default());
+        differs(TRUST, before, trust.clone());
+    }
+    let missing: BTreeMap<&String, &String> = (role.tags.iter())
+        .filter(|(key, value)| !tags::is_expected(key, tag(found, key), value))
+        .collect();
+    if !missing.is_empty() {
+        let before: BTreeMap<_, _> = missing.keys().map(|key| (key, tag(found, key))).collect();
+        differs(TAGS, json!(before), json!(missing));
+    }
+    let permissions = permissions(iam, role).await?;
+    if !policy::same_meaning(&permissions, &role.permissions) {
+        differs(PERMISSIONS, permissions, role.permissions.clone());
+    }
+    let attached = managed_policies(iam, role).await?;
+    if !role.managed_policies.iter().all(|arn| attached.contains(arn)) {
+        differs(MANAGED_POLICIES, json!(attached), json!(role.managed_policies));
+    }
+    Ok(differences)
+}
+
+/// Writes a part of a role.
+async fn write(iam: &Client, role: &Role, difference: &Difference) -> Result<(), Error> {
+    match difference.path {
+        BOUNDARY => put_boundary(iam, &role.name, &role.boundary).await,
+        TRUST => write_trust(iam, &role.name, &difference.after).await,
+        TAGS => {
+            let tags: BTreeMap<String, String> = serde_json::from_value(difference.after.clone()).unwrap_or_default();
+            let call = iam.tag_role().role_name(&role.name).set_tags(Some(iam_tags(&tags)?));
+            call.send().await?;
+            Ok(())
+        }
+        PERMISSIONS => put_permissions(iam, role).await,
+        _ => attach_managed_policies(iam, role).await,
+    }
+}
+
 /// Writes the permissions boundary of a role unless the role already has it. Returns whether it was written.
 async fn repair_boundary(iam: &Client, name: &str, found: &types::Role, expected: &str) -> Result<bool, Error> {
     if boundary(found) == Some(expected) {
         return Ok(false);
     }
-    iam.put_role_permissions_boundary()
-        .role_name(name)
-        .permissions_boundary(expected)
-        .send()
-        .await?;
+    put_boundary(iam, name, expected).await?;
     Ok(true)
+}
+
+async fn put_boundary(iam: &Client, name: &str, boundary: &str) -> Result<(), Error> {
+    let call = iam.put_role_permissions_boundary().role_name(name);
+    call.permissions_boundary(boundary).send().await?;
+    Ok(())
 }
 
 /// Writes a trust policy unless the role already has it, and reads it back. Returns whether it was written.
@@ -315,10 +356,11 @@ async fn put_permissions(iam: &Client, role: &Role) -> Result<(), Error> {
     Ok(())
 }
 
-async fn has_permissions(iam: &Client, role: &Role) -> Result<bool, Error> {
+/// The inline policy of a role. `null` if it has none.
+async fn permissions(iam: &Client, role: &Role) -> Result<Value, Error> {
     let call = iam.get_role_policy().role_name(&role.name).policy_name(INLINE_POLICY);
     let found = none_if(call.send().await, |e| e.is_no_such_entity_exception())?;
-    Ok(found.is_some_and(|found| policy::same_meaning(&document(found.policy_document()), &role.permissions)))
+    Ok(found.map_or(Value::Null, |found| document(found.policy_document())))
 }
 
 async fn attach_managed_policies(iam: &Client, role: &Role) -> Result<(), Error> {
@@ -332,17 +374,14 @@ async fn attach_managed_policies(iam: &Client, role: &Role) -> Result<(), Error>
     Ok(())
 }
 
-async fn has_managed_policies(iam: &Client, role: &Role) -> Result<bool, Error> {
+/// The managed policies of a role. Empty, without a call, if the role needs none.
+async fn managed_policies(iam: &Client, role: &Role) -> Result<Vec<String>, Error> {
     if role.managed_policies.is_empty() {
-        return Ok(true);
+        return Ok(Vec::new());
     }
-    let attached = iam.list_attached_role_policies().role_name(&role.name).send().await?;
-    let arns: Vec<&str> = attached
-        .attached_policies()
-        .iter()
-        .filter_map(|p| p.policy_arn())
-        .collect();
-    Ok(role.managed_policies.iter().all(|arn| arns.contains(&arn.as_str())))
+    let answer = iam.list_attached_role_policies().role_name(&role.name).send().await?;
+    let attached = answer.attached_policies.unwrap_or_default().into_iter();
+    Ok(attached.filter_map(|policy| policy.policy_arn).collect())
 }
 
 /// The parts of an onboarded pair's role that differ from the desired state, named as in [`EnsureOutput::repaired`].
@@ -354,21 +393,9 @@ pub async fn drift(iam: &Client, role: &Role) -> Result<Vec<&'static str>, Error
     let Some(found) = find(iam, role).await? else {
         return Ok(vec!["missing"]);
     };
-    let parts = [
-        (
-            role.scraper_trust.as_ref().is_some_and(|trust| trusts(&found, trust)),
-            "trust policy",
-        ),
-        (boundary(&found) == Some(&role.boundary), "permissions boundary"),
-        (missing_tags(&found, &role.tags)?.is_empty(), "tags"),
-        (has_permissions(iam, role).await?, "permissions"),
-        (has_managed_policies(iam, role).await?, "managed policy"),
-    ];
-    Ok(parts
-        .into_iter()
-        .filter(|(matches, _)| !matches)
-        .map(|(_, part)| part)
-        .collect())
+    let trust = role.scraper_trust.as_ref().filter(|trust| !trusts(&found, trust));
+    let differences = differences(iam, role, &found, trust).await?;
+    Ok(differences.iter().map(|difference| difference.path).collect())
 }
 
 fn boundary(found: &types::Role) -> Option<&str> {
@@ -415,13 +442,6 @@ pub fn document(encoded: &str) -> Value {
 
 fn tag<'a>(role: &'a types::Role, key: &str) -> Option<&'a str> {
     role.tags().iter().find(|tag| tag.key() == key).map(types::Tag::value)
-}
-
-fn missing_tags(found: &types::Role, expected: &BTreeMap<String, String>) -> Result<Vec<types::Tag>, Error> {
-    let missing = expected
-        .iter()
-        .filter(|(key, value)| !tags::is_expected(key, tag(found, key), value));
-    iam_tags(&missing.map(|(key, value)| (key.clone(), value.clone())).collect())
 }
 
 fn iam_tags(tags: &BTreeMap<String, String>) -> Result<Vec<types::Tag>, Error> {

@@ -176,7 +176,7 @@ async fn any_other_trust_is_replaced_by_the_placeholder() {
         let write =
             call("UpdateAssumeRolePolicy", 200, done("UpdateAssumeRolePolicy")).with_text(placeholder.to_string());
         let [policy, attached] = read_policies(&task);
-        let ensured = ensure([found(&role), write, policy, attached], &task).await;
+        let ensured = ensure([found(&role), policy, attached, write], &task).await;
         assert_eq!(ensured, repaired("trust policy"), "{trust}");
     }
 }
@@ -191,14 +191,14 @@ async fn each_drift_is_repaired_alone() {
         role.boundary = boundary;
         let write = call("PutRolePermissionsBoundary", 200, done("PutRolePermissionsBoundary"))
             .with_text("ampxa-target-boundary");
-        let ensured = ensure([found(&role), write, policy.clone(), attach.clone()], &task).await;
+        let ensured = ensure([found(&role), policy.clone(), attach.clone(), write], &task).await;
         assert_eq!(ensured, repaired("permissions boundary"));
     }
 
     let tagged = self::task(json!({ "tags": { "team": "payments" } }), json!({}));
     let write = call("TagRole", 200, done("TagRole")).with_text("Key=team&Tags.member.1.Value=payments");
     let ensured = ensure(
-        [found(&matching(&task)), write, policy.clone(), attach.clone()],
+        [found(&matching(&task)), policy.clone(), attach.clone(), write],
         &tagged,
     )
     .await;
@@ -212,7 +212,7 @@ async fn each_drift_is_repaired_alone() {
     );
     for read in [missing, wider] {
         let write = call("PutRolePolicy", 200, done("PutRolePolicy"));
-        let ensured = ensure([found(&matching(&task)), read, write, attach.clone()], &task).await;
+        let ensured = ensure([found(&matching(&task)), read, attach.clone(), write], &task).await;
         assert_eq!(ensured, repaired("permissions"));
     }
 
@@ -235,7 +235,7 @@ async fn the_permissions_boundary_is_repaired_before_every_other_part() {
     (role.boundary, role.trust) = (None, json!({}));
     let (boundary, trust) = ("PutRolePermissionsBoundary", "UpdateAssumeRolePolicy");
     let writes = [boundary, trust].map(|action| call(action, 200, done(action)));
-    let exchanges = [found(&role)].into_iter().chain(writes).chain([policy, attach]);
+    let exchanges = [found(&role), policy, attach].into_iter().chain(writes);
     let ensured = ensure(exchanges, &task).await.unwrap();
     assert_eq!(ensured.repaired, ["permissions boundary", "trust policy"]);
 }
@@ -303,13 +303,13 @@ async fn the_trust_of_the_source_role_is_kept_or_replaced_like_that_of_the_targe
         let role = roles::source(task);
         let existing = Role::ours(trust.clone(), &role.boundary);
         let mut exchanges = vec![found(&existing).with_text(&role.name)];
+        exchanges.push(call("GetRolePolicy", 200, inline_policy(&role.permissions)));
         if replaced {
             exchanges.push(
                 call("UpdateAssumeRolePolicy", 200, done("UpdateAssumeRolePolicy"))
                     .with_text(role.placeholder_trust.to_string()),
             );
         }
-        exchanges.push(call("GetRolePolicy", 200, inline_policy(&role.permissions)));
         let script = Script::new(exchanges);
         let ensured = roles::ensure(&script.account().iam(), &role).await.unwrap();
         assert_eq!(ensured.repaired.contains(&"trust policy"), replaced, "{trust}");
@@ -327,7 +327,7 @@ async fn foreign_tags_are_kept_and_a_different_value_of_a_requested_tag_is_corre
     let text = format!("RoleName={name}&Tags.member.1.Key=team&Tags.member.1.Value=payments");
     let write = call("TagRole", 200, done("TagRole")).with_text(text);
     let [policy, attached] = read_policies(&task);
-    let ensured = ensure([found(&role), write, policy, attached], &task).await;
+    let ensured = ensure([found(&role), policy, attached, write], &task).await;
     assert_eq!(ensured, repaired("tags"));
 }
 
@@ -339,8 +339,8 @@ async fn a_repeated_step_completes_the_role_that_it_created() {
     let exchanges = [
         found(&role),
         call("GetRolePolicy", 404, iam_error("NoSuchEntity", "no such policy")),
-        call("PutRolePolicy", 200, done("PutRolePolicy")),
         call("ListAttachedRolePolicies", 200, attached(&[])),
+        call("PutRolePolicy", 200, done("PutRolePolicy")),
         call("AttachRolePolicy", 200, done("AttachRolePolicy")),
     ];
     assert_eq!(
