@@ -10,6 +10,7 @@ use crate::{
     error::Error,
     network::{self, Network},
     pair::Pair,
+    problems::Problems,
     request::ClusterAccess,
     routing::glob,
     scraper::{self, ExistingScraper, Inventory, StaleScraper},
@@ -164,35 +165,47 @@ impl Quotas {
 
 /// Checks the prerequisites of a pair. Read-only.
 ///
+/// Every check is made, so that a person learns of all prerequisites that are not met at once. The name of the error is
+/// that of the first one, and its message lists all of them.
+///
 /// # Errors
 /// `NotReady` if a prerequisite is not met, with the command that fixes it, if one exists; `NotAccepted` if the
 /// workspace does not accept the account of the cluster; `InvalidRequest` if the
 /// request names a subnet or security group that cannot be used; `QuotaExceeded` if the quota is reached; `Conflict` if
 /// a scraper of the cluster and workspace does not have our tags; and those of the calls to EKS, EC2 and AMP.
 pub async fn check(aws: &Clients, task: &Task<Input>, settings: &Settings) -> Result<Output, Error> {
+    let mut problems = Problems::default();
     let quota = settings.quotas.of(&task.pair.cluster);
-    let cluster = describe(aws, &task.pair).await?;
-    let manual_access = check_access(&cluster, task)?;
-    let tags = check_workspace(aws, &task.pair).await?;
-    let (
-        Inventory {
-            scraper,
-            stale_scrapers,
-        },
-        scrapers,
-    ) = check_scrapers(aws, &task.pair, cluster.created_at(), quota).await?;
-    consent::check(&aws.consent, settings.consent, &task.pair, &tags, scraper.is_some()).await?;
-    let ready = *cluster.status().unwrap_or(&ClusterStatus::Creating) == ClusterStatus::Active;
+    let cluster = problems.note(describe(aws, &task.pair).await)?;
+    let manual_access = match &cluster {
+        Some(cluster) => problems.note(check_access(cluster, task))?,
+        None => None,
+    };
+    let tags = problems.note(check_workspace(aws, &task.pair).await)?;
+    let created_at = cluster.as_ref().and_then(Cluster::created_at);
+    let (inventory, scrapers) = problems
+        .note(check_scrapers(aws, &task.pair, created_at, quota).await)?
+        .unwrap_or_default();
+    if let Some(tags) = tags {
+        let connected = inventory.scraper.is_some();
+        problems.note(consent::check(&aws.consent, settings.consent, &task.pair, &tags, connected).await)?;
+    }
+    let ready = cluster.filter(|cluster| cluster.status() == Some(&ClusterStatus::Active));
+    let network = match &ready {
+        Some(cluster) => network::select(&aws.ec2, cluster, &task.request, &mut problems).await?,
+        None => None,
+    };
+    problems.into_result()?;
     Ok(Output {
-        readiness: if ready { Readiness::Ready } else { Readiness::Waiting },
-        network: if ready {
-            Some(network::select(&aws.ec2, &cluster, &task.request).await?)
+        readiness: if ready.is_some() {
+            Readiness::Ready
         } else {
-            None
+            Readiness::Waiting
         },
-        scraper,
-        stale_scrapers,
-        manual_access,
+        network,
+        scraper: inventory.scraper,
+        stale_scrapers: inventory.stale_scrapers,
+        manual_access: manual_access.unwrap_or_default(),
         scrapers,
         quota,
     })

@@ -49,6 +49,20 @@ impl Error {
         }
     }
 
+    /// The same error with text after its message.
+    pub(crate) fn with_text(mut self, text: &str) -> Self {
+        let (Self::InvalidRequest(message)
+        | Self::NotReady(message)
+        | Self::NotAccepted(message)
+        | Self::Transient(message)
+        | Self::NotVisibleYet(message)
+        | Self::Conflict(message)
+        | Self::AccessDenied(message)
+        | Self::QuotaExceeded(message)) = &mut self;
+        message.push_str(text);
+        self
+    }
+
     /// An `InvalidRequest` whose message begins with the path of the field.
     pub fn invalid(field: &str, reason: impl std::fmt::Display) -> Self {
         Self::InvalidRequest(format!("{field}: {reason}"))

@@ -9,7 +9,8 @@
 //! - [`arn`], [`pair`]: the cluster and its workspace; [`names`], [`tags`], [`policy`]: names, tags and policy documents
 //!   that follow from them.
 //! - [`lock`]: one execution at a time for each cluster.
-//! - [`cluster`], [`network`], [`consent`]: the checks before anything is created.
+//! - [`cluster`], [`network`], [`consent`]: the checks before anything is created; `problems`: all
+//!   prerequisites that are not met.
 //! - `difference`: what differs between a resource and its desired state.
 //! - [`roles`], [`scraper`], [`patch`]: create, read, update, patch and delete roles and scrapers.
 //! - [`ingestion`]: whether the workspace receives samples, and the possible causes if it does not.
@@ -43,6 +44,7 @@ pub mod offboarding;
 pub mod pair;
 pub mod patch;
 pub mod policy;
+mod problems;
 pub mod reconcile;
 pub mod request;
 pub mod roles;

@@ -5,9 +5,10 @@
 use crate::{
     aws::ec2::{self, SecurityGroup, Subnet},
     error::Error,
+    problems::Problems,
     request::Request,
 };
-use aws_sdk_eks::types::Cluster;
+use aws_sdk_eks::types::{Cluster, VpcConfigResponse};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -25,62 +26,87 @@ pub struct Network {
 }
 
 /// Selects the network of a cluster's scraper: the subnets and security groups of the request, or else those of the
-/// cluster.
+/// cluster. `None` if there is a problem.
+///
+/// The problems: `NotReady` if a DNS attribute of the VPC is disabled, or if the cluster's subnets have free IP addresses
+/// in fewer than two Availability Zones; `InvalidRequest` if the request names a subnet or security group that cannot be
+/// used.
 ///
 /// # Errors
-/// `NotReady` if a DNS attribute of the VPC is disabled, or if the cluster's subnets have free IP addresses in fewer
-/// than two Availability Zones; `InvalidRequest` if the request names a subnet or security group that cannot be used;
-/// and those of the calls to EC2.
-pub async fn select(ec2: &ec2::Client, cluster: &Cluster, request: &Request) -> Result<Network, Error> {
+/// Those of [`Problems::note`].
+pub(crate) async fn select(
+    ec2: &ec2::Client,
+    cluster: &Cluster,
+    request: &Request,
+    problems: &mut Problems,
+) -> Result<Option<Network>, Error> {
     let vpc_config = cluster.resources_vpc_config();
     let vpc = vpc_config.and_then(|vpc| vpc.vpc_id()).unwrap_or_default();
-    check_dns(ec2, vpc).await?;
-    let subnet_ids = match &request.subnet_ids {
-        Some(requested) => {
-            let subnets = ec2.subnets(requested).await?;
-            check_requested_subnets(requested, &subnets, vpc)?;
-            requested.clone()
-        }
-        None => {
-            let of_cluster = vpc_config.map_or(&[][..], |vpc| vpc.subnet_ids());
-            one_per_zone(&ec2.subnets(of_cluster).await?)?
-        }
-    };
-    let security_group_ids = match &request.security_group_ids {
-        Some(requested) => {
-            let groups = ec2.security_groups(requested).await?;
-            check_requested_groups(requested, &groups, vpc)?;
-            requested.clone()
-        }
-        None => {
-            let cluster_group = vpc_config.and_then(|vpc| vpc.cluster_security_group_id());
-            let additional = vpc_config.map_or(&[][..], |vpc| vpc.security_group_ids());
-            let mut all: Vec<String> = cluster_group.map(str::to_owned).into_iter().collect();
-            all.extend(additional.iter().filter(|id| cluster_group != Some(id)).cloned());
-            all.truncate(MAX_IDS);
-            all
-        }
-    };
-    Ok(Network {
-        subnet_ids,
-        security_group_ids,
+    for attribute in DNS_ATTRIBUTES {
+        problems.note(check_dns(ec2, vpc, attribute).await)?;
+    }
+    let of_cluster = vpc_config.map_or(&[][..], |vpc| vpc.subnet_ids());
+    let subnet_ids = select_subnets(ec2, request, of_cluster, vpc).await;
+    let security_group_ids = select_groups(ec2, request, vpc_config, vpc).await;
+    Ok(match (problems.note(subnet_ids)?, problems.note(security_group_ids)?) {
+        (Some(subnet_ids), Some(security_group_ids)) => Some(Network {
+            subnet_ids,
+            security_group_ids,
+        }),
+        _ => None,
     })
 }
 
-async fn check_dns(ec2: &ec2::Client, vpc: &str) -> Result<(), Error> {
-    for (attribute, option) in [
-        ("enableDnsSupport", "--enable-dns-support"),
-        ("enableDnsHostnames", "--enable-dns-hostnames"),
-    ] {
-        if !ec2.vpc_attribute(vpc, attribute).await? {
-            return Err(Error::NotReady(format!(
-                "The attribute {attribute} of the VPC {vpc} is disabled. The scraper needs it to resolve the name of \
-                 the cluster. Enable it:\n  \
-                 aws ec2 modify-vpc-attribute --vpc-id {vpc} {option}"
-            )));
+async fn select_subnets(
+    ec2: &ec2::Client,
+    request: &Request,
+    of_cluster: &[String],
+    vpc: &str,
+) -> Result<Vec<String>, Error> {
+    match &request.subnet_ids {
+        Some(requested) => {
+            let subnets = ec2.subnets(requested).await?;
+            check_requested_subnets(requested, &subnets, vpc)?;
+            Ok(requested.clone())
         }
+        None => one_per_zone(&ec2.subnets(of_cluster).await?),
     }
-    Ok(())
+}
+
+async fn select_groups(
+    ec2: &ec2::Client,
+    request: &Request,
+    vpc_config: Option<&VpcConfigResponse>,
+    vpc: &str,
+) -> Result<Vec<String>, Error> {
+    if let Some(requested) = &request.security_group_ids {
+        let groups = ec2.security_groups(requested).await?;
+        check_requested_groups(requested, &groups, vpc)?;
+        return Ok(requested.clone());
+    }
+    let cluster_group = vpc_config.and_then(|vpc| vpc.cluster_security_group_id());
+    let additional = vpc_config.map_or(&[][..], |vpc| vpc.security_group_ids());
+    let mut all: Vec<String> = cluster_group.map(str::to_owned).into_iter().collect();
+    all.extend(additional.iter().filter(|id| cluster_group != Some(id)).cloned());
+    all.truncate(MAX_IDS);
+    Ok(all)
+}
+
+/// The attributes of a VPC that the scraper needs, with the options of the command that enables them.
+const DNS_ATTRIBUTES: [(&str, &str); 2] = [
+    ("enableDnsSupport", "--enable-dns-support"),
+    ("enableDnsHostnames", "--enable-dns-hostnames"),
+];
+
+async fn check_dns(ec2: &ec2::Client, vpc: &str, (attribute, option): (&str, &str)) -> Result<(), Error> {
+    if ec2.vpc_attribute(vpc, attribute).await? {
+        return Ok(());
+    }
+    Err(Error::NotReady(format!(
+        "The attribute {attribute} of the VPC {vpc} is disabled. The scraper needs it to resolve the name of the \
+         cluster. Enable it:\n  \
+         aws ec2 modify-vpc-attribute --vpc-id {vpc} {option}"
+    )))
 }
 
 /// Checks the subnets of the request. One that cannot be used is an error; none is left out silently.

@@ -80,11 +80,17 @@ fn all_pass() -> Vec<Exchange> {
     ]
 }
 
-/// The exchanges of [`all_pass`] before a position, then another one.
-fn up_to(position: usize, exchange: Exchange) -> Vec<Exchange> {
+/// The exchanges of [`all_pass`] with another one at a position: the other checks are made.
+fn with(position: usize, exchange: Exchange) -> Vec<Exchange> {
     let mut exchanges = all_pass();
-    exchanges.truncate(position);
-    exchanges.push(exchange);
+    exchanges[position] = exchange;
+    exchanges
+}
+
+/// The exchanges of [`all_pass`] with a cluster that is missing or not ACTIVE: it has no network to check.
+fn with_missing_cluster(exchange: Exchange) -> Vec<Exchange> {
+    let mut exchanges = with(0, exchange);
+    exchanges.truncate(3);
     exchanges
 }
 
@@ -122,35 +128,53 @@ async fn a_cluster_that_is_created_or_updated_is_waited_for_without_a_network_ch
 }
 
 #[tokio::test]
-async fn a_cluster_that_cannot_be_scraped_is_rejected_after_the_first_call() {
+async fn a_cluster_that_cannot_be_scraped_is_not_ready() {
     let missing = call(
         "GET /clusters/demo",
         404,
         rest_error("ResourceNotFoundException", "No cluster found for name: demo."),
     );
-    assert_fails(vec![missing], json!({}), "NotReady", "cluster/demo does not exist").await;
+    assert_fails(
+        with_missing_cluster(missing),
+        json!({}),
+        "NotReady",
+        "cluster/demo does not exist",
+    )
+    .await;
     for status in ["FAILED", "DELETING"] {
-        assert_fails(vec![described(status, true, "API")], json!({}), "NotReady", status).await;
+        assert_fails(
+            with_missing_cluster(described(status, true, "API")),
+            json!({}),
+            "NotReady",
+            status,
+        )
+        .await;
     }
     let private = "aws eks update-cluster-config --region us-west-2 --name demo --resources-vpc-config endpointPrivateAccess=true";
-    assert_fails(vec![described("ACTIVE", false, "API")], json!({}), "NotReady", private).await;
+    assert_fails(
+        with(0, described("ACTIVE", false, "API")),
+        json!({}),
+        "NotReady",
+        private,
+    )
+    .await;
     let mode = "--access-config authenticationMode=API_AND_CONFIG_MAP";
     assert_fails(
-        vec![described("CREATING", true, "CONFIG_MAP")],
+        with_missing_cluster(described("CREATING", true, "CONFIG_MAP")),
         json!({}),
         "NotReady",
         mode,
     )
     .await;
     assert_fails(
-        vec![described("ACTIVE", false, "CONFIG_MAP")],
+        with(0, described("ACTIVE", false, "CONFIG_MAP")),
         json!({}),
         "NotReady",
         mode,
     )
     .await;
     assert_fails(
-        vec![described("ACTIVE", false, "CONFIG_MAP")],
+        with(0, described("ACTIVE", false, "CONFIG_MAP")),
         json!({}),
         "NotReady",
         private,
@@ -159,7 +183,7 @@ async fn a_cluster_that_cannot_be_scraped_is_rejected_after_the_first_call() {
     let wait =
         "wait until EKS has finished the update:\n  aws eks wait cluster-active --region us-west-2 --name demo\n";
     assert_fails(
-        vec![described("ACTIVE", false, "CONFIG_MAP")],
+        with(0, described("ACTIVE", false, "CONFIG_MAP")),
         json!({}),
         "NotReady",
         wait,
@@ -167,7 +191,7 @@ async fn a_cluster_that_cannot_be_scraped_is_rejected_after_the_first_call() {
     .await;
     let manual = json!({ "clusterAccess": "MANUAL" });
     assert_fails(
-        vec![described("ACTIVE", false, "CONFIG_MAP")],
+        with(0, described("ACTIVE", false, "CONFIG_MAP")),
         manual,
         "NotReady",
         private,
@@ -192,16 +216,10 @@ async fn the_workspace_must_exist_and_be_active() {
         404,
         rest_error("ResourceNotFoundException", "Workspace not found"),
     );
-    assert_fails(
-        up_to(1, missing),
-        json!({}),
-        "NotReady",
-        "workspace/ws-1 does not exist",
-    )
-    .await;
+    assert_fails(with(1, missing), json!({}), "NotReady", "workspace/ws-1 does not exist").await;
     for status in ["CREATING", "DELETING", "CREATION_FAILED"] {
         assert_fails(
-            up_to(1, call("GET /workspaces/ws-1", 200, workspace(status))),
+            with(1, call("GET /workspaces/ws-1", 200, workspace(status))),
             json!({}),
             "NotReady",
             status,
@@ -215,7 +233,7 @@ async fn a_cluster_without_an_authentication_mode_is_treated_as_config_map() {
     let mut described: Value = serde_json::from_str(&cluster("ACTIVE", true, "API")).unwrap();
     described["cluster"].as_object_mut().unwrap().remove("accessConfig");
     let exchange = call("GET /clusters/demo", 200, described.to_string());
-    assert_fails(vec![exchange], json!({}), "NotReady", "API_AND_CONFIG_MAP").await;
+    assert_fails(with(0, exchange), json!({}), "NotReady", "API_AND_CONFIG_MAP").await;
 }
 
 #[tokio::test]
@@ -228,7 +246,7 @@ async fn a_workspace_that_is_being_updated_is_ready() {
 #[tokio::test]
 async fn a_foreign_scraper_of_the_pair_is_a_conflict_before_anything_is_created() {
     let foreign = call("GET /scrapers", 200, scrapers(&[scraper("ACTIVE", false)]));
-    assert_fails(up_to(2, foreign), json!({}), "Conflict", SCRAPER).await;
+    assert_fails(with(2, foreign), json!({}), "Conflict", SCRAPER).await;
 }
 
 #[tokio::test]
@@ -240,7 +258,7 @@ async fn subnets_of_the_request_are_checked_and_used_in_their_order() {
         call("DescribeSubnets", 200, subnets_of(all)).with_text(filter)
     };
     let valid = response(&[(a, "vpc-1", "a", 1), (b, "vpc-1", "b", 1)]);
-    let checked = check(up_to(5, valid), chosen.clone()).await.unwrap();
+    let checked = check(with(5, valid), chosen.clone()).await.unwrap();
     assert_eq!(checked.network.unwrap().subnet_ids, [b, a]);
     for (existing, message) in [
         (
@@ -260,7 +278,7 @@ async fn subnets_of_the_request_are_checked_and_used_in_their_order() {
             "subnetIds[1]: subnet-0000000a is in the Availability Zone b, like subnetIds[0]",
         ),
     ] {
-        assert_fails(up_to(5, response(&existing)), chosen.clone(), "InvalidRequest", message).await;
+        assert_fails(with(5, response(&existing)), chosen.clone(), "InvalidRequest", message).await;
     }
 }
 
@@ -268,7 +286,7 @@ async fn subnets_of_the_request_are_checked_and_used_in_their_order() {
 async fn a_cluster_with_free_addresses_in_one_zone_only_is_not_ready() {
     let full = subnets(&[("subnet-a", "a", 5), ("subnet-b", "b", 0), ("subnet-c", "a", 5)]);
     assert_fails(
-        up_to(5, call("DescribeSubnets", 200, full)),
+        with(5, call("DescribeSubnets", 200, full)),
         json!({}),
         "NotReady",
         "1 Availability Zone",
@@ -326,7 +344,7 @@ async fn a_full_quota_prevents_a_new_scraper_but_not_the_existing_one() {
             json!("arn:aws:aps:us-west-2:333333333333:workspace/ws-2");
     }
     assert_fails(
-        up_to(2, call("GET /scrapers", 200, scrapers(&others))),
+        with(2, call("GET /scrapers", 200, scrapers(&others))),
         json!({}),
         "QuotaExceeded",
         "10 scrapers",
@@ -343,14 +361,14 @@ async fn a_full_quota_prevents_a_new_scraper_but_not_the_existing_one() {
 async fn the_vpc_must_support_dns() {
     let off = |name: &str| call("DescribeVpcAttribute", 200, vpc_attribute(name, false));
     assert_fails(
-        up_to(3, off("enableDnsSupport")),
+        with(3, off("enableDnsSupport")),
         json!({}),
         "NotReady",
         "--enable-dns-support",
     )
     .await;
     assert_fails(
-        up_to(4, off("enableDnsHostnames")),
+        with(4, off("enableDnsHostnames")),
         json!({}),
         "NotReady",
         "--enable-dns-hostnames",
@@ -366,18 +384,18 @@ async fn errors_of_ec2_have_names() {
         ec2_error("UnauthorizedOperation", "You are not authorized"),
     );
     assert_fails(
-        up_to(3, denied),
+        with(3, denied),
         json!({}),
         "AccessDenied",
         "ec2:DescribeVpcAttribute failed with UnauthorizedOperation",
     )
     .await;
     let throttled = call("DescribeSubnets", 503, ec2_error("RequestLimitExceeded", "slow down"));
-    assert_fails(up_to(5, throttled), json!({}), "Transient", "ec2:DescribeSubnets").await;
+    assert_fails(with(5, throttled), json!({}), "Transient", "ec2:DescribeSubnets").await;
     let page = call("DescribeSubnets", 502, "<html>Bad gateway</html>");
-    assert_fails(up_to(5, page), json!({}), "Transient", "HTTP 502").await;
+    assert_fails(with(5, page), json!({}), "Transient", "HTTP 502").await;
     let unreadable = call("DescribeSubnets", 200, "<html>hello</html>");
-    assert_fails(up_to(5, unreadable), json!({}), "Transient", "ec2:DescribeSubnets").await;
+    assert_fails(with(5, unreadable), json!({}), "Transient", "ec2:DescribeSubnets").await;
 }
 
 #[tokio::test]
@@ -440,6 +458,11 @@ fn with_workspace_tags(tags: Value) -> Vec<Exchange> {
     exchanges[1] = call("GET /workspaces/ws-1", 200, workspace_with_tags(tags));
     exchanges.truncate(3);
     exchanges
+}
+
+/// The exchanges of the check of the network.
+fn network() -> impl Iterator<Item = Exchange> {
+    all_pass().into_iter().skip(3)
 }
 
 /// The response of GetRole for the reader of the target account, with these tags.
@@ -549,6 +572,7 @@ async fn a_workspace_that_does_not_accept_the_account_is_named_with_the_reason_a
         ),
     ] {
         let exchanges = with_workspace_tags(tags.clone()).into_iter().chain(organizations);
+        let exchanges = exchanges.chain(network());
         let error = check_in(exchanges, json!({}), consent).await.unwrap_err();
         assert_eq!(error.name(), "NotAccepted", "{tags}: {error}");
         let command = "aws amp tag-resource --region us-west-2 --resource-arn \
@@ -568,14 +592,15 @@ async fn a_workspace_that_does_not_accept_the_account_is_named_with_the_reason_a
 #[tokio::test]
 async fn consent_is_optional_only_if_the_reader_has_the_tag_of_the_template() {
     let optional = reader(&[("ampxa:workspace-consent", "OPTIONAL")]);
-    let rest = || all_pass().into_iter().skip(3);
     let exchanges = with_workspace_tags(json!({ "team": "a" }))
         .into_iter()
         .chain([optional])
-        .chain(rest());
+        .chain(network());
     check(exchanges, json!({})).await.unwrap();
     // A tag of the workspace decides although consent is optional.
-    let exchanges = with_workspace_tags(json!({ "ampxa:accept": "111111111111" }));
+    let exchanges = with_workspace_tags(json!({ "ampxa:accept": "111111111111" }))
+        .into_iter()
+        .chain(network());
     assert_eq!(check(exchanges, json!({})).await.unwrap_err().name(), "NotAccepted");
     for unreadable in [
         reader(&[("ampxa:workspace-consent", "REQUIRED")]),
@@ -586,6 +611,7 @@ async fn consent_is_optional_only_if_the_reader_has_the_tag_of_the_template() {
         call("GetRole", 404, iam_error("NoSuchEntity", "no")),
     ] {
         let exchanges = with_workspace_tags(json!({})).into_iter().chain([unreadable]);
+        let exchanges = exchanges.chain(network());
         assert_eq!(check(exchanges, json!({})).await.unwrap_err().name(), "NotAccepted");
     }
     // A throttled call does not say anything about consent.
@@ -598,7 +624,9 @@ async fn consent_is_optional_only_if_the_reader_has_the_tag_of_the_template() {
 async fn a_pair_that_is_not_accepted_any_more_is_reported_and_not_changed() {
     let mut exchanges = with_workspace_tags(json!({ "ampxa:accept": "111111111111" }));
     exchanges[2] = call("GET /scrapers", 200, scrapers(&[scraper("ACTIVE", true)]));
-    let error = check(exchanges, json!({})).await.unwrap_err();
+    let error = check(exchanges.into_iter().chain(network()), json!({}))
+        .await
+        .unwrap_err();
     assert_eq!(error.name(), "NotAccepted");
     for part in [
         "its scraper still writes",
@@ -606,4 +634,48 @@ async fn a_pair_that_is_not_accepted_any_more_is_reported_and_not_changed() {
     ] {
         assert!(error.to_string().contains(part), "{error}");
     }
+}
+
+#[tokio::test]
+async fn all_prerequisites_that_are_not_met_are_named_at_once() {
+    let mut exchanges = all_pass();
+    exchanges[0] = described("ACTIVE", false, "CONFIG_MAP");
+    exchanges[1] = call(
+        "GET /workspaces/ws-1",
+        200,
+        workspace_with_tags(json!({ "ampxa:accept": "" })),
+    );
+    exchanges[2] = call("GET /scrapers", 200, scrapers(&[scraper("ACTIVE", false)]));
+    for (position, attribute) in [(3, "enableDnsSupport"), (4, "enableDnsHostnames")] {
+        exchanges[position] = call("DescribeVpcAttribute", 200, vpc_attribute(attribute, false));
+    }
+    exchanges[5] = call("DescribeSubnets", 200, subnets(&[("subnet-a", "a", 5)]));
+    let error = check(exchanges, json!({})).await.unwrap_err();
+    assert_eq!(error.name(), "NotReady");
+    let message = error.to_string();
+    let mut rest = message.as_str();
+    for part in [
+        "endpointPrivateAccess=true",
+        "authenticationMode=API_AND_CONFIG_MAP",
+        "\nAlso Conflict: The scraper ",
+        "\nAlso NotAccepted: The workspace ",
+        "--tags '{\"ampxa:accept\": \"222222222222\"}'",
+        "\nAlso NotReady: The attribute enableDnsSupport",
+        "\nAlso NotReady: The attribute enableDnsHostnames",
+        "\nAlso NotReady: The cluster's subnets have free IP addresses in 1 Availability Zone",
+    ] {
+        let (_, after) = rest.split_once(part).unwrap_or_else(|| panic!("no {part} in: {rest}"));
+        rest = after;
+    }
+}
+
+#[tokio::test]
+async fn an_error_that_says_nothing_about_a_prerequisite_ends_the_check() {
+    let throttled = call(
+        "GET /workspaces/ws-1",
+        429,
+        rest_error("ThrottlingException", "Rate exceeded"),
+    );
+    let exchanges = [described("ACTIVE", false, "API"), throttled];
+    assert_fails(exchanges.into(), json!({}), "Transient", "Rate exceeded").await;
 }
