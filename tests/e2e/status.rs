@@ -88,8 +88,8 @@ async fn every_pair_is_listed_with_its_drift() {
     let broken = of(text(&drifted["clusterArn"]));
     let drift = [
         "source role: missing",
-        "target role: trust policy",
         "target role: permissions boundary",
+        "target role: trust policy",
     ];
     assert_eq!(broken.drift, drift);
     assert!(!broken.fine && broken.problems.is_empty(), "{broken:?}");
