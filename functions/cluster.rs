@@ -5,7 +5,7 @@
 
 use crate::{
     arn::{ClusterArn, WorkspaceArn},
-    aws::{ec2, none_if},
+    aws::{Account, ec2, none_if},
     consent, environment,
     error::Error,
     network::{self, Network},
@@ -40,6 +40,22 @@ pub struct Clients {
     pub target_amp: aws_sdk_amp::Client,
     /// The clients of the check of consent.
     pub consent: consent::Clients,
+}
+
+impl Clients {
+    /// Clients with the readers of both accounts.
+    pub fn new(hub: &Account, source: &Account, target: &Account) -> Self {
+        Self {
+            eks: source.eks(),
+            ec2: source.ec2(),
+            source_amp: source.amp(),
+            target_amp: target.amp(),
+            consent: consent::Clients {
+                organizations: hub.organizations(),
+                target_iam: target.iam(),
+            },
+        }
+    }
 }
 
 /// The parameters of the hub's template that concern this step.
@@ -174,6 +190,21 @@ impl Quotas {
 /// request names a subnet or security group that cannot be used; `QuotaExceeded` if the quota is reached; `Conflict` if
 /// a scraper of the cluster and workspace does not have our tags; and those of the calls to EKS, EC2 and AMP.
 pub async fn check(aws: &Clients, task: &Task<Input>, settings: &Settings) -> Result<Output, Error> {
+    let (output, problems) = examine(aws, task, settings).await?;
+    problems.into_result()?;
+    Ok(output)
+}
+
+/// As [`check`]. The prerequisites that are not met are a result instead of an error; what they prevent from being known
+/// is missing in the output.
+///
+/// # Errors
+/// Those of [`Problems::note`].
+pub(crate) async fn examine<I>(
+    aws: &Clients,
+    task: &Task<I>,
+    settings: &Settings,
+) -> Result<(Output, Problems), Error> {
     let mut problems = Problems::default();
     let quota = settings.quotas.of(&task.pair.cluster);
     let cluster = problems.note(describe(aws, &task.pair).await)?;
@@ -195,8 +226,7 @@ pub async fn check(aws: &Clients, task: &Task<Input>, settings: &Settings) -> Re
         Some(cluster) => network::select(&aws.ec2, cluster, &task.request, &mut problems).await?,
         None => None,
     };
-    problems.into_result()?;
-    Ok(Output {
+    let output = Output {
         readiness: if ready.is_some() {
             Readiness::Ready
         } else {
@@ -208,7 +238,8 @@ pub async fn check(aws: &Clients, task: &Task<Input>, settings: &Settings) -> Re
         manual_access: manual_access.unwrap_or_default(),
         scrapers,
         quota,
-    })
+    };
+    Ok((output, problems))
 }
 
 /// Describes a cluster; none if it does not exist.
@@ -231,7 +262,7 @@ async fn describe(aws: &Clients, pair: &Pair) -> Result<Cluster, Error> {
 }
 
 /// Whether a person must map the scraper in the ConfigMap `aws-auth`. Fails if the scraper cannot access the cluster.
-fn check_access(cluster: &Cluster, task: &Task<Input>) -> Result<bool, Error> {
+fn check_access<I>(cluster: &Cluster, task: &Task<I>) -> Result<bool, Error> {
     let (name, region) = (task.pair.cluster.id(), task.pair.cluster.region());
     let update = format!("aws eks update-cluster-config --region {region} --name {name}");
     let mut fixes = Vec::new();

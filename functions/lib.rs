@@ -14,6 +14,7 @@
 //! - `difference`: what differs between a resource and its desired state.
 //! - [`roles`], [`scraper`], [`patch`]: create, read, update, patch and delete roles and scrapers.
 //! - [`ingestion`]: whether the workspace receives samples, and the possible causes if it does not.
+//! - [`plan`]: what an onboarding would change.
 //! - [`offboarding`]: the pairs to disconnect.
 //! - [`event`], [`routing`], [`route_event`]: an event, the routing table, and the execution that an event starts.
 //! - [`reconcile`]: the clusters of many accounts and Regions, and clusters that no longer exist.
@@ -43,6 +44,7 @@ pub mod network;
 pub mod offboarding;
 pub mod pair;
 pub mod patch;
+pub mod plan;
 pub mod policy;
 mod problems;
 pub mod reconcile;

@@ -10,8 +10,9 @@
 
 use crate::{
     arn::{ClusterArn, ExecutionArn},
-    aws::none_if,
+    aws::{Account, none_if},
     error::Error,
+    task::Task,
 };
 use aws_sdk_dynamodb::{
     operation::put_item::{PutItemError, builders::PutItemFluentBuilder},
@@ -36,6 +37,16 @@ pub struct Clients {
     pub sfn: aws_sdk_sfn::Client,
 }
 
+impl Clients {
+    /// Clients with the role of the function.
+    pub fn new(hub: &Account) -> Self {
+        Self {
+            dynamodb: hub.dynamodb(),
+            sfn: hub.sfn(),
+        }
+    }
+}
+
 /// Which execution wants the lock of which cluster.
 #[derive(Debug)]
 pub struct Input {
@@ -45,6 +56,17 @@ pub struct Input {
     pub execution: ExecutionArn,
     /// The holder, if it was stopped at the last poll, at least a minute ago.
     pub stopped: Option<String>,
+}
+
+impl Input {
+    /// The cluster and the execution of a task.
+    pub fn of<I>(task: &Task<I>) -> Self {
+        Self {
+            cluster: task.pair.cluster.clone(),
+            execution: task.execution.clone(),
+            stopped: None,
+        }
+    }
 }
 
 impl TryFrom<Value> for Input {
@@ -138,6 +160,29 @@ pub async fn acquire(aws: &Clients, table: &str, input: &Input, now: SystemTime)
         stopped,
         holder: Some(holder),
         propagation_seconds: 0,
+    })
+}
+
+/// The running execution that holds the lock of a cluster, if it is another one. Read-only.
+///
+/// # Errors
+/// Those of the calls to DynamoDB and Step Functions.
+pub async fn running_holder(aws: &Clients, table: &str, input: &Input) -> Result<Option<String>, Error> {
+    let item = aws
+        .dynamodb
+        .get_item()
+        .table_name(table)
+        .key("clusterArn", text(&input.cluster.to_string()))
+        .consistent_read(true)
+        .send()
+        .await?
+        .item;
+    let holder = item.as_ref().and_then(|item| item.get("executionArn")?.as_s().ok());
+    Ok(match holder {
+        Some(holder) if **holder != *input.execution && status(&aws.sfn, holder).await? == Status::Running => {
+            Some(holder.clone())
+        }
+        _ => None,
     })
 }
 

@@ -22,6 +22,11 @@ impl Problems {
         }
     }
 
+    /// All of them, in the order of the checks.
+    pub(crate) fn all(&self) -> &[Error] {
+        &self.0
+    }
+
     /// Whether a check has found one.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ const VERSION_FIELD: &str = "scrapeConfigurationVersion";
 pub(crate) const DEFAULT_CONFIGURATION: &str = "DEFAULT";
 
 /// The fields, in the order of [`Request`].
-const FIELDS: [&str; 15] = [
+const FIELDS: [&str; 17] = [
     "clusterArn",
     "workspaceArn",
     "subnetIds",
@@ -36,6 +36,8 @@ const FIELDS: [&str; 15] = [
     "activationTimeoutMinutes",
     "checkIngestion",
     "onFailure",
+    "mode",
+    "expectedPlan",
 ];
 
 /// The request of an onboarding, with its defaults.
@@ -90,6 +92,22 @@ pub struct Request {
     pub check_ingestion: CheckIngestion,
     /// What a failed execution does with the resources that it created.
     pub on_failure: OnFailure,
+    /// Whether the execution makes changes.
+    pub mode: Mode,
+    /// The fingerprint of a plan. The execution makes no change if the plan has changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected_plan: Option<String>,
+}
+
+/// Whether an execution makes changes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Mode {
+    /// It makes them.
+    #[default]
+    Apply,
+    /// It only reads, and its output says what an execution would change.
+    Plan,
 }
 
 /// When the scraper's ARN is written into the trust policies.
@@ -202,6 +220,8 @@ impl Request {
                 "onFailure",
                 [("ROLLBACK", OnFailure::Rollback), ("DO_NOTHING", OnFailure::DoNothing)],
             )?,
+            mode: fields.choice("mode", [("APPLY", Mode::Apply), ("PLAN", Mode::Plan)])?,
+            expected_plan: expected_plan(&fields)?,
         })
     }
 }
@@ -217,6 +237,25 @@ impl Request {
             (None, None) => None,
         }
     }
+}
+
+/// The hex digits of a plan's fingerprint.
+pub(crate) const FINGERPRINT_DIGITS: usize = 32;
+
+fn expected_plan(fields: &Fields<'_>) -> Result<Option<String>, Error> {
+    let Some(plan) = fields.text("expectedPlan")? else {
+        return Ok(None);
+    };
+    let is_digit = |c: char| matches!(c, '0'..='9' | 'a'..='f');
+    if plan.len() != FINGERPRINT_DIGITS || !plan.chars().all(is_digit) {
+        let why = format!(
+            "{} is not valid; expected the field plan of the output of an execution with \"mode\": \"PLAN\", which has \
+             {FINGERPRINT_DIGITS} hexadecimal digits",
+            shown(plan)
+        );
+        return Err(Error::invalid("expectedPlan", why));
+    }
+    Ok(Some(plan.to_owned()))
 }
 
 /// The key of the object with the scrape configuration.
@@ -433,6 +472,7 @@ mod tests {
                 "activationTimeoutMinutes": 60,
                 "checkIngestion": "REPORT",
                 "onFailure": "ROLLBACK",
+                "mode": "APPLY",
             })
         );
     }

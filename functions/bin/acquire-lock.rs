@@ -5,12 +5,8 @@ use std::time::SystemTime;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    let hub = Aws::from_environment("acquire-lock")?.hub();
+    let clients = lock::Clients::new(&Aws::from_environment("acquire-lock")?.hub());
     let table = environment::required("AMPXA_LOCKS")?;
-    let clients = lock::Clients {
-        dynamodb: hub.dynamodb(),
-        sfn: hub.sfn(),
-    };
     lambda::run("acquire-lock", async |input| {
         lock::acquire(&clients, &table, &input, SystemTime::now()).await
     })

@@ -384,18 +384,81 @@ async fn managed_policies(iam: &Client, role: &Role) -> Result<Vec<String>, Erro
     Ok(attached.filter_map(|policy| policy.policy_arn).collect())
 }
 
+/// How a role differs from its state after an onboarding.
+pub(crate) struct Comparison {
+    /// Whether the role exists.
+    pub exists: bool,
+    /// What an onboarding writes, in its order.
+    pub differences: Vec<Difference>,
+}
+
+/// Compares a role with its state after an onboarding. Read-only. If the pair has no scraper yet, the trust policy has
+/// [`NEW_SCRAPER`] instead of its ARN.
+///
+/// # Errors
+/// `Conflict` if the role does not have the tags of the pair; and those of the calls.
+pub(crate) async fn compare(iam: &Client, role: &Role) -> Result<Comparison, Error> {
+    let desired = match &role.scraper_trust {
+        Some(trust) => trust.clone(),
+        None => of_new_scraper(&role.placeholder_trust),
+    };
+    let Some(found) = find(iam, role).await? else {
+        let new = |path, after| Difference {
+            path,
+            before: Value::Null,
+            after,
+        };
+        let mut differences = vec![
+            new(TRUST, desired),
+            new(BOUNDARY, json!(role.boundary)),
+            new(TAGS, json!(role.tags)),
+            new(PERMISSIONS, role.permissions.clone()),
+        ];
+        if !role.managed_policies.is_empty() {
+            differences.push(new(MANAGED_POLICIES, json!(role.managed_policies)));
+        }
+        return Ok(Comparison {
+            exists: false,
+            differences,
+        });
+    };
+    let trust = Some(&desired).filter(|trust| !trusts(&found, trust));
+    Ok(Comparison {
+        exists: true,
+        differences: differences(iam, role, &found, trust).await?,
+    })
+}
+
+/// The id of a scraper that an execution would create.
+pub(crate) const NEW_SCRAPER: &str = "scraper/(known after creation)";
+
+fn of_new_scraper(trust: &Value) -> Value {
+    match trust {
+        Value::String(text) => Value::String(text.replace("scraper/*", NEW_SCRAPER)),
+        Value::Array(values) => values.iter().map(of_new_scraper).collect(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(key, value)| (key.clone(), of_new_scraper(value)))
+            .collect(),
+        other => other.clone(),
+    }
+}
+
 /// The parts of an onboarded pair's role that differ from the desired state, named as in [`EnsureOutput::repaired`].
 /// If the role does not exist: `missing`. Read-only.
 ///
 /// # Errors
 /// `Conflict` if the role does not have the tags of the pair; and those of the calls.
 pub async fn drift(iam: &Client, role: &Role) -> Result<Vec<&'static str>, Error> {
-    let Some(found) = find(iam, role).await? else {
-        return Ok(vec!["missing"]);
-    };
-    let trust = role.scraper_trust.as_ref().filter(|trust| !trusts(&found, trust));
-    let differences = differences(iam, role, &found, trust).await?;
-    Ok(differences.iter().map(|difference| difference.path).collect())
+    let comparison = compare(iam, role).await?;
+    Ok(match comparison.exists {
+        true => comparison
+            .differences
+            .iter()
+            .map(|difference| difference.path)
+            .collect(),
+        false => vec!["missing"],
+    })
 }
 
 fn boundary(found: &types::Role) -> Option<&str> {

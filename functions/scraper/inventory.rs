@@ -45,6 +45,9 @@ pub struct StaleScraper {
     pub scraper_arn: String,
     /// Why it is stale: the predicate of a sentence whose subject is the ARN.
     pub reason: String,
+    /// Whether AMP already deletes it.
+    #[serde(skip)]
+    pub is_deleting: bool,
 }
 
 /// Sends a list call, and returns the scrapers of all pages.
@@ -122,6 +125,7 @@ pub fn inventory(
             .map(|scraper| StaleScraper {
                 scraper_arn: scraper.arn().to_owned(),
                 reason: defect(scraper).unwrap_or_else(|| "is a duplicate".to_owned()),
+                is_deleting: status(scraper) == ScraperStatusCode::Deleting,
             })
             .collect(),
     })

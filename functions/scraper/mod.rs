@@ -7,12 +7,14 @@ mod update;
 
 pub use inventory::{ExistingScraper, Inventory, OwnedScraper, StaleScraper, inventory, list, owned, pairs_of_cluster};
 pub use removal::{RemoveInput, RemoveOutput, remove, remove_in};
+use update::{Comparison, compare};
 pub use update::{CurrentState, UpdateInput, UpdateOutput, current_state, update};
 
 use crate::{
     arn::ScraperArn,
     aws::{none_if, s3::Bucket},
     configurations::{self, Named},
+    difference::Difference,
     error::Error,
     names,
     network::Network,
@@ -32,6 +34,7 @@ use aws_sdk_amp::{
     },
 };
 use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Value, json};
 
 /// The input of `create-scraper`, beside the request.
 #[derive(Debug, Deserialize)]
@@ -99,10 +102,7 @@ pub async fn create(amp: &Client, bucket: &Bucket, task: &Task<CreateInput>) -> 
             stale.scraper_arn, stale.reason
         )));
     }
-    let yaml = match named_configuration(bucket, request).await? {
-        Some(yaml) => yaml,
-        None => completed_default(amp, task).await?,
-    };
+    let yaml = new_configuration(amp, bucket, task).await?;
     let mut tags = tags::of_pair(task);
     tags.insert(CREATED_BY_TAG.to_owned(), task.execution.to_string());
     let answer = amp
@@ -132,6 +132,50 @@ pub async fn create(amp: &Client, bucket: &Bucket, task: &Task<CreateInput>) -> 
         created: true,
         longest_interval: None,
         warnings: Vec::new(),
+    })
+}
+
+/// The scrape configuration of a new scraper.
+async fn new_configuration<I>(amp: &Client, bucket: &Bucket, task: &Task<I>) -> Result<String, Error> {
+    match named_configuration(bucket, &task.request).await? {
+        Some(yaml) => Ok(yaml),
+        None => completed_default(amp, task).await,
+    }
+}
+
+/// How an existing scraper differs from a request; or the parts of a new one, if the pair has none.
+///
+/// Read-only. A new scraper has no known network if `network` is `None`.
+///
+/// # Errors
+/// `InvalidRequest` if the object with the scrape configuration is not valid; and those of the calls.
+pub(crate) async fn plan<I>(
+    amp: &Client,
+    bucket: &Bucket,
+    task: &Task<I>,
+    existing: Option<&ScraperArn>,
+    network: Option<&Network>,
+) -> Result<Comparison, Error> {
+    if let Some(arn) = existing {
+        return compare(amp, bucket, &describe(amp, arn).await?, task, network).await;
+    }
+    let yaml = new_configuration(amp, bucket, task).await?;
+    let new = |path, after| Difference {
+        path,
+        before: Value::Null,
+        after,
+    };
+    let mut differences = vec![
+        new("alias", json!(task.request.alias)),
+        new("roles", update::roles(Some(&role_configuration(&task.pair)))),
+        new("tags", json!(tags::of_pair(task))),
+        new("scrape configuration", json!(yaml)),
+    ];
+    differences.extend(network.map(|network| new("network", json!(network))));
+    Ok(Comparison {
+        differences,
+        warnings: Vec::new(),
+        yaml,
     })
 }
 
@@ -296,7 +340,6 @@ roleRef:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn a_denial_of_an_access_entry_names_the_condition() {

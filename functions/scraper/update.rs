@@ -5,6 +5,7 @@ use crate::{
     arn::ScraperArn,
     aws::s3::Bucket,
     configurations::{self, Named},
+    difference::Difference,
     error::Error,
     names,
     network::Network,
@@ -15,9 +16,11 @@ use crate::{
 use aws_sdk_amp::{
     Client,
     primitives::Blob,
-    types::{EksConfiguration, ScrapeConfiguration, ScraperDescription, ScraperStatusCode, Source},
+    types::{EksConfiguration, RoleConfiguration, ScrapeConfiguration, ScraperDescription, ScraperStatusCode, Source},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, HashMap};
 
 /// The input of `update-scraper`, beside the request.
 #[derive(Debug, Deserialize)]
@@ -80,22 +83,18 @@ pub async fn update(amp: &Client, bucket: &Bucket, task: &Task<UpdateInput>) -> 
     if !matches!(code, Active | UpdateFailed) {
         return Ok(output);
     }
-    output.scraper.warnings.extend(network_warning(&found, task));
-    let tags = missing_tags(&found, task);
-    if !tags.is_empty() {
+    let comparison = compare(amp, bucket, &found, task, Some(&task.input.network)).await?;
+    output.scraper.warnings.extend(comparison.warnings);
+    let (tags, mut differences): (Vec<_>, Vec<_>) = comparison.differences.into_iter().partition(|d| d.path == TAGS);
+    for difference in &tags {
+        let tags: HashMap<String, String> = serde_json::from_value(difference.after.clone()).unwrap_or_default();
         let call = amp.tag_resource().resource_arn(&found.arn).set_tags(Some(tags));
         call.send().await?;
-        output.repaired.push("tags");
+        output.repaired.push(TAGS);
     }
-    let yaml = match desired_configuration(amp, bucket, task, current_configuration(&found)).await? {
-        Ok(yaml) => yaml,
-        Err(warning) => {
-            output.scraper.warnings.push(warning);
-            current_configuration(&found).to_owned()
-        }
-    };
+    let yaml = comparison.yaml;
     output.scraper.longest_interval = Some(scrape_configuration::longest_interval(&yaml));
-    let differences = differences(&found, task, &yaml);
+    let differences: Vec<&str> = differences.drain(..).map(|difference| difference.path).collect();
     if differences.contains(&CONFIGURATION) {
         let replaced = configurations::Replaced::new(&task.execution, arn, current_configuration(&found));
         let location = replaced.location(bucket);
@@ -126,10 +125,10 @@ pub async fn update(amp: &Client, bucket: &Bucket, task: &Task<UpdateInput>) -> 
 
 /// The desired configuration of an existing scraper: the one that the request names, or the `current` one with the
 /// labels completed. The inner error is a warning: the current configuration cannot be rewritten, and stays.
-async fn desired_configuration(
+async fn desired_configuration<I>(
     amp: &Client,
     bucket: &Bucket,
-    task: &Task<UpdateInput>,
+    task: &Task<I>,
     current: &str,
 ) -> Result<Result<String, String>, Error> {
     let request = &task.request;
@@ -180,19 +179,85 @@ pub(super) fn current_configuration(found: &ScraperDescription) -> &str {
     }
 }
 
-/// The parts that an update has to change.
-fn differences(found: &ScraperDescription, task: &Task<UpdateInput>, yaml: &str) -> Vec<&'static str> {
-    let other_alias = task.request.alias.is_some() && task.request.alias != found.alias;
-    let other_configuration = !scrape_configuration::same_meaning(current_configuration(found), yaml);
-    let requested = [(other_alias, "alias"), (other_configuration, CONFIGURATION)];
-    only_true(defects(found, &task.pair).into_iter().chain(requested))
+/// How an existing scraper differs from a request.
+pub(crate) struct Comparison {
+    /// What an execution writes, in its order.
+    pub differences: Vec<Difference>,
+    /// The desired scrape configuration.
+    pub(super) yaml: String,
+    /// What it cannot write.
+    pub warnings: Vec<String>,
+}
+
+/// Compares an existing scraper with a request. Read-only.
+///
+/// # Errors
+/// `InvalidRequest` if the object with the scrape configuration is not valid; and those of the calls.
+pub(crate) async fn compare<I>(
+    amp: &Client,
+    bucket: &Bucket,
+    found: &ScraperDescription,
+    task: &Task<I>,
+    network: Option<&Network>,
+) -> Result<Comparison, Error> {
+    let mut warnings: Vec<String> = network
+        .and_then(|network| network_warning(found, task, network))
+        .into_iter()
+        .collect();
+    let current = current_configuration(found);
+    let yaml = match desired_configuration(amp, bucket, task, current).await? {
+        Ok(yaml) => yaml,
+        Err(warning) => {
+            warnings.push(warning);
+            current.to_owned()
+        }
+    };
+    let mut differences = Vec::new();
+    let mut differs = |path, before: Value, after: Value| differences.push(Difference { path, before, after });
+    let missing = missing_tags(found, task);
+    if !missing.is_empty() {
+        let current = |key: &String| found.tags.as_ref().and_then(|tags| tags.get(key));
+        let before: BTreeMap<_, _> = missing.keys().map(|key| (key, current(key))).collect();
+        differs(TAGS, json!(before), json!(missing));
+    }
+    for defect in only_true(defects(found, &task.pair)) {
+        match defect {
+            ROLES => differs(
+                ROLES,
+                roles(found.role_configuration.as_ref()),
+                roles(Some(&role_configuration(&task.pair))),
+            ),
+            other => differs(other, json!(found.status_reason), Value::Null),
+        }
+    }
+    if task.request.alias.is_some() && task.request.alias != found.alias {
+        differs("alias", json!(found.alias), json!(task.request.alias));
+    }
+    if !scrape_configuration::same_meaning(current, &yaml) {
+        differs(CONFIGURATION, json!(current), json!(yaml));
+    }
+    Ok(Comparison {
+        differences,
+        yaml,
+        warnings,
+    })
+}
+
+const TAGS: &str = "tags";
+const ROLES: &str = "roles";
+
+pub(super) fn roles(configuration: Option<&RoleConfiguration>) -> Value {
+    json!({
+        "source": configuration.and_then(RoleConfiguration::source_role_arn),
+        "target": configuration.and_then(RoleConfiguration::target_role_arn),
+    })
 }
 
 /// What differs from the desired state of any request.
 fn defects(found: &ScraperDescription, pair: &Pair) -> [(bool, &'static str); 2] {
     let has_failed = found.status.as_ref().map(|s| &s.status_code) == Some(&ScraperStatusCode::UpdateFailed);
     let other_roles = found.role_configuration != Some(role_configuration(pair));
-    [(has_failed, "failed update"), (other_roles, "roles")]
+    [(has_failed, "failed update"), (other_roles, ROLES)]
 }
 
 /// The names whose condition is true.
@@ -201,7 +266,7 @@ fn only_true(conditions: impl IntoIterator<Item = (bool, &'static str)>) -> Vec<
     true_ones.map(|(_, name)| name).collect()
 }
 
-fn missing_tags(found: &ScraperDescription, task: &Task<UpdateInput>) -> std::collections::HashMap<String, String> {
+fn missing_tags<I>(found: &ScraperDescription, task: &Task<I>) -> BTreeMap<String, String> {
     let current = |key: &str| Some(found.tags.as_ref()?.get(key)?.as_str());
     let expected = tags::of_pair(task).into_iter();
     expected
@@ -210,11 +275,11 @@ fn missing_tags(found: &ScraperDescription, task: &Task<UpdateInput>) -> std::co
 }
 
 /// A warning, if the request names subnets or security groups that the scraper does not have.
-fn network_warning(found: &ScraperDescription, task: &Task<UpdateInput>) -> Option<String> {
+fn network_warning<I>(found: &ScraperDescription, task: &Task<I>, network: &Network) -> Option<String> {
     let Some(Source::EksConfiguration(eks)) = &found.source else {
         return None;
     };
-    let (request, network) = (&task.request, &task.input.network);
+    let request = &task.request;
     let differs = (request.subnet_ids.is_some() && !same_set(eks.subnet_ids(), &network.subnet_ids))
         || (request.security_group_ids.is_some() && !same_set(groups(eks), &network.security_group_ids));
     if !differs {

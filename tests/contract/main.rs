@@ -13,7 +13,7 @@ use ampxa::{
     event::Reading,
     ingestion::{self, IngestionResult},
     lock::{self, LockState},
-    offboarding, patch,
+    offboarding, patch, plan,
     policy::SCRAPER_SERVICE,
     reconcile,
     roles::{self, Outcome},
@@ -355,7 +355,14 @@ fn every_error_reaches_the_fail_state_unchanged() {
 }
 
 /// The tasks before the first one that creates a resource.
-const BEFORE_CREATION: [&str; 4] = ["Check request", "Acquire lock", "Check cluster", "Remove stale scraper"];
+const BEFORE_CREATION: [&str; 6] = [
+    "Check request",
+    "Plan pair",
+    "Acquire lock",
+    "Plan pair again",
+    "Check cluster",
+    "Remove stale scraper",
+];
 
 #[test]
 fn every_failure_after_a_creation_is_rolled_back_in_reverse_order() {
@@ -485,6 +492,7 @@ fn every_task_passes_the_input_that_its_step_parses() {
                 .and_then(|input| check_request::check(&input))
                 .map(drop),
             "CheckCluster" => Task::<cluster::Input>::try_from(input).map(drop),
+            "PlanPair" => Task::<plan::Input>::try_from(input).map(drop),
             "CreateScraper" => Task::<scraper::CreateInput>::try_from(input).map(drop),
             "CheckIngestion" => Task::<ingestion::Input>::try_from(input).map(drop),
             "CheckScraper" => Task::<scraper::CheckInput>::try_from(input).map(drop),
@@ -539,6 +547,7 @@ fn the_machines_read_only_fields_that_steps_return() {
         stale_scrapers: vec![StaleScraper {
             scraper_arn: arn(),
             reason: String::new(),
+            is_deleting: false,
         }],
         manual_access: false,
         scrapers: 1,
@@ -588,10 +597,19 @@ fn the_machines_read_only_fields_that_steps_return() {
         source: true,
         target: true,
     });
-    let complete = json!(
+    let mut complete = json!(
         check_request::check(&check_request::Input::try_from(payload(&tasks()["onboard: Check request"])).unwrap())
             .unwrap()
     );
+    complete["request"]["expectedPlan"] = json!("the plan of the request");
+    let plan = json!(plan::Output {
+        changes: vec![],
+        prerequisites: vec![],
+        would_fail_as: None,
+        in_progress: None,
+        warnings: vec![],
+        plan: String::new(),
+    });
     let mut check = json!(checked);
     check["scraperArn"] = json!("the ARN of the existing scraper");
     let pairs = json!(offboarding::Pairs {
@@ -627,6 +645,7 @@ fn the_machines_read_only_fields_that_steps_return() {
                 "CheckRequest" | "CheckOffboarding" => &complete,
                 "AcquireLock" => &acquired,
                 "CheckCluster" => &check,
+                "PlanPair" => &plan,
                 "EnsureSourceRole" | "EnsureTargetRole" => &role,
                 "CreateScraper" | "CheckScraper" => &json!(scraper),
                 "UpdateScraper" => &updated,
@@ -664,10 +683,11 @@ fn a_step_has_the_same_name_in_machine_template_and_functions() {
         let mut used = BTreeSet::new();
         for (name, task) in tasks_of(name) {
             let function = invoked(&task);
-            // Some functions have several states: for a stale scraper, for an early patch, for three levels of
-            // summaries.
+            // Some functions have several states: for a stale scraper, for an early patch, for a plan under the lock,
+            // for three levels of summaries.
             let words = name
                 .trim_end_matches(" early")
+                .trim_end_matches(" again")
                 .replace("stale ", "")
                 .to_lowercase()
                 .replace(' ', "-");
@@ -912,9 +932,11 @@ fn successful_run(seconds: u64) -> Vec<String> {
         let next = match name {
             "Is the lock acquired?" => taken("{% $lock.state = 'ACQUIRED' and $lock.propagationSeconds = 0 %}"),
             "Is the cluster ready?" => taken("{% $check.readiness = 'READY' %}"),
-            "Is there a stale scraper?" | "Is an early patch requested?" | "Is the ingestion check requested?" => {
-                state["Default"].clone()
-            }
+            "Is it a plan?"
+            | "Is a plan expected?"
+            | "Is there a stale scraper?"
+            | "Is an early patch requested?"
+            | "Is the ingestion check requested?" => state["Default"].clone(),
             "Are samples received?" => taken("{% $ingestion.result = 'RECEIVING' %}"),
             "Is the scraper active?" if waited < seconds => state["Default"].clone(),
             "Is the scraper active?" => taken("{% $scraper.status = 'ACTIVE' %}"),
@@ -1429,6 +1451,12 @@ fn a_function_may_assume_exactly_the_roles_that_it_uses() {
             "RouteEvent" => &["organizations:ListParents", "ssm:GetParameter", "states:StartExecution"],
             "CheckReconciliation" => &["ssm:GetParameter", "organizations:ListAccounts"],
             "CheckCluster" => &["organizations:ListParents"],
+            "PlanPair" => &[
+                "s3:GetObjectVersion",
+                "organizations:ListParents",
+                "dynamodb:GetItem",
+                "states:DescribeExecution",
+            ],
             "FindClusters" => &["ssm:GetParameter", "organizations:ListParents"],
             "RouteCluster" => &["ssm:GetParameter"],
             _ => &[],

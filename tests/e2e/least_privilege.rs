@@ -215,7 +215,7 @@ async fn status_as_a_person(wired: &fixture::Wired, account: &str) {
     }
 }
 
-/// Onboards a cluster by its event, causes and repairs drift, recovers the cluster from an orphan tag, and deletes it.
+/// Onboards a cluster by its event, plans, causes and repairs drift, recovers the cluster from an orphan tag, and deletes it.
 /// Each granted action must be needed by a call of these runs.
 #[tokio::test]
 async fn every_granted_action_is_needed_by_a_call() {
@@ -277,6 +277,11 @@ async fn every_granted_action_is_needed_by_a_call() {
         "scrapeConfigurationObject": "configurations/nodes.yaml", "scrapeConfigurationVersion": nodes.version,
     });
     let changed = with(&request, changed);
+    // A plan reads the object, or AMP's default configuration, and the status of the last holder of the lock.
+    for planned in [&changed, &with(&request, json!({ "scrapeConfiguration": "DEFAULT" }))] {
+        let plan = with(planned, json!({ "mode": "PLAN" }));
+        wired.run(Machine::Onboard, &plan).await.unwrap().succeeded().unwrap();
+    }
     // The second execution reads the status of the first one, which holds the lock.
     let (first, second) = tokio::join!(
         wired.run(Machine::Onboard, &changed),
@@ -357,7 +362,7 @@ async fn every_granted_action_is_needed_by_a_call() {
     let functions: Vec<&String> = policies.iter().map(|policy| &policy.role).collect();
     assert_eq!(
         functions.len(),
-        19,
+        20,
         "expected one policy for each function that calls AWS: {functions:#?}"
     );
     policies.push(Policy::of_provisioner(&accounts.source, "source").await);

@@ -20,6 +20,7 @@ mod least_privilege;
 mod offboarding;
 mod onboarding;
 mod partitions;
+mod plans;
 mod process;
 mod races;
 mod refusals;

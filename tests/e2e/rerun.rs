@@ -5,12 +5,12 @@ use serde_json::{Value, json};
 
 /// The writing actions that steps called as a provisioner since a position in the request log, on resources whose ARN
 /// contains a text.
-fn writes_since(position: u64, resource: &str) -> Vec<String> {
+pub fn writes_since(position: u64, resource: &str) -> Vec<String> {
     let log = deployment().cloud.look(&format!("calls?since={position}")).unwrap();
     let calls = log["calls"].as_array().unwrap();
     let of_provisioner = calls.iter().filter(|call| {
         let principal = call["principal"].as_str().unwrap_or_default();
-        principal.contains("-provisioner/ampxa-") && call["resource"].to_string().contains(resource)
+        principal.contains("/ampxa-provisioner-") && call["resource"].to_string().contains(resource)
     });
     let action = |call: &Value| text(&call["action"]).split(':').nth(1).unwrap().to_owned();
     let reads = |action: &String| {
@@ -22,7 +22,7 @@ fn writes_since(position: u64, resource: &str) -> Vec<String> {
 }
 
 /// The next position in the request log.
-fn log_position() -> u64 {
+pub fn log_position() -> u64 {
     deployment().cloud.look("calls?since=9999999999").unwrap()["next"]
         .as_u64()
         .unwrap()

@@ -97,7 +97,7 @@ async fn every_pair_is_listed_with_its_drift() {
     let fleet = fleet(&deployment().cloud.url, &[region]).await;
     let table = fleet.table();
     assert!(
-        table.contains("source role: missing; target role: trust policy")
+        table.contains("source role: missing; target role: permissions boundary")
             && table.contains("2 pairs in account 222222222222, "),
         "{table}"
     );

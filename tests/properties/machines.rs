@@ -225,7 +225,7 @@ fn the_status_reason_of_a_scraper_is_in_the_cause_unchanged() {
 
 /// The variables of the state machines, with `$states.result` and `$states.input` of each kind of state.
 fn samples() -> Vec<Value> {
-    let input = json!({
+    let mut input = json!({
         "batches": [{ "accounts": ["222222222222"] }], "accounts": ["222222222222"], "accountsWithPairs": ["444444444444"],
         "regions": ["us-west-2"], "provisionerTimeoutMinutes": 60, "workspace": "ws-1", "maxListed": 50,
         "reconciliation": "arn:r", "seconds": 300, "after": "", "clusterArnPrefix": "arn:", "clusters": [], "orphans": [],
@@ -244,6 +244,9 @@ fn samples() -> Vec<Value> {
         "pairs": [], "removed": [], "request": {}, "removal": { "deleted": false, "scraperArns": ["s"], "unreachable": "why" },
         "leaveUnreachable": true, "left": ["s"], "reasons": ["why"],
     });
+    let plan =
+        json!({ "changes": [], "prerequisites": ["p"], "wouldFailAs": "NotReady", "inProgress": null, "plan": "0a" });
+    input.as_object_mut().unwrap().extend(plan.as_object().unwrap().clone());
     let role = json!({ "created": true, "repaired": ["tags"] });
     let mut variables = json!({
         "request": {
@@ -295,6 +298,7 @@ fn samples() -> Vec<Value> {
         ),
         of(
             json!({ "Payload": {
+                "plan": "0a",
             "request": {}, "sourceRoleArn": "arn:source", "targetRoleArn": "arn:target", "created": true,
             "warnings": [], "repaired": [], "upToDate": true, "longestInterval": 60, "replacedConfiguration": "s3://b/k", "source": true, "target": true, "scraperArns": ["s"],
             "roleArn": "arn:source", "outcome": "REMOVED", "skipReason": "the event is late",

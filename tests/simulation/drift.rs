@@ -12,7 +12,7 @@ use crate::{
     world::{CLUSTER_CREATED_AT, Setup, World, simulate},
 };
 use serde_json::{Value, json};
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 pub const OTHER_CONFIGURATION: &str = "scrape_configs:\n  - job_name: other\n";
 
@@ -162,6 +162,77 @@ impl Change {
     }
 }
 
+/// A request with further fields.
+fn with(request: &Value, fields: Value) -> Value {
+    let mut request = request.clone();
+    let fields = fields.as_object().unwrap().clone();
+    request.as_object_mut().unwrap().extend(fields);
+    request
+}
+
+/// The plan of an onboarding, which writes nothing.
+async fn plan(world: &Arc<World>, request: &Value) -> Value {
+    let before = world.state().writes.len();
+    let planned = world.start("onboard", with(request, json!({ "mode": "PLAN" })));
+    world.wait_until_idle().await;
+    let Some(End::Succeeded(plan)) = planned.end() else {
+        panic!("{:?}", planned.end());
+    };
+    assert_eq!(world.state().writes.len(), before, "a plan wrote: {plan}");
+    assert_eq!(plan["outcome"], "PLANNED", "{plan}");
+    assert_eq!(plan["wouldFailAs"], Value::Null, "{plan}");
+    plan
+}
+
+/// Asserts that an onboarding made the changes of its plan, and no others.
+fn assert_planned(name: &str, plan: &Value, output: &Value) {
+    let changes = plan["changes"].as_array().unwrap();
+    let resources = |action: &str, field: &str| -> BTreeSet<String> {
+        let of_action = changes.iter().filter(|change| change["action"] == action);
+        of_action
+            .map(|change| change[field].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let texts = |field: &str| -> BTreeSet<String> {
+        let values = output[field].as_array().unwrap().iter();
+        values.map(|value| value.as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(
+        resources("CREATE", "resource"),
+        texts("created"),
+        "{name}: {plan} {output}"
+    );
+    let replaced = texts("replaced");
+    let replaced = replaced.iter().filter(|text| !text.ends_with(" is DELETING"));
+    let replaced = replaced.map(|text| text.split(' ').next().unwrap().to_owned());
+    assert_eq!(
+        resources("DELETE", "arn"),
+        replaced.collect(),
+        "{name}: {plan} {output}"
+    );
+    let planned = changes
+        .iter()
+        .filter(|change| change["action"] == "UPDATE")
+        .flat_map(|change| {
+            let parts = change["differences"].as_array().unwrap().iter();
+            parts.map(|part| {
+                format!(
+                    "{}: {}",
+                    change["resource"].as_str().unwrap(),
+                    part["path"].as_str().unwrap()
+                )
+            })
+        });
+    // The trust policy of a role is repaired by the patch, and before it by the placeholder if the policy is wrong.
+    let mut made = texts("repaired");
+    for side in ["source", "target"] {
+        if output["trustPatched"][side] == true && !texts("created").contains(&format!("{side} role")) {
+            made.insert(format!("{side} role: trust policy"));
+        }
+    }
+    assert_eq!(planned.collect::<BTreeSet<_>>(), made, "{name}: {plan} {output}");
+}
+
 #[test]
 fn every_drift_is_repaired_and_the_next_onboarding_changes_nothing() {
     let changes = changes();
@@ -170,12 +241,14 @@ fn every_drift_is_repaired_and_the_next_onboarding_changes_nothing() {
         simulate(&Setup::calm("drift", seed), async |world| {
             healthy::connect(world, &world.pair(1));
             let request = change.apply(world);
-            let repair = world.start("onboard", request.clone());
+            let plan = plan(world, &request).await;
+            let repair = world.start("onboard", with(&request, json!({ "expectedPlan": plan["plan"] })));
             world.wait_until_idle().await;
             // The invariants at the end of the execution check that the pair is connected as requested.
             let Some(End::Succeeded(output)) = repair.end() else {
                 panic!("{name}: {:?}", repair.end());
             };
+            assert_planned(name, &plan, &output);
             let reported = ["created", "repaired", "replaced"].map(|field| output[field].as_array().unwrap().len());
             assert!(
                 reported.iter().sum::<usize>() > 0 || output["trustPatched"] == true,
@@ -194,6 +267,22 @@ fn every_drift_is_repaired_and_the_next_onboarding_changes_nothing() {
             }
             let writes = world.state().writes.len();
             assert!(writes > 0, "{name}: nothing was repaired");
+
+            let changed = plan["plan"].clone();
+            let plan = self::plan(world, &request).await;
+            let actions = plan["changes"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|change| &change["action"]);
+            assert_eq!(actions.collect::<Vec<_>>(), ["NONE"; 3], "{name}: {plan}");
+            assert_ne!(plan["plan"], changed, "{name}");
+            let outdated = world.start("onboard", with(&request, json!({ "expectedPlan": changed })));
+            world.wait_until_idle().await;
+            let Some(End::Failed(failure)) = outdated.end() else {
+                panic!("{name}: {:?}", outdated.end());
+            };
+            assert_eq!(failure.error, "PlanChanged", "{name}");
 
             let again = world.start("onboard", request);
             world.wait_until_idle().await;

@@ -319,6 +319,11 @@ fn has_configuration(scraper: &Value, pair: &Pair, request: &Value) -> bool {
     scrape_configuration::same_meaning(&actual, &expected)
 }
 
+/// Whether an execution only planned.
+fn is_plan(end: &End) -> bool {
+    matches!(end, End::Succeeded(output) if output["outcome"] == "PLANNED")
+}
+
 /// The violations at the end of an execution, before another execution can acquire the lock.
 pub fn after_execution(world: &World, execution: &Execution, end: &End) -> Vec<String> {
     let now = world.now();
@@ -336,7 +341,7 @@ pub fn after_execution(world: &World, execution: &Execution, end: &End) -> Vec<S
             .collect();
         if let End::Failed(failure) = end {
             violations.extend(failure_violations(failure));
-        } else if *end != End::Aborted {
+        } else if *end != End::Aborted && !is_plan(end) {
             violations.push("it never acquired the lock".to_owned());
         }
         return violations;
@@ -519,7 +524,7 @@ fn rollback_violations(
 }
 
 /// ampxa's own error names; an execution may also fail with an error of Lambda or Step Functions.
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 15] = [
     "InvalidRequest",
     "NotReady",
     "Transient",
@@ -531,6 +536,7 @@ const NAMES: [&str; 14] = [
     "ClusterNotActive",
     "ScraperNotActive",
     "ScraperFailed",
+    "PlanChanged",
     "StaleScraperNotDeleted",
     "OffboardingIncomplete",
     "ScraperNotDeleted",

@@ -3,7 +3,7 @@
 use ampxa::{
     Aws, Error, check_request, cluster, consent,
     ingestion::{self, IngestionResult},
-    lock, offboarding, patch,
+    lock, offboarding, patch, plan,
     roles::{self, Side},
     scraper,
 };
@@ -16,6 +16,7 @@ pub fn step(function: &str) -> &'static str {
     match function {
         "CheckRequest" => "check-request",
         "AcquireLock" => "acquire-lock",
+        "PlanPair" => "plan-pair",
         "CheckCluster" => "check-cluster",
         "EnsureSourceRole" => "ensure-source-role",
         "EnsureTargetRole" => "ensure-target-role",
@@ -51,11 +52,7 @@ pub async fn run(step: &'static str, aws: &Aws, payload: Value, now: SystemTime)
         "check-request" => invoke(payload, async |input| check_request::check(&input)).await,
         "check-offboarding" => invoke(payload, async |request| offboarding::check(request)).await,
         "acquire-lock" => {
-            let hub = aws.hub();
-            let clients = lock::Clients {
-                dynamodb: hub.dynamodb(),
-                sfn: hub.sfn(),
-            };
+            let clients = lock::Clients::new(&aws.hub());
             invoke(payload, async |input| {
                 lock::acquire(&clients, "locks", &input, now).await
             })
@@ -64,25 +61,19 @@ pub async fn run(step: &'static str, aws: &Aws, payload: Value, now: SystemTime)
         "check-cluster" => {
             invoke(payload, async |task| {
                 let (source, target) = (aws.source(&task).await?, aws.target(&task).await?);
-                let clients = cluster::Clients {
-                    eks: source.eks(),
-                    ec2: source.ec2(),
-                    source_amp: source.amp(),
-                    target_amp: target.amp(),
-                    consent: consent::Clients {
-                        organizations: aws.hub().organizations(),
-                        target_iam: target.iam(),
-                    },
-                };
-                let settings = cluster::Settings {
-                    quotas: cluster::Quotas::default(),
-                    allowed_workspaces: Vec::new(),
-                    consent: consent::Settings {
-                        organization: false,
-                        organizations_access: false,
-                    },
-                };
-                cluster::check(&clients, &task, &settings).await
+                let clients = cluster::Clients::new(&aws.hub(), &source, &target);
+                cluster::check(&clients, &task, &settings()).await
+            })
+            .await
+        }
+        "plan-pair" => {
+            let locks = lock::Clients::new(&aws.hub());
+            invoke(payload, async |task| {
+                let (source, target) = (aws.source(&task).await?, aws.target(&task).await?);
+                let clients = plan::Clients::new(&aws.hub(), &source, &target, "bucket");
+                let mut output = plan::onboarding(&clients, &task, &settings()).await?;
+                output.in_progress = lock::running_holder(&locks, "locks", &lock::Input::of(&task)).await?;
+                Ok(output.shortened())
             })
             .await
         }
@@ -158,6 +149,17 @@ pub async fn run(step: &'static str, aws: &Aws, payload: Value, now: SystemTime)
             .await
         }
         other => panic!("unknown step {other}"),
+    }
+}
+
+fn settings() -> cluster::Settings {
+    cluster::Settings {
+        quotas: cluster::Quotas::default(),
+        allowed_workspaces: Vec::new(),
+        consent: consent::Settings {
+            organization: false,
+            organizations_access: false,
+        },
     }
 }
 

@@ -15,6 +15,18 @@ impl Locks {
         self.0.get(cluster)?["executionArn"]["S"].as_str()
     }
 
+    /// `GetItem`, consistent.
+    pub fn get_item(&self, call: &Call) -> CallResult {
+        assert_eq!((call.action.as_str(), call.account.as_str()), ("GetItem", "hub"));
+        assert_eq!(call.body["ConsistentRead"], true);
+        let key = call.body["Key"]["clusterArn"]["S"].as_str().expect("a key");
+        Ok(self
+            .0
+            .get(key)
+            .map_or(json!({}), |item| json!({ "Item": item }))
+            .to_string())
+    }
+
     /// `PutItem`, with a condition.
     pub fn put_item(&mut self, call: &Call, _now: Duration) -> CallResult {
         assert_eq!((call.action.as_str(), call.account.as_str()), ("PutItem", "hub"));

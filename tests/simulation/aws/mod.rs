@@ -261,6 +261,7 @@ impl Cloud {
                 self.objects.insert(call.id.clone(), text.to_owned());
                 Ok(String::new())
             }
+            "dynamodb" if call.action == "GetItem" => self.locks.get_item(call),
             "dynamodb" => self.locks.put_item(call, now),
             "states" => locks::describe_execution(call, world, random, now),
             other => panic!("unknown service {other}"),

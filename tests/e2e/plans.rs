@@ -1,0 +1,89 @@
+//! A plan of an onboarding, and an onboarding that keeps to it.
+
+use crate::{
+    deployment::{Accounts, SOURCE, TARGET, deployment, text, with},
+    rerun::{log_position, writes_since},
+};
+use driver::demo;
+use serde_json::{Value, json};
+
+async fn planned(accounts: &Accounts, request: &Value) -> Value {
+    let position = log_position();
+    let plan = accounts.onboarded(&with(request, json!({ "mode": "PLAN" }))).await;
+    assert_eq!(plan["outcome"], "PLANNED", "{plan}");
+    let cluster = text(&request["clusterArn"]).rsplit('/').next().unwrap();
+    for name in [cluster, &accounts.source.region] {
+        assert_eq!(writes_since(position, name), [""; 0], "the plan changed {name}");
+    }
+    plan
+}
+
+/// The action and the changed parts of each resource.
+fn changes(plan: &Value) -> Value {
+    let changes = plan["changes"].as_array().unwrap().iter().map(|change| {
+        let parts = change["differences"].as_array().unwrap().iter();
+        let parts: Vec<&Value> = parts.map(|part| &part["path"]).collect();
+        json!([change["action"], change["resource"], parts])
+    });
+    changes.collect()
+}
+
+#[tokio::test]
+async fn an_onboarding_makes_the_changes_of_its_plan_and_stops_if_the_plan_has_changed() {
+    let accounts = deployment().accounts(SOURCE, TARGET);
+    let request = accounts.pair("planned").await;
+    let plan = planned(&accounts, &request).await;
+    let role = ["trust policy", "permissions boundary", "tags", "permissions"];
+    let with_managed_policy = [&role[..], &["managed policy"]].concat();
+    assert_eq!(
+        changes(&plan),
+        json!([
+            ["CREATE", "source role", role],
+            ["CREATE", "target role", with_managed_policy],
+            [
+                "CREATE",
+                "scraper",
+                ["alias", "roles", "tags", "scrape configuration", "network"]
+            ],
+        ]),
+        "{plan}"
+    );
+    assert_eq!(planned(&accounts, &request).await["plan"], plan["plan"]);
+    accounts.assert_nothing_was_created().await;
+
+    // Another execution connects the pair between the plan and its execution.
+    let expecting = |plan: &Value| with(&request, json!({ "expectedPlan": plan["plan"] }));
+    let output = accounts.onboarded(&expecting(&plan)).await;
+    assert_eq!(output["created"], json!(["source role", "target role", "scraper"]));
+    let before = accounts.roles(&output).await;
+    let position = log_position();
+    let failed = accounts.onboard(&expecting(&plan)).await;
+    assert_eq!(failed.error.as_deref(), Some("PlanChanged"), "{failed:?}");
+    for name in [
+        "ampxa-source-planned-",
+        "ampxa-target-planned-",
+        &accounts.source.region,
+    ] {
+        assert_eq!(writes_since(position, name), [""; 0], "the execution changed {name}");
+    }
+    assert_eq!(accounts.roles(&output).await, before);
+
+    let unchanged = planned(&accounts, &request).await;
+    let none: [&str; 0] = [];
+    let expected = ["source role", "target role", "scraper"].map(|resource| json!(["NONE", resource, none]));
+    assert_eq!(changes(&unchanged), json!(expected), "{unchanged}");
+    assert_eq!(accounts.onboarded(&expecting(&unchanged)).await["outcome"], "UNCHANGED");
+}
+
+#[tokio::test]
+async fn a_plan_lists_all_prerequisites_that_are_not_met_and_the_error_of_an_onboarding() {
+    let accounts = deployment().accounts(SOURCE, TARGET);
+    let mut cluster = demo::Cluster::named("unprepared");
+    cluster.private_access = false;
+    let request = accounts.pair_of(&cluster).await;
+    let plan = planned(&accounts, &request).await;
+    assert_eq!(plan["wouldFailAs"], "NotReady", "{plan}");
+    let command = "--resources-vpc-config endpointPrivateAccess=true";
+    assert!(text(&plan["prerequisites"][0]).contains(command), "{plan}");
+    accounts.assert_nothing_was_created().await;
+}
