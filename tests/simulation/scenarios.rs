@@ -168,7 +168,10 @@ fn the_scenarios_enter_every_task_of_both_machines() {
         let entered: BTreeSet<String> = scenarios
             .flat_map(|scenario| scenario.run(&Setup::calm("entered", 0), &[], false).tasks())
             .collect();
-        assert_eq!(entered, tasks_of(machine));
+        let mut tasks = tasks_of(machine);
+        // The tests of drift plan each onboarding and expect the plan.
+        tasks.retain(|task| !task.starts_with("Plan pair"));
+        assert_eq!(entered, tasks);
     }
     assert_eq!(rollback_tasks().len(), 3, "{:?}", rollback_tasks());
 }
