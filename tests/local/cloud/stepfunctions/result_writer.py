@@ -21,7 +21,13 @@ _ERROR = "States.ResultWriterFailed"
 RESOURCES = ("arn:aws:states:::s3:putObject",)
 _PERMISSIONS = ("s3:PutObject", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:AbortMultipartUpload")
 # The status of a child -> the name of the list in the manifest. Aborted children are in the files of failed ones.
-_LISTS = {"SUCCEEDED": "SUCCEEDED", "FAILED": "FAILED", "TIMED_OUT": "FAILED", "ABORTED": "FAILED", "PENDING": "PENDING"}
+_LISTS = {
+    "SUCCEEDED": "SUCCEEDED",
+    "FAILED": "FAILED",
+    "TIMED_OUT": "FAILED",
+    "ABORTED": "FAILED",
+    "PENDING": "PENDING",
+}
 _FIELDS = {
     "ExecutionArn": "executionArn",
     "Name": "name",

@@ -80,9 +80,7 @@ def test_the_items_are_the_lines_of_an_object(machines, role, bucket):
 @pytest.mark.parametrize(
     ("text", "expected"), [("[1, 2]", [1, 2]), ('{"a": 1}', [{"Key": "a", "Value": 1}]), ("[]", [])]
 )
-def test_the_items_are_the_elements_of_a_json_array_or_the_entries_of_an_object(
-    machines, role, bucket, text, expected
-):
+def test_the_items_are_the_elements_of_a_json_array_or_the_entries_of_an_object(machines, role, bucket, text, expected):
     bucket.put("a.json", text)
     states = {"M": distributed(ECHO, ItemReader=bucket.object_reader("a.json", "JSON"))}
     assert machines.output(states, role=role(*PERMISSIONS, allow(READ))) == expected
