@@ -17,9 +17,13 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// No values from earlier steps.
-#[derive(Debug, Deserialize)]
-pub struct Input {}
+/// The size of the output.
+#[derive(Debug, Default, Deserialize)]
+pub struct Input {
+    /// Whether the output is a line of a reconciliation's report.
+    #[serde(default)]
+    pub brief: bool,
+}
 
 /// What an execution would do.
 #[derive(Debug, PartialEq, Serialize)]
@@ -167,18 +171,25 @@ pub async fn onboarding(clients: &Clients, task: &Task<Input>, settings: &cluste
     })
 }
 
-/// The longest scrape configuration that an output contains, in bytes. Two of them must fit into Step Functions' payload
-/// of 256 KiB.
+/// The longest text that an output contains, in bytes. Two scrape configurations must fit into Step Functions' payload of
+/// 256 KiB.
 const MAX_SHOWN: usize = 40 * 1024;
 
+/// The same for a line of a report, of which a fleet has thousands.
+const MAX_SHOWN_BRIEF: usize = 1024;
+
 impl Output {
-    /// Replaces texts that are too long for Step Functions' payload by their size and SHA-256.
+    /// Replaces texts that are too long by their size and SHA-256.
     #[must_use]
-    pub fn shortened(mut self) -> Self {
+    pub fn shortened(mut self, input: &Input) -> Self {
+        let max = match input.brief {
+            true => MAX_SHOWN_BRIEF,
+            false => MAX_SHOWN,
+        };
         let differences = self.changes.iter_mut().flat_map(|change| &mut change.differences);
         for value in differences.flat_map(|difference| [&mut difference.before, &mut difference.after]) {
             if let Value::String(text) = value
-                && text.len() > MAX_SHOWN
+                && text.len() > max
             {
                 *value = json!({ "bytes": text.len(), "sha256": names::hash(&[text], 64) });
             }

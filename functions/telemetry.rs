@@ -5,7 +5,7 @@
 //! developer guide, "Automating event delivery with EventBridge"). They are written to the log in the embedded metric
 //! format, without a call to CloudWatch (CloudWatch user guide, "Embedding metrics within logs").
 
-use crate::{arn::ClusterArn, error::Error, reconcile::summary};
+use crate::{arn::ClusterArn, error::Error, reconcile::report::Verdict};
 use serde_json::{Map, Value, json};
 use std::time::SystemTime;
 
@@ -33,6 +33,12 @@ pub const QUOTA: &str = "ScraperQuotaPercent";
 pub const UNREACHABLE: &str = "AccountsUnreachable";
 /// The number of those accounts that have pairs, or may have some.
 pub const UNREACHABLE_WITH_PAIRS: &str = "AccountsWithPairsUnreachable";
+/// The number of clusters in the accounts and Regions that the hub is configured for.
+pub const CLUSTERS_SEEN: &str = "ClustersSeen";
+/// The number of those clusters that a scraper of ampxa serves.
+pub const CLUSTERS_CONNECTED: &str = "ClustersConnected";
+/// The same in percent.
+pub const COVERAGE: &str = "CoveragePercent";
 /// The number of pairs that a reconciliation found, and that the routing table no longer names.
 pub const UNROUTED: &str = "UnroutedPairs";
 /// The number of pairs that a reconciliation found, and whose workspace does not accept the account of their cluster.
@@ -82,7 +88,7 @@ impl Ended {
         let failed = detail["status"] != "SUCCEEDED";
         let outcome = match (failed, machine) {
             (true, _) => text(&detail["status"]),
-            (_, "onboard" | "offboard") if output["outcome"].is_string() => text(&output["outcome"]),
+            (_, "onboard" | "offboard" | "reconcile") if output["outcome"].is_string() => text(&output["outcome"]),
             _ => "DONE",
         };
         let dimensions = [("Machine", machine), ("Outcome", outcome)];
@@ -96,7 +102,7 @@ impl Ended {
         } else if machine == "onboard" {
             lines.push(self.line(&[], &self.onboarding_metrics(&output)));
             lines.extend(self.quota_lines(&output));
-        } else if machine == "reconcile" && output["counts"].is_object() {
+        } else if machine == "reconcile" && outcome == "RECONCILED" {
             lines.push(self.line(&[], &reconciliation_metrics(&output)));
         }
         lines
@@ -149,16 +155,24 @@ impl Ended {
 }
 
 fn reconciliation_metrics(output: &Value) -> Vec<(&'static str, &'static str, Value)> {
-    let count = |outcome: &str| output["counts"][outcome].as_u64().unwrap_or_default();
-    let with_pairs = count(summary::UNREACHABLE_WITH_PAIRS);
-    let all = with_pairs + count(summary::UNREACHABLE);
-    vec![
+    let count = |verdict: Verdict| output["counts"][verdict.name()].as_u64().unwrap_or_default();
+    let with_pairs = count(Verdict::UnreachableWithPairs);
+    let all = with_pairs + count(Verdict::Unreachable);
+    let mut metrics = vec![
         (UNREACHABLE, "Count", json!(all)),
         (UNREACHABLE_WITH_PAIRS, "Count", json!(with_pairs)),
-        (UNROUTED, "Count", json!(count(summary::UNROUTED))),
-        (NOT_ACCEPTED, "Count", json!(count(summary::NOT_ACCEPTED))),
-        (OWNERLESS, "Count", json!(count(summary::OWNERLESS_ROLE))),
-    ]
+        (UNROUTED, "Count", json!(count(Verdict::Unrouted))),
+        (NOT_ACCEPTED, "Count", json!(count(Verdict::NotAccepted))),
+        (OWNERLESS, "Count", json!(count(Verdict::Ownerless))),
+    ];
+    // The coverage of some accounts or Regions is not that of the organization.
+    if output["isWhole"] == true {
+        let coverage = &output["coverage"];
+        metrics.push((CLUSTERS_SEEN, "Count", coverage["seen"].clone()));
+        metrics.push((CLUSTERS_CONNECTED, "Count", coverage["connected"].clone()));
+        metrics.push((COVERAGE, "Percent", coverage["percent"].clone()));
+    }
+    metrics
 }
 
 /// A log line with metrics at a time, in milliseconds since the epoch. The hub is a dimension of all metrics.

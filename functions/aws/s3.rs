@@ -17,7 +17,7 @@ use aws_smithy_xml::decode::{Document, try_data};
 /// An object of a bucket with versions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Object {
-    /// The content; of a larger object, the first [`MAX_BYTES`] and one more byte.
+    /// The content.
     pub content: Vec<u8>,
     /// The id of the version.
     pub version: String,
@@ -120,7 +120,7 @@ impl Bucket {
         }
     }
 
-    /// Reads an object: the given version, or the current one. The inner error is S3's reason why there is none: without
+    /// Reads the first [`MAX_BYTES`] of an object and one more byte: the given version, or the current one. The inner error is S3's reason why there is none: without
     /// the right to list the bucket, S3 does not tell an object that does not exist from one that may not be read.
     ///
     /// # Errors
@@ -135,6 +135,16 @@ impl Bucket {
             Err(Error::Transient(why)) => return Err(Error::Transient(why)),
             answer => answer.map_err(|error| error.to_string()),
         })
+    }
+
+    /// Reads the whole object, of any size.
+    ///
+    /// # Errors
+    /// Those of the call, also if there is no such object.
+    pub async fn read(&self, key: &str) -> Result<Vec<u8>, Error> {
+        let message = self.message("GET", key, Vec::new());
+        let object = sigv4::send::<GetObject>(&self.config, &self.log, message).await?;
+        Ok(object.content)
     }
 
     /// Writes an object.

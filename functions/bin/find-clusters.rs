@@ -1,5 +1,5 @@
-//! Find clusters: lists the clusters of a location, scrapers whose cluster does not exist, roles without a pair, and pairs
-//! whose workspace does not accept the account. Read-only.
+//! Find clusters: lists the clusters of a location, scrapers whose cluster does not exist, scrapers that ampxa did not
+//! create, roles without a pair, and pairs whose workspace does not accept the account. Read-only.
 
 use ampxa::{Aws, consent, lambda, reconcile, routing};
 

@@ -16,7 +16,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         let clients = plan::Clients::new(&aws.hub(), &source, &target, &bucket);
         let mut output = plan::onboarding(&clients, &task, &settings).await?;
         output.in_progress = lock::running_holder(&locks, &table, &lock::Input::of(&task)).await?;
-        Ok(output.shortened())
+        Ok(output.shortened(&task.input))
     })
     .await
 }

@@ -1,7 +1,7 @@
 //! The pairs of a location whose workspace does not accept the account. A reconciliation reports them, and never removes
 //! them: the owner of the workspace may have changed its tags by mistake.
 
-use super::summary::{CONSENT_UNKNOWN, Listed, NOT_ACCEPTED, Outcome};
+use super::finding;
 use crate::{
     arn::{AccountId, WorkspaceArn},
     aws::Account,
@@ -11,7 +11,7 @@ use crate::{
 };
 use std::collections::BTreeMap;
 
-/// The maximum length of a reason, in characters. It limits the size of the summary.
+/// The maximum length of a reason, in characters. It limits the size of the inventory.
 const MAX_REASON: usize = 200;
 /// The maximum number of workspaces that are read, so that the step ends in time.
 const MAX_WORKSPACES: usize = 50;
@@ -24,7 +24,7 @@ enum Consent {
     Unknown(String),
 }
 
-/// The outcomes of pairs whose workspace does not accept the account, or could not be read. Read-only.
+/// The pairs whose workspace does not accept the account, or could not be read. Read-only.
 /// `target` returns access to the account of a workspace. Each workspace is read once. A workspace that cannot be read is
 /// no error: a report must not keep the clusters of a location from being reconciled.
 pub(super) async fn refusals(
@@ -33,9 +33,9 @@ pub(super) async fn refusals(
     account: &AccountId,
     scrapers: &[OwnedScraper],
     target: impl AsyncFn(&WorkspaceArn) -> Result<Account, Error>,
-) -> Vec<Outcome> {
+) -> Vec<finding::Pair> {
     let mut read: BTreeMap<String, Consent> = BTreeMap::new();
-    let mut outcomes = Vec::new();
+    let mut found = Vec::new();
     for OwnedScraper { pair, .. } in scrapers {
         let workspace = pair.workspace.to_string();
         let of_cluster = (pair.cluster.partition(), pair.cluster.region());
@@ -54,23 +54,19 @@ pub(super) async fn refusals(
             },
         };
         read.insert(workspace.clone(), consent.clone());
-        let (outcome, reason) = match consent {
+        let (known, reason) = match consent {
             Consent::Given => continue,
-            Consent::NotGiven(reason) => (NOT_ACCEPTED, reason),
-            Consent::Unknown(reason) => (CONSENT_UNKNOWN, reason),
+            Consent::NotGiven(reason) => (true, reason),
+            Consent::Unknown(reason) => (false, reason),
         };
-        outcomes.push(Outcome {
-            outcome: outcome.to_owned(),
-            unrouted: Vec::new(),
-            listed: Listed {
-                cluster_arn: Some(pair.cluster.to_string()),
-                workspace_arn: Some(workspace),
-                reason: Some(reason.chars().take(MAX_REASON).collect()),
-                ..Listed::default()
-            },
+        found.push(finding::Pair {
+            cluster_arn: pair.cluster.clone(),
+            workspace_arn: pair.workspace.clone(),
+            known,
+            reason: reason.chars().take(MAX_REASON).collect(),
         });
     }
-    outcomes
+    found
 }
 
 /// Why a workspace does not accept an account. Empty if it does.

@@ -2,7 +2,7 @@
 
 use super::{
     accepted,
-    summary::{self, Outcome, Part, Summary},
+    finding::{self, Failure, Finding, Orphan, Role},
 };
 use crate::{
     arn::{AccountId, ClusterArn, ExecutionArn, Partition, Region, WorkspaceArn},
@@ -27,10 +27,6 @@ pub struct Location {
     pub region: Region,
     /// Whether it is the first Region of the account. IAM is global, so roles are read only then.
     pub first: bool,
-    /// The last cluster of the inventory before, of which this one is the continuation; empty for the first inventory.
-    pub after: String,
-    /// The maximum length of each list of the summary.
-    pub max_listed: usize,
 }
 
 impl Location {
@@ -44,86 +40,29 @@ impl Location {
 impl TryFrom<Value> for Location {
     type Error = Error;
 
-    /// Parses `{"account": "…", "region": "…", "first": …, "after": "…", "maxListed": …}`.
+    /// Parses `{"account": "…", "region": "…", "first": …}`.
     fn try_from(input: Value) -> Result<Self, Error> {
         input::of_machine(&input)
     }
 }
 
-/// The maximum size of a [`Group`]. The history of its child execution must fit into Step Functions' 25,000 events.
-pub const MAX_GROUP: usize = 100;
-/// The maximum size of the groups of an inventory, in bytes. With the results of the location, they must fit into Step
-/// Functions' payload of 256 KiB.
-pub const MAX_INVENTORY: usize = 100 * 1024;
+/// The maximum size of the findings of a location, in bytes. They must fit into Step Functions' payload of 256 KiB.
+const MAX_FINDINGS: usize = 200 * 1024;
 
-/// The inventory of a location, or a part of it.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+/// The inventory of a location.
+#[derive(Debug, Default, PartialEq, Serialize)]
 pub struct Output {
     /// Whether the account has a provisioner that admits the hub.
     pub reachable: bool,
     /// Why it is not reachable.
     pub reason: Option<String>,
-    /// How the ARNs of its clusters begin.
-    pub cluster_arn_prefix: String,
-    /// The clusters, in groups that are reconciled one after the other.
-    pub groups: Vec<Group>,
-    /// The last cluster of `groups` if there are more clusters; empty if not.
-    pub next: String,
-    /// The organizational units above the account; empty if the routing table names none.
-    pub organizational_units: Vec<String>,
-    /// Source roles that belong to no pair, and pairs whose workspace does not accept the account. In the first
-    /// inventory only.
-    pub summary: Summary,
+    /// The location, its clusters, and what needs attention.
+    pub findings: Vec<Finding>,
 }
 
-/// Clusters that one child execution reconciles. Each cluster, workspace and orphan counts towards [`MAX_GROUP`].
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Group {
-    /// Clusters that exist.
-    pub clusters: Vec<FoundCluster>,
-    /// Clusters with scrapers of ampxa that are missing, or were missing and exist again.
-    pub orphans: Vec<Orphan>,
-}
-
-impl Group {
-    fn size(&self) -> usize {
-        let clusters = self.clusters.iter().map(|cluster| 1 + cluster.routed_workspaces.len());
-        clusters.sum::<usize>() + self.orphans.len()
-    }
-}
-
-/// A cluster of a location.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct FoundCluster {
-    /// Its name.
-    pub name: String,
-    /// The workspaces that an event or a reconciliation connected it to.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub routed_workspaces: Vec<WorkspaceArn>,
-}
-
-/// A cluster with scrapers of ampxa that is missing, or was missing and exists again.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Orphan {
-    /// The cluster.
-    pub cluster_arn: ClusterArn,
-    /// Its scrapers.
-    pub scraper_arns: Vec<String>,
-    /// Whether the list of clusters lacks it.
-    pub missing: bool,
-    /// The ARN of the reconciliation that first did not find it, from the tag of the scrapers.
-    pub orphan_since: Option<String>,
-}
-
-/// Lists the clusters of a location, the clusters that scrapers of ampxa serve and that do not exist, and source roles
-/// that belong to no pair, and pairs whose workspace does not accept the account. Read-only. `target` returns access to
-/// the account of a workspace.
-///
-/// The order is that of the names, so that a following inventory continues where this one ends, whatever changed
-/// meanwhile.
+/// Lists the clusters of a location, clusters that scrapers of ampxa serve and that do not exist, pairs whose workspace
+/// does not accept the account, scrapers that ampxa did not create, and source roles that belong to no pair. Read-only.
+/// `target` returns access to the account of a workspace.
 ///
 /// An account without a provisioner is not an error, because it may have been vended minutes ago.
 ///
@@ -146,25 +85,19 @@ pub async fn find(
         }
         Err(error) => return Err(error),
     };
-    let mut clusters = Vec::new();
+    let mut clusters: Vec<ClusterArn> = Vec::new();
     let mut names = source.eks().list_clusters().into_paginator().items().send();
     while let Some(name) = names.next().await {
         let arn = format!("{}{}", location.cluster_arn_prefix(), name?);
         clusters.push(arn.parse().map_err(|why| Error::invalid("eks:ListClusters", why))?);
     }
     let scrapers = scraper::list(source.amp().list_scrapers()).await?;
-    let is_continued = !location.after.is_empty();
-    let ownerless = match location.first && !is_continued {
+    let owned = scraper::owned(&scrapers);
+    let roles = match location.first {
         true => roles::ownerless(&source.iam()).await?,
         false => Vec::new(),
     };
-    let owned = scraper::owned(&scrapers);
-    let refusals = match is_continued {
-        true => Vec::new(),
-        false => accepted::refusals(hub, consent, &location.account, &owned, target).await,
-    };
-    let outcomes = ownerless.into_iter().map(Outcome::ownerless_role).chain(refusals);
-    let results: Vec<Part> = outcomes.map(Part::Outcome).collect();
+    let refusals = accepted::refusals(hub, consent, &location.account, &owned, target).await;
     let organizational_units = match clusters.is_empty() {
         true => Vec::new(),
         false => {
@@ -172,70 +105,74 @@ pub async fn find(
             routing::organizational_units(&hub.organizations(), &routes, &location.account).await?
         }
     };
-    let found = with_routed_workspaces(&owned, &clusters);
-    let (groups, next) = groups(found, orphans(owned, &clusters, location), &location.after);
+    let clusters_and_orphans = found(&owned, &clusters, &organizational_units)
+        .chain(orphans(&owned, &clusters, location).into_iter().map(Finding::Orphan));
+    let others = (refusals.into_iter().map(Finding::Pair))
+        .chain(scraper::unmanaged(&scrapers).into_iter().map(Finding::Scraper))
+        .chain(roles.into_iter().map(|role_arn| Finding::Role(Role { role_arn })));
     Ok(Output {
         reachable: true,
         reason: None,
-        cluster_arn_prefix: location.cluster_arn_prefix(),
-        groups,
-        next,
-        organizational_units,
-        summary: summary::summarize(summary::Input {
-            expected: results.len(),
-            results,
-            max_listed: location.max_listed,
-        }),
+        findings: limited(location, clusters_and_orphans.chain(others).collect()),
     })
 }
 
-/// Divides the clusters after a name into groups, until their JSON has [`MAX_INVENTORY`] bytes. Returns the groups, and
-/// the name of the last cluster if there are more.
-fn groups(clusters: Vec<FoundCluster>, orphans: Vec<Orphan>, after: &str) -> (Vec<Group>, String) {
-    let mut by_name: BTreeMap<String, Group> = BTreeMap::new();
-    for cluster in clusters {
-        by_name.entry(cluster.name.clone()).or_default().clusters.push(cluster);
-    }
-    for orphan in orphans {
-        let name = orphan.cluster_arn.id().to_owned();
-        by_name.entry(name).or_default().orphans.push(orphan);
-    }
-    let mut groups: Vec<Group> = Vec::new();
-    let (mut bytes, mut last) = (0, String::new());
-    for (name, one) in by_name.into_iter().filter(|(name, _)| name.as_str() > after) {
-        bytes += serde_json::to_string(&one).map_or(0, |json| json.len());
-        if bytes > MAX_INVENTORY && !groups.is_empty() {
-            return (groups, last);
+/// The findings after the location itself, until their JSON has [`MAX_FINDINGS`] bytes. The location then says how many
+/// are missing.
+fn limited(location: &Location, all: Vec<Finding>) -> Vec<Finding> {
+    let (mut bytes, number) = (0, all.len());
+    let mut findings = Vec::with_capacity(number + 1);
+    for finding in all {
+        bytes += serde_json::to_string(&finding).map_or(0, |json| json.len());
+        if bytes > MAX_FINDINGS {
+            break;
         }
-        last = name;
-        match groups.last_mut() {
-            Some(group) if group.size() + one.size() <= MAX_GROUP => {
-                group.clusters.extend(one.clusters);
-                group.orphans.extend(one.orphans);
-            }
-            _ => groups.push(one),
-        }
+        findings.push(finding);
     }
-    (groups, String::new())
+    let failure = (findings.len() < number).then(|| Failure {
+        error: "TooManyClusters".to_owned(),
+        cause: Some(format!(
+            "the location has {number} clusters and other findings, and a reconciliation reads only the first {}; \
+             onboard the others by events or requests",
+            findings.len()
+        )),
+    });
+    let location = finding::Location {
+        account: location.account.clone(),
+        region: location.region.clone(),
+        first: false,
+        unreachable: None,
+        has_pairs: false,
+        failure,
+    };
+    findings.insert(0, Finding::Location(location));
+    findings
 }
 
 /// The clusters, each with the workspaces that an event or a reconciliation connected it to.
-fn with_routed_workspaces(scrapers: &[OwnedScraper], clusters: &[ClusterArn]) -> Vec<FoundCluster> {
-    let mut routed: BTreeMap<String, Vec<WorkspaceArn>> = BTreeMap::new();
-    for scraper in scrapers.iter().filter(|scraper| scraper.is_routed) {
-        let workspaces = routed.entry(scraper.pair.cluster.to_string()).or_default();
-        if !workspaces.contains(&scraper.pair.workspace) {
-            workspaces.push(scraper.pair.workspace.clone());
+fn found(
+    scrapers: &[OwnedScraper],
+    clusters: &[ClusterArn],
+    organizational_units: &[String],
+) -> impl Iterator<Item = Finding> {
+    clusters.iter().map(|cluster| {
+        let mut routed_workspaces = Vec::new();
+        let its = scrapers.iter().filter(|scraper| scraper.pair.cluster == *cluster);
+        for scraper in its.clone().filter(|scraper| scraper.is_routed) {
+            if !routed_workspaces.contains(&scraper.pair.workspace) {
+                routed_workspaces.push(scraper.pair.workspace.clone());
+            }
         }
-    }
-    let clusters = clusters.iter().map(|cluster| FoundCluster {
-        name: cluster.id().to_owned(),
-        routed_workspaces: routed.remove(&cluster.to_string()).unwrap_or_default(),
-    });
-    clusters.collect()
+        Finding::Cluster(finding::Cluster {
+            connected: its.clone().any(|scraper| scraper.is_active),
+            routed_workspaces,
+            organizational_units: organizational_units.to_vec(),
+            ..finding::Cluster::of(cluster)
+        })
+    })
 }
 
-fn orphans(scrapers: Vec<OwnedScraper>, clusters: &[ClusterArn], location: &Location) -> Vec<Orphan> {
+fn orphans(scrapers: &[OwnedScraper], clusters: &[ClusterArn], location: &Location) -> Vec<Orphan> {
     let listed: BTreeSet<String> = clusters.iter().map(ToString::to_string).collect();
     let mut by_cluster: BTreeMap<String, Orphan> = BTreeMap::new();
     for scraper in scrapers {
@@ -248,9 +185,12 @@ fn orphans(scrapers: Vec<OwnedScraper>, clusters: &[ClusterArn], location: &Loca
             scraper_arns: Vec::new(),
             missing: !listed.contains(&cluster.to_string()),
             orphan_since: None,
+            result: None,
+            failure: None,
         });
-        orphan.scraper_arns.push(scraper.scraper_arn);
-        orphan.orphan_since = orphan.orphan_since.take().or(scraper.orphan_since);
+        orphan.scraper_arns.push(scraper.scraper_arn.clone());
+        let since = &mut orphan.orphan_since;
+        *since = since.take().or_else(|| scraper.orphan_since.clone());
     }
     let all = by_cluster.into_values();
     all.filter(|orphan| orphan.missing || orphan.orphan_since.is_some())

@@ -1,38 +1,31 @@
 //! Reconciles the clusters of many accounts and Regions with the routing table. In the order of the steps: the accounts
 //! and Regions ([`check`]), which of them have pairs ([`accounts`]), the clusters of each location ([`clusters`]), whether
 //! their workspaces accept them (`accepted`), the workspace of each cluster ([`route`]), clusters that do not exist any
-//! more ([`orphans`]), and the totals ([`summary`]).
+//! more ([`orphans`]), and the [`report`] with the totals ([`summary`]). A [`finding`] is what the steps pass on.
 
 mod accepted;
 pub mod accounts;
 pub mod clusters;
+pub mod finding;
 pub mod orphans;
+pub mod report;
 pub mod route;
 pub mod summary;
 
+use self::finding::Finding;
 use crate::{
-    arn::{AccountId, Region, WorkspaceArn},
-    aws::Account,
+    arn::{AccountId, ExecutionArn, Region, WorkspaceArn},
+    aws::{Account, s3::Bucket},
     environment,
     error::Error,
-    input::Fields,
+    input::{self, Fields},
+    request,
     routing::{self, Settings},
 };
 use aws_sdk_organizations::types::{AccountState, AccountStatus};
 use serde::Serialize;
-use serde_json::Value;
-use std::{mem, str::FromStr};
-
-/// The number of batches into which accounts are divided, if there are enough accounts.
-const DEFAULT_BATCHES: usize = 100;
-/// The maximum number of batches. Their output must fit into Step Functions' payload of 256 KiB.
-const MAX_BATCHES: usize = 800;
-/// The maximum number of locations of a batch. Their summaries must fit into Step Functions' payload of 256 KiB.
-const MAX_LOCATIONS_PER_BATCH: usize = 10;
-/// The maximum length of each list of the summary.
-const MAX_LISTED: usize = 80;
-/// The same maximum for one batch.
-const MAX_LISTED_PER_BATCH: usize = 40;
+use serde_json::{Value, json};
+use std::str::FromStr;
 
 /// The request of a reconciliation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -49,14 +42,42 @@ pub struct Request {
     pub workspace: Option<String>,
     /// Whether to offboard pairs that an event or a reconciliation connected, and that the routing table no longer names.
     pub remove_unrouted: bool,
+    /// Whether to change anything.
+    pub mode: request::Mode,
+    /// The fingerprint of the only plan that may be applied.
+    pub expected_plan: Option<String>,
 }
 
-impl TryFrom<Value> for Request {
+/// The input of [`check`].
+#[derive(Debug)]
+pub struct Input {
+    /// The request.
+    pub request: Request,
+    /// The ARN of the reconciliation.
+    pub execution: ExecutionArn,
+}
+
+impl TryFrom<Value> for Input {
     type Error = Error;
 
-    /// Parses `{"request": {…}}`. An error begins with the field that is not valid.
+    /// Parses `{"request": {…}, "execution": "…"}`. An error begins with the field that is not valid.
     fn try_from(input: Value) -> Result<Self, Error> {
+        Ok(Self {
+            request: Request::parse(&input["request"])?,
+            execution: input::of_machine(&input["execution"])?,
+        })
+    }
+}
+
+impl Request {
+    /// Parses a request. An error begins with the field that is not valid.
+    ///
+    /// # Errors
+    /// `InvalidRequest` if a field is not valid.
+    pub fn parse(request: &Value) -> Result<Self, Error> {
         let known = [
+            "mode",
+            "expectedPlan",
             "accounts",
             "regions",
             "organization",
@@ -64,7 +85,7 @@ impl TryFrom<Value> for Request {
             "workspace",
             "removeUnrouted",
         ];
-        let fields = Fields::of(&input["request"], &known, "{}")?;
+        let fields = Fields::of(request, &known, "{}")?;
         let organization = fields.boolean("organization")?;
         let request = Self {
             accounts: fields.identifiers("accounts", "222222222222")?,
@@ -73,6 +94,8 @@ impl TryFrom<Value> for Request {
             provisioner_timeout_minutes: fields.whole_number("provisionerTimeoutMinutes", 0, 240)?.unwrap_or(0),
             workspace: fields.text("workspace")?.map(str::to_owned),
             remove_unrouted: fields.boolean("removeUnrouted")?,
+            mode: fields.choice("mode", request::Mode::ALL)?,
+            expected_plan: request::expected_plan(&fields)?,
         };
         if organization && request.accounts.is_some() {
             let why = "not allowed together with accounts; remove one of the two";
@@ -121,48 +144,42 @@ impl Defaults {
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Output {
-    /// The accounts, in batches that are reconciled in parallel.
-    pub batches: Vec<Batch>,
-    /// The Regions of each account.
-    pub regions: Vec<Region>,
+    /// The key of the object with the locations, in the hub's bucket.
+    pub locations: String,
+    /// The folder of the reconciliation in the bucket.
+    pub folder: String,
+    /// Whether the accounts and Regions are those that the hub is configured for.
+    pub is_whole: bool,
     /// How long to wait for the provisioner of an account, in minutes.
     pub provisioner_timeout_minutes: u32,
     /// The workspace of clusters that do not choose one by tag.
     pub workspace: Option<String>,
     /// Whether to offboard pairs that the routing table no longer names.
     pub remove_unrouted: bool,
-    /// The outcomes of target roles that belong to no pair.
-    pub outcomes: Vec<summary::Outcome>,
-    /// The maximum length of each list of a batch. Others are only counted.
-    pub max_listed: usize,
-}
-
-/// The accounts of one child execution of the distributed Map. Each is in one of the lists.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Batch {
-    /// The accounts that have pairs, or may have some.
-    pub accounts_with_pairs: Vec<AccountId>,
-    /// The other accounts.
-    pub accounts: Vec<AccountId>,
+    /// Whether to change anything.
+    pub mode: request::Mode,
+    /// The fingerprint of the only plan that may be applied.
+    pub expected_plan: Option<String>,
+    /// Whether to plan each onboarding: to report it, or to compare the fingerprint.
+    pub plans: bool,
 }
 
 /// Determines the accounts and Regions, and which accounts have pairs. `target` returns access to the account of a
-/// workspace. Validates the routing table, so that an error in it ends the reconciliation at
-/// once. Read-only.
+/// workspace. Validates the routing table, so that an error in it ends the reconciliation at once. Writes the locations
+/// into the hub's bucket; reads everything else.
 ///
 /// # Errors
-/// `InvalidRequest` if no accounts are given, if the locations are too many for one reconciliation, or if the routing
-/// table is not valid; and those of the calls.
+/// `InvalidRequest` if no accounts are given, or if the routing table is not valid; and those of the calls.
 pub async fn check(
-    ssm: &aws_sdk_ssm::Client,
-    organizations: &aws_sdk_organizations::Client,
+    hub: &Account,
+    bucket: &Bucket,
     target: impl AsyncFn(&WorkspaceArn) -> Result<Account, Error>,
     settings: &Settings,
     defaults: &Defaults,
-    request: Request,
+    Input { request, execution }: Input,
 ) -> Result<Output, Error> {
-    let routes = routing::read(ssm, settings).await?;
+    let routes = routing::read(&hub.ssm(), settings).await?;
+    let is_whole = request.accounts.is_none() && request.regions.is_none();
     if request.remove_unrouted && routes.rules.is_empty() {
         let why = "the routing table has no rules, so every pair of an event or a reconciliation would be offboarded; \
                    write the table, or leave this field out";
@@ -176,7 +193,7 @@ pub async fn check(
     let accounts = match request.accounts {
         Some(accounts) => accounts,
         None if !request.organization && !configured.is_empty() => configured,
-        None if settings.organizations => accounts_of(organizations).await?,
+        None if settings.organizations => accounts_of(&hub.organizations()).await?,
         None if request.organization => {
             let why = "the hub has no access to AWS Organizations; deploy it with OrganizationsAccess=yes in the \
                        management account or a delegated administrator account, or give accounts instead";
@@ -188,30 +205,47 @@ pub async fn check(
             return Err(Error::invalid("accounts", why));
         }
     };
-    let mut batches = batches(&accounts, regions.len())?;
     let target_roles = accounts::target_roles(&routes.all_workspaces(), target).await?;
-    for batch in &mut batches {
-        let all = mem::take(&mut batch.accounts);
-        (batch.accounts_with_pairs, batch.accounts) = all.into_iter().partition(|id| target_roles.may_have_pairs(id));
-    }
+    let folder = summary::folder(&execution);
+    let locations = format!("{folder}locations.jsonl");
+    bucket
+        .put(&locations, &lines(&accounts, &regions, target_roles))
+        .await?;
     Ok(Output {
-        outcomes: target_roles
-            .ownerless
-            .into_iter()
-            .map(summary::Outcome::ownerless_role)
-            .collect(),
-        remove_unrouted: request.remove_unrouted,
-        max_listed: max_listed(batches.len()),
-        batches,
-        regions,
+        locations,
+        folder,
+        is_whole,
         provisioner_timeout_minutes: request.provisioner_timeout_minutes,
         workspace: request.workspace,
+        remove_unrouted: request.remove_unrouted,
+        plans: request.mode == request::Mode::Plan || request.expected_plan.is_some(),
+        mode: request.mode,
+        expected_plan: request.expected_plan,
     })
 }
 
-/// The maximum length of each list of a batch, for a number of batches.
-fn max_listed(batches: usize) -> usize {
-    (MAX_LISTED / batches.max(1)).min(MAX_LISTED_PER_BATCH)
+/// The locations and the target roles that belong to no pair, one line of JSON each. Accounts that have pairs are first.
+fn lines(accounts: &[AccountId], regions: &[Region], target_roles: accounts::TargetRoles) -> String {
+    let may_have_pairs = |account: &AccountId| target_roles.may_have_pairs(account);
+    let (with_pairs, others): (Vec<_>, Vec<_>) = accounts.iter().partition(|account| may_have_pairs(account));
+    let locations = with_pairs.into_iter().chain(others).flat_map(|account| {
+        regions.iter().enumerate().map(move |(index, region)| {
+            Finding::Location(finding::Location {
+                account: account.clone(),
+                region: region.clone(),
+                first: index == 0,
+                has_pairs: may_have_pairs(account),
+                unreachable: None,
+                failure: None,
+            })
+        })
+    });
+    let roles = target_roles.ownerless.iter().cloned();
+    let roles = roles.map(|role_arn| Finding::Role(finding::Role { role_arn }));
+    locations
+        .chain(roles)
+        .map(|line| format!("{}\n", json!(line)))
+        .collect()
 }
 
 /// Parses a parameter of the hub's stack: a list separated by commas. Duplicates are dropped.
@@ -248,43 +282,14 @@ async fn accounts_of(organizations: &aws_sdk_organizations::Client) -> Result<Ve
     Ok(accounts)
 }
 
-/// Divides accounts into batches of equal size; the last one may be smaller.
-fn batches(accounts: &[AccountId], regions: usize) -> Result<Vec<Batch>, Error> {
-    let max_size = (MAX_LOCATIONS_PER_BATCH / regions.max(1)).max(1);
-    let size = accounts.len().div_ceil(DEFAULT_BATCHES).clamp(1, max_size);
-    let batch = |accounts: &[AccountId]| Batch {
-        accounts: accounts.to_vec(),
-        ..Batch::default()
-    };
-    let batches: Vec<Batch> = accounts.chunks(size).map(batch).collect();
-    if batches.len() > MAX_BATCHES {
-        let (accounts, max_accounts) = (accounts.len(), MAX_BATCHES * max_size);
-        return Err(Error::invalid(
-            "accounts",
-            format!(
-                "{accounts} accounts are too many for one reconciliation of {regions} Regions; at most {max_accounts} \
-                 are allowed. Split the accounts or the Regions into several reconciliations"
-            ),
-        ));
-    }
-    Ok(batches)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    fn accounts(count: usize) -> Vec<AccountId> {
-        (0..count).map(|n| format!("{n:012}").parse().unwrap()).collect()
-    }
 
     #[test]
     fn an_empty_request_has_the_default_values() {
         for request in [json!({}), json!({ "accounts": null, "organization": false })] {
-            let request = Request::try_from(json!({ "request": request }));
-            assert_eq!(request, Ok(Request::default()));
+            assert_eq!(Request::parse(&request), Ok(Request::default()));
         }
     }
 
@@ -318,6 +323,8 @@ mod tests {
                 "workspace: expected the id or ARN of a workspace",
             ),
             (json!({ "workspace": 1 }), "workspace: expected a string"),
+            (json!({ "mode": "DRY" }), "mode: \"DRY\" is not valid"),
+            (json!({ "expectedPlan": "0a" }), "expectedPlan: \"0a\" is not valid"),
             (
                 json!({ "removeUnrouted": "yes" }),
                 "removeUnrouted: expected true or false",
@@ -327,24 +334,13 @@ mod tests {
                 "removeUnrouted: not allowed together with workspace",
             ),
         ] {
-            let error = Request::try_from(json!({ "request": request })).unwrap_err();
+            let error = Request::parse(&request).unwrap_err();
             assert_eq!(error.name(), "InvalidRequest");
             assert!(
                 error.to_string().starts_with(expected),
                 "{error:?} does not begin with {expected:?}"
             );
         }
-    }
-
-    #[test]
-    fn more_batches_than_the_maximum_are_refused() {
-        assert_eq!(batches(&accounts(8_000), 1).unwrap().len(), 800);
-        assert_eq!(batches(&accounts(500), 3).unwrap().len(), 167);
-        let error = batches(&accounts(801), 17).unwrap_err().to_string();
-        assert!(
-            error.starts_with("accounts: 801 accounts are too many for one reconciliation of 17 Regions"),
-            "{error}"
-        );
     }
 
     #[test]
@@ -359,97 +355,5 @@ mod tests {
             all.unwrap(),
             ["222222222222", "333333333333"].map(|id| id.parse::<AccountId>().unwrap())
         );
-    }
-
-    /// The largest output of a batch, with texts that are shortened as in `statemachine/reconcile.asl.yaml`.
-    fn largest_output(max_listed: usize) -> Value {
-        let outcomes = [
-            "ONBOARDED",
-            "REPAIRED",
-            "UNCHANGED",
-            "SKIPPED",
-            "FAILED",
-            "OFFBOARDED",
-            "ORPHAN_SEEN",
-            "ORPHAN_RECOVERED",
-            "UNREACHABLE",
-            "UNREACHABLE_WITH_PAIRS",
-            "UNROUTED",
-            "NOT_ACCEPTED",
-            "CONSENT_UNKNOWN",
-            "OWNERLESS",
-        ];
-        let cluster = format!(
-            "arn:aws-us-gov:eks:us-gov-west-1:222222222222:cluster/{}",
-            "x".repeat(100)
-        );
-        let text = "\"".repeat(200);
-        let failed = json!({ "clusterArn": cluster, "error": "StaleScraperNotDeleted", "cause": text });
-        let skipped = json!({ "clusterArn": cluster, "reason": text });
-        let unreachable = json!({ "account": "222222222222", "reason": text, "hasPairs": false });
-        let workspace = format!(
-            "arn:aws-us-gov:aps:us-gov-west-1:222222222222:workspace/ws-{}",
-            "x".repeat(61)
-        );
-        let unrouted = json!({ "clusterArn": cluster, "workspaceArn": workspace });
-        let role = format!("arn:aws-us-gov:iam::222222222222:role/{}", "x".repeat(128));
-        let list = |listed: Value| vec![serde_json::from_value(listed).unwrap(); max_listed];
-        json!(summary::Summary {
-            counts: outcomes.iter().map(|outcome| ((*outcome).to_owned(), 9999)).collect(),
-            failed: list(failed),
-            skipped: list(skipped),
-            unreachable: list(unreachable),
-            unrouted: list(unrouted),
-            not_accepted: list(json!({ "clusterArn": cluster, "workspaceArn": workspace, "reason": text })),
-            ownerless_roles: list(json!({ "roleArn": role })),
-            more_failed: 9999,
-            lost: 0,
-        })
-    }
-
-    #[test]
-    fn the_output_of_all_batches_fits_into_the_payload() {
-        assert!(largest_output(MAX_LISTED).to_string().len() < 256 * 1024);
-        for batches in 1..=MAX_BATCHES {
-            let output = largest_output(max_listed(batches)).to_string();
-            assert!(
-                batches * (output.len() + 1) < 256 * 1024,
-                "{batches} batches: {} bytes each",
-                output.len()
-            );
-        }
-    }
-
-    /// `statemachine/reconcile.asl.yaml` divides 20 entries of each list among the groups of an inventory, and 80 among
-    /// the locations of a batch.
-    #[test]
-    fn the_results_of_a_location_and_of_a_batch_fit_into_the_payload() {
-        let size = |max_listed: usize| largest_output(max_listed).to_string().len();
-        // The summary so far, those of all groups, and that of the inventory, which has two of the six lists.
-        let groups = |number: usize| number * size(20 / number);
-        for number in 1..=20 {
-            let results = size(MAX_LISTED_PER_BATCH) + groups(number) + size(MAX_LISTED_PER_BATCH) / 3;
-            assert!(results < 256 * 1024, "{number} groups: {results} bytes");
-        }
-        // While the groups run, the state has the inventory instead of their results.
-        assert!(clusters::MAX_INVENTORY + size(MAX_LISTED_PER_BATCH) * 4 / 3 < 256 * 1024);
-        for locations in 1..=40 {
-            let results = locations * size((80 / locations).min(MAX_LISTED_PER_BATCH));
-            assert!(results < 256 * 1024, "{locations} locations: {results} bytes");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn every_account_is_in_one_batch_and_no_batch_is_too_large(count in 1_usize..3000, regions in 1_usize..35) {
-            let all = accounts(count);
-            if let Ok(batches) = batches(&all, regions) {
-                prop_assert_eq!(batches.iter().flat_map(|batch| batch.accounts.clone()).collect::<Vec<_>>(), all);
-                prop_assert!(batches.len() <= MAX_BATCHES);
-                for batch in batches {
-                    prop_assert!(batch.accounts.len() == 1 || batch.accounts.len() * regions <= MAX_LOCATIONS_PER_BATCH);
-                }
-            }
-        }
     }
 }

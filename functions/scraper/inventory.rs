@@ -5,6 +5,7 @@ use crate::{
     error::Error,
     input::shown,
     pair::Pair,
+    reconcile::finding,
     tags::{self, CLUSTER_TAG, CREATED_BY_TAG, ONBOARD_TAG, ORIGIN_TAG, ORPHAN_TAG, RECOVERED, ROUTE, WORKSPACE_TAG},
 };
 use aws_sdk_amp::{
@@ -13,6 +14,7 @@ use aws_sdk_amp::{
     types::{Destination, ScraperStatusCode, ScraperSummary, Source},
 };
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// The existing scrapers of a pair.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -161,6 +163,8 @@ pub struct OwnedScraper {
     pub orphan_since: Option<String>,
     /// Whether an event or a reconciliation connected the pair.
     pub is_routed: bool,
+    /// Whether it collects samples: it is ACTIVE, or AMP updates it.
+    pub is_active: bool,
 }
 
 /// The scrapers that have the tags of a pair and are not being deleted.
@@ -179,9 +183,28 @@ pub fn owned(scrapers: &[ScraperSummary]) -> Vec<OwnedScraper> {
             scraper_arn: scraper.arn().to_owned(),
             orphan_since: tag(scraper, ORPHAN_TAG).filter(|since| *since != RECOVERED).cloned(),
             is_routed: tag(scraper, ORIGIN_TAG).is_some_and(|origin| origin == ROUTE),
+            is_active: is_usable(scraper) && status(scraper) != ScraperStatusCode::Creating,
         })
     });
     owned.collect()
+}
+
+/// The scrapers of clusters that are not [`owned`] and are not being deleted. Others manage them.
+pub fn unmanaged(scrapers: &[ScraperSummary]) -> Vec<finding::Scraper> {
+    let owned: BTreeSet<String> = owned(scrapers).into_iter().map(|owned| owned.scraper_arn).collect();
+    let foreign = scrapers.iter().filter_map(|scraper| {
+        if owned.contains(scraper.arn()) || status(scraper) == ScraperStatusCode::Deleting {
+            return None;
+        }
+        let tags = scraper.tags().into_iter().flatten();
+        Some(finding::Scraper {
+            scraper_arn: scraper.arn().to_owned(),
+            cluster_arn: source(scraper)?.parse().ok()?,
+            workspace_arn: destination(scraper).map(str::to_owned),
+            reason: tags::manager(tags.map(|(key, value)| (key.as_str(), value.as_str()))),
+        })
+    });
+    foreign.collect()
 }
 
 /// The pairs of a cluster that the tags of scrapers name.

@@ -5,7 +5,9 @@ mod inventory;
 mod removal;
 mod update;
 
-pub use inventory::{ExistingScraper, Inventory, OwnedScraper, StaleScraper, inventory, list, owned, pairs_of_cluster};
+pub use inventory::{
+    ExistingScraper, Inventory, OwnedScraper, StaleScraper, inventory, list, owned, pairs_of_cluster, unmanaged,
+};
 pub use removal::{RemoveInput, RemoveOutput, remove, remove_in};
 use update::{Comparison, compare};
 pub use update::{CurrentState, UpdateInput, UpdateOutput, current_state, update};

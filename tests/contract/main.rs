@@ -309,21 +309,10 @@ fn every_task_ends_in_time_and_after_its_function() {
     }
 }
 
-/// Steps whose failure fails the whole child execution. The reconciliation then ends with `ReconcileIncomplete`.
-const FAIL_THE_BATCH: [&str; 3] = [
-    "reconcile: Summarize group",
-    "reconcile: Summarize location",
-    "reconcile: Summarize batch",
-];
-
 /// Every Catch keeps the error unchanged. The Fail states format it (`properties` evaluates their expressions).
 #[test]
 fn every_error_reaches_the_fail_state_unchanged() {
     for (name, task) in tasks() {
-        if FAIL_THE_BATCH.contains(&name.as_str()) {
-            assert!(task["Catch"].is_null(), "{name}");
-            continue;
-        }
         let [catch] = &list(&task["Catch"])[..] else {
             panic!("{name} must have one catcher");
         };
@@ -337,8 +326,11 @@ fn every_error_reaches_the_fail_state_unchanged() {
         } else if output.is_empty() {
             assert_eq!(assign["failure"], error, "{name}");
         } else {
-            let merged = "{% $merge([$states.input, {'failure': $states.errorOutput}]) %}";
-            assert_eq!(output, merged, "{name}");
+            // The item of a Map gets the error, and the Map goes on.
+            let items = ["", ".finding", ".pair"];
+            let merged =
+                items.map(|item| format!("{{% $merge([$states.input{item}, {{'failure': $states.errorOutput}}]) %}}"));
+            assert!(merged.iter().any(|merged| merged == output), "{name}: {output}");
         }
     }
     for name in MACHINES {
@@ -464,10 +456,10 @@ fn payload(task: &Value) -> Value {
         "reconciliation" => json!("arn:aws:states:us-west-2:111111111111:execution:ampxa-reconcile:1"),
         "missing" | "first" | "removeUnrouted" | "leaveUnreachable" => json!(true),
         "routedWorkspaces" => json!(["arn:aws:aps:us-west-2:333333333333:workspace/ws-1"]),
-        "results" => json!([]),
-        "after" => json!("demo"),
-        "expected" => json!(1),
-        "maxListed" => json!(50),
+        "mode" => json!("PLAN"),
+        "maps" => json!(["reports/1/found/2/manifest.json"]),
+        "isWhole" | "brief" => json!(true),
+        "endedAt" => json!("2026-01-01T00:00:00Z"),
         "longestInterval" => json!(60),
         "replacedConfiguration" => json!("s3://bucket/replaced/a.yaml"),
         "orphanSince" => json!("arn:aws:states:us-west-2:111111111111:execution:ampxa-reconcile:0"),
@@ -492,13 +484,14 @@ fn every_task_passes_the_input_that_its_step_parses() {
                 .and_then(|input| check_request::check(&input))
                 .map(drop),
             "CheckCluster" => Task::<cluster::Input>::try_from(input).map(drop),
-            "PlanPair" => Task::<plan::Input>::try_from(input).map(drop),
+            "PlanPair" => Task::<plan::Input>::try_from(input)
+                .map(|task| assert_eq!(task.input.brief, name.starts_with("reconcile: "), "{name}")),
             "CreateScraper" => Task::<scraper::CreateInput>::try_from(input).map(drop),
             "CheckIngestion" => Task::<ingestion::Input>::try_from(input).map(drop),
             "CheckScraper" => Task::<scraper::CheckInput>::try_from(input).map(drop),
             "UpdateScraper" => Task::<scraper::UpdateInput>::try_from(input).map(drop),
             "AcquireLock" => lock::Input::try_from(input).map(drop),
-            "CheckReconciliation" => reconcile::Request::try_from(input).map(drop),
+            "CheckReconciliation" => reconcile::Input::try_from(input).map(drop),
             "FindClusters" => {
                 reconcile::clusters::Location::try_from(input).map(|location| assert!(location.first, "{name}"))
             }
@@ -684,7 +677,7 @@ fn a_step_has_the_same_name_in_machine_template_and_functions() {
         for (name, task) in tasks_of(name) {
             let function = invoked(&task);
             // Some functions have several states: for a stale scraper, for an early patch, for a plan under the lock,
-            // for three levels of summaries.
+            // for the summaries of a plan and of what was applied.
             let words = name
                 .trim_end_matches(" early")
                 .trim_end_matches(" again")
@@ -724,6 +717,8 @@ fn a_step_has_the_same_name_in_machine_template_and_functions() {
             substitutions.remove("Partition"),
             Some(json!({ "!Ref": "AWS::Partition" }))
         );
+        let bucket = substitutions.remove("Bucket");
+        assert_eq!(bucket, (logical_id == "Reconcile").then(|| json!({ "!Ref": "Bucket" })));
         let substituted: BTreeSet<String> = substitutions.keys().cloned().collect();
         assert_eq!(used, allowed, "{name} may invoke exactly its functions");
         let starts: BTreeSet<String> = states(name)
@@ -978,74 +973,87 @@ fn max_events(state: &Value, items: u64) -> u64 {
                 let one: u64 = states.values().map(|state| max_events(state, 0)).sum();
                 2 + items * (2 + one)
             }
-            "Choice" | "Pass" | "Wait" | "Succeed" => 0,
+            "Choice" | "Pass" | "Wait" | "Succeed" | "Fail" => 0,
             other => panic!("add the events of {other}"),
         }
 }
 
 /// Step Functions ends an execution whose history has 25,000 events (Step Functions developer guide, "Quotas"). A
-/// history grows with the inline Maps and with loops.
+/// history grows with inline Maps and with loops.
 #[test]
 fn the_history_of_every_execution_of_a_reconciliation_fits_whatever_the_number_of_clusters() {
     const LIMIT: u64 = 25_000;
     let all = states("reconcile");
-    let events = |names: &[&str], items| names.iter().map(|name| max_events(&all[*name], items)).sum::<u64>();
-    let of = |map: &str| -> Vec<String> {
-        let states = all[map]["ItemProcessor"]["States"].as_object().unwrap();
-        assert_eq!(all[map]["ItemProcessor"]["ProcessorConfig"]["Mode"], "DISTRIBUTED");
-        states.keys().cloned().collect()
-    };
-    let [group, location, batch] = [
-        "Reconcile each group",
-        "Reconcile each location",
-        "Reconcile each batch",
-    ]
-    .map(of);
-    let names = |names: &'_ [String]| names.to_vec();
-
-    // Only a group has inline Maps. Its clusters, unrouted pairs and orphans share its size.
-    let inline = [
-        "Reconcile each cluster",
-        "Remove each unrouted pair",
-        "Reconcile each orphan",
-    ];
-    for (name, state) in &all {
-        let is_inline = state["ItemProcessor"]["ProcessorConfig"]["Mode"] == "INLINE";
-        assert_eq!(is_inline, inline.contains(&name.as_str()), "{name}");
-    }
-    assert!(
-        names(&group)
-            .iter()
-            .all(|name| inline.contains(&name.as_str()) || name == "Summarize group")
-    );
-    let size = reconcile::clusters::MAX_GROUP as u64;
-    let largest = inline
+    let inline: Vec<&String> = all
         .iter()
-        .map(|map| events(&[map], size) - events(&[map], 0))
-        .max()
+        .filter(|(_, state)| state["ItemProcessor"]["ProcessorConfig"]["Mode"] == "INLINE")
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(inline, ["Remove each unrouted pair"]);
+    let events = |states: &Value, items: u64| {
+        let states = states["States"].as_object().unwrap().values();
+        states.map(|state| max_events(state, items)).sum::<u64>()
+    };
+    // The machine itself has no loop.
+    assert!(events(&machine("reconcile"), 0) < 500);
+    for map in [
+        "Find the clusters of each location",
+        "Plan each cluster",
+        "Apply each plan",
+    ] {
+        let child = &all[map]["ItemProcessor"];
+        assert_eq!(child["ProcessorConfig"]["Mode"], "DISTRIBUTED");
+        // A location waits for its provisioner in a loop. A cluster has no more pairs than an account has scrapers.
+        let loops = match map {
+            "Find the clusters of each location" => {
+                240 * 60 / all["Wait for the provisioner"]["Seconds"].as_u64().unwrap()
+            }
+            _ => 1,
+        };
+        let events = loops * events(child, 100);
+        assert!(events < LIMIT, "{map}: {events} events");
+    }
+}
+
+/// Items and results are objects in the bucket: no payload grows with the number of clusters.
+#[test]
+fn the_maps_of_a_reconciliation_read_and_write_objects_that_the_machine_may_use() {
+    let all = states("reconcile");
+    let folder = |expression: &Value| {
+        let text = expression.as_str().unwrap();
+        text.split('\'').nth(1).unwrap().to_owned()
+    };
+    let maps = all
+        .values()
+        .filter(|state| state["ItemProcessor"]["ProcessorConfig"]["Mode"] == "DISTRIBUTED");
+    let mut folders = BTreeSet::new();
+    for map in maps.clone() {
+        for field in ["ItemReader", "ResultWriter"] {
+            assert_eq!(map[field]["Arguments"]["Bucket"], "${Bucket}");
+        }
+        let configuration = json!({ "Transformation": "FLATTEN", "OutputType": "JSONL" });
+        assert_eq!(map["ResultWriter"]["WriterConfig"], configuration);
+        assert_eq!(map["ToleratedFailurePercentage"], 100);
+        folders.insert(folder(&map["ResultWriter"]["Arguments"]["Prefix"]));
+    }
+    assert_eq!(folders.len(), maps.count());
+    assert!(reconcile::summary::FOLDER == "reports/" && reconcile::summary::LATEST.starts_with("reports/"));
+    let resources = template("template")["Resources"].clone();
+    let allowed = rights(&resources["Reconcile"]);
+    let on_objects = |statement: &&Value| statement["Resource"]["!Sub"] == "${Bucket.Arn}/reports/*";
+    let objects = allowed.iter().find(on_objects).unwrap();
+    let expected = json!([
+        "s3:GetObject",
+        "s3:PutObject",
+        "s3:ListMultipartUploadParts",
+        "s3:AbortMultipartUpload"
+    ]);
+    assert_eq!(objects["Action"], expected);
+    let list = allowed
+        .iter()
+        .find(|statement| statement["Action"] == "s3:ListBucket")
         .unwrap();
-    let of_group = events(&inline, 0) + largest + events(&["Summarize group"], 0);
-    assert!(of_group < LIMIT, "{of_group} events of a group");
-
-    // A location waits for its provisioner, and then has several inventories.
-    let waits = 240 * 60 / all["Wait for the provisioner"]["Seconds"].as_u64().unwrap();
-    let waiting = waits
-        * events(
-            &["Find clusters", "Is the account reachable?", "Wait for the provisioner"],
-            0,
-        );
-    let of_inventory: u64 = location.iter().map(|name| max_events(&all[name], 0)).sum();
-    let inventories = (LIMIT - waiting) / of_inventory;
-    // The names of a location's clusters have at most 100 characters, so this is more than 50,000 clusters.
-    let clusters = inventories * reconcile::clusters::MAX_INVENTORY as u64 / 170;
-    assert!(
-        clusters > 50_000,
-        "{inventories} inventories of {of_inventory} events: {clusters} clusters"
-    );
-
-    // A batch does not grow.
-    let of_batch: u64 = batch.iter().map(|name| max_events(&all[name], 0)).sum();
-    assert!(of_batch < 200, "{of_batch} events of a batch");
+    assert_eq!(list["Condition"], json!({ "StringLike": { "s3:prefix": "reports/*" } }));
 }
 
 #[test]
@@ -1118,13 +1126,13 @@ fn every_loop_ends_and_the_machine_timeout_exceeds_all_loops() {
             longest += seconds;
         }
         let waits = states.iter().filter(|(_, state)| state["Type"] == "Wait");
-        // Both machines also wait for IAM propagation after the lock; onboarding also before a rollback.
-        let propagation_waits = match name {
+        // Onboarding and offboarding also wait for IAM propagation after the lock; onboarding also before a rollback. In a
+        // reconciliation, an onboarding waits for its turn.
+        let waits_outside_loops = match name {
             "onboard" => 2,
-            "offboard" => 1,
-            _ => 0,
+            _ => 1,
         };
-        assert_eq!(waits.count(), loops.len() + propagation_waits, "{name}");
+        assert_eq!(waits.count(), loops.len() + waits_outside_loops, "{name}");
         // The longest time of retries, in addition to the loops.
         let retries: f64 = 4.0 * 3600.0;
         assert!(
@@ -1449,7 +1457,8 @@ fn a_function_may_assume_exactly_the_roles_that_it_uses() {
             "UpdateScraper" => &["s3:GetObjectVersion", "s3:PutObject"],
             "AcquireLock" => &["dynamodb:PutItem", "states:DescribeExecution"],
             "RouteEvent" => &["organizations:ListParents", "ssm:GetParameter", "states:StartExecution"],
-            "CheckReconciliation" => &["ssm:GetParameter", "organizations:ListAccounts"],
+            "CheckReconciliation" => &["ssm:GetParameter", "organizations:ListAccounts", "s3:PutObject"],
+            "Summarize" => &["s3:GetObject", "s3:PutObject"],
             "CheckCluster" => &["organizations:ListParents"],
             "PlanPair" => &[
                 "s3:GetObjectVersion",
@@ -1472,6 +1481,14 @@ fn functions_that_route_may_only_read_parameters_and_start_machines_of_the_hub()
         let given = rights(&function);
         for statement in &given {
             let expected = match list(&statement["Action"])[0].as_str().unwrap() {
+                "s3:PutObject" if name == "CheckReconciliation" => {
+                    json!({ "!Sub": "${Bucket.Arn}/reports/*/locations.jsonl" })
+                }
+                "s3:PutObject" if name == "Summarize" => {
+                    let keys = ["*/plan.jsonl", "*/report.jsonl", "latest.json"];
+                    json!(keys.map(|key| json!({ "!Sub": format!("${{Bucket.Arn}}/reports/{key}") })))
+                }
+                "s3:GetObject" if name == "Summarize" => json!({ "!Sub": "${Bucket.Arn}/reports/*" }),
                 "s3:GetObject" | "s3:GetObjectVersion" => json!({ "!Sub": "${Bucket.Arn}/configurations/*" }),
                 "s3:PutObject" => json!({ "!Sub": "${Bucket.Arn}/replaced/*" }),
                 "ssm:GetParameter" => json!({
@@ -1922,7 +1939,8 @@ fn emitted() -> BTreeSet<(String, Vec<String>)> {
         "outcome": "ONBOARDED", "clusterArn": "arn:aws:eks:us-west-2:222222222222:cluster/a", "created": ["scraper"],
         "activationMinutes": 1, "polls": 1, "ingestion": { "result": "RECEIVING" }, "scrapers": { "count": 1, "quota": 10 },
     });
-    let summary = json!({ "counts": {} });
+    let coverage = json!({ "seen": 1, "connected": 1, "percent": 100.0 });
+    let summary = json!({ "outcome": "RECONCILED", "counts": {}, "isWhole": true, "coverage": coverage });
     let ends = [
         (
             "onboard",

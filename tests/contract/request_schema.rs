@@ -520,8 +520,8 @@ fn schema_and_parser_accept_the_same_routing_tables() {
 #[test]
 fn schema_and_parser_of_reconciliation_accept_the_same_requests() {
     let (validator, examples) = schema_and_examples("reconcile.schema.json", "reconcile");
-    assert_eq!(examples.len(), 5);
-    let parse = |request: &Value| reconcile::Request::try_from(json!({ "request": request }));
+    assert_eq!(examples.len(), 6);
+    let parse = reconcile::Request::parse;
     let valid = [
         json!({ "removeUnrouted": true, "workspace": null }),
         json!({ "removeUnrouted": false, "workspace": "ws-1" }),
@@ -529,6 +529,8 @@ fn schema_and_parser_of_reconciliation_accept_the_same_requests() {
         json!({ "accounts": ["222222222222"], "organization": false }),
         json!({ "provisionerTimeoutMinutes": 240.0 }),
         json!({ "provisionerTimeoutMinutes": 0 }),
+        json!({ "mode": "PLAN", "expectedPlan": null }),
+        json!({ "mode": null, "expectedPlan": "0a".repeat(16) }),
     ];
     for request in valid.iter().chain(&examples) {
         assert!(validator.is_valid(request), "the schema rejects {request}");
@@ -536,6 +538,9 @@ fn schema_and_parser_of_reconciliation_accept_the_same_requests() {
     }
     for request in [
         json!({ "removeUnrouted": "yes" }),
+        json!({ "mode": "plan" }),
+        json!({ "expectedPlan": "0A".repeat(16) }),
+        json!({ "expectedPlan": "0a" }),
         json!({ "removeUnrouted": true, "workspace": "ws-1" }),
         json!(null),
         json!("{}"),

@@ -73,7 +73,7 @@ pub async fn run(step: &'static str, aws: &Aws, payload: Value, now: SystemTime)
                 let clients = plan::Clients::new(&aws.hub(), &source, &target, "bucket");
                 let mut output = plan::onboarding(&clients, &task, &settings()).await?;
                 output.in_progress = lock::running_holder(&locks, "locks", &lock::Input::of(&task)).await?;
-                Ok(output.shortened())
+                Ok(output.shortened(&task.input))
             })
             .await
         }

@@ -32,71 +32,6 @@ fn evaluate_with(expression: &Value, states: Value, variables: &Value) -> Value 
 }
 
 #[test]
-fn every_account_is_reconciled_in_every_region() {
-    let items = &state("Reconcile each location")["Items"];
-    // Account 1 has pairs.
-    let location = |account: &str, region: &str| json!({ "account": account, "region": region, "first": region == "a", "hasPairs": account == "1" });
-    for (accounts, regions, expected) in [
-        (json!(["1"]), json!(["a"]), json!([location("1", "a")])),
-        (
-            json!(["1"]),
-            json!(["a", "b"]),
-            json!([location("1", "a"), location("1", "b")]),
-        ),
-        (
-            json!(["1", "2"]),
-            json!(["a"]),
-            json!([location("1", "a"), location("2", "a")]),
-        ),
-        (
-            json!(["1", "2"]),
-            json!(["a", "b"]),
-            json!([
-                location("1", "a"),
-                location("1", "b"),
-                location("2", "a"),
-                location("2", "b")
-            ]),
-        ),
-    ] {
-        let (with_pairs, others): (Vec<Value>, Vec<Value>) = accounts
-            .as_array()
-            .unwrap()
-            .iter()
-            .cloned()
-            .partition(|account| account == "1");
-        let input = json!({ "accountsWithPairs": with_pairs, "accounts": others, "regions": regions });
-        assert_eq!(evaluate(items, json!({ "input": input })), expected);
-    }
-    let input = json!({ "accountsWithPairs": [], "accounts": ["2"], "regions": ["a"] });
-    assert_eq!(evaluate(items, json!({ "input": input })), json!([location("2", "a")]));
-}
-
-#[test]
-fn an_unreachable_account_counts_once_whatever_the_number_of_regions() {
-    let outcomes = &state("Location skipped")["Output"]["results"];
-    for (first, has_pairs, expected) in [
-        (true, true, json!(["UNREACHABLE_WITH_PAIRS"])),
-        (true, false, json!(["UNREACHABLE"])),
-        (false, true, json!([])),
-        (false, false, json!([])),
-    ] {
-        let location = json!({ "account": "1", "region": "a", "first": first, "hasPairs": has_pairs });
-        let states = json!({ "input": { "location": location, "inventory": { "reason": "no reader" } } });
-        let listed = evaluate(outcomes, states);
-        let names: Vec<&Value> = listed.as_array().unwrap().iter().map(|one| &one["outcome"]).collect();
-        assert_eq!(json!(names), expected);
-        assert!(
-            listed
-                .as_array()
-                .unwrap()
-                .iter()
-                .all(|one| one["reason"] == "no reader" && one["account"] == "1")
-        );
-    }
-}
-
-#[test]
 fn the_outcome_of_an_onboarding_follows_from_its_changes() {
     let onboarded = &state("Onboarded")["Output"]["outcome"];
     for (created, repaired, replaced, patched, outcome) in [
@@ -138,9 +73,6 @@ fn the_outcome_of_an_onboarding_follows_from_its_changes() {
         });
         assert_eq!(evaluate_with(onboarded, json!({}), &variables), outcome);
     }
-    let outcome = &state("Onboard cluster")["Output"]["outcome"];
-    let states = json!({ "input": { "clusterArn": "c" }, "result": { "Output": { "outcome": "REPAIRED" } } });
-    assert_eq!(evaluate(outcome, states), "REPAIRED");
 }
 
 #[test]
@@ -230,230 +162,133 @@ fn the_cause_of_an_activation_timeout_names_security_groups_and_subnets() {
 }
 
 #[test]
-fn a_child_execution_that_fails_is_listed_under_its_own_error_and_cause() {
-    let described = |more: Value| {
-        let mut description = json!({ "ExecutionArn": "arn:e", "Input": "{}", "Status": "FAILED" });
-        description
-            .as_object_mut()
-            .unwrap()
-            .extend(more.as_object().unwrap().clone());
-        description.to_string()
-    };
-    let function_error = json!({ "errorType": "NotReady", "errorMessage": "reason {\"a\": 1}" }).to_string();
-    for (error, cause, expected_error, expected_cause) in [
-        (
-            "States.TaskFailed",
-            Some(described(json!({ "Error": "NotReady", "Cause": "reason {\"a\": 1}" }))),
-            "NotReady",
-            "reason {\"a\": 1}",
-        ),
-        (
-            "States.TaskFailed",
-            Some(described(json!({ "Status": "ABORTED" }))),
-            "States.TaskFailed",
-            "The execution arn:e is ABORTED.",
-        ),
-        ("NotReady", Some(function_error), "NotReady", "reason {\"a\": 1}"),
-        ("NotReady", Some("{ no JSON }".to_owned()), "NotReady", "{ no JSON }"),
-        (
-            "States.TaskFailed",
-            Some("{\"ExecutionArn\": \"cut".to_owned()),
-            "States.TaskFailed",
-            "States.TaskFailed: {\"ExecutionArn\": \"cut",
-        ),
-        (
-            "States.Timeout",
-            None,
-            "States.Timeout",
-            "States.Timeout: AWS gave no cause.",
-        ),
-    ] {
-        let mut failure = json!({ "Error": error });
-        if let Some(cause) = cause {
-            failure["Cause"] = json!(cause);
+fn an_unreachable_account_counts_once_whatever_the_number_of_regions() {
+    let output = &state("Location skipped")["Output"];
+    for (first, expected) in [(Some(true), json!("no reader")), (None, Value::Null)] {
+        let mut finding = json!({ "kind": "LOCATION", "account": "1", "region": "a" });
+        if let Some(first) = first {
+            finding["first"] = json!(first);
         }
-        let expected =
-            json!({ "clusterArn": "c", "outcome": "FAILED", "error": expected_error, "cause": expected_cause });
-        let of_c = json!({ "clusterArn": "c" });
-        let input = json!({ "clusterArn": "c", "orphan": of_c, "pair": of_c, "failure": failure });
-        for name in ["Cluster failed", "Orphan failed", "Unrouted pair failed"] {
-            let mut output = evaluate(&state(name)["Output"], json!({ "input": input }));
-            if name == "Cluster failed" {
-                let unrouted = output.as_object_mut().unwrap().remove("unrouted");
-                assert_eq!(unrouted, Some(json!([])));
-            }
-            assert_eq!(output, expected);
-        }
+        let states = json!({ "input": { "finding": finding, "inventory": { "reason": "no reader" } } });
+        let skipped = evaluate(output, states);
+        assert_eq!((&skipped["unreachable"], &skipped["account"]), (&expected, &json!("1")));
+    }
+    let payload = &state("Find clusters")["Arguments"]["Payload"]["first"];
+    for (finding, first) in [(json!({ "first": true }), true), (json!({}), false)] {
+        assert_eq!(evaluate(payload, json!({ "input": { "finding": finding } })), first);
     }
 }
 
 #[test]
-fn long_causes_and_reasons_are_truncated_to_200_characters() {
-    let failure = json!({ "Error": "States.Timeout", "Cause": "x".repeat(5000) });
-    let input = json!({ "input": {
-        "clusterArn": "c", "orphan": { "clusterArn": "c" }, "pair": { "clusterArn": "c" }, "failure": failure,
-        "decision": { "reason": "x".repeat(5000) },
-        "location": { "account": "1", "region": "r", "first": true, "hasPairs": false }, "inventory": { "reason": "x".repeat(5000) },
-    } });
-    for (name, field) in [
-        ("Cluster failed", "cause"),
-        ("Orphan failed", "cause"),
-        ("Unrouted pair failed", "cause"),
-        ("Cluster skipped", "reason"),
-        ("Location skipped", "reason"),
-        ("Location failed", "cause"),
-    ] {
-        let output = &state(name)["Output"];
-        let text = match &output[field] {
-            Value::Null if output.is_string() => evaluate(output, input.clone())[field].clone(),
-            Value::Null if output["failed"].is_object() => evaluate(&output["failed"][field], input.clone()),
-            Value::Null => evaluate(&output["results"], input.clone())[0][field].clone(),
-            expression => evaluate(expression, input.clone()),
-        };
-        assert_eq!(text.as_str().unwrap().len(), 200, "{name}");
-    }
-}
-
-#[test]
-fn unrouted_pairs_of_clusters_that_did_not_fail_are_removed() {
-    let items = &state("Remove each unrouted pair")["Items"];
-    let pair = |workspace: &str| json!({ "clusterArn": "c", "workspaceArn": workspace, "name": "n" });
-    for (outcomes, expected) in [
-        (json!([]), json!([])),
-        (json!([{ "outcome": "UNCHANGED", "removals": [] }]), json!([])),
-        (
-            json!([
-                { "outcome": "UNCHANGED", "removals": [pair("1")] },
-                { "outcome": "FAILED", "unrouted": [] },
-                { "outcome": "SKIPPED", "removals": [pair("2"), pair("3")] },
-            ]),
-            json!([pair("1"), pair("2"), pair("3")]),
-        ),
-    ] {
-        assert_eq!(evaluate(items, json!({ "input": { "outcomes": outcomes } })), expected);
-    }
-    assert!(!state("Cluster failed")["Output"].as_str().unwrap().contains("removals"));
-}
-
-#[test]
-fn outcomes_of_target_roles_are_added_to_the_results_of_batches() {
-    let payload = &state("Summarize reconciliation")["Arguments"]["Payload"];
-    let states = json!({ "input": { "results": [{ "counts": {} }], "batches": 1 } });
-    for (outcomes, expected) in [(json!([]), 1), (json!([{ "roleArn": "r", "outcome": "OWNERLESS" }]), 2)] {
-        let variables = json!({ "outcomes": outcomes });
-        let results = evaluate_with(&payload["results"], states.clone(), &variables);
-        assert_eq!(results.as_array().map(Vec::len), Some(expected));
-        let count = evaluate_with(&payload["expected"], states.clone(), &variables);
-        assert_eq!(count.as_f64(), Some(expected as f64));
-    }
-}
-
-#[test]
-fn outcomes_of_orphans_are_appended_to_outcomes_of_clusters() {
-    let output = &state("Reconcile each orphan")["Output"];
-    for (clusters, orphans) in [
-        (json!([]), json!([])),
-        (json!(["a"]), json!([])),
-        (json!(["a"]), json!(["b", "c"])),
-    ] {
-        let all = [
-            clusters.as_array().unwrap().clone(),
-            orphans.as_array().unwrap().clone(),
-        ]
-        .concat();
-        let states = json!({ "input": { "outcomes": clusters, "maxListed": 4 }, "result": orphans });
-        assert_eq!(evaluate(&output["outcomes"], states.clone()), json!(all));
-        assert_eq!(evaluate(&output["maxListed"], states).as_f64(), Some(4.0));
-    }
-}
-
-#[test]
-fn the_results_of_all_inventories_of_a_location_are_added_up() {
-    let output = &state("Reconcile each group")["Output"];
-    let summary = |count: u32| json!({ "counts": { "SKIPPED": count }, "moreFailed": 0, "lost": 0 });
-    for (results, groups, expected) in [
-        (json!([]), json!([]), json!([summary(9)])),
-        (json!([]), json!([summary(1)]), json!([summary(1), summary(9)])),
-        // A group that did not finish has no summary.
-        (
-            json!([summary(3)]),
-            json!([summary(1), null]),
-            json!([summary(3), summary(1), null, summary(9)]),
-        ),
-    ] {
-        let inventory = json!({ "groups": [{}], "next": "name", "summary": summary(9) });
-        let input = json!({ "location": { "account": "1" }, "inventory": inventory, "results": results, "after": "" });
-        let value = evaluate(output, json!({ "input": input, "result": groups }));
-        assert_eq!(value["results"], expected);
-        assert_eq!((&value["after"], &value["inventory"]), (&json!("name"), &json!({})));
-        let payload = &state("Summarize location")["Arguments"]["Payload"];
-        let states = json!({ "input": value });
-        assert_eq!(evaluate(&payload["results"], states.clone()), expected);
-        let count = evaluate(&payload["expected"], states.clone());
-        assert_eq!(count.as_f64(), Some(expected.as_array().unwrap().len() as f64));
-        let more = &state("Are there more clusters?")["Choices"][0]["Condition"];
-        assert_eq!(evaluate(more, states), json!(true));
-        assert_eq!(evaluate(more, json!({ "input": { "after": "" } })), json!(false));
-    }
-    let summarized = &state("Summarize location")["Output"];
-    let states = json!({ "input": { "after": "name", "results": [1, 2] }, "result": { "Payload": summary(4) } });
-    let value = evaluate(summarized, states);
-    assert_eq!(value, json!({ "after": "name", "results": [summary(4)] }));
-    let reconciled = evaluate(&state("Location reconciled")["Output"], json!({ "input": value }));
-    assert_eq!(reconciled, summary(4));
-}
-
-#[test]
-fn a_location_that_fails_after_an_inventory_keeps_the_results_so_far() {
-    let output = &state("Location failed")["Output"];
-    let input = json!({
-        "location": { "account": "1", "region": "a" }, "results": [{ "counts": {} }], "failure": { "Error": "Transient" },
-    });
-    let states = json!({ "input": input });
-    let fields = output["failed"].as_object().unwrap().iter();
-    let fields = fields.map(|(name, value)| match name.as_str() {
-        "outcome" => (name.clone(), value.clone()),
-        _ => (name.clone(), evaluate(value, states.clone())),
-    });
-    let failed: serde_json::Map<String, Value> = fields.collect();
-    let expected = json!({
-        "account": "1", "region": "a", "outcome": "FAILED", "error": "Transient", "cause": "AWS gave no cause.",
-    });
-    assert_eq!(json!(failed), expected);
-    let input = json!({ "results": evaluate(&output["results"], states), "failed": failed });
-    let payload = &state("Summarize location")["Arguments"]["Payload"];
-    let results = evaluate(&payload["results"], json!({ "input": input }));
-    assert_eq!(results, json!([{ "counts": {} }, expected]));
-    assert_eq!(
-        evaluate(&payload["expected"], json!({ "input": input })).as_f64(),
-        Some(2.0)
-    );
-}
-
-#[test]
-fn the_cluster_of_a_group_has_its_arn_and_a_group_lists_its_share() {
-    let selector = &state("Reconcile each cluster")["ItemSelector"]["clusterArn"];
-    let context = json!({ "Map": { "Item": { "Value": { "name": "a" } } } });
-    let states = json!({ "input": { "clusterArnPrefix": "arn:aws:eks:r:1:cluster/" }, "context": context });
-    assert_eq!(evaluate(selector, states), "arn:aws:eks:r:1:cluster/a");
-    let of_group = &state("Reconcile each group")["ItemSelector"]["maxListed"];
-    for (groups, max_listed, expected) in [(1, 40, 20.0), (1, 5, 5.0), (3, 40, 6.0), (21, 40, 0.0)] {
-        let inventory = json!({ "groups": vec![json!({ "clusters": [] }); groups] });
-        let value = evaluate(
-            of_group,
-            json!({ "input": { "inventory": inventory, "maxListed": max_listed } }),
-        );
-        assert_eq!(value.as_f64(), Some(expected));
-    }
-    let of_location = &state("Reconcile each location")["ItemSelector"]["maxListed"];
-    for (accounts, with_pairs, regions, expected) in [(1, 0, 1, 40.0), (2, 1, 3, 8.0), (0, 1, 34, 2.0)] {
-        let input = json!({
-            "accounts": vec!["1"; accounts], "accountsWithPairs": vec!["2"; with_pairs], "regions": vec!["r"; regions],
-            "maxListed": 40,
-        });
+fn each_map_reads_what_the_map_before_it_wrote() {
+    for (map, variable) in [("Plan each cluster", "found"), ("Apply each plan", "planned")] {
+        let prefix = &state(map)["ItemReader"]["Arguments"]["Prefix"];
+        let variables = json!({ variable: "reports/monday/x/1234/manifest.json" });
         assert_eq!(
-            evaluate(of_location, json!({ "input": input })).as_f64(),
-            Some(expected)
+            evaluate_with(prefix, json!({}), &variables),
+            "reports/monday/x/1234/SUCCEEDED"
         );
+    }
+}
+
+#[test]
+fn a_cluster_that_failed_keeps_its_pairs() {
+    let rules = state("What is to be done?")["Choices"].clone();
+    let next = |finding: Value| {
+        let states = json!({ "input": { "finding": finding } });
+        let rules = rules.as_array().unwrap().iter();
+        let chosen = rules
+            .clone()
+            .find(|rule| evaluate(&rule["Condition"], states.clone()) == true);
+        chosen.map(|rule| rule["Next"].as_str().unwrap().to_owned())
+    };
+    let removals = json!([{ "workspaceArn": "w", "name": "n" }]);
+    let failure = json!({ "Error": "NotReady" });
+    for (finding, expected) in [
+        (
+            json!({ "kind": "CLUSTER", "action": "ONBOARD", "removals": removals }),
+            Some("Wait for the turn"),
+        ),
+        (
+            json!({ "kind": "CLUSTER", "action": "ONBOARD", "removals": removals, "failure": failure }),
+            Some("Nothing to do"),
+        ),
+        (
+            json!({ "kind": "CLUSTER", "action": "SKIP", "removals": removals }),
+            Some("Remove each unrouted pair"),
+        ),
+        (json!({ "kind": "CLUSTER", "action": "SKIP", "removals": [] }), None),
+        (json!({ "kind": "CLUSTER", "failure": failure }), Some("Nothing to do")),
+        (json!({ "kind": "ORPHAN", "missing": true }), Some("Mark orphans")),
+        (json!({ "kind": "LOCATION" }), None),
+    ] {
+        assert_eq!(next(finding.clone()).as_deref(), expected, "{finding}");
+    }
+    // An onboarding that fails ends without the Map that removes pairs.
+    assert_eq!(state("Onboard cluster")["Catch"][0]["Next"], "Cluster failed");
+    let items = &state("Remove each unrouted pair")["Items"];
+    for (finding, expected) in [
+        (json!({}), json!([])),
+        (json!({ "removals": removals }), removals.clone()),
+    ] {
+        assert_eq!(evaluate(items, json!({ "input": { "finding": finding } })), expected);
+    }
+}
+
+#[test]
+fn an_expected_plan_reaches_each_onboarding() {
+    let input = &state("Onboard cluster")["Arguments"]["Input"];
+    let finding = json!({ "request": { "clusterArn": "c" }, "plan": { "plan": "0a" } });
+    for (expected, request) in [
+        (true, json!({ "clusterArn": "c", "expectedPlan": "0a" })),
+        (false, json!({ "clusterArn": "c" })),
+    ] {
+        let states = json!({ "input": { "isExpected": expected, "finding": finding } });
+        assert_eq!(evaluate(input, states), request);
+    }
+    let selector = &state("Apply each plan")["ItemSelector"]["isExpected"];
+    for (plan, expected) in [(json!("0a"), true), (json!(null), false)] {
+        let variables = json!({ "scope": { "expectedPlan": plan } });
+        assert_eq!(evaluate_with(selector, json!({}), &variables), expected);
+    }
+}
+
+#[test]
+fn a_plan_is_applied_only_if_it_is_complete_and_the_expected_one() {
+    let rules = state("Is the plan applied?")["Choices"].clone();
+    let next = |mode: &str, expected: Value, plan: &str, lost: u32| {
+        let variables = json!({ "scope": { "mode": mode, "expectedPlan": expected } });
+        let states = json!({ "input": { "plan": plan, "lost": lost } });
+        let rules = rules.as_array().unwrap().iter();
+        let mut chosen = rules.filter(|rule| evaluate_with(&rule["Condition"], states.clone(), &variables) == true);
+        chosen.next().map(|rule| rule["Next"].as_str().unwrap().to_owned())
+    };
+    for (mode, expected, lost, chosen) in [
+        ("PLAN", json!(null), 0, Some("Planned")),
+        ("PLAN", json!("0b"), 0, Some("Planned")),
+        ("PLAN", json!(null), 1, Some("Reconciliation failed")),
+        ("APPLY", json!("0a"), 0, None),
+        ("APPLY", json!("0b"), 0, Some("Reconciliation failed")),
+        ("APPLY", json!("0a"), 1, Some("Reconciliation failed")),
+    ] {
+        assert_eq!(next(mode, expected, "0a", lost).as_deref(), chosen);
+    }
+}
+
+#[test]
+fn at_most_two_onboardings_start_per_second() {
+    let seconds = &state("Wait for the turn")["Seconds"];
+    for (index, entered, expected) in [
+        (0, "12:00:00", 0.0),
+        (1, "12:00:00", 0.0),
+        (2, "12:00:00", 1.0),
+        (999, "12:00:01", 498.0),
+        // Its turn was earlier: another one had to end first.
+        (1_001, "12:25:00", 0.0),
+    ] {
+        let input = json!({ "index": index, "startedAt": "2026-01-01T12:00:00Z" });
+        let state = json!({ "EnteredTime": format!("2026-01-01T{entered}.000Z") });
+        let states = json!({ "input": input, "context": { "State": state } });
+        assert_eq!(evaluate(seconds, states).as_f64(), Some(expected), "{index}");
     }
 }

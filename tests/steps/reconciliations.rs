@@ -11,10 +11,11 @@ use ampxa::{
     aws::Account,
     error::Error,
     reconcile::{
-        self, Batch, Defaults, Output, Request,
+        self, Defaults, Input, Output,
         clusters::{self, Location},
-        orphans, route,
+        orphans, route, summary,
     },
+    request::Mode,
     routing::Settings,
 };
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -41,34 +42,51 @@ async fn check(
     accounts: &str,
     settings: &Settings,
     exchanges: impl IntoIterator<Item = Exchange>,
-) -> Result<Output, Error> {
+) -> Result<(Output, Vec<Value>), Error> {
     let script = Script::new(exchanges);
-    let hub = script.account();
+    let hub = script.account_of("hub");
     let defaults = Defaults {
         accounts: accounts.to_owned(),
         regions: "us-west-2,eu-west-1".to_owned(),
     };
-    let request = Request::try_from(json!({ "request": request })).unwrap();
+    let input = Input::try_from(json!({ "request": request, "execution": RECONCILIATION })).unwrap();
     let target = async |workspace: &WorkspaceArn| target_of(&script, workspace);
-    let output = reconcile::check(&hub.ssm(), &hub.organizations(), target, settings, &defaults, request).await;
+    let output = reconcile::check(&hub, &hub.bucket("bucket"), target, settings, &defaults, input).await;
     script.assert_finished();
-    output
+    let lines = script.last_body();
+    output.map(|output| {
+        let lines = lines.lines().map(|line| serde_json::from_str(line).unwrap());
+        (output, lines.collect())
+    })
 }
 
-/// A batch of one account without pairs.
-fn batch(account: &str) -> Batch {
-    Batch {
-        accounts: vec![account.parse().unwrap()],
-        ..Batch::default()
-    }
+/// The same for a request that is valid: the last call writes the locations. Returns the lines of the object.
+async fn locations(
+    request: Value,
+    accounts: &str,
+    settings: &Settings,
+    exchanges: impl IntoIterator<Item = Exchange>,
+) -> Vec<Value> {
+    let wrote = call("PUT /reports/monday/locations.jsonl", 200, "").in_account("hub");
+    let exchanges = exchanges.into_iter().chain([wrote]);
+    check(request, accounts, settings, exchanges).await.unwrap().1
 }
 
-/// A batch of one account that has pairs.
-fn batch_with_pairs(account: &str) -> Batch {
-    Batch {
-        accounts_with_pairs: vec![account.parse().unwrap()],
-        ..Batch::default()
+/// The line of a location. The first Region of an account is marked.
+fn location(account: &str, region: &str, first: bool, has_pairs: bool) -> Value {
+    let mut line = json!({ "kind": "LOCATION", "account": account, "region": region });
+    for (field, _) in [("first", first), ("hasPairs", has_pairs)].iter().filter(|(_, is)| *is) {
+        line[field] = json!(true);
     }
+    line
+}
+
+/// The lines of an account in the Regions of the tests.
+fn in_both_regions(account: &str, has_pairs: bool) -> [Value; 2] {
+    [
+        location(account, "us-west-2", true, has_pairs),
+        location(account, "eu-west-1", false, has_pairs),
+    ]
 }
 
 /// The trust policy of a target role that admits this principal with this external id.
@@ -138,13 +156,20 @@ async fn accounts_that_a_target_role_names_have_pairs_and_each_target_account_is
         .with_text("Marker=more"),
     ];
     let request = json!({ "accounts": ["222222222222", "444444444444", "555555555555"] });
-    let output = check(request, "", &without_organizations(), exchanges).await.unwrap();
+    let lines = locations(request, "", &without_organizations(), exchanges).await;
+    // Accounts with pairs are first.
     let expected = [
-        batch_with_pairs("222222222222"),
-        batch("444444444444"),
-        batch_with_pairs("555555555555"),
+        in_both_regions("222222222222", true),
+        in_both_regions("555555555555", true),
+        in_both_regions("444444444444", false),
     ];
-    assert_eq!(output.batches, expected);
+    // The role without the ARN of a scraper belongs to no pair.
+    let (last, locations) = lines.split_last().unwrap();
+    assert_eq!(locations, expected.concat());
+    assert_eq!(
+        *last,
+        json!({ "kind": "ROLE", "roleArn": "arn:aws:iam::333333333333:role/ampxa-target-theirs" })
+    );
 }
 
 #[tokio::test]
@@ -185,10 +210,10 @@ async fn a_target_role_that_trusts_anything_but_the_source_role_of_its_pair_is_r
             listed_with_trust(&[(name, trust.clone()), other], None),
         ];
         let request = json!({ "accounts": ["444444444444"] });
-        let output = json!(check(request, "", &without_organizations(), exchanges).await.unwrap());
-        let role = json!({ "outcome": "OWNERLESS", "roleArn": format!("arn:aws:iam::333333333333:role/{name}") });
-        let expected = if ownerless { json!([role]) } else { json!([]) };
-        assert_eq!(output["outcomes"], expected, "{trust}");
+        let lines = locations(request, "", &without_organizations(), exchanges).await;
+        let role = json!({ "kind": "ROLE", "roleArn": format!("arn:aws:iam::333333333333:role/{name}") });
+        let expected: &[Value] = if ownerless { &[role] } else { &[] };
+        assert_eq!(&lines[2..], expected, "{trust}");
     }
 }
 
@@ -228,14 +253,16 @@ async fn source_roles_without_the_tags_of_their_pair_are_reported_in_the_first_r
         source_role(other, CLUSTER, WORKSPACE),
         call("GetRole", 404, iam_error("NoSuchEntity", "no")),
     ];
-    let output = json!(find_in(true, &settings(), exchanges).await.unwrap());
-    let expected = json!([{ "roleArn": format!("arn:aws:iam::222222222222:role/{other}") }]);
-    assert_eq!(output["summary"]["ownerlessRoles"], expected);
-    assert_eq!(output["summary"]["counts"], json!({ "OWNERLESS": 1 }));
+    let output = find_in(true, &settings(), exchanges).await.unwrap();
+    let expected = json!([{ "kind": "ROLE", "roleArn": format!("arn:aws:iam::222222222222:role/{other}") }]);
+    assert_eq!(json!(of_kind(&output, "ROLE")), expected);
     let output = find(&settings(), [listed(&[], None), listed_scrapers(&[])])
         .await
         .unwrap();
-    assert!(output.summary.counts.is_empty());
+    assert_eq!(
+        json!(output.findings),
+        json!([location("222222222222", "us-west-2", false, false)])
+    );
 }
 
 #[tokio::test]
@@ -265,13 +292,15 @@ async fn a_cluster_is_listed_with_the_workspaces_that_a_route_connected_it_to() 
         described_workspace("ws-4", Some("organization")),
         no_table(),
     ];
-    let output = json!(find(&settings(), exchanges).await.unwrap());
+    let output = find(&settings(), exchanges).await.unwrap();
     let expected = json!([
-        { "name": "demo", "routedWorkspaces": [WORKSPACE, WORKSPACE.replace("ws-1", "ws-4")] },
-        { "name": "other" },
+        {
+            "kind": "CLUSTER", "clusterArn": CLUSTER, "connected": true,
+            "routedWorkspaces": [WORKSPACE, WORKSPACE.replace("ws-1", "ws-4")],
+        },
+        { "kind": "CLUSTER", "clusterArn": CLUSTER.replace("demo", "other") },
     ]);
-    assert_eq!(output["groups"], json!([{ "clusters": expected, "orphans": [] }]));
-    assert_eq!(output["clusterArnPrefix"], CLUSTER.trim_end_matches("demo"));
+    assert_eq!(json!(of_kind(&output, "CLUSTER")), expected);
 }
 
 #[tokio::test]
@@ -359,8 +388,8 @@ async fn every_account_may_have_pairs_if_a_target_account_cannot_be_read() {
         vec![table_of(&[WORKSPACE, &no_reader]), listed_roles(&[], None)],
         vec![table_of(&[WORKSPACE]), denied],
     ] {
-        let output = check(request(), "", &without_organizations(), exchanges).await.unwrap();
-        assert_eq!(output.batches, [batch_with_pairs("222222222222")]);
+        let lines = locations(request(), "", &without_organizations(), exchanges).await;
+        assert_eq!(lines, in_both_regions("222222222222", true));
     }
     let lost = [
         table_of(&[WORKSPACE]),
@@ -383,22 +412,48 @@ async fn accounts_and_regions_of_the_request_override_those_of_the_hub() {
         "accounts": ["222222222222", "444444444444"], "regions": ["us-east-1"], "provisionerTimeoutMinutes": 60,
         "workspace": "ws-1",
     });
-    let output = check(request, "555555555555", &without_organizations(), [no_table()]).await;
+    let wrote = || call("PUT /reports/monday/locations.jsonl", 200, "");
+    let output = check(request, "555555555555", &without_organizations(), [no_table(), wrote()]).await;
     let expected = Output {
-        batches: vec![batch("222222222222"), batch("444444444444")],
-        regions: vec!["us-east-1".parse().unwrap()],
+        locations: "reports/monday/locations.jsonl".to_owned(),
+        folder: "reports/monday/".to_owned(),
+        is_whole: false,
         provisioner_timeout_minutes: 60,
         workspace: Some("ws-1".to_owned()),
         remove_unrouted: false,
-        outcomes: Vec::new(),
-        max_listed: 40,
+        mode: Mode::Apply,
+        expected_plan: None,
+        plans: false,
     };
-    assert_eq!(output, Ok(expected));
-    let defaults = check(json!({}), "555555555555", &settings(), [no_table()])
+    let lines = [
+        location("222222222222", "us-east-1", true, false),
+        location("444444444444", "us-east-1", true, false),
+    ];
+    assert_eq!(output, Ok((expected, lines.to_vec())));
+    let (output, lines) = check(json!({}), "555555555555", &settings(), [no_table(), wrote()])
         .await
         .unwrap();
-    assert_eq!(defaults.batches, [batch("555555555555")]);
-    assert_eq!(defaults.regions, ["us-west-2", "eu-west-1"]);
+    assert!(output.is_whole);
+    assert_eq!(lines, in_both_regions("555555555555", false));
+}
+
+#[tokio::test]
+async fn onboardings_are_planned_for_a_plan_and_for_an_expected_plan() {
+    let plan = "0".repeat(32);
+    for (request, mode, expected_plan, plans) in [
+        (json!({}), Mode::Apply, None, false),
+        (json!({ "mode": "APPLY" }), Mode::Apply, None, false),
+        (json!({ "mode": "PLAN" }), Mode::Plan, None, true),
+        (json!({ "expectedPlan": plan }), Mode::Apply, Some(plan.clone()), true),
+    ] {
+        let wrote = call("PUT /reports/monday/locations.jsonl", 200, "");
+        let checked = check(request, "555555555555", &settings(), [no_table(), wrote]).await;
+        let output = checked.unwrap().0;
+        assert_eq!(
+            (output.mode, output.expected_plan, output.plans),
+            (mode, expected_plan, plans)
+        );
+    }
 }
 
 #[tokio::test]
@@ -436,10 +491,12 @@ async fn all_pages_of_the_organizations_active_accounts_are_read() {
         (json!({ "organization": true }), ""),
         (json!({ "organization": true }), "999999999999"),
     ] {
-        let output = check(request, default_accounts, &settings(), exchanges())
-            .await
-            .unwrap();
-        assert_eq!(output.batches, [batch("111111111111"), batch("333333333333")]);
+        let lines = locations(request, default_accounts, &settings(), exchanges()).await;
+        let expected = [
+            in_both_regions("111111111111", false),
+            in_both_regions("333333333333", false),
+        ];
+        assert_eq!(lines, expected.concat());
     }
 }
 
@@ -479,29 +536,38 @@ async fn find_in(
     settings: &Settings,
     exchanges: impl IntoIterator<Item = Exchange>,
 ) -> Result<clusters::Output, Error> {
-    find_after("", first, settings, exchanges).await
-}
-
-/// Finds the clusters after a name.
-async fn find_after(
-    after: &str,
-    first: bool,
-    settings: &Settings,
-    exchanges: impl IntoIterator<Item = Exchange>,
-) -> Result<clusters::Output, Error> {
     let script = Script::new(exchanges);
     let (hub, source) = (script.account_of("hub"), script.account_of("source"));
     let location = Location {
         account: "222222222222".parse().unwrap(),
         region: "us-west-2".parse().unwrap(),
         first,
-        after: after.to_owned(),
-        max_listed: 40,
     };
     let target = async |workspace: &WorkspaceArn| target_of(&script, workspace);
     let output = clusters::find(&hub, Ok(source), target, (settings, IN_ORGANIZATION), &location).await;
     script.assert_finished();
     output
+}
+
+/// The findings of a kind.
+fn of_kind(output: &clusters::Output, kind: &str) -> Vec<Value> {
+    let all = output.findings.iter().map(|finding| json!(finding));
+    all.filter(|finding| finding["kind"] == kind).collect()
+}
+
+/// The names of the clusters.
+fn names(output: &clusters::Output) -> Vec<String> {
+    let arns = of_kind(output, "CLUSTER").into_iter();
+    arns.map(|one| {
+        one["clusterArn"]
+            .as_str()
+            .unwrap()
+            .rsplit('/')
+            .next()
+            .unwrap()
+            .to_owned()
+    })
+    .collect()
 }
 
 fn listed(names: &[&str], next: Option<&str>) -> Exchange {
@@ -529,74 +595,60 @@ async fn all_pages_of_the_clusters_of_a_location_are_read() {
         no_table().in_account("hub"),
     ];
     let output = find(&settings(), exchanges).await.unwrap();
-    assert_eq!(names(&output), [["b", "c", "demo"]]);
-    assert!(output.reachable && output.groups[0].orphans.is_empty() && output.organizational_units.is_empty());
-    assert_eq!(output.next, "");
-}
-
-/// The names of the clusters of each group.
-fn names(output: &clusters::Output) -> Vec<Vec<&str>> {
-    let groups = output.groups.iter();
-    groups
-        .map(|group| group.clusters.iter().map(|found| found.name.as_str()).collect())
-        .collect()
+    assert_eq!(names(&output), ["demo", "b", "c"]);
+    assert!(output.reachable && output.findings.len() == 4);
 }
 
 #[tokio::test]
-async fn a_location_with_thousands_of_clusters_has_groups_of_at_most_100_and_inventories_that_fit_the_payload() {
-    // Names of the maximum length, listed in no order.
-    let all: Vec<String> = (0..2_500)
-        .map(|i| format!("c{:04}-{}", i * 7919 % 2_500, "x".repeat(94)))
-        .collect();
-    let listed_names: Vec<&str> = all.iter().map(String::as_str).collect();
-    let (mut after, mut found, mut inventories) = (String::new(), Vec::new(), 0);
-    loop {
-        // Roles and the workspaces of pairs are read for the first inventory only.
-        let roles = (after.is_empty()).then(|| listed_with_trust(&[], None).in_account("source"));
-        let exchanges = [listed(&listed_names, None), listed_scrapers(&[])]
-            .into_iter()
-            .chain(roles)
-            .chain([no_table()]);
-        let output = find_after(&after, true, &settings(), exchanges).await.unwrap();
-        for group in names(&output) {
-            assert!((1..=clusters::MAX_GROUP).contains(&group.len()));
-            found.extend(group.into_iter().map(str::to_owned));
+async fn a_location_whose_findings_do_not_fit_the_payload_says_how_many_are_missing() {
+    // Names of the maximum length.
+    let names_of =
+        |count: usize| -> Vec<String> { (0..count).map(|i| format!("c{i:04}-{}", "x".repeat(94))).collect() };
+    for (count, fits) in [(900, true), (2_500, false)] {
+        let all = names_of(count);
+        let listed_names: Vec<&str> = all.iter().map(String::as_str).collect();
+        let exchanges = [listed(&listed_names, None), listed_scrapers(&[]), no_table()];
+        let output = find(&settings(), exchanges).await.unwrap();
+        let found = names(&output);
+        assert!(json!(output).to_string().len() < 256 * 1024 - 1024);
+        assert_eq!(found, all[..found.len()]);
+        let failure = json!(output.findings[0])["failure"].clone();
+        assert_eq!(failure.is_null(), fits, "{failure}");
+        if !fits {
+            let cause = format!(
+                "the location has 2500 clusters and other findings, and a reconciliation reads only the first {}",
+                found.len()
+            );
+            assert_eq!(failure["Error"], "TooManyClusters");
+            assert!(failure["Cause"].as_str().unwrap().starts_with(&cause), "{failure}");
         }
-        assert!(json!(output).to_string().len() < clusters::MAX_INVENTORY + 16 * 1024);
-        inventories += 1;
-        if output.next.is_empty() {
-            break;
-        }
-        assert_eq!(found.last(), Some(&output.next));
-        after = output.next;
     }
-    let mut sorted = all.clone();
-    sorted.sort();
-    assert_eq!(found, sorted);
-    assert_eq!(inventories, 4);
 }
 
 #[tokio::test]
-async fn each_workspace_and_orphan_counts_towards_the_size_of_a_group() {
-    let mut scrapers = Vec::new();
-    for number in 0..90 {
-        let mut one = scraper_of("demo", &format!("s-a{number}"), None);
-        one["tags"]["ampxa:workspace"] = json!(WORKSPACE.replace("ws-1", &format!("ws-{number}")));
-        one["tags"]["ampxa:origin"] = json!("route");
-        scrapers.push(one);
-    }
-    scrapers.extend((0..20).map(|number| scraper_of(&format!("gone-{number:02}"), &format!("s-b{number}"), None)));
-    // The consent of the others is not read.
-    let workspaces = (0..50).map(|number| described_workspace(&format!("ws-{number}"), Some("organization")));
-    let exchanges = [listed(&["demo"], None), listed_scrapers(&scrapers)];
-    let exchanges = exchanges.into_iter().chain(workspaces).chain([no_table()]);
+async fn scrapers_of_clusters_that_ampxa_did_not_create_are_unmanaged() {
+    let mut of_terraform = scraper("ACTIVE", false);
+    of_terraform["tags"] = json!({ "terraform": "true" });
+    let mut deleting = scraper("DELETING", false);
+    deleting["arn"] = json!(SCRAPER.replace("s-1", "s-2"));
+    let exchanges = [
+        listed(&["demo"], None),
+        listed_scrapers(&[of_terraform, deleting]),
+        no_table(),
+    ];
     let output = find(&settings(), exchanges).await.unwrap();
-    let sizes: Vec<(usize, usize)> = output
-        .groups
-        .iter()
-        .map(|group| (group.clusters.len(), group.orphans.len()))
-        .collect();
-    assert_eq!(sizes, [(1, 9), (0, 11)]);
+    let found = of_kind(&output, "SCRAPER");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(
+        (&found[0]["scraperArn"], &found[0]["clusterArn"]),
+        (&json!(SCRAPER), &json!(CLUSTER))
+    );
+    assert_eq!(found[0]["workspaceArn"], WORKSPACE);
+    // A cluster that only others connect is not connected.
+    assert_eq!(
+        json!(of_kind(&output, "CLUSTER")),
+        json!([{ "kind": "CLUSTER", "clusterArn": CLUSTER }])
+    );
 }
 
 #[tokio::test]
@@ -618,16 +670,18 @@ async fn organizational_units_are_read_once_if_a_rule_or_an_item_of_workspaces_n
             parent("r-a1b2", "ROOT"),
         ];
         let output = find(&settings(), exchanges).await.unwrap();
-        assert_eq!(output.organizational_units, ["ou-a1b2-prod0000"]);
+        let clusters = of_kind(&output, "CLUSTER");
+        assert_eq!(clusters.len(), 2);
+        for cluster in clusters {
+            assert_eq!(cluster["organizationalUnits"], json!(["ou-a1b2-prod0000"]));
+        }
     }
 }
 
 #[tokio::test]
 async fn an_account_without_a_provisioner_is_reported_as_unreachable() {
     let script = Script::new([]);
-    let location = json!({
-        "account": "222222222222", "region": "us-west-2", "first": true, "after": "", "maxListed": 40,
-    });
+    let location = json!({ "account": "222222222222", "region": "us-west-2", "first": true });
     let location = Location::try_from(location).unwrap();
     let (hub, settings) = (script.account(), settings());
     let no_target = async |_: &WorkspaceArn| unreachable!();
@@ -695,15 +749,15 @@ async fn only_scrapers_with_our_tags_make_a_cluster_an_orphan() {
     ];
     let output = find(&settings(), exchanges).await.unwrap();
     assert_eq!(
-        json!(output.groups[0].orphans),
+        json!(of_kind(&output, "ORPHAN")),
         json!([
             {
-                "clusterArn": CLUSTER.replace("demo", "missing"),
+                "kind": "ORPHAN", "clusterArn": CLUSTER.replace("demo", "missing"),
                 "scraperArns": [SCRAPER.replace("s-1", "s-3"), SCRAPER.replace("s-1", "s-4")],
                 "missing": true, "orphanSince": EARLIER,
             },
             {
-                "clusterArn": CLUSTER.replace("demo", "recovered"), "scraperArns": [SCRAPER.replace("s-1", "s-2")],
+                "kind": "ORPHAN", "clusterArn": CLUSTER.replace("demo", "recovered"), "scraperArns": [SCRAPER.replace("s-1", "s-2")],
                 "missing": false, "orphanSince": EARLIER,
             },
         ])
@@ -758,11 +812,11 @@ async fn pairs_that_their_workspaces_do_not_accept_are_reported_whoever_connecte
             rest_error("ResourceNotFoundException", "no"),
         ),
     ];
-    let output = json!(find(&settings(), exchanges).await.unwrap());
+    let output = find(&settings(), exchanges).await.unwrap();
     let refused = |name: &str, workspace: &str, reason: &str| {
         json!({
-            "clusterArn": CLUSTER.replace("demo", name), "workspaceArn": workspace,
-            "reason": reason,
+            "kind": "PAIR", "clusterArn": CLUSTER.replace("demo", name), "workspaceArn": workspace,
+            "known": workspace != departed, "reason": reason,
         })
     };
     let expected = json!([
@@ -772,9 +826,7 @@ async fn pairs_that_their_workspaces_do_not_accept_are_reported_whoever_connecte
         refused("deleted", &ws("ws-6"), "the workspace does not exist"),
         refused("departed", &departed, "no reader in 444444444444"),
     ]);
-    assert_eq!(output["summary"]["notAccepted"], expected);
-    let counts = json!({ "NOT_ACCEPTED": 4, "CONSENT_UNKNOWN": 1 });
-    assert_eq!(output["summary"]["counts"], counts);
+    assert_eq!(json!(of_kind(&output, "PAIR")), expected);
 }
 
 /// Consent is a report: the clusters of the location are reconciled without it.
@@ -790,16 +842,19 @@ async fn a_workspace_that_cannot_be_read_does_not_stop_the_inventory() {
             rest_error("ThrottlingException", "slow down"),
         ),
     ];
-    let output = json!(find(&settings(), exchanges).await.unwrap());
-    let listed = &output["summary"]["notAccepted"];
-    assert_eq!(output["summary"]["counts"], json!({ "CONSENT_UNKNOWN": 2 }), "{output}");
+    let output = find(&settings(), exchanges).await.unwrap();
+    let listed = of_kind(&output, "PAIR");
+    assert!(
+        listed.len() == 2 && listed.iter().all(|pair| pair["known"] == false),
+        "{listed:?}"
+    );
     assert!(
         listed[0]["reason"].as_str().unwrap().contains("ThrottlingException"),
-        "{listed}"
+        "{listed:?}"
     );
     assert!(
         listed[1]["reason"].as_str().unwrap().contains("another Region"),
-        "{listed}"
+        "{listed:?}"
     );
 }
 
@@ -1086,5 +1141,109 @@ fn a_missing_or_invalid_field_is_named() {
             error.to_string().starts_with(message),
             "{error:?} does not begin with {message:?}"
         );
+    }
+}
+
+/// A manifest of a Map with these files of results.
+fn manifest(succeeded: &[&str], failed: &[&str]) -> String {
+    let files = |keys: &[&str]| -> Vec<Value> { keys.iter().map(|key| json!({ "Key": key, "Size": 1 })).collect() };
+    json!({
+        "DestinationBucket": "bucket", "MapRunArn": "arn:m",
+        "ResultFiles": { "FAILED": files(failed), "PENDING": [], "SUCCEEDED": files(succeeded) },
+    })
+    .to_string()
+}
+
+async fn summarize(whole: bool, exchanges: impl IntoIterator<Item = Exchange>) -> (Result<Value, Error>, String) {
+    let script = Script::new(exchanges);
+    let input = json!({
+        "mode": "APPLY", "maps": ["reports/monday/found/manifest.json", "reports/monday/applied/manifest.json"],
+        "isWhole": whole, "endedAt": "2026-01-01T00:00:00Z", "execution": RECONCILIATION,
+    });
+    let input = summary::Input::try_from(input).unwrap();
+    let output = summary::summarize(&script.account_of("hub").bucket("bucket"), &input).await;
+    script.assert_finished();
+    (output.map(|output| json!(output)), script.last_body())
+}
+
+fn object(key: &str, content: impl Into<String>) -> Exchange {
+    call(&format!("GET /reports/monday/{key}"), 200, content).in_account("hub")
+}
+
+#[tokio::test]
+async fn a_report_has_a_line_for_each_result_of_the_last_map_and_counts_children_that_did_not_finish() {
+    let cluster = |name: &str, outcome: &str| {
+        let result = json!({ "outcome": outcome, "executionArn": format!("arn:e:{name}") });
+        json!({ "kind": "CLUSTER", "clusterArn": CLUSTER.replace("demo", name), "result": result }).to_string()
+    };
+    let files = ["reports/monday/applied/a.json", "reports/monday/applied/b.json"];
+    let exchanges = |failed: &str| {
+        [
+            object(
+                "found/manifest.json",
+                manifest(&["reports/monday/found/a.json"], &["reports/monday/found/f.json"]),
+            ),
+            object("found/f.json", failed.to_owned()),
+            object("applied/manifest.json", manifest(&files, &[])),
+            object(
+                "applied/a.json",
+                format!("{}\n{}", cluster("a", "ONBOARDED"), cluster("b", "UNCHANGED")),
+            ),
+            object("applied/b.json", cluster("c", "REPAIRED")),
+        ]
+    };
+    let put = |key: &str| call(&format!("PUT /reports/{key}"), 200, "").in_account("hub");
+    let failed = json!([{ "Status": "TIMED_OUT" }, { "Status": "FAILED" }]).to_string();
+    let (output, report) = summarize(true, exchanges(&failed).into_iter().chain([put("monday/report.jsonl")])).await;
+    let output = output.unwrap();
+    assert_eq!(
+        output["counts"],
+        json!({ "ONBOARDED": 1, "UNCHANGED": 1, "REPAIRED": 1 })
+    );
+    assert_eq!(
+        (&output["lost"], &output["report"]),
+        (&json!(2), &json!("s3://bucket/reports/monday/report.jsonl"))
+    );
+    let lines: Vec<Value> = report.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(
+        lines[2],
+        json!({
+            "account": "222222222222", "region": "us-west-2", "clusterArn": CLUSTER.replace("demo", "c"),
+            "verdict": "REPAIRED", "connected": true, "executionArn": "arn:e:c",
+        })
+    );
+    assert_eq!(lines.len(), 3);
+
+    // The last report of all accounts and Regions is found without the name of its execution.
+    let both = [put("monday/report.jsonl"), put("latest.json")];
+    let (output, latest) = summarize(true, exchanges("[]").into_iter().chain(both)).await;
+    let latest: Value = serde_json::from_str(&latest).unwrap();
+    assert_eq!(
+        latest,
+        json!({
+            "executionArn": RECONCILIATION, "mode": "APPLY", "endedAt": "2026-01-01T00:00:00Z",
+            "counts": { "ONBOARDED": 1, "UNCHANGED": 1, "REPAIRED": 1 },
+            "coverage": { "seen": 3, "connected": 3, "percent": 100.0 },
+            "report": "s3://bucket/reports/monday/report.jsonl",
+        })
+    );
+    assert_eq!(output.unwrap()["isWhole"], true);
+    // One of some accounts is not.
+    let (output, _) = summarize(false, exchanges("[]").into_iter().chain([put("monday/report.jsonl")])).await;
+    assert_eq!(output.unwrap()["isWhole"], false);
+}
+
+#[tokio::test]
+async fn a_result_that_cannot_be_read_is_an_error() {
+    for (status, error) in [(403, "AccessDenied"), (503, "Transient")] {
+        let body = "<Error><Code>AccessDenied</Code><Message>no</Message></Error>".replace(
+            "AccessDenied",
+            match status {
+                403 => "AccessDenied",
+                _ => "SlowDown",
+            },
+        );
+        let denied = call("GET /reports/monday/found/manifest.json", status, body);
+        assert_eq!(summarize(false, [denied]).await.0.unwrap_err().name(), error);
     }
 }

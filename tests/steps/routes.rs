@@ -176,7 +176,7 @@ async fn a_new_account_is_reconciled_with_a_provisioner_timeout() {
         route(example(event), [started("reconcile", name, &request)])
             .await
             .unwrap();
-        ampxa::reconcile::Request::try_from(json!({ "request": request })).unwrap();
+        ampxa::reconcile::Request::parse(&request).unwrap();
     }
 }
 
@@ -196,7 +196,7 @@ async fn an_account_of_aft_is_reconciled_with_its_workspace() {
     route(event, [started("reconcile", "account-111122223333-1", &request)])
         .await
         .unwrap();
-    ampxa::reconcile::Request::try_from(json!({ "request": request })).unwrap();
+    ampxa::reconcile::Request::parse(&request).unwrap();
 }
 
 #[tokio::test]

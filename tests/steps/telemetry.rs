@@ -149,7 +149,7 @@ fn an_execution_that_did_not_succeed_is_counted_by_its_error_name() {
 #[test]
 fn a_reconciliation_has_metrics_of_its_unreachable_accounts() {
     let reconciled = |counts: Value| {
-        let output = json!({ "counts": counts, "failed": [], "moreFailed": 0 }).to_string();
+        let output = json!({ "outcome": "RECONCILED", "counts": counts, "isWhole": false }).to_string();
         values(event("ampxa-reconcile", "SUCCEEDED", json!({ "output": output })))
     };
     for (counts, all, with_pairs) in [
@@ -158,7 +158,7 @@ fn a_reconciliation_has_metrics_of_its_unreachable_accounts() {
         (json!({ "UNREACHABLE": 2, "UNREACHABLE_WITH_PAIRS": 1 }), 3.0, 1.0),
     ] {
         let values = reconciled(counts);
-        assert_eq!(values["Executions ampxa/reconcile/DONE"], 1.0);
+        assert_eq!(values["Executions ampxa/reconcile/RECONCILED"], 1.0);
         assert_eq!(values["AccountsUnreachable ampxa"], all);
         assert_eq!(values["AccountsWithPairsUnreachable ampxa"], with_pairs);
         assert_eq!(
@@ -171,6 +171,26 @@ fn a_reconciliation_has_metrics_of_its_unreachable_accounts() {
     assert_eq!(
         (values["UnroutedPairs ampxa"], values["OwnerlessRoles ampxa"]),
         (2.0, 3.0)
+    );
+}
+
+#[test]
+fn the_coverage_is_a_metric_of_reconciliations_of_all_accounts_and_regions() {
+    let ended = |outcome: &str, whole: bool| {
+        let coverage = json!({ "seen": 8, "connected": 6, "percent": 75.0 });
+        let output = json!({ "outcome": outcome, "counts": {}, "isWhole": whole, "coverage": coverage }).to_string();
+        values(event("ampxa-reconcile", "SUCCEEDED", json!({ "output": output })))
+    };
+    let coverage = |values: BTreeMap<String, f64>| {
+        ["ClustersSeen", "ClustersConnected", "CoveragePercent"]
+            .map(|name| values.get(&format!("{name} ampxa")).copied())
+    };
+    assert_eq!(coverage(ended("RECONCILED", true)), [Some(8.0), Some(6.0), Some(75.0)]);
+    assert_eq!(coverage(ended("RECONCILED", false)), [None; 3]);
+    // A plan finds the same drift as the next reconciliation, so it has no metrics of drift.
+    assert_eq!(
+        ended("PLANNED", true),
+        expected(&[("Executions ampxa/reconcile/PLANNED", 1.0)])
     );
 }
 
