@@ -17,12 +17,11 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// The size of the output.
+/// What the plan is for.
 #[derive(Debug, Default, Deserialize)]
 pub struct Input {
-    /// Whether the output is a line of a reconciliation's report.
-    #[serde(default)]
-    pub brief: bool,
+    /// The name of the execution that a reconciliation would start. `None`: the execution plans for itself.
+    pub onboarding: Option<String>,
 }
 
 /// What an execution would do.
@@ -100,6 +99,7 @@ impl Clients {
 /// # Errors
 /// `Transient` and `NotVisibleYet`. All other errors are prerequisites that are not met.
 pub async fn onboarding(clients: &Clients, task: &Task<Input>, settings: &cluster::Settings) -> Result<Output, Error> {
+    let task = &as_executed(task)?;
     let (checked, mut problems) = cluster::examine(&clients.checks, task, settings).await?;
     let (pair, source_account) = (&task.pair, task.pair.cluster.account());
     let scraper_change = |action, arn: Option<String>, differences| Change {
@@ -176,15 +176,15 @@ pub async fn onboarding(clients: &Clients, task: &Task<Input>, settings: &cluste
 const MAX_SHOWN: usize = 40 * 1024;
 
 /// The same for a line of a report, of which a fleet has thousands.
-const MAX_SHOWN_BRIEF: usize = 1024;
+const MAX_SHOWN_IN_REPORT: usize = 1024;
 
 impl Output {
     /// Replaces texts that are too long by their size and SHA-256.
     #[must_use]
     pub fn shortened(mut self, input: &Input) -> Self {
-        let max = match input.brief {
-            true => MAX_SHOWN_BRIEF,
-            false => MAX_SHOWN,
+        let max = match input.onboarding {
+            Some(_) => MAX_SHOWN_IN_REPORT,
+            None => MAX_SHOWN,
         };
         let differences = self.changes.iter_mut().flat_map(|change| &mut change.differences);
         for value in differences.flat_map(|difference| [&mut difference.before, &mut difference.after]) {
@@ -196,6 +196,16 @@ impl Output {
         }
         self
     }
+}
+
+/// The task of the execution that would make the changes: the origin of a pair follows from its name ([`crate::tags`]).
+fn as_executed(task: &Task<Input>) -> Result<Task<Input>, Error> {
+    let mut executed = task.with_input(Input::default());
+    if let (Some(name), Some((machine, _))) = (&task.input.onboarding, task.execution.rsplit_once(':')) {
+        let arn = format!("{machine}:{name}");
+        executed.execution = arn.parse().map_err(|why| Error::invalid("onboarding", why))?;
+    }
+    Ok(executed)
 }
 
 fn action(exists: bool, differences: &[Difference]) -> Action {

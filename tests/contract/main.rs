@@ -458,7 +458,8 @@ fn payload(task: &Value) -> Value {
         "routedWorkspaces" => json!(["arn:aws:aps:us-west-2:333333333333:workspace/ws-1"]),
         "mode" => json!("PLAN"),
         "maps" => json!(["reports/1/found/2/manifest.json"]),
-        "isWhole" | "brief" => json!(true),
+        "isWhole" => json!(true),
+        "onboarding" => json!("reconcile-demo-1"),
         "endedAt" => json!("2026-01-01T00:00:00Z"),
         "longestInterval" => json!(60),
         "replacedConfiguration" => json!("s3://bucket/replaced/a.yaml"),
@@ -484,8 +485,13 @@ fn every_task_passes_the_input_that_its_step_parses() {
                 .and_then(|input| check_request::check(&input))
                 .map(drop),
             "CheckCluster" => Task::<cluster::Input>::try_from(input).map(drop),
-            "PlanPair" => Task::<plan::Input>::try_from(input)
-                .map(|task| assert_eq!(task.input.brief, name.starts_with("reconcile: "), "{name}")),
+            "PlanPair" => Task::<plan::Input>::try_from(input).map(|task| {
+                assert_eq!(
+                    task.input.onboarding.is_some(),
+                    name.starts_with("reconcile: "),
+                    "{name}"
+                )
+            }),
             "CreateScraper" => Task::<scraper::CreateInput>::try_from(input).map(drop),
             "CheckIngestion" => Task::<ingestion::Input>::try_from(input).map(drop),
             "CheckScraper" => Task::<scraper::CheckInput>::try_from(input).map(drop),

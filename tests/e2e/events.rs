@@ -9,6 +9,7 @@ mod configurations;
 mod consent;
 mod examples;
 pub mod fixture;
+mod fleet_plans;
 mod reconciliations;
 mod router_permissions;
 mod routes;

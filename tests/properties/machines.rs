@@ -83,7 +83,8 @@ fn cause_expressions() -> Vec<(String, String)> {
 
 /// The cause in the result of such an expression.
 fn cause_of(result: &Value) -> &str {
-    result.as_str().unwrap_or_else(|| panic!("not a string: {result}"))
+    let text = result.get("cause").unwrap_or(result);
+    text.as_str().unwrap_or_else(|| panic!("not a string: {result}"))
 }
 
 /// Hostile texts as causes of errors.

@@ -3,6 +3,7 @@
 use super::{
     examples::counts,
     fixture::{Ended, FLEET, Machine, REGIONS, SCHEDULED, Wired, exclusive, shared},
+    fleet_plans::report,
 };
 use ampxa::pair::Pair;
 use ampxa_cli::account::Account;
@@ -417,9 +418,8 @@ async fn a_role_that_has_the_name_of_a_source_role_and_belongs_to_no_pair_is_rep
     Ok(())
 }
 
-/// The clusters of a location are reconciled in groups, each by a child execution.
 #[tokio::test]
-async fn a_location_with_more_clusters_than_a_group_reports_each_of_them() -> Result<()> {
+async fn a_location_with_more_clusters_than_a_list_of_the_output_reports_each_of_them() -> Result<()> {
     const REGION_OF_ITS_OWN: &str = "sa-east-1";
     const CLUSTERS: u64 = 130;
     let wired = exclusive().await?;
@@ -431,5 +431,18 @@ async fn a_location_with_more_clusters_than_a_group_reports_each_of_them() -> Re
     let input = json!({ "accounts": [SCHEDULED], "regions": [REGION_OF_ITS_OWN] });
     let run = wired.run(Machine::Reconcile, &input).await?.succeeded()?;
     ensure!(counts(&run)? == &json!({ "SKIPPED": CLUSTERS }), "{}", run.output);
+    ensure!(
+        run.output["skipped"]
+            .as_array()
+            .is_some_and(|listed| listed.len() < 130),
+        "{}",
+        run.output
+    );
+    let lines = report(&wired, &run).await?;
+    let names: BTreeSet<&str> = lines.iter().filter_map(|line| line["clusterArn"].as_str()).collect();
+    ensure!(names.len() as u64 == CLUSTERS, "{} clusters", names.len());
+    for line in &lines {
+        ensure!(line["reason"].is_string() && line["fix"].is_string(), "{line}");
+    }
     Ok(())
 }
