@@ -163,12 +163,12 @@ fn found(
                 routed_workspaces.push(scraper.pair.workspace.clone());
             }
         }
-        Finding::Cluster(finding::Cluster {
+        Finding::Cluster(Box::new(finding::Cluster {
             connected: its.clone().any(|scraper| scraper.is_active),
             routed_workspaces,
             organizational_units: organizational_units.to_vec(),
             ..finding::Cluster::of(cluster)
-        })
+        }))
     })
 }
 

@@ -11,7 +11,7 @@ pub enum Finding {
     /// A location that was looked at, or could not be.
     Location(Location),
     /// A cluster that exists.
-    Cluster(Cluster),
+    Cluster(Box<Cluster>),
     /// A cluster with scrapers of ampxa that is missing, or was missing and exists again.
     Orphan(Orphan),
     /// A pair whose workspace does not accept the account of its cluster, or could not be read.

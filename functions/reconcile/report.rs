@@ -177,7 +177,7 @@ pub struct Entry {
 pub fn entries(finding: Finding, mode: Mode) -> Vec<Entry> {
     match finding {
         Finding::Location(location) => of_location(location).into_iter().collect(),
-        Finding::Cluster(cluster) => of_cluster(cluster, mode),
+        Finding::Cluster(cluster) => of_cluster(*cluster, mode),
         Finding::Orphan(orphan) => vec![of_orphan(orphan, mode)],
         Finding::Pair(pair) => {
             let verdict = match pair.known {
