@@ -110,6 +110,16 @@ pub enum Mode {
     Plan,
 }
 
+impl Mode {
+    /// The values, by their names in requests.
+    pub(crate) const ALL: [(&str, Self); 2] = [("APPLY", Self::Apply), ("PLAN", Self::Plan)];
+
+    /// Whether this is the default.
+    pub(crate) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// When the scraper's ARN is written into the trust policies.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
@@ -220,7 +230,7 @@ impl Request {
                 "onFailure",
                 [("ROLLBACK", OnFailure::Rollback), ("DO_NOTHING", OnFailure::DoNothing)],
             )?,
-            mode: fields.choice("mode", [("APPLY", Mode::Apply), ("PLAN", Mode::Plan)])?,
+            mode: fields.choice("mode", Mode::ALL)?,
             expected_plan: expected_plan(&fields)?,
         })
     }
@@ -242,7 +252,7 @@ impl Request {
 /// The hex digits of a plan's fingerprint.
 pub(crate) const FINGERPRINT_DIGITS: usize = 32;
 
-fn expected_plan(fields: &Fields<'_>) -> Result<Option<String>, Error> {
+pub(crate) fn expected_plan(fields: &Fields<'_>) -> Result<Option<String>, Error> {
     let Some(plan) = fields.text("expectedPlan")? else {
         return Ok(None);
     };

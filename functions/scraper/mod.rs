@@ -6,6 +6,7 @@ mod removal;
 mod update;
 
 pub use inventory::{ExistingScraper, Inventory, OwnedScraper, StaleScraper, inventory, list, owned, pairs_of_cluster};
+pub(crate) use removal::to_remove;
 pub use removal::{RemoveInput, RemoveOutput, remove, remove_in};
 use update::{Comparison, compare};
 pub use update::{CurrentState, UpdateInput, UpdateOutput, current_state, update};
