@@ -187,7 +187,7 @@ pub async fn ensure(iam: &Client, role: &Role) -> Result<EnsureOutput, Error> {
     let trust = (!is_expected).then_some(&role.placeholder_trust);
     let mut repaired = Vec::new();
     for difference in differences(iam, role, &found, trust).await? {
-        write(iam, role, &difference).await?;
+        write(iam, role, &found, &difference).await?;
         repaired.push(difference.path);
     }
     if created {
@@ -219,9 +219,7 @@ async fn differences(
         let before = document(found.assume_role_policy_document().unwrap_or_default());
         differs(TRUST, before, trust.clone());
     }
-    let missing: BTreeMap<&String, &String> = (role.tags.iter())
-        .filter(|(key, value)| !tags::is_expected(key, tag(found, key), value))
-        .collect();
+    let missing = missing_tags(found, role);
     if !missing.is_empty() {
         let before: BTreeMap<_, _> = missing.keys().map(|key| (key, tag(found, key))).collect();
         differs(TAGS, json!(before), json!(missing));
@@ -238,13 +236,13 @@ async fn differences(
 }
 
 /// Writes a part of a role.
-async fn write(iam: &Client, role: &Role, difference: &Difference) -> Result<(), Error> {
+async fn write(iam: &Client, role: &Role, found: &types::Role, difference: &Difference) -> Result<(), Error> {
     match difference.path {
         BOUNDARY => put_boundary(iam, &role.name, &role.boundary).await,
         TRUST => write_trust(iam, &role.name, &difference.after).await,
         TAGS => {
-            let tags: BTreeMap<String, String> = serde_json::from_value(difference.after.clone()).unwrap_or_default();
-            let call = iam.tag_role().role_name(&role.name).set_tags(Some(iam_tags(&tags)?));
+            let missing = iam_tags(&missing_tags(found, role))?;
+            let call = iam.tag_role().role_name(&role.name).set_tags(Some(missing));
             call.send().await?;
             Ok(())
         }
@@ -506,6 +504,12 @@ pub fn document(encoded: &str) -> Value {
 
 fn tag<'a>(role: &'a types::Role, key: &str) -> Option<&'a str> {
     role.tags().iter().find(|tag| tag.key() == key).map(types::Tag::value)
+}
+
+fn missing_tags(found: &types::Role, role: &Role) -> BTreeMap<String, String> {
+    let mut missing = role.tags.clone();
+    missing.retain(|key, value| !tags::is_expected(key, tag(found, key), value));
+    missing
 }
 
 fn iam_tags(tags: &BTreeMap<String, String>) -> Result<Vec<types::Tag>, Error> {

@@ -20,7 +20,7 @@ use aws_sdk_amp::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// The input of `update-scraper`, beside the request.
 #[derive(Debug, Deserialize)]
@@ -85,16 +85,16 @@ pub async fn update(amp: &Client, bucket: &Bucket, task: &Task<UpdateInput>) -> 
     }
     let comparison = compare(amp, bucket, &found, task, Some(&task.input.network)).await?;
     output.scraper.warnings.extend(comparison.warnings);
-    let (tags, mut differences): (Vec<_>, Vec<_>) = comparison.differences.into_iter().partition(|d| d.path == TAGS);
-    for difference in &tags {
-        let tags: HashMap<String, String> = serde_json::from_value(difference.after.clone()).unwrap_or_default();
+    let mut differences: Vec<&str> = comparison.differences.iter().map(|d| d.path).collect();
+    if differences.contains(&TAGS) {
+        let tags = missing_tags(&found, task).into_iter().collect();
         let call = amp.tag_resource().resource_arn(&found.arn).set_tags(Some(tags));
         call.send().await?;
         output.repaired.push(TAGS);
+        differences.retain(|path| *path != TAGS);
     }
     let yaml = comparison.yaml;
     output.scraper.longest_interval = Some(scrape_configuration::longest_interval(&yaml));
-    let differences: Vec<&str> = differences.drain(..).map(|difference| difference.path).collect();
     if differences.contains(&CONFIGURATION) {
         let replaced = configurations::Replaced::new(&task.execution, arn, current_configuration(&found));
         let location = replaced.location(bucket);

@@ -53,7 +53,9 @@ async fn an_onboarding_makes_the_changes_of_its_plan_and_stops_if_the_plan_has_c
 
     // Another execution connects the pair between the plan and its execution.
     let expecting = |plan: &Value| with(&request, json!({ "expectedPlan": plan["plan"] }));
+    let position = log_position();
     let output = accounts.onboarded(&expecting(&plan)).await;
+    assert!(writes_since(position, "ampxa-target-planned-").contains(&"CreateRole".to_owned()));
     assert_eq!(output["created"], json!(["source role", "target role", "scraper"]));
     let before = accounts.roles(&output).await;
     let position = log_position();

@@ -141,11 +141,7 @@ impl Change {
                 request["scrapeConfiguration"] = json!("DEFAULT");
                 return request;
             }
-            Self::Request(fields) => {
-                let fields = fields.as_object().unwrap().clone();
-                request.as_object_mut().unwrap().extend(fields);
-                return request;
-            }
+            Self::Request(fields) => return with(&request, fields.clone()),
             Self::SourceRole(edit) => (source, source_role, Some(edit)),
             Self::TargetRole(edit) => (target, target_role, Some(edit)),
             Self::DeleteSourceRole => (source, source_role, None),

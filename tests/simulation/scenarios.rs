@@ -20,6 +20,10 @@ pub enum Scenario {
     Failing,
     /// Onboards a pair that is connected already.
     AlreadyOnboarded,
+    /// Plans the onboarding of a pair that is connected already.
+    Planned,
+    /// Onboards a pair that is connected already, and expects the plan of [`Self::Planned`].
+    Expecting,
     /// Onboards a connected pair with a different alias.
     OtherAlias,
     /// Onboards a pair whose scraper is CREATION_FAILED.
@@ -45,10 +49,12 @@ pub struct Outcome {
 }
 
 impl Scenario {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Fresh,
         Self::Failing,
         Self::AlreadyOnboarded,
+        Self::Planned,
+        Self::Expecting,
         Self::OtherAlias,
         Self::FailedScraper,
         Self::Offboard,
@@ -78,6 +84,7 @@ impl Scenario {
                 duration: Duration::from_secs(70),
                 fails: true,
             }),
+            Self::Planned => input["mode"] = json!("PLAN"),
             Self::OtherAlias => input["alias"] = json!("other"),
             Self::FailedScraper => state.cloud.amp.scrapers[0].states[0].1 = "CREATION_FAILED",
             Self::OffboardAll => {
@@ -85,15 +92,23 @@ impl Scenario {
                 healthy::connect(world, &world.pair(2));
                 input.as_object_mut().expect("an object").remove("workspaceArn");
             }
-            Self::AlreadyOnboarded | Self::Offboard => {}
+            Self::AlreadyOnboarded | Self::Expecting | Self::Offboard => {}
         }
         input
     }
 
     /// Runs the scenario with faults; if `repeat`, also runs a second execution without faults.
     pub fn run(self, setup: &Setup, faults: &[Fault], repeat: bool) -> Outcome {
+        // The plan is made in another world with the same names: the execution of the scenario is the first of its world.
+        let expected_plan = match self {
+            Self::Expecting => Some(Self::Planned.run(setup, &[], false).output()["plan"].clone()),
+            _ => None,
+        };
         simulate(setup, async |world| {
-            let input = self.set_up(world);
+            let mut input = self.set_up(world);
+            if let Some(plan) = &expected_plan {
+                input["expectedPlan"] = plan.clone();
+            }
             let snapshot = |world: &World| Snapshot::of(&world.state().cloud, world.now());
             let before = snapshot(world);
             world.state().faults = faults.to_vec();
@@ -125,6 +140,14 @@ impl Outcome {
     pub fn tasks(&self) -> BTreeSet<String> {
         let invocations = self.calls.iter().filter(|call| call.action == INVOKE);
         invocations.map(|call| call.state.clone()).collect()
+    }
+
+    /// The output of an execution that succeeded.
+    fn output(&self) -> &Value {
+        match &self.end {
+            End::Succeeded(output) => output,
+            end => panic!("{end:?}"),
+        }
     }
 
     /// The name of the error, if the execution failed.

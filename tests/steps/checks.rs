@@ -166,29 +166,12 @@ async fn a_cluster_that_cannot_be_scraped_is_not_ready() {
         mode,
     )
     .await;
-    assert_fails(
-        with(0, described("ACTIVE", false, "CONFIG_MAP")),
-        json!({}),
-        "NotReady",
-        mode,
-    )
-    .await;
-    assert_fails(
-        with(0, described("ACTIVE", false, "CONFIG_MAP")),
-        json!({}),
-        "NotReady",
-        private,
-    )
-    .await;
     let wait =
         "wait until EKS has finished the update:\n  aws eks wait cluster-active --region us-west-2 --name demo\n";
-    assert_fails(
-        with(0, described("ACTIVE", false, "CONFIG_MAP")),
-        json!({}),
-        "NotReady",
-        wait,
-    )
-    .await;
+    for message in [mode, private, wait] {
+        let exchanges = with(0, described("ACTIVE", false, "CONFIG_MAP"));
+        assert_fails(exchanges, json!({}), "NotReady", message).await;
+    }
     let manual = json!({ "clusterAccess": "MANUAL" });
     assert_fails(
         with(0, described("ACTIVE", false, "CONFIG_MAP")),

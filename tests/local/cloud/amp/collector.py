@@ -14,6 +14,7 @@ from ministack.services import eks
 
 from amp import exporter, store, write_path
 from core.settings import Settings
+from eks_ec2.eks import current
 
 log = logging.getLogger("collector")
 # The minimum scrape interval of AMP.
@@ -110,6 +111,6 @@ def _discovery_error(account: str, region: str, scraper: dict) -> str | None:
     if cluster is None:
         return f"the cluster {arn} does not exist"
     mapped = _tag(account, region, scraper, "local:aws-auth") == "mapped"
-    if cluster["accessConfig"]["authenticationMode"] == "CONFIG_MAP" and not mapped:
+    if current(cluster)["accessConfig"]["authenticationMode"] == "CONFIG_MAP" and not mapped:
         return "the role of the scraper is not mapped in aws-auth"
     return None

@@ -12,6 +12,7 @@ from ministack.services import eks, iam
 
 from amp.permissions import Caller
 from eks_ec2 import access_entries
+from eks_ec2.eks import current
 
 SERVICE = "scraper.aps.amazonaws.com"
 _ACCESS_POLICY = "arn:aws:eks::aws:cluster-access-policy/AmazonPrometheusScraperPolicy"
@@ -85,4 +86,4 @@ def _cluster_of(scraper: dict) -> dict | None:
 
 
 def _has_access_entries(cluster: dict) -> bool:
-    return cluster["accessConfig"]["authenticationMode"] in ("API", "API_AND_CONFIG_MAP")
+    return current(cluster)["accessConfig"]["authenticationMode"] in ("API", "API_AND_CONFIG_MAP")

@@ -1,8 +1,14 @@
 """EKS: the defaults, the status transitions and the updates of clusters.
 
 Source: EKS API reference: CreateCluster (defaults of accessConfig and of the VPC configuration; the cluster security
-group), UpdateClusterConfig (an authentication mode cannot be reverted; one update at a time), ListClusters (paging), CreateAccessEntry
-(not supported with CONFIG_MAP).
+group), UpdateClusterConfig (the status of the cluster is UPDATING during an update, and a second update is
+ResourceInUseException), Update and DescribeUpdate, ListClusters (paging), CreateAccessEntry (not supported with
+CONFIG_MAP). EKS user guide, "Change authentication mode to use access entries" (a mode cannot be reverted). Service
+authorization reference, "Actions, resources, and condition keys for Amazon Elastic Kubernetes Service".
+https://github.com/pulumi/pulumi-eks/issues/1493 and https://github.com/pulumi/pulumi-aws/issues/4789: EKS refuses
+CONFIG_MAP -> API. https://github.com/aws/aws-cdk/issues/31032: EKS refuses the current mode.
+https://github.com/aws/aws-cdk/issues/33452: one request contains one type of update.
+Not documented: whether DescribeCluster returns the new configuration before the end of the update. Here it does not.
 """
 
 import contextvars
@@ -11,13 +17,15 @@ import time
 import uuid
 
 from ministack import app
-from ministack.core import iam_evaluator
+from ministack.core import iam_actions, iam_evaluator
 from ministack.core.responses import get_account_id
 from ministack.services import ec2, eks
 
 from core.settings import Settings
 
 _MODES = ("CONFIG_MAP", "API_AND_CONFIG_MAP", "API")
+# Fields of the VPC configuration -> parameters of an update.
+_ENDPOINT = {"endpointPublicAccess": "EndpointPublicAccess", "endpointPrivateAccess": "EndpointPrivateAccess"}
 _UPDATING_MINUTES = 1.0
 _creating = contextvars.ContextVar("creating_cluster", default=False)
 
@@ -30,10 +38,22 @@ def install(cloud: Settings) -> None:
     _page_lists()
     _refuse_access_entries_with_config_map()
     _update_clusters(cloud)
+    _set_keys_of_updates()
+
+
+def current(cluster: dict) -> dict:
+    """The cluster, after the effect of an update that has ended."""
+    update = cluster.get("_updates", [{}])[-1]
+    if update.get("_changes") and time.time() >= cluster["_due_at"]:
+        for field, changes in update.pop("_changes").items():
+            cluster[field].update(changes)
+        update["status"] = "Successful"
+    return cluster
 
 
 def status_of(cluster: dict) -> str:
     """The current status of a cluster."""
+    current(cluster)
     if time.time() < cluster.get("_due_at", 0):
         return cluster["_status_until_due"]
     return "ACTIVE" if cluster["status"] == "CREATING" else cluster["status"]
@@ -103,7 +123,8 @@ def _describe_clusters() -> None:
         if cluster is None:
             return eks._error(404, "ResourceNotFoundException", f"No cluster found for name: {name}.")
         cluster["tags"] = dict(eks._tags.get(cluster["arn"]) or {})
-        return eks._json_resp(200, {"cluster": {**eks._sanitize(cluster), "status": status_of(cluster)}})
+        status = status_of(cluster)
+        return eks._json_resp(200, {"cluster": {**eks._sanitize(cluster), "status": status}})
 
     eks._describe_cluster = describe_cluster
 
@@ -123,7 +144,7 @@ def _refuse_access_entries_with_config_map() -> None:
 
     def create_access_entry(name, body):
         cluster = eks._clusters.get(name)
-        if cluster and cluster["accessConfig"]["authenticationMode"] == "CONFIG_MAP":
+        if cluster and current(cluster)["accessConfig"]["authenticationMode"] == "CONFIG_MAP":
             modes = "[API, API_AND_CONFIG_MAP]"
             message = f"The cluster's authentication mode must be set to one of {modes} to perform this operation."
             return eks._error(400, "InvalidRequestException", message)
@@ -133,40 +154,96 @@ def _refuse_access_entries_with_config_map() -> None:
 
 
 def _update_clusters(cloud: Settings) -> None:
-    """Adds UpdateClusterConfig, which ministack lacks."""
+    """Adds UpdateClusterConfig, DescribeUpdate and ListUpdates, which ministack lacks."""
     original = app.SERVICE_HANDLERS["eks"]
 
     async def handler(method, path, headers, body, query):
-        parts = [part for part in path.split("/") if part]
-        if method == "POST" and len(parts) == 3 and parts[0] == "clusters" and parts[2] == "update-config":
-            return _update(cloud, parts[1], json.loads(body or b"{}"))
+        match (method, *(part for part in path.split("/") if part)):
+            case ("POST", "clusters", name, "update-config"):
+                return _with_cluster(name, lambda cluster: _update(cloud, cluster, json.loads(body or b"{}")))
+            case ("GET", "clusters", name, "updates"):
+                return _with_cluster(name, _list_updates)
+            case ("GET", "clusters", name, "updates", identifier):
+                return _with_cluster(name, lambda cluster: _describe_update(cluster, identifier))
         return await original(method, path, headers, body, query)
 
     app.SERVICE_HANDLERS["eks"] = handler
 
 
-def _update(cloud: Settings, name: str, request: dict):
+def _with_cluster(name: str, answer):
     cluster = eks._clusters.get(name)
     if cluster is None:
         return eks._error(404, "ResourceNotFoundException", f"No cluster found for name: {name}.")
+    return answer(cluster)
+
+
+def _update(cloud: Settings, cluster: dict, request: dict):
     if status_of(cluster) != "ACTIVE":
-        return eks._error(409, "ResourceInUseException", f"Cluster {name} is {status_of(cluster)}")
-    kind, mode = "EndpointAccessUpdate", (request.get("accessConfig") or {}).get("authenticationMode")
+        return eks._error(409, "ResourceInUseException", f"Cluster {cluster['name']} is {status_of(cluster)}")
+    mode = (request.get("accessConfig") or {}).get("authenticationMode")
+    endpoint = {name: value for name, value in (request.get("resourcesVpcConfig") or {}).items() if name in _ENDPOINT}
+    if bool(mode) == bool(endpoint):
+        return _invalid("Only one type of update can be allowed" if mode else "No changes needed")
     if mode:
         now = cluster["accessConfig"]["authenticationMode"]
-        if mode not in _MODES or _MODES.index(mode) <= _MODES.index(now):
+        if mode not in _MODES or _MODES.index(mode) != _MODES.index(now) + 1:
             return _invalid(f"Unsupported authentication mode update from {now} to {mode}")
-        cluster["accessConfig"]["authenticationMode"] = mode
-        kind = "AccessConfigUpdate"
-    endpoint = {
-        key: value for key, value in (request.get("resourcesVpcConfig") or {}).items() if key.startswith("endpoint")
-    }
-    cluster["resourcesVpcConfig"].update(endpoint)
+        kind, changes = "AccessConfigUpdate", {"accessConfig": {"authenticationMode": mode}}
+        parameters = {"AuthenticationMode": mode}
+    else:
+        if endpoint.items() <= cluster["resourcesVpcConfig"].items():
+            return _invalid(f"Cluster is already at the desired configuration with {endpoint}")
+        kind, changes = "EndpointAccessUpdate", {"resourcesVpcConfig": endpoint}
+        parameters = {_ENDPOINT[name]: json.dumps(value) for name, value in endpoint.items()}
     minutes = float((eks._tags.get(cluster["arn"]) or {}).get("local:updating-minutes", _UPDATING_MINUTES))
-    cluster["_due_at"] = time.time() + cloud.real_seconds(minutes=minutes)
-    cluster["_status_until_due"] = "UPDATING"
-    update = {"id": str(uuid.uuid4()), "status": "InProgress", "type": kind, "params": [], "errors": []}
-    return eks._json_resp(200, {"update": {**update, "createdAt": time.time()}})
+    cluster["_due_at"], cluster["_status_until_due"] = time.time() + cloud.real_seconds(minutes=minutes), "UPDATING"
+    update = {
+        "id": str(uuid.uuid4()),
+        "status": "InProgress",
+        "type": kind,
+        "params": [{"type": name, "value": value} for name, value in parameters.items()],
+        "createdAt": round(time.time(), 3),
+        "errors": [],
+        "_changes": changes,
+    }
+    cluster.setdefault("_updates", []).append(update)
+    return eks._json_resp(200, {"update": eks._sanitize(update)})
+
+
+def _list_updates(cluster: dict):
+    return eks._json_resp(200, {"updateIds": [update["id"] for update in reversed(cluster.get("_updates", []))]})
+
+
+def _describe_update(cluster: dict, identifier: str):
+    for update in current(cluster).get("_updates", []):
+        if update["id"] == identifier:
+            return eks._json_resp(200, {"update": eks._sanitize(update)})
+    return eks._error(404, "ResourceNotFoundException", f"No update found for ID: {identifier}")
+
+
+def keys_of_update(request: dict) -> dict[str, str]:
+    """The condition keys of UpdateClusterConfig for the fields that this cloud can update."""
+    vpc, access = request.get("resourcesVpcConfig") or {}, request.get("accessConfig") or {}
+    keys = {f"eks:{name}": json.dumps(vpc[name]) for name in _ENDPOINT if name in vpc}
+    mode = access.get("authenticationMode")
+    return {**keys, "eks:authenticationMode": mode} if mode else keys
+
+
+def _set_keys_of_updates() -> None:
+    """ministack sets none of these keys."""
+    original = iam_actions.request_tag_context
+
+    def request_tag_context(service, iam_action, body, parameters):
+        keys = original(service, iam_action, body, parameters)
+        if iam_action != "eks:UpdateClusterConfig":
+            return keys
+        try:
+            request = json.loads(body or b"{}")
+        except ValueError:
+            return keys
+        return keys | keys_of_update(request) if isinstance(request, dict) else keys
+
+    iam_actions.request_tag_context = request_tag_context
 
 
 def _invalid(message: str):

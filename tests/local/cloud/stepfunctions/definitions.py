@@ -2,7 +2,8 @@
 
 Source: Amazon States Language specification ("States", "Transitions": the target of a transition is a state in the
 same scope; state names are unique in the state machine); Step Functions developer guide, "Transforming data with
-JSONata in Step Functions" (the fields that only JSONPath or only JSONata supports); Step Functions API reference,
+JSONata in Step Functions" (the fields that only JSONPath or only JSONata supports), "ItemReader (Map)" and
+"ResultWriter (Map)" (their fields and values; ResultWriter must not be empty); Step Functions API reference,
 ValidateStateMachineDefinitionDiagnostic (the codes). The messages are not those of AWS.
 """
 
@@ -11,6 +12,8 @@ import re
 
 import yaml
 from ministack.services import stepfunctions as engine
+
+from stepfunctions import item_reader, result_writer
 
 _TYPES = ("Task", "Pass", "Choice", "Wait", "Succeed", "Fail", "Parallel", "Map")
 _TERMINAL = ("Succeed", "Fail")
@@ -43,6 +46,20 @@ _JSONPATH_ONLY = {
     "Not",
 }
 _JSONATA_ONLY = {"Arguments", "Output", "Items", "Condition"}
+_DISTRIBUTED_ONLY = ("ItemReader", "ItemBatcher", "ResultWriter")
+# The values of these fields that AWS supports, unless the value is an expression.
+_ENUMERATIONS = {
+    "ItemReader": (
+        ("Resource", item_reader.RESOURCES),
+        ("ReaderConfig/InputType", ("CSV", "JSON", "JSONL", "PARQUET", "MANIFEST")),
+        ("ReaderConfig/Transformation", ("NONE", item_reader.FLATTEN)),
+    ),
+    "ResultWriter": (
+        ("Resource", result_writer.RESOURCES),
+        ("WriterConfig/Transformation", ("NONE", "COMPACT", "FLATTEN")),
+        ("WriterConfig/OutputType", ("JSON", "JSONL")),
+    ),
+}
 # Fields whose keys are chosen by the author of the definition.
 _TEMPLATES = ("Arguments", "Output", "Assign", "ItemSelector")
 
@@ -209,6 +226,24 @@ class _Check:
         elif kind == "Map":
             field = "Iterator" if "Iterator" in state else "ItemProcessor"
             self.scope(state.get(field), f"{location}/{field}")
+            self._dataset(state, state.get(field), location)
+
+    def _dataset(self, state: dict, processor, location: str) -> None:
+        """Checks the fields that only a distributed Map supports."""
+        configuration = processor.get("ProcessorConfig") if isinstance(processor, dict) else None
+        distributed = isinstance(configuration, dict) and configuration.get("Mode") == "DISTRIBUTED"
+        for field in _DISTRIBUTED_ONLY:
+            if field in state and not distributed:
+                self._schema_error(f"{field} is not supported in an INLINE Map", f"{location}/{field}")
+        for field, values in _ENUMERATIONS.items():
+            for path, allowed in values if field in state else ():
+                value = _at(state[field], path)
+                required = path == "Resource" and field == "ItemReader"
+                if (required or value is not None) and not _is_expression(value) and value not in allowed:
+                    self._schema_error(f"{path} must be one of {', '.join(allowed)}", f"{location}/{field}/{path}")
+        writer = state.get("ResultWriter")
+        if isinstance(writer, dict) and "WriterConfig" not in writer and "Resource" not in writer:
+            self._schema_error("WriterConfig or Resource is required", f"{location}/ResultWriter")
 
     def _check_target(self, target, states: dict, location: str) -> None:
         if target is None:
@@ -225,3 +260,14 @@ class _Check:
 
 def _dicts(value) -> list[dict]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _at(tree, path: str):
+    """The value at a path of keys, or None."""
+    for key in path.split("/"):
+        tree = tree.get(key) if isinstance(tree, dict) else None
+    return tree
+
+
+def _is_expression(value) -> bool:
+    return isinstance(value, str) and value.startswith("{%")

@@ -50,11 +50,16 @@ def install(cloud: Settings) -> None:
 
 def check(action: str, target: str, **keys: str) -> None:
     """Raises the error of the service if the role of the current state machine is not allowed an action."""
-    role = executions.role()
-    error = service_roles.action_error(role, SESSION, action, target, get_region(), **keys) if role else None
+    error = denial(action, target, **keys)
     if error:
         service = action.partition(":")[0]
         raise processing.Error(_ERRORS[service], f"{error} (Service: {service}; Status Code: 403)")
+
+
+def denial(action: str, target: str, **keys: str) -> str | None:
+    """The IAM error message if the role of the current state machine is not allowed an action."""
+    role = executions.role()
+    return service_roles.action_error(role, SESSION, action, target, get_region(), **keys) if role else None
 
 
 def _required_permissions(resource: str, data: dict) -> list[tuple[str, str, dict[str, str]]]:

@@ -113,6 +113,21 @@ def machines(cloud):
 
 
 @pytest.fixture
+def role(cloud, name):
+    """Creates a role for a state machine with the given statements. Returns the role name."""
+
+    def create(*statements):
+        trust = allow_assume({"Service": "states.amazonaws.com"})
+        iam = cloud.client("iam", HUB)
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)
+        if statements:
+            iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=policy(*statements))
+        return name
+
+    return create
+
+
+@pytest.fixture
 def name(request):
     """A unique name for each test, valid for roles and clusters."""
     plain = re.sub(r"[^0-9A-Za-z]+", "-", request.node.name.removeprefix("test_"))

@@ -3,7 +3,7 @@
 import uuid
 
 import pytest
-from conftest import SOURCE, wait_for
+from conftest import SOURCE, allow, wait_for
 
 
 @pytest.fixture
@@ -21,6 +21,12 @@ def location(cloud):
                 name=name, roleArn="arn:aws:iam::222222222222:role/x", resourcesVpcConfig=vpc, **more
             )
             return response["cluster"]
+
+        def update(self, name, **changes):
+            """Updates a cluster and waits for the end of the update."""
+            update = self.eks.update_cluster_config(name=name, **changes)["update"]
+            wait_for(lambda: self.describe(name)["status"] == "ACTIVE")
+            return update
 
         def describe(self, name):
             return self.eks.describe_cluster(name=name)["cluster"]
@@ -53,30 +59,86 @@ def test_a_cluster_requires_subnets_in_two_availability_zones(location, client_e
     assert client_error(location.create, vpc=missing)[0] == "InvalidParameterException"
 
 
-def test_the_authentication_mode_cannot_be_reverted(location, client_error):
+def test_an_authentication_mode_changes_in_one_direction(location, client_error):
     name = location.create()["name"]
     entry = {"clusterName": name, "principalArn": "arn:aws:iam::222222222222:role/x"}
+
+    def change(mode):
+        return client_error(location.eks.update_cluster_config, name=name, accessConfig={"authenticationMode": mode})
+
     assert client_error(location.eks.create_access_entry, **entry)[0] == "InvalidRequestException"
-    update = location.eks.update_cluster_config(name=name, accessConfig={"authenticationMode": "API_AND_CONFIG_MAP"})[
-        "update"
-    ]
-    assert update["type"] == "AccessConfigUpdate"
+    # EKS refuses CONFIG_MAP -> API, and the current mode.
+    for mode in ("API", "CONFIG_MAP", "other"):
+        assert change(mode)[0] == "InvalidParameterException"
+    assert location.update(name, accessConfig={"authenticationMode": "API_AND_CONFIG_MAP"})["type"] == (
+        "AccessConfigUpdate"
+    )
+    location.eks.create_access_entry(**entry)
+    assert change("CONFIG_MAP")[0] == "InvalidParameterException"
+    location.update(name, accessConfig={"authenticationMode": "API"})
+    assert location.describe(name)["accessConfig"]["authenticationMode"] == "API"
+    assert change("API_AND_CONFIG_MAP")[0] == "InvalidParameterException"
+
+
+def test_an_update_has_no_effect_before_its_end(location, client_error):
+    name = location.create(tags={"local:updating-minutes": "8"})["name"]
+    location.eks.update_cluster_config(name=name, accessConfig={"authenticationMode": "API_AND_CONFIG_MAP"})
+    entry = {"clusterName": name, "principalArn": "arn:aws:iam::222222222222:role/x"}
+    assert client_error(location.eks.create_access_entry, **entry)[0] == "InvalidRequestException"
     wait_for(lambda: location.describe(name)["status"] == "ACTIVE")
-    reverted = {"name": name, "accessConfig": {"authenticationMode": "CONFIG_MAP"}}
-    assert client_error(location.eks.update_cluster_config, **reverted)[0] == "InvalidParameterException"
-    location.eks.update_cluster_config(name=name, resourcesVpcConfig={"endpointPrivateAccess": True})
-    assert location.describe(name)["resourcesVpcConfig"]["endpointPrivateAccess"]
     location.eks.create_access_entry(**entry)
 
 
 def test_a_cluster_has_one_update_at_a_time(location, client_error):
-    name = location.create(tags={"local:updating-minutes": "4"})["name"]
-    location.eks.update_cluster_config(name=name, resourcesVpcConfig={"endpointPrivateAccess": True})
+    name = location.create(tags={"local:updating-minutes": "8"})["name"]
+    private = {"name": name, "resourcesVpcConfig": {"endpointPrivateAccess": True}}
+    started = location.eks.update_cluster_config(**private)["update"]
+    assert (started["status"], started["type"]) == ("InProgress", "EndpointAccessUpdate")
+    assert started["params"] == [{"type": "EndpointPrivateAccess", "value": "true"}]
     assert location.describe(name)["status"] == "UPDATING"
     second = {"name": name, "accessConfig": {"authenticationMode": "API_AND_CONFIG_MAP"}}
     assert client_error(location.eks.update_cluster_config, **second)[0] == "ResourceInUseException"
+    assert location.eks.describe_update(name=name, updateId=started["id"])["update"]["status"] == "InProgress"
     wait_for(lambda: location.describe(name)["status"] == "ACTIVE")
-    location.eks.update_cluster_config(**second)
+    assert location.eks.describe_update(name=name, updateId=started["id"])["update"]["status"] == "Successful"
+    assert location.describe(name)["resourcesVpcConfig"]["endpointPrivateAccess"]
+    assert client_error(location.eks.update_cluster_config, **private)[0] == "InvalidParameterException"
+    third = location.eks.update_cluster_config(**second)["update"]["id"]
+    assert location.eks.list_updates(name=name)["updateIds"] == [third, started["id"]]
+    missing = {"name": name, "updateId": "00000000-0000-0000-0000-000000000000"}
+    assert client_error(location.eks.describe_update, **missing)[0] == "ResourceNotFoundException"
+
+
+def test_a_request_contains_one_type_of_update(location, client_error):
+    name = location.create()["name"]
+    both = {"accessConfig": {"authenticationMode": "API_AND_CONFIG_MAP"}}
+    both |= {"resourcesVpcConfig": {"endpointPrivateAccess": True}}
+    for request in (both, {}):
+        assert client_error(location.eks.update_cluster_config, name=name, **request)[0] == "InvalidParameterException"
+
+
+@pytest.mark.parametrize(
+    ("condition", "allowed"),
+    [
+        ({"Bool": {"eks:endpointPrivateAccess": "true"}, "Null": {"eks:authenticationMode": "true"}}, "private"),
+        ({"Bool": {"eks:endpointPublicAccess": "false"}}, "closed"),
+        ({"StringEquals": {"eks:authenticationMode": "API_AND_CONFIG_MAP"}}, "mode"),
+    ],
+)
+def test_the_new_configuration_is_in_condition_keys(cloud, location, client_error, name, condition, allowed):
+    cluster = location.create()
+    session = cloud.role(SOURCE, name, allow("eks:UpdateClusterConfig", cluster["arn"], Condition=condition))
+    eks = cloud.client("eks", SOURCE, session=session)
+    requests = {
+        "private": {"resourcesVpcConfig": {"endpointPrivateAccess": True}},
+        "closed": {"resourcesVpcConfig": {"endpointPublicAccess": False, "endpointPrivateAccess": False}},
+        "mode": {"accessConfig": {"authenticationMode": "API_AND_CONFIG_MAP"}},
+    }
+    for kind, request in requests.items():
+        if kind != allowed:
+            denied = client_error(eks.update_cluster_config, name=cluster["name"], **request)
+            assert denied[0] == "AccessDeniedException"
+    assert eks.update_cluster_config(name=cluster["name"], **requests[allowed])["update"]["status"] == "InProgress"
 
 
 def test_list_clusters_returns_pages(location):

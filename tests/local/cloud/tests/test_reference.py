@@ -5,6 +5,7 @@ import json
 import pytest
 from amp.service import WITHOUT_RESOURCE_TAGS
 from conftest import FOLDER
+from eks_ec2.eks import keys_of_update
 from iam.condition_keys import BOUNDARY_OF_REQUEST
 from iam.resource_keys import BOUNDARY_OF_RESOURCE
 
@@ -67,3 +68,13 @@ def test_the_keys_of_access_entries_are_listed(action, kind, keys):
         RESOURCE_TAG,
         *(f"eks:{key}" for key in ("accessEntryType", "clusterName", "kubernetesGroups", "principalArn", "username")),
     }
+
+
+def test_the_keys_of_cluster_updates_are_listed():
+    request = {
+        "resourcesVpcConfig": {"endpointPublicAccess": True, "endpointPrivateAccess": True},
+        "accessConfig": {"authenticationMode": "API"},
+    }
+    described = actions("eks")["eks:UpdateClusterConfig"]
+    assert keys_of_update(request).keys() <= set(described["conditionKeys"])
+    assert [resource["name"] for resource in described["resourceTypes"]] == ["cluster"]

@@ -4,9 +4,9 @@ import json
 import time
 
 import pytest
-from conftest import HUB, REGION, allow, deny, policy, wait_for
+from conftest import HUB, REGION, allow, deny, wait_for
 from support.eventing import allow_organization, receive, bus, assert_no_message, queue, rule
-from support.machines import failing, task
+from support.machines import distributed, failing, task
 
 SFN = f"arn:aws:states:{REGION}:{HUB}"
 NESTED = "arn:aws:states:::states:startExecution.sync:2"
@@ -18,32 +18,6 @@ NESTED_PERMISSIONS = [
     allow(["events:PutTargets", "events:PutRule", "events:DescribeRule"], MANAGED),
     allow("lambda:InvokeFunction"),
 ]
-
-
-@pytest.fixture
-def role(cloud, name):
-    """Creates a role for a state machine with the given statements. Returns the role name."""
-
-    def create(*statements):
-        trust = policy(
-            {"Effect": "Allow", "Principal": {"Service": "states.amazonaws.com"}, "Action": "sts:AssumeRole"}
-        )
-        iam = cloud.client("iam", HUB)
-        iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)
-        if statements:
-            iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=policy(*statements))
-        return name
-
-    return create
-
-
-def distributed(states, **more):
-    processor = {
-        "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
-        "StartAt": next(iter(states)),
-        "States": states,
-    }
-    return {"Type": "Map", "ItemProcessor": processor, "End": True, **more}
 
 
 def test_the_context_of_a_child_contains_the_role_of_the_state_machine(machines, role):

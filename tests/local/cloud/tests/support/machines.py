@@ -68,3 +68,12 @@ def failing(error="Odd", **more):
 
 def mapped(states, **more):
     return {"Type": "Map", "ItemProcessor": {"StartAt": next(iter(states)), "States": states}, **more}
+
+
+def distributed(states, **more):
+    processor = {
+        "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+        "StartAt": next(iter(states)),
+        "States": states,
+    }
+    return {"Type": "Map", "ItemProcessor": processor, "End": True, **more}
