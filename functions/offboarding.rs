@@ -81,7 +81,11 @@ impl TryFrom<Value> for Request {
 
     /// Reads `{"request": {"clusterArn": …}}`. An error names the field.
     fn try_from(input: Value) -> Result<Self, Error> {
-        let fields = Fields::of(&input["request"], &["clusterArn", "workspaceArn", "origin", "mode", "expectedPlan"], MINIMAL)?;
+        let fields = Fields::of(
+            &input["request"],
+            &["clusterArn", "workspaceArn", "origin", "mode", "expectedPlan"],
+            MINIMAL,
+        )?;
         let cluster_arn = fields.arn("clusterArn", "arn:<partition>:eks:<region>:<account>:cluster/<name>")?;
         let workspace_arn = fields.optional_arn("workspaceArn")?;
         if let Some(workspace_arn) = &workspace_arn {

@@ -1,4 +1,4 @@
-//! The plan of an onboarding: what an execution would create, update, replace and delete.
+//! The plan of an onboarding or offboarding: what an execution would create, update, replace and delete.
 //!
 //! The comparisons are those of the steps that write ([`roles`], [`scraper`]), so that a plan and an execution agree.
 
@@ -162,7 +162,11 @@ pub async fn onboarding(clients: &Clients, task: &Task<Input>, settings: &cluste
     }
     let would_fail_as = problems.all().first().map(Error::name);
     Ok(Output {
-        plan: fingerprint(&[pair.cluster.to_string(), pair.workspace.to_string()], &changes, would_fail_as),
+        plan: fingerprint(
+            &[pair.cluster.to_string(), pair.workspace.to_string()],
+            &changes,
+            would_fail_as,
+        ),
         changes,
         prerequisites: problems.all().iter().map(Error::to_string).collect(),
         would_fail_as,

@@ -3,9 +3,9 @@
 use super::{Action, Change, Output, fingerprint};
 use crate::{
     arn::{ClusterArn, ExecutionArn, WorkspaceArn},
-    aws::Account,
+    aws::{Account, Unreachable},
     error::Error,
-    input,
+    input, lock,
     pair::Pair,
     problems::Problems,
     roles::{self, Side},
@@ -31,73 +31,143 @@ pub struct Input {
 impl TryFrom<Value> for Input {
     type Error = Error;
 
-    /// Parses `{"clusterArn": "…", "workspaceArns": […], "leaveUnreachable": …, "execution": "…"}`.
+    /// Reads `{"clusterArn": "…", "workspaceArns": […], "leaveUnreachable": …, "execution": "…"}`.
     fn try_from(input: Value) -> Result<Self, Error> {
         input::of_machine(&input)
     }
 }
 
-/// Plans an offboarding. Read-only. `source` is access to the account of the cluster, and `target` returns access to that
-/// of a workspace.
+impl Input {
+    /// The lock of the cluster.
+    pub fn lock(&self) -> lock::Input {
+        lock::Input {
+            cluster: self.cluster_arn.clone(),
+            execution: self.execution.clone(),
+            stopped: None,
+        }
+    }
+}
+
+/// An account, or why STS denies access to it; or another error of the call to STS.
+type Access = Result<Result<Account, Unreachable>, Error>;
+
+/// Plans an offboarding. Read-only. `source` returns access to the account of the cluster, and `target` to that of a
+/// workspace.
 ///
 /// # Errors
 /// `Transient` and `NotVisibleYet`. All other errors are prerequisites that are not met.
 pub async fn removal(
-    source: Result<Account, Error>,
-    target: impl AsyncFn(&WorkspaceArn) -> Result<Account, Error>,
+    source: impl AsyncFn() -> Access,
+    target: impl AsyncFn(&WorkspaceArn) -> Access,
     input: &Input,
 ) -> Result<Output, Error> {
     let mut problems = Problems::default();
-    let mut changes = Vec::new();
-    let mut warnings = Vec::new();
-    let source = problems.note(source)?;
+    let (mut changes, mut warnings) = (Vec::new(), Vec::new());
+    let mut would_fail_as = None;
     for workspace in &input.workspace_arns {
         let pair = Pair {
             cluster: input.cluster_arn.clone(),
             workspace: workspace.clone(),
         };
-        if let Some(source) = &source
-            && let Some(arns) = problems.note(scraper::to_remove(&source.amp(), &pair).await)?
-        {
-            changes.extend(arns.into_iter().map(|arn| deletion("scraper", pair.cluster.account(), arn)));
-        }
-        let target = problems.note(target(workspace).await)?;
-        // The order is that of an execution.
-        for (resource, side, account) in [
-            ("target role", Side::Target, &target),
-            ("source role", Side::Source, &source),
+        let (source, target) = (source().await, target(workspace).await);
+        let (mut failure, mut is_incomplete) = (None, false);
+        for (resource, access) in [
+            (Resource::Scraper, &source),
+            (Resource::Role(Side::Target), &target),
+            (Resource::Role(Side::Source), &source),
         ] {
-            let Some(account) = account else { continue };
-            let arn = side.role_arn(&pair);
-            match problems.note(roles::is_of_pair(&account.iam(), side, &pair).await)? {
-                Some(Some(true)) => changes.push(deletion(resource, arn.split(':').nth(4).unwrap_or_default(), arn.clone())),
-                Some(Some(false)) => warnings.push(format!("The role {arn} does not carry the tags of this pair. It stays.")),
-                Some(None) | None => {}
+            let removable = match access {
+                Ok(Ok(account)) => resource.removable(account, &pair).await,
+                Ok(Err(unreachable)) => Err(unreachable.clone().into()),
+                Err(error) => Err(error.clone()),
+            };
+            let name = removable.as_ref().err().map(Error::name);
+            match problems.note(removable)? {
+                // The removal of a pair stops at its first failure. The other pairs continue.
+                Some(removable) if failure.is_none() => {
+                    changes.extend(removable.arns.into_iter().map(|arn| resource.deletion(&pair, arn)));
+                    warnings.extend(removable.warning);
+                }
+                Some(_) => {}
+                None if input.leave_unreachable && matches!(access, Ok(Err(_))) => is_incomplete = true,
+                None => failure = failure.or(name),
             }
         }
+        // An execution ends with the error of the first pair that fails.
+        let incomplete = is_incomplete.then_some("OffboardingIncomplete");
+        would_fail_as = would_fail_as.or(failure).or(incomplete);
     }
-    let first = problems.all().first().map(Error::name);
-    let would_fail_as = match first {
-        Some("AccessDenied") if input.leave_unreachable => Some("OffboardingIncomplete"),
-        other => other,
-    };
-    let subject = [vec![input.cluster_arn.to_string()], input.workspace_arns.iter().map(ToString::to_string).collect()];
+    let workspaces = input.workspace_arns.iter().map(ToString::to_string);
+    let arns: Vec<String> = [input.cluster_arn.to_string()].into_iter().chain(workspaces).collect();
+    let mut prerequisites: Vec<String> = Vec::new();
+    for problem in problems.all().iter().map(Error::to_string) {
+        // An account has several resources.
+        if !prerequisites.contains(&problem) {
+            prerequisites.push(problem);
+        }
+    }
     Ok(Output {
-        plan: fingerprint(&subject.concat(), &changes, would_fail_as),
+        plan: fingerprint(&arns, &changes, would_fail_as),
         changes,
-        prerequisites: problems.all().iter().map(Error::to_string).collect(),
+        prerequisites,
         would_fail_as,
         in_progress: None,
         warnings,
     })
 }
 
-fn deletion(resource: &'static str, account: &str, arn: String) -> Change {
-    Change {
-        action: Action::Delete,
-        resource,
-        account_id: account.to_owned(),
-        arn: Some(arn),
-        differences: Vec::new(),
+/// A kind of resource of a pair.
+#[derive(Clone, Copy)]
+enum Resource {
+    Scraper,
+    Role(Side),
+}
+
+/// The resources of one kind that an offboarding would delete.
+#[derive(Default)]
+struct Removable {
+    arns: Vec<String>,
+    /// Why a resource stays.
+    warning: Option<String>,
+}
+
+impl Resource {
+    async fn removable(self, account: &Account, pair: &Pair) -> Result<Removable, Error> {
+        let side = match self {
+            Self::Scraper => {
+                let arns = scraper::to_remove(&account.amp(), pair).await?;
+                return Ok(Removable { arns, warning: None });
+            }
+            Self::Role(side) => side,
+        };
+        let arn = side.role_arn(pair);
+        Ok(match roles::is_of_pair(&account.iam(), side, pair).await? {
+            Some(true) => Removable {
+                arns: vec![arn],
+                warning: None,
+            },
+            Some(false) => Removable {
+                arns: Vec::new(),
+                warning: Some(format!(
+                    "{arn} does not carry the tags of this pair. An offboarding does not delete it."
+                )),
+            },
+            None => Removable::default(),
+        })
+    }
+
+    fn deletion(self, pair: &Pair, arn: String) -> Change {
+        let (resource, account) = match self {
+            Self::Scraper => ("scraper", pair.cluster.account()),
+            Self::Role(Side::Source) => ("source role", pair.cluster.account()),
+            Self::Role(Side::Target) => ("target role", pair.workspace.account()),
+        };
+        Change {
+            action: Action::Delete,
+            resource,
+            account_id: account.to_string(),
+            arn: Some(arn),
+            differences: Vec::new(),
+        }
     }
 }

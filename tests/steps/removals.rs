@@ -435,7 +435,11 @@ async fn only_a_denial_of_sts_makes_an_account_unreachable() {
         (500, "InternalFailure", false),
     ] {
         let script = Script::new([call("AssumeRole", status, iam_error(code, "no"))]);
-        let reached = script.aws("us-west-2").writing().target_if_reachable(&task).await;
+        let reached = script
+            .aws("us-west-2")
+            .writing()
+            .target_if_reachable(&task.pair.workspace)
+            .await;
         assert_eq!(matches!(reached, Ok(Err(_))), is_unreachable, "{code}");
         assert!(!matches!(reached, Ok(Ok(_))), "{code}");
     }
