@@ -276,6 +276,7 @@ fn samples() -> Vec<Value> {
     });
     variables["replacedConfiguration"] = Value::Null;
     variables["longestInterval"] = json!(60);
+    variables["leaveUnreachable"] = json!(true);
     let summary = json!({ "counts": {}, "moreFailed": 0, "lost": 0 });
     let context = json!({
         "Execution": { "Id": "arn:e", "Input": {} },
