@@ -7,7 +7,7 @@ use crate::{
     error::Error,
     input::Fields,
     pair::Pair,
-    request::check_same_region,
+    request::{Mode, check_same_region, expected_plan},
     roles, scraper,
 };
 use aws_sdk_eks::types::ClusterStatus;
@@ -29,6 +29,12 @@ pub struct Request {
     /// What the request follows from.
     #[serde(skip_serializing_if = "Origin::is_default")]
     pub origin: Origin,
+    /// Whether the execution makes changes.
+    #[serde(skip_serializing_if = "Mode::is_default")]
+    pub mode: Mode,
+    /// The fingerprint of a plan. The execution makes no change if the plan has changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected_plan: Option<String>,
 }
 
 /// What a request follows from.
@@ -75,7 +81,11 @@ impl TryFrom<Value> for Request {
 
     /// Reads `{"request": {"clusterArn": …}}`. An error names the field.
     fn try_from(input: Value) -> Result<Self, Error> {
-        let fields = Fields::of(&input["request"], &["clusterArn", "workspaceArn", "origin"], MINIMAL)?;
+        let fields = Fields::of(
+            &input["request"],
+            &["clusterArn", "workspaceArn", "origin", "mode", "expectedPlan"],
+            MINIMAL,
+        )?;
         let cluster_arn = fields.arn("clusterArn", "arn:<partition>:eks:<region>:<account>:cluster/<name>")?;
         let workspace_arn = fields.optional_arn("workspaceArn")?;
         if let Some(workspace_arn) = &workspace_arn {
@@ -92,6 +102,8 @@ impl TryFrom<Value> for Request {
                     ("RECONCILIATION", Origin::Reconciliation),
                 ],
             )?,
+            mode: fields.choice("mode", Mode::ALL)?,
+            expected_plan: expected_plan(&fields)?,
         })
     }
 }
@@ -118,6 +130,8 @@ pub async fn find_pairs(source: impl AsyncFn() -> Result<Account, Error>, reques
         cluster_arn: cluster.clone(),
         workspace_arn: Some(workspace_arn),
         origin: Origin::default(),
+        mode: Mode::default(),
+        expected_plan: None,
     };
     if request.origin == Origin::Event
         && let Some(skip_reason) = reason_to_skip(&source().await?.eks(), cluster).await?

@@ -158,13 +158,12 @@ impl Aws {
         self.source_of(&task.pair.cluster).await
     }
 
-    /// As [`Self::source`]. A denial of STS is no error.
+    /// As [`Self::source_of`]. A denial of STS is no error.
     ///
     /// # Errors
     /// Those of the call to STS, except `AccessDenied`.
-    pub async fn source_if_reachable<I>(&self, task: &Task<I>) -> Result<Result<Account, Unreachable>, Error> {
-        self.source_session(task.pair.cluster.account(), task.pair.cluster.region())
-            .await
+    pub async fn source_if_reachable(&self, cluster: &ClusterArn) -> Result<Result<Account, Unreachable>, Error> {
+        self.source_session(cluster.account(), cluster.region()).await
     }
 
     /// The account and Region of a cluster, with the reader or provisioner of the account.
@@ -203,18 +202,14 @@ impl Aws {
     /// # Errors
     /// `AccessDenied` if the role does not exist or does not trust this function; and those of the call to STS.
     pub async fn target_of(&self, workspace: &WorkspaceArn) -> Result<Account, Error> {
-        Ok(self.target_session(workspace).await??)
+        Ok(self.target_if_reachable(workspace).await??)
     }
 
-    /// As [`Self::target`]. A denial of STS is no error.
+    /// As [`Self::target_of`]. A denial of STS is no error.
     ///
     /// # Errors
     /// Those of the call to STS, except `AccessDenied`.
-    pub async fn target_if_reachable<I>(&self, task: &Task<I>) -> Result<Result<Account, Unreachable>, Error> {
-        self.target_session(&task.pair.workspace).await
-    }
-
-    async fn target_session(&self, workspace: &WorkspaceArn) -> Result<Result<Account, Unreachable>, Error> {
+    pub async fn target_if_reachable(&self, workspace: &WorkspaceArn) -> Result<Result<Account, Unreachable>, Error> {
         let name = if self.writes { TARGET_PROVISIONER } else { TARGET_READER };
         let (partition, account) = (workspace.partition(), workspace.account());
         let role = format!("arn:{partition}:iam::{account}:{}", installation().role(name));

@@ -3,6 +3,7 @@
 
 mod removal;
 
+pub(crate) use removal::is_of_pair;
 pub use removal::{Outcome, RemoveInput, RemoveOutput, is_named, ownerless, pairs_of, remove, remove_in};
 
 use crate::{

@@ -102,9 +102,23 @@ pub async fn remove(iam: &Client, side: Side, task: &Task<RemoveInput>) -> Resul
     })
 }
 
+/// Whether a role has the tags of the pair, so that [`remove`] would delete it. `None` if it does not exist. Read-only.
+///
+/// # Errors
+/// Those of the call.
+pub(crate) async fn is_of_pair(iam: &Client, side: Side, pair: &Pair) -> Result<Option<bool>, Error> {
+    let answer = iam.get_role().role_name(side.role_name(pair)).send().await;
+    let role = none_if(answer, is_not_found)?.and_then(|answer| answer.role);
+    Ok(role.map(|role| has_tags_of(&role, pair)))
+}
+
+fn has_tags_of(role: &types::Role, pair: &Pair) -> bool {
+    let (cluster, workspace) = (pair.cluster.to_string(), pair.workspace.to_string());
+    tag(role, CLUSTER_TAG) == Some(&cluster) && tag(role, WORKSPACE_TAG) == Some(&workspace)
+}
+
 fn reason_to_keep(role: &types::Role, task: &Task<RemoveInput>) -> Option<Outcome> {
-    let (cluster, workspace) = (task.pair.cluster.to_string(), task.pair.workspace.to_string());
-    if tag(role, CLUSTER_TAG) != Some(&cluster) || tag(role, WORKSPACE_TAG) != Some(&workspace) {
+    if !has_tags_of(role, &task.pair) {
         return Some(Outcome::NotOwned);
     }
     match &task.input.created_by {

@@ -8,6 +8,7 @@ mod update;
 pub use inventory::{
     ExistingScraper, Inventory, OwnedScraper, StaleScraper, inventory, list, owned, pairs_of_cluster, unmanaged,
 };
+pub(crate) use removal::to_remove;
 pub use removal::{RemoveInput, RemoveOutput, remove, remove_in};
 use update::{Comparison, compare};
 pub use update::{CurrentState, UpdateInput, UpdateOutput, current_state, update};

@@ -7,6 +7,7 @@ use super::{
 use crate::{
     aws::{Account, Unreachable, none_if},
     error::Error,
+    pair::Pair,
     tags::CREATED_BY_TAG,
     task::Task,
 };
@@ -53,6 +54,17 @@ pub async fn remove_in(account: Result<Account, Unreachable>, task: &Task<Remove
         }),
         Err(unreachable) => Err(unreachable.into()),
     }
+}
+
+/// The ARNs of the scrapers that [`remove`] would delete: those with the tags of the pair that AMP does not already
+/// delete. Read-only.
+///
+/// # Errors
+/// Those of the calls.
+pub(crate) async fn to_remove(amp: &Client, pair: &Pair) -> Result<Vec<String>, Error> {
+    let existing = list(of_pair(amp, pair)).await?.into_iter();
+    let to_remove = existing.filter(|s| has_tags_of(s, pair) && status(s) != ScraperStatusCode::Deleting);
+    Ok(to_remove.map(|scraper| scraper.arn).collect())
 }
 
 /// Starts the deletion of scrapers of the pair, and returns those that still exist. Only scrapers with the tags of the

@@ -455,7 +455,7 @@ fn payload(task: &Value) -> Value {
         "workspace" => json!("ws-1"),
         "reconciliation" => json!("arn:aws:states:us-west-2:111111111111:execution:ampxa-reconcile:1"),
         "missing" | "first" | "removeUnrouted" | "leaveUnreachable" => json!(true),
-        "routedWorkspaces" => json!(["arn:aws:aps:us-west-2:333333333333:workspace/ws-1"]),
+        "routedWorkspaces" | "workspaceArns" => json!(["arn:aws:aps:us-west-2:333333333333:workspace/ws-1"]),
         "mode" => json!("PLAN"),
         "maps" => json!(["reports/1/found/2/manifest.json"]),
         "isWhole" => json!(true),
@@ -510,6 +510,9 @@ fn every_task_passes_the_input_that_its_step_parses() {
                 .map(|input| assert_eq!((input.scrapers.len(), input.orphan_since.is_some()), (1, true))),
             "Summarize" => reconcile::summary::Input::try_from(input).map(drop),
             "CheckOffboarding" | "FindPairs" => offboarding::Request::try_from(input).map(drop),
+            "PlanRemoval" => plan::RemovalInput::try_from(input).map(|input| {
+                assert_eq!((input.workspace_arns.len(), input.leave_unreachable), (1, true));
+            }),
             "RemoveScraper" => Task::<scraper::RemoveInput>::try_from(input).map(|task| {
                 let given = (task.input.created_by.is_some(), task.input.scraper_arns.is_some());
                 let expected = match name.as_str() {
@@ -644,7 +647,7 @@ fn the_machines_read_only_fields_that_steps_return() {
                 "CheckRequest" | "CheckOffboarding" => &complete,
                 "AcquireLock" => &acquired,
                 "CheckCluster" => &check,
-                "PlanPair" => &plan,
+                "PlanPair" | "PlanRemoval" => &plan,
                 "EnsureSourceRole" | "EnsureTargetRole" => &role,
                 "CreateScraper" | "CheckScraper" => &json!(scraper),
                 "UpdateScraper" => &updated,
@@ -1472,6 +1475,7 @@ fn a_function_may_assume_exactly_the_roles_that_it_uses() {
                 "dynamodb:GetItem",
                 "states:DescribeExecution",
             ],
+            "PlanRemoval" => &["dynamodb:GetItem", "states:DescribeExecution"],
             "FindClusters" => &["ssm:GetParameter", "organizations:ListParents"],
             "RouteCluster" => &["ssm:GetParameter"],
             _ => &[],

@@ -325,11 +325,15 @@ fn schema_and_parser_of_offboarding_accept_the_same_requests() {
         with("origin", json!("EVENT")),
         with("origin", json!("REQUEST")),
         with("origin", Value::Null),
+        with("mode", json!("PLAN")),
+        with("mode", Value::Null),
+        with("expectedPlan", json!("0123456789abcdef0123456789abcdef")),
+        with("expectedPlan", Value::Null),
     ];
     for file in fs::read_dir(folder().join("examples/offboarding")).unwrap() {
         valid.push(json_file(file.unwrap().path()));
     }
-    assert_eq!(valid.len(), 9);
+    assert_eq!(valid.len(), 13);
     for request in valid {
         assert!(validator.is_valid(&request), "{request}");
         let parsed = parse(&request).unwrap_or_else(|error| panic!("{request}: {error}"));
@@ -348,6 +352,8 @@ fn schema_and_parser_of_offboarding_accept_the_same_requests() {
         (with("workspaceArn", json!(1)), "workspaceArn: expected a string"),
         (with("origin", json!("PERSON")), "origin: \"PERSON\" is not valid"),
         (with("origin", json!(true)), "origin: expected \"REQUEST\""),
+        (with("mode", json!("DELETE")), "mode: \"DELETE\" is not valid"),
+        (with("expectedPlan", json!("0A")), "expectedPlan: \"0A\" is not valid"),
         (
             with("workspaceArn", json!("arn:aws:aps:us-west-2:333333333333:workspace/*")),
             "workspaceArn: ",

@@ -282,6 +282,8 @@ async fn every_granted_action_is_needed_by_a_call() {
         let plan = with(planned, json!({ "mode": "PLAN" }));
         wired.run(Machine::Onboard, &plan).await.unwrap().succeeded().unwrap();
     }
+    let plan = with(&request, json!({ "mode": "PLAN" }));
+    wired.run(Machine::Offboard, &plan).await.unwrap().succeeded().unwrap();
     // The second execution reads the status of the first one, which holds the lock.
     let (first, second) = tokio::join!(
         wired.run(Machine::Onboard, &changed),
@@ -362,7 +364,7 @@ async fn every_granted_action_is_needed_by_a_call() {
     let functions: Vec<&String> = policies.iter().map(|policy| &policy.role).collect();
     assert_eq!(
         functions.len(),
-        20,
+        21,
         "expected one policy for each function that calls AWS: {functions:#?}"
     );
     policies.push(Policy::of_provisioner(&accounts.source, "source").await);

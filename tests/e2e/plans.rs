@@ -1,4 +1,4 @@
-//! A plan of an onboarding, and an onboarding that keeps to it.
+//! Plans of an onboarding and an offboarding, and executions that keep to them.
 
 use crate::{
     deployment::{Accounts, SOURCE, TARGET, deployment, text, with},
@@ -11,11 +11,23 @@ async fn planned(accounts: &Accounts, request: &Value) -> Value {
     let position = log_position();
     let plan = accounts.onboarded(&with(request, json!({ "mode": "PLAN" }))).await;
     assert_eq!(plan["outcome"], "PLANNED", "{plan}");
+    assert_nothing_was_written(accounts, request, position);
+    plan
+}
+
+async fn planned_removal(accounts: &Accounts, request: &Value) -> Value {
+    let position = log_position();
+    let plan = accounts.offboarded(&with(request, json!({ "mode": "PLAN" }))).await;
+    assert_eq!(plan["outcome"], "PLANNED", "{plan}");
+    assert_nothing_was_written(accounts, request, position);
+    plan
+}
+
+fn assert_nothing_was_written(accounts: &Accounts, request: &Value, position: u64) {
     let cluster = text(&request["clusterArn"]).rsplit('/').next().unwrap();
     for name in [cluster, &accounts.source.region] {
-        assert_eq!(writes_since(position, name), [""; 0], "the plan changed {name}");
+        assert_eq!(writes_since(position, name), [""; 0], "the execution changed {name}");
     }
-    plan
 }
 
 /// The action and the changed parts of each resource.
@@ -88,4 +100,62 @@ async fn a_plan_lists_all_prerequisites_that_are_not_met_and_the_error_of_an_onb
     let command = "--resources-vpc-config endpointPrivateAccess=true";
     assert!(text(&plan["prerequisites"][0]).contains(command), "{plan}");
     accounts.assert_nothing_was_created().await;
+}
+
+#[tokio::test]
+async fn an_offboarding_makes_the_deletions_of_its_plan_and_stops_if_the_plan_has_changed() {
+    let accounts = deployment().accounts(SOURCE, TARGET);
+    let request = accounts.pair("condemned").await;
+    let output = accounts.onboarded(&request).await;
+    let plan = planned_removal(&accounts, &request).await;
+    let deletion = |resource: &str, account: &str, field: &str| {
+        json!({
+            "action": "DELETE", "resource": resource, "accountId": account, "arn": output[field], "differences": [],
+        })
+    };
+    let scraper = deletion("scraper", SOURCE, "scraperArn");
+    let source_role = deletion("source role", SOURCE, "sourceRoleArn");
+    let expected = [
+        &scraper,
+        &deletion("target role", TARGET, "targetRoleArn"),
+        &source_role,
+    ];
+    assert_eq!(plan["changes"], json!(expected), "{plan}");
+    for (field, value) in [
+        ("reason", json!(null)),
+        ("clusterArn", request["clusterArn"].clone()),
+        ("prerequisites", json!([])),
+        ("wouldFailAs", json!(null)),
+        ("inProgress", json!(null)),
+        ("warnings", json!([])),
+    ] {
+        assert_eq!(plan[field], value, "{field}: {plan}");
+    }
+    let whole_cluster = json!({ "clusterArn": request["clusterArn"] });
+    assert_eq!(planned_removal(&accounts, &whole_cluster).await, plan);
+
+    // Another person takes over the target role between the plan and its execution.
+    let name = text(&output["targetRoleArn"]).rsplit('/').next().unwrap();
+    let untag = accounts.target.iam().untag_role().role_name(name);
+    untag.tag_keys("ampxa:workspace").send().await.unwrap();
+    let expecting = |plan: &Value| with(&request, json!({ "expectedPlan": plan["plan"] }));
+    let position = log_position();
+    let failed = accounts.offboard(&expecting(&plan)).await;
+    assert_eq!(failed.error.as_deref(), Some("PlanChanged"), "{failed:?}");
+    assert_nothing_was_written(&accounts, &request, position);
+
+    let plan = planned_removal(&accounts, &request).await;
+    assert_eq!(plan["changes"], json!([scraper, source_role]), "{plan}");
+    assert!(
+        text(&plan["warnings"][0]).starts_with(text(&output["targetRoleArn"])),
+        "{plan}"
+    );
+    let offboarded = accounts.offboarded(&expecting(&plan)).await;
+    assert!(writes_since(position, "ampxa-source-condemned-").contains(&"DeleteRole".to_owned()));
+    assert_eq!(
+        offboarded["removed"],
+        json!([output["scraperArn"], output["sourceRoleArn"]])
+    );
+    let failed = accounts.offboard(&expecting(&plan)).await;
+    assert_eq!(failed.error.as_deref(), Some("PlanChanged"), "{failed:?}");
 }

@@ -276,6 +276,7 @@ fn samples() -> Vec<Value> {
     for map in ["found", "planned", "applied"] {
         variables[map] = json!(format!("reports/1/{map}/2/manifest.json"));
     }
+    variables["leaveUnreachable"] = json!(true);
     let context = json!({
         "Execution": { "Id": "arn:e", "Input": {} },
         "State": { "EnteredTime": "2026-01-01T00:00:00Z" },

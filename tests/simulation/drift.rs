@@ -19,7 +19,7 @@ pub const OTHER_CONFIGURATION: &str = "scrape_configs:\n  - job_name: other\n";
 const OTHER: &str = "arn:aws:iam::aws:policy/PowerUserAccess";
 
 /// The cause of a drift.
-enum Change {
+pub enum Change {
     SourceRole(fn(&mut Role)),
     TargetRole(fn(&mut Role)),
     DeleteSourceRole,
@@ -32,7 +32,7 @@ enum Change {
     Request(Value),
 }
 
-fn changes() -> Vec<(&'static str, Change)> {
+pub fn changes() -> Vec<(&'static str, Change)> {
     let scraper = |edit: fn(&mut Scraper)| Change::Scraper(edit);
     vec![
         (
@@ -121,7 +121,7 @@ fn changes() -> Vec<(&'static str, Change)> {
 
 impl Change {
     /// Makes the change, and returns the request for the next onboarding.
-    fn apply(&self, world: &Arc<World>) -> Value {
+    pub fn apply(&self, world: &Arc<World>) -> Value {
         let pair = world.pair(1);
         let mut request = world.request(1);
         let mut state = world.state();
@@ -159,7 +159,7 @@ impl Change {
 }
 
 /// A request with further fields.
-fn with(request: &Value, fields: Value) -> Value {
+pub fn with(request: &Value, fields: Value) -> Value {
     let mut request = request.clone();
     let fields = fields.as_object().unwrap().clone();
     request.as_object_mut().unwrap().extend(fields);

@@ -71,7 +71,7 @@ fn a_failure_at_any_step_leaves_the_accounts_as_before() {
             // The execution deletes the failed scraper and does not restore it. The roles remain.
             Scenario::FailedScraper => assert_same_roles(&outcome),
             // The second offboarding removes what the first one did not.
-            Scenario::Offboard | Scenario::OffboardAll => {
+            Scenario::Offboard | Scenario::OffboardAll | Scenario::OffboardExpecting => {
                 assert!(matches!(outcome.second_end, Some(End::Succeeded(_))), "{outcome:?}");
                 assert_same(&outcome.after, &Snapshot::default());
             }

@@ -13,6 +13,7 @@ mod faults;
 mod healthy;
 mod invariants;
 mod machine;
+mod plans;
 mod races;
 mod scenarios;
 mod seeds;

@@ -32,6 +32,10 @@ pub enum Scenario {
     Offboard,
     /// Offboards all pairs of the cluster.
     OffboardAll,
+    /// Plans the offboarding of all pairs of the cluster.
+    OffboardPlanned,
+    /// Offboards all pairs of the cluster, and expects the plan of [`Self::OffboardPlanned`].
+    OffboardExpecting,
 }
 
 /// The result of a scenario.
@@ -49,7 +53,7 @@ pub struct Outcome {
 }
 
 impl Scenario {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Fresh,
         Self::Failing,
         Self::AlreadyOnboarded,
@@ -59,11 +63,13 @@ impl Scenario {
         Self::FailedScraper,
         Self::Offboard,
         Self::OffboardAll,
+        Self::OffboardPlanned,
+        Self::OffboardExpecting,
     ];
 
     pub fn machine(self) -> &'static str {
         match self {
-            Self::Offboard | Self::OffboardAll => "offboard",
+            Self::Offboard | Self::OffboardAll | Self::OffboardPlanned | Self::OffboardExpecting => "offboard",
             _ => "onboard",
         }
     }
@@ -87,10 +93,13 @@ impl Scenario {
             Self::Planned => input["mode"] = json!("PLAN"),
             Self::OtherAlias => input["alias"] = json!("other"),
             Self::FailedScraper => state.cloud.amp.scrapers[0].states[0].1 = "CREATION_FAILED",
-            Self::OffboardAll => {
+            Self::OffboardAll | Self::OffboardPlanned | Self::OffboardExpecting => {
                 drop(state);
                 healthy::connect(world, &world.pair(2));
                 input.as_object_mut().expect("an object").remove("workspaceArn");
+                if self == Self::OffboardPlanned {
+                    input["mode"] = json!("PLAN");
+                }
             }
             Self::AlreadyOnboarded | Self::Expecting | Self::Offboard => {}
         }
@@ -100,10 +109,12 @@ impl Scenario {
     /// Runs the scenario with faults; if `repeat`, also runs a second execution without faults.
     pub fn run(self, setup: &Setup, faults: &[Fault], repeat: bool) -> Outcome {
         // The plan is made in another world with the same names: the execution of the scenario is the first of its world.
-        let expected_plan = match self {
-            Self::Expecting => Some(Self::Planned.run(setup, &[], false).output()["plan"].clone()),
+        let planned = match self {
+            Self::Expecting => Some(Self::Planned),
+            Self::OffboardExpecting => Some(Self::OffboardPlanned),
             _ => None,
         };
+        let expected_plan = planned.map(|planned| planned.run(setup, &[], false).output()["plan"].clone());
         simulate(setup, async |world| {
             let mut input = self.set_up(world);
             if let Some(plan) = &expected_plan {
@@ -117,6 +128,8 @@ impl Scenario {
             let faults = std::mem::take(&mut world.state().faults);
             let second = match repeat {
                 true => {
+                    // The first execution may have made a part of the plan.
+                    input.as_object_mut().expect("an object").remove("expectedPlan");
                     let second = world.start(self.machine(), input);
                     world.wait_until_idle().await;
                     Some(second)

@@ -1,11 +1,14 @@
 //! Runs the steps in this process, wired as the programs in `functions/bin` wire them.
 
 use ampxa::{
-    Aws, Error, check_request, cluster, consent,
+    Aws, Error,
+    arn::WorkspaceArn,
+    check_request, cluster, consent,
     ingestion::{self, IngestionResult},
     lock, offboarding, patch, plan,
     roles::{self, Side},
     scraper,
+    task::Task,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -30,6 +33,7 @@ pub fn step(function: &str) -> &'static str {
         "RemoveSourceRole" => "remove-source-role",
         "CheckOffboarding" => "check-offboarding",
         "FindPairs" => "find-pairs",
+        "PlanRemoval" => "plan-removal",
         other => panic!("unknown function {other}"),
     }
 }
@@ -125,26 +129,39 @@ pub async fn run(step: &'static str, aws: &Aws, payload: Value, now: SystemTime)
             .await
         }
         "remove-scraper" => {
-            invoke(payload, async |task| {
-                scraper::remove_in(aws.source_if_reachable(&task).await?, &task).await
+            invoke(payload, async |task: Task<_>| {
+                scraper::remove_in(aws.source_if_reachable(&task.pair.cluster).await?, &task).await
             })
             .await
         }
         "remove-target-role" => {
-            invoke(payload, async |task| {
-                roles::remove_in(aws.target_if_reachable(&task).await?, Side::Target, &task).await
+            invoke(payload, async |task: Task<_>| {
+                let target = aws.target_if_reachable(&task.pair.workspace).await?;
+                roles::remove_in(target, Side::Target, &task).await
             })
             .await
         }
         "remove-source-role" => {
-            invoke(payload, async |task| {
-                roles::remove_in(aws.source_if_reachable(&task).await?, Side::Source, &task).await
+            invoke(payload, async |task: Task<_>| {
+                let source = aws.source_if_reachable(&task.pair.cluster).await?;
+                roles::remove_in(source, Side::Source, &task).await
             })
             .await
         }
         "find-pairs" => {
             invoke(payload, async |request: offboarding::Request| {
                 offboarding::find_pairs(async || aws.source_of(&request.cluster_arn).await, &request).await
+            })
+            .await
+        }
+        "plan-removal" => {
+            let locks = lock::Clients::new(&aws.hub());
+            invoke(payload, async |input: plan::RemovalInput| {
+                let source = async || aws.source_if_reachable(&input.cluster_arn).await;
+                let target = async |workspace: &WorkspaceArn| aws.target_if_reachable(workspace).await;
+                let mut output = plan::removal(source, target, &input).await?;
+                output.in_progress = lock::running_holder(&locks, "locks", &input.lock()).await?;
+                Ok(output)
             })
             .await
         }

@@ -209,6 +209,7 @@ impl World {
             clusters: BTreeMap::from([(cluster, CLUSTER_CREATED_AT)]),
             locks: Locks::default(),
             objects: std::collections::BTreeMap::new(),
+            unreachable: std::collections::BTreeSet::new(),
             region,
         };
         Arc::new(Self {

@@ -5,9 +5,10 @@ use crate::{
     script::{CLUSTER, EXECUTION, Exchange, SCRAPER, Script, WORKSPACE, call, task},
 };
 use ampxa::{
+    arn::WorkspaceArn,
     aws::Unreachable,
     error::Error,
-    offboarding,
+    offboarding, plan,
     roles::{self, Outcome, RemoveInput as RoleInput, Side},
     scraper,
     task::Task,
@@ -435,7 +436,11 @@ async fn only_a_denial_of_sts_makes_an_account_unreachable() {
         (500, "InternalFailure", false),
     ] {
         let script = Script::new([call("AssumeRole", status, iam_error(code, "no"))]);
-        let reached = script.aws("us-west-2").writing().target_if_reachable(&task).await;
+        let reached = script
+            .aws("us-west-2")
+            .writing()
+            .target_if_reachable(&task.pair.workspace)
+            .await;
         assert_eq!(matches!(reached, Ok(Err(_))), is_unreachable, "{code}");
         assert!(!matches!(reached, Ok(Ok(_))), "{code}");
     }
@@ -458,4 +463,85 @@ async fn the_pair_of_a_request_is_known_without_the_source_account() {
         error.to_string().contains("add the workspace to the request"),
         "{error}"
     );
+}
+
+/// Whether a step gets access to an account.
+type Access = Result<Result<(), Unreachable>, Error>;
+
+/// The plan of a removal of pairs whose accounts are accessed as given. A request that names its pair has only one.
+async fn plan_removal(
+    exchanges: impl IntoIterator<Item = Exchange>,
+    source: Access,
+    targets: &[(&str, Access)],
+) -> plan::Output {
+    let script = Script::new(exchanges);
+    let access = |account: &Access| {
+        let reached = account.clone()?;
+        Ok(reached.map(|()| script.account()))
+    };
+    let workspaces = targets.iter().map(|(id, _)| WORKSPACE.replace("ws-1", id));
+    let input = json!({
+        "clusterArn": CLUSTER, "workspaceArns": workspaces.collect::<Vec<_>>(), "leaveUnreachable": targets.len() == 1,
+        "execution": EXECUTION,
+    });
+    let input = plan::RemovalInput::try_from(input).unwrap();
+    let target = async |workspace: &WorkspaceArn| {
+        let (_, target) = targets.iter().find(|(id, _)| *id == workspace.id()).unwrap();
+        access(target)
+    };
+    let output = plan::removal(async || access(&source), target, &input).await;
+    script.assert_finished();
+    output.unwrap()
+}
+
+#[tokio::test]
+async fn a_plan_of_a_removal_lists_the_deletions_before_the_first_failure_and_all_prerequisites() {
+    let denied = |why: &str| Error::AccessDenied(why.to_owned());
+    let resources = |plan: &plan::Output| -> Vec<&str> { plan.changes.iter().map(|change| change.resource).collect() };
+    let lists = || listed(&[scraper("ACTIVE", true)]);
+    let source_role = || get_role(&role());
+    let target_role = || call("GetRole", 200, role().response("GetRole")).with_text("RoleName=ampxa-target-demo-");
+    let reached = || Ok(Ok(()));
+    let unreachable = || Ok(Err(Unreachable("cannot be assumed".to_owned())));
+
+    let plan = plan_removal(
+        [lists(), target_role(), source_role()],
+        reached(),
+        &[("ws-1", reached())],
+    )
+    .await;
+    assert_eq!(resources(&plan), ["scraper", "target role", "source role"]);
+    assert_eq!((plan.would_fail_as, plan.prerequisites.len()), (None, 0));
+
+    // An account that cannot be reached is left, and the other resources are removed.
+    let plan = plan_removal([lists(), source_role()], reached(), &[("ws-1", unreachable())]).await;
+    assert_eq!(resources(&plan), ["scraper", "source role"]);
+    assert_eq!(plan.would_fail_as, Some("OffboardingIncomplete"));
+    assert_eq!(plan.prerequisites, ["cannot be assumed"]);
+
+    // Another denial of STS is not left: a disabled Region.
+    let plan = plan_removal(
+        [lists(), source_role()],
+        reached(),
+        &[("ws-1", Err(denied("the Region")))],
+    )
+    .await;
+    assert_eq!(resources(&plan), ["scraper"]);
+    assert_eq!(plan.would_fail_as, Some("AccessDenied"));
+    assert_eq!(plan.prerequisites, ["the Region"]);
+
+    // A denied call is a failure after which nothing is removed, also if an account is left before.
+    let no = call("GetRole", 403, iam_error("AccessDenied", "no"));
+    let plan = plan_removal([no], unreachable(), &[("ws-1", reached())]).await;
+    assert_eq!(resources(&plan), [""; 0]);
+    assert_eq!(plan.would_fail_as, Some("AccessDenied"));
+    assert_eq!(plan.prerequisites.len(), 2, "{:?}", plan.prerequisites);
+
+    // The other pairs continue. The second one has nothing left.
+    let missing = || call("GetRole", 404, iam_error("NoSuchEntity", "no"));
+    let nothing = || call("GET /scrapers", 200, scrapers(&[]));
+    let exchanges = [lists(), source_role(), nothing(), missing(), missing()];
+    let plan = plan_removal(exchanges, reached(), &[("ws-1", unreachable()), ("ws-2", reached())]).await;
+    assert_eq!(resources(&plan), ["scraper"]);
+    assert_eq!(plan.would_fail_as, Some("AccessDenied"));
 }

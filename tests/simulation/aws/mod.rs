@@ -21,7 +21,7 @@ use aws_smithy_types::{DateTime, body::SdkBody, date_time::Format};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, Weak},
     time::{Duration, SystemTime},
 };
@@ -81,6 +81,8 @@ pub struct Cloud {
     pub locks: locks::Locks,
     /// The objects of the hub's bucket, by key.
     pub objects: BTreeMap<String, String>,
+    /// The accounts whose roles cannot be assumed.
+    pub unreachable: BTreeSet<String>,
 }
 
 /// An HTTP request of the SDK.
@@ -249,7 +251,7 @@ impl Cloud {
     pub fn handle(&mut self, call: &Call, world: &World, random: &mut fastrand::Rng, now: Duration) -> CallResult {
         let account = call.account.as_str();
         match call.service.as_str() {
-            "sts" => Ok(assume_role(call, random)),
+            "sts" => self.assume_role(call, random),
             "iam" => iam::handle(&mut self.iam, call, &world.setup, random, now),
             "aps" if call.action == "QueryMetrics" => Ok(self.query(call, now)),
             "aps" => self.amp.handle(call, &self.region, account, &world.setup, random, now),
@@ -270,6 +272,40 @@ impl Cloud {
 }
 
 impl Cloud {
+    /// Credentials whose access key id contains the account id. Some expire so soon that the SDK has to renew them.
+    fn assume_role(&self, call: &Call, random: &mut fastrand::Rng) -> CallResult {
+        let role = call.field("RoleArn");
+        assert_eq!(call.account, "hub", "only the hub's functions call AssumeRole");
+        let account = role.split(':').nth(4).expect("an account");
+        if self.unreachable.contains(account) {
+            return Err(ServiceError(
+                403,
+                "AccessDenied",
+                format!("Not authorized to assume {role}"),
+            ));
+        }
+        let validity = if random.u8(..8) == 0 { 250 } else { 3600 };
+        let expires = DateTime::from(SystemTime::now() + Duration::from_secs(validity));
+        let expires = expires.fmt(Format::DateTime).expect("a time");
+        let key = match call.fields.get("Policy") {
+            None if role.contains(":role/ampxa-provisioner-") => ASSUMED_KEY,
+            None => {
+                assert!(role.contains(":role/ampxa-reader-"), "{role}");
+                READER_KEY
+            }
+            Some(policy) => {
+                assert!(policy.contains(r#""Action":"aps:QueryMetrics""#), "{policy}");
+                assert!(role.ends_with(":role/ampxa-reader-target"), "{role}");
+                QUERY_KEY
+            }
+        };
+        Ok(format!(
+            "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>{key}{account}</AccessKeyId>\
+         <SecretAccessKey>secret</SecretAccessKey><SessionToken>token</SessionToken><Expiration>{expires}</Expiration>\
+         </Credentials></AssumeRoleResult></AssumeRoleResponse>"
+        ))
+    }
+
     /// `QueryMetrics`: the number of targets whose samples the workspace receives. It receives samples if the pair's
     /// scraper is ACTIVE and both trust policies name it.
     fn query(&self, call: &Call, now: Duration) -> String {
@@ -294,33 +330,6 @@ impl Cloud {
         let data = json!({ "resultType": "vector", "result": series.into_iter().collect::<Vec<_>>() });
         json!({ "status": "success", "data": data }).to_string()
     }
-}
-
-/// Credentials whose access key id contains the account id. Some expire so soon that the SDK has to renew them.
-fn assume_role(call: &Call, random: &mut fastrand::Rng) -> String {
-    let role = call.field("RoleArn");
-    assert_eq!(call.account, "hub", "only the hub's functions call AssumeRole");
-    let account = role.split(':').nth(4).expect("an account");
-    let validity = if random.u8(..8) == 0 { 250 } else { 3600 };
-    let expires = DateTime::from(SystemTime::now() + Duration::from_secs(validity));
-    let expires = expires.fmt(Format::DateTime).expect("a time");
-    let key = match call.fields.get("Policy") {
-        None if role.contains(":role/ampxa-provisioner-") => ASSUMED_KEY,
-        None => {
-            assert!(role.contains(":role/ampxa-reader-"), "{role}");
-            READER_KEY
-        }
-        Some(policy) => {
-            assert!(policy.contains(r#""Action":"aps:QueryMetrics""#), "{policy}");
-            assert!(role.ends_with(":role/ampxa-reader-target"), "{role}");
-            QUERY_KEY
-        }
-    };
-    format!(
-        "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>{key}{account}</AccessKeyId>\
-         <SecretAccessKey>secret</SecretAccessKey><SessionToken>token</SessionToken><Expiration>{expires}</Expiration>\
-         </Credentials></AssumeRoleResult></AssumeRoleResponse>"
-    )
 }
 
 /// The credentials of the hub's functions.

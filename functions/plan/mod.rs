@@ -1,6 +1,10 @@
-//! The plan of an onboarding: what an execution would create, update, replace and delete.
+//! The plan of an onboarding or offboarding: what an execution would create, update, replace and delete.
 //!
 //! The comparisons are those of the steps that write ([`roles`], [`scraper`]), so that a plan and an execution agree.
+
+mod removal;
+
+pub use removal::{Input as RemovalInput, removal};
 
 use crate::{
     arn::ScraperArn,
@@ -162,7 +166,11 @@ pub async fn onboarding(clients: &Clients, task: &Task<Input>, settings: &cluste
     }
     let would_fail_as = problems.all().first().map(Error::name);
     Ok(Output {
-        plan: fingerprint(task, &changes, would_fail_as),
+        plan: fingerprint(
+            &[pair.cluster.to_string(), pair.workspace.to_string()],
+            &changes,
+            would_fail_as,
+        ),
         changes,
         prerequisites: problems.all().iter().map(Error::to_string).collect(),
         would_fail_as,
@@ -216,8 +224,8 @@ fn action(exists: bool, differences: &[Difference]) -> Action {
     }
 }
 
-fn fingerprint(task: &Task<Input>, changes: &[Change], would_fail_as: Option<&str>) -> String {
-    let pair = [task.pair.cluster.to_string(), task.pair.workspace.to_string()];
-    let text = json!([pair, changes, would_fail_as]).to_string();
+/// The fingerprint of the changes of pairs. `arns` are those of the cluster and of its workspaces.
+fn fingerprint(arns: &[String], changes: &[Change], would_fail_as: Option<&str>) -> String {
+    let text = json!([arns, changes, would_fail_as]).to_string();
     names::hash(&[&text], FINGERPRINT_DIGITS)
 }
