@@ -185,6 +185,7 @@ fn orphans(scrapers: &[OwnedScraper], clusters: &[ClusterArn], location: &Locati
             scraper_arns: Vec::new(),
             missing: !listed.contains(&cluster.to_string()),
             orphan_since: None,
+            removal: None,
             result: None,
             failure: None,
         });

@@ -74,7 +74,10 @@ pub struct Cluster {
     /// What an onboarding would change.
     #[serde(default, skip_serializing)]
     pub plan: Option<Plan>,
-    /// What the onboarding did.
+    /// What an offboarding of all pairs would delete.
+    #[serde(default, skip_serializing)]
+    pub removal: Option<Plan>,
+    /// What the onboarding or offboarding did.
     #[serde(default, skip_serializing)]
     pub result: Option<Done>,
     /// The pairs of `removals` that were offboarded, or could not be.
@@ -98,6 +101,7 @@ impl Cluster {
             unrouted: Vec::new(),
             removals: Vec::new(),
             plan: None,
+            removal: None,
             result: None,
             removed: Vec::new(),
             failure: None,
@@ -186,6 +190,9 @@ pub struct Orphan {
     pub missing: bool,
     /// The ARN of the reconciliation that first did not find it, from the tag of the scrapers.
     pub orphan_since: Option<String>,
+    /// What an offboarding of all pairs would delete.
+    #[serde(default, skip_serializing)]
+    pub removal: Option<Plan>,
     /// What was done.
     #[serde(default, skip_serializing)]
     pub result: Option<Done>,

@@ -46,6 +46,18 @@ pub struct Request {
     pub mode: request::Mode,
     /// The fingerprint of the only plan that may be applied.
     pub expected_plan: Option<String>,
+    /// Whether clusters are connected or disconnected.
+    pub action: Action,
+}
+
+/// What a reconciliation does with the clusters that it finds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Action {
+    /// It connects those that the routing table selects.
+    #[default]
+    Connect,
+    /// It offboards all pairs of each cluster.
+    Disconnect,
 }
 
 /// The input of [`check`].
@@ -76,6 +88,7 @@ impl Request {
     /// `InvalidRequest` if a field is not valid.
     pub fn parse(request: &Value) -> Result<Self, Error> {
         let known = [
+            "action",
             "mode",
             "expectedPlan",
             "accounts",
@@ -96,6 +109,10 @@ impl Request {
             remove_unrouted: fields.boolean("removeUnrouted")?,
             mode: fields.choice("mode", request::Mode::ALL)?,
             expected_plan: request::expected_plan(&fields)?,
+            action: fields.choice(
+                "action",
+                [("CONNECT", Action::Connect), ("DISCONNECT", Action::Disconnect)],
+            )?,
         };
         if organization && request.accounts.is_some() {
             let why = "not allowed together with accounts; remove one of the two";
@@ -105,6 +122,16 @@ impl Request {
         if workspace.is_some_and(|workspace| workspace.is_empty() || workspace.len() > 256) {
             let why = "expected the id or ARN of a workspace, at most 256 bytes; or remove the field";
             return Err(Error::invalid("workspace", why));
+        }
+        for (field, is_given) in [
+            ("workspace", workspace.is_some()),
+            ("removeUnrouted", request.remove_unrouted),
+        ] {
+            if is_given && request.action == Action::Disconnect {
+                let why =
+                    "not allowed together with the action DISCONNECT, which offboards all pairs; remove one of the two";
+                return Err(Error::invalid(field, why));
+            }
         }
         if request.remove_unrouted && workspace.is_some() {
             let why = "not allowed together with workspace, which overrides the routing table; remove one of the two";
@@ -162,6 +189,8 @@ pub struct Output {
     pub expected_plan: Option<String>,
     /// Whether to plan each onboarding: to report it, or to compare the fingerprint.
     pub plans: bool,
+    /// Whether to offboard all pairs.
+    pub disconnects: bool,
 }
 
 /// Determines the accounts and Regions, and which accounts have pairs. `target` returns access to the account of a
@@ -218,6 +247,7 @@ pub async fn check(
         provisioner_timeout_minutes: request.provisioner_timeout_minutes,
         workspace: request.workspace,
         remove_unrouted: request.remove_unrouted,
+        disconnects: request.action == Action::Disconnect,
         plans: request.mode == request::Mode::Plan || request.expected_plan.is_some(),
         mode: request.mode,
         expected_plan: request.expected_plan,
@@ -328,6 +358,15 @@ mod tests {
             (
                 json!({ "removeUnrouted": "yes" }),
                 "removeUnrouted: expected true or false",
+            ),
+            (json!({ "action": "REMOVE" }), "action: \"REMOVE\" is not valid"),
+            (
+                json!({ "action": "DISCONNECT", "workspace": "ws-1" }),
+                "workspace: not allowed together with the action DISCONNECT",
+            ),
+            (
+                json!({ "action": "DISCONNECT", "removeUnrouted": true }),
+                "removeUnrouted: not allowed together with the action DISCONNECT",
             ),
             (
                 json!({ "removeUnrouted": true, "workspace": "ws-1" }),

@@ -178,7 +178,7 @@ pub fn entries(finding: Finding, mode: Mode) -> Vec<Entry> {
     match finding {
         Finding::Location(location) => of_location(location).into_iter().collect(),
         Finding::Cluster(cluster) => of_cluster(*cluster, mode),
-        Finding::Orphan(orphan) => vec![of_orphan(orphan, mode)],
+        Finding::Orphan(orphan) => of_orphan(orphan, mode).into_iter().collect(),
         Finding::Pair(pair) => {
             let verdict = match pair.known {
                 true => Verdict::NotAccepted,
@@ -313,19 +313,20 @@ fn of_cluster(cluster: Cluster, mode: Mode) -> Vec<Entry> {
         connected: Some(cluster.connected),
         ..Entry::about(&arn, Verdict::Skipped)
     };
-    entry = match (cluster.failure, cluster.result, cluster.plan) {
+    entry = match (cluster.failure, cluster.result, (cluster.plan, cluster.removal)) {
         (Some(failure), ..) => entry.failed(would_fail(mode, &failure.explained().error), &failure),
         (None, Some(done), _) => {
             let verdict = verdict_of(&done);
             Entry {
                 verdict: Some(verdict),
                 fix: verdict.fix(None),
-                connected: Some(true),
+                connected: Some(verdict != Verdict::Offboarded),
                 ..entry.done(done)
             }
         }
-        (None, None, Some(plan)) => planned(entry, plan),
-        (None, None, None) => Entry {
+        (None, None, (Some(plan), _)) => planned(entry, plan, Verdict::WouldRepair),
+        (None, None, (None, Some(plan))) => planned(entry, plan, Verdict::WouldOffboard),
+        (None, None, (None, None)) => Entry {
             reason: cluster.reason.map(|reason| reason.chars().take(MAX_REASON).collect()),
             ..entry
         },
@@ -342,26 +343,30 @@ fn would_fail(mode: Mode, error: &str) -> Verdict {
     }
 }
 
-/// The line of a cluster whose onboarding was planned. The plan is the report of a cluster that would fail as well.
-fn planned(entry: Entry, plan: Plan) -> Entry {
+/// The line of a cluster whose onboarding or offboarding was planned. `change` is the verdict on changes that create no
+/// scraper.
+fn planned(entry: Entry, plan: Plan, change: Verdict) -> Entry {
     let changes = || plan.changes.iter().filter(|change| change["action"] != "NONE");
     let error = plan.would_fail_as.clone();
     let verdict = match &error {
         Some(error) => would_fail(Mode::Plan, error),
         None if changes().next().is_none() => Verdict::Unchanged,
         // An execution that replaces a stale scraper repairs the pair.
-        None if changes().any(|change| change["action"] == "DELETE") => Verdict::WouldRepair,
+        None if changes().any(|change| change["action"] == "DELETE") => change,
         None if changes().any(|change| change["action"] == "CREATE" && change["resource"] == "scraper") => {
             Verdict::WouldOnboard
         }
-        None => Verdict::WouldRepair,
+        None => change,
     };
     let reason = plan.prerequisites.join("\n");
     Entry {
         verdict: Some(verdict),
         fix: verdict.fix(error.as_deref()),
         error,
-        reason: (!reason.is_empty()).then(|| reason.chars().take(MAX_REASON).collect()),
+        reason: match reason.is_empty() {
+            true => entry.reason,
+            false => Some(reason.chars().take(MAX_REASON).collect()),
+        },
         changes: changes().cloned().collect(),
         warnings: plan.warnings,
         in_progress: plan.in_progress,
@@ -370,25 +375,31 @@ fn planned(entry: Entry, plan: Plan) -> Entry {
     }
 }
 
-fn of_orphan(orphan: Orphan, mode: Mode) -> Entry {
+/// The line of an orphan. A reconciliation that disconnects leaves those alone whose cluster exists.
+fn of_orphan(orphan: Orphan, mode: Mode) -> Option<Entry> {
     let about = |verdict| Entry::about(&orphan.cluster_arn, verdict);
-    let planned = || match (orphan.missing, &orphan.orphan_since) {
-        (true, Some(_)) => (
-            Verdict::WouldOffboard,
-            "it is missing, and was missing at an earlier reconciliation",
-        ),
-        (true, None) => (Verdict::WouldMarkOrphan, "it is missing for the first time"),
-        (false, _) => (Verdict::WouldMarkOrphan, "it exists again: the tag is removed"),
-    };
     match (&orphan.failure, orphan.result.clone(), mode) {
-        (Some(failure), ..) => about(Verdict::Failed).failed(would_fail(mode, ""), failure),
-        (None, Some(done), Mode::Apply) => about(verdict_of(&done)).done(done),
-        (None, ..) => {
-            let (verdict, reason) = planned();
-            Entry {
+        (Some(failure), ..) => Some(about(Verdict::Failed).failed(would_fail(mode, ""), failure)),
+        (None, Some(done), _) => Some(about(verdict_of(&done)).done(done)),
+        (None, None, Mode::Apply) => None,
+        (None, None, Mode::Plan) => {
+            let (verdict, reason) = match (orphan.missing, &orphan.orphan_since) {
+                (true, Some(_)) => (
+                    Verdict::WouldOffboard,
+                    "it is missing, and was missing at an earlier reconciliation",
+                ),
+                (true, None) if orphan.removal.is_some() => (Verdict::WouldOffboard, "it is missing"),
+                (true, None) => (Verdict::WouldMarkOrphan, "it is missing for the first time"),
+                (false, _) => (Verdict::WouldMarkOrphan, "it exists again: the tag is removed"),
+            };
+            let entry = Entry {
                 reason: Some(reason.to_owned()),
                 ..about(verdict)
-            }
+            };
+            Some(match orphan.removal {
+                Some(plan) => planned(entry, plan, Verdict::WouldOffboard),
+                None => entry,
+            })
         }
     }
 }

@@ -506,6 +506,8 @@ mod tests {
             (plan("NONE", None, "0a"), "UNCHANGED"),
             (plan("CREATE", Some("NotReady"), "0a"), "WOULD_FAIL"),
             (plan("CREATE", Some("NotAccepted"), "0a"), "NOT_ACCEPTED"),
+            (removal(None), "WOULD_OFFBOARD"),
+            (removal(Some("AccessDenied")), "WOULD_FAIL"),
             (failed("AccessDenied"), "WOULD_FAIL"),
             (failed("NotAccepted"), "NOT_ACCEPTED"),
             (json!({ "reason": "no rule" }), "SKIPPED"),
@@ -513,6 +515,21 @@ mod tests {
             let summary = plan_of(more);
             assert_eq!(json!(summary.counts), json!({ verdict: 1 }));
         }
+    }
+
+    /// The plan of an offboarding of all pairs.
+    fn removal(would_fail_as: Option<&str>) -> Value {
+        json!({ "removal": {
+            "changes": [{ "action": "DELETE", "resource": "scraper" }], "prerequisites": [], "wouldFailAs": would_fail_as,
+            "inProgress": null, "warnings": [], "plan": "0a",
+        } })
+    }
+
+    #[test]
+    fn a_disconnected_cluster_is_not_connected_any_more() {
+        let done = json!({ "connected": true, "result": { "outcome": "OFFBOARDED" } });
+        let (summary, _) = totals(json!([cluster("a", done)]), Mode::Apply);
+        assert_eq!((summary.coverage.seen, summary.coverage.connected), (1, 0));
     }
 
     #[test]

@@ -526,7 +526,7 @@ fn schema_and_parser_accept_the_same_routing_tables() {
 #[test]
 fn schema_and_parser_of_reconciliation_accept_the_same_requests() {
     let (validator, examples) = schema_and_examples("reconcile.schema.json", "reconcile");
-    assert_eq!(examples.len(), 6);
+    assert_eq!(examples.len(), 7);
     let parse = reconcile::Request::parse;
     let valid = [
         json!({ "removeUnrouted": true, "workspace": null }),
@@ -536,6 +536,7 @@ fn schema_and_parser_of_reconciliation_accept_the_same_requests() {
         json!({ "provisionerTimeoutMinutes": 240.0 }),
         json!({ "provisionerTimeoutMinutes": 0 }),
         json!({ "mode": "PLAN", "expectedPlan": null }),
+        json!({ "action": "DISCONNECT", "workspace": null, "removeUnrouted": false }),
         json!({ "mode": null, "expectedPlan": "0a".repeat(16) }),
     ];
     for request in valid.iter().chain(&examples) {
@@ -545,6 +546,9 @@ fn schema_and_parser_of_reconciliation_accept_the_same_requests() {
     for request in [
         json!({ "removeUnrouted": "yes" }),
         json!({ "mode": "plan" }),
+        json!({ "action": "disconnect" }),
+        json!({ "action": "DISCONNECT", "workspace": "ws-1" }),
+        json!({ "action": "DISCONNECT", "removeUnrouted": true }),
         json!({ "expectedPlan": "0A".repeat(16) }),
         json!({ "expectedPlan": "0a" }),
         json!({ "removeUnrouted": true, "workspace": "ws-1" }),

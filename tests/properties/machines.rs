@@ -227,11 +227,11 @@ fn samples() -> Vec<Value> {
         "finding": {
             "kind": "CLUSTER", "account": "222222222222", "region": "us-west-2", "first": true, "clusterArn": "c",
             "organizationalUnits": ["ou"], "action": "ONBOARD", "name": "n", "request": { "clusterArn": "c" },
-            "plan": { "plan": "0a" }, "scraperArns": ["s"], "missing": true, "orphanSince": null,
+            "plan": { "plan": "0a" }, "removal": { "plan": "0b" }, "scraperArns": ["s"], "missing": true, "orphanSince": null,
         },
         "clusterArn": "c", "failure": { "Error": "States.Timeout" },
         "decision": { "action": "WAIT", "name": "n", "request": { "clusterArn": "c" } },
-        "removeUnrouted": true, "plans": true, "isExpected": true, "report": "s3://bucket/key",
+        "removeUnrouted": true, "plans": true, "disconnects": true, "isExpected": true, "report": "s3://bucket/key",
         "pair": { "clusterArn": "c", "workspaceArn": "w", "name": "n" },
         "counts": { "UNCHANGED": 1 }, "lost": 1,
         "pairs": [], "removed": [], "request": {}, "removal": { "deleted": false, "scraperArns": ["s"], "unreachable": "why" },
@@ -271,14 +271,14 @@ fn samples() -> Vec<Value> {
     variables["longestInterval"] = json!(60);
     variables["scope"] = json!({
         "locations": "reports/1/locations.jsonl", "folder": "reports/1/", "isWhole": true, "mode": "APPLY",
-        "provisionerTimeoutMinutes": 60, "workspace": "ws-1", "removeUnrouted": true, "plans": true, "expectedPlan": "0a",
+        "provisionerTimeoutMinutes": 60, "workspace": "ws-1", "removeUnrouted": true, "plans": true, "disconnects": false, "expectedPlan": "0a",
     });
     for map in ["found", "planned", "applied"] {
         variables[map] = json!(format!("reports/1/{map}/2/manifest.json"));
     }
     variables["leaveUnreachable"] = json!(true);
     let context = json!({
-        "Execution": { "Id": "arn:e", "Input": {} },
+        "Execution": { "Id": "arn:e", "Name": "e", "Input": {} },
         "State": { "EnteredTime": "2026-01-01T00:00:00Z" },
         "Map": { "Item": { "Index": 4, "Value": { "clusterArn": "c" } } },
     });

@@ -194,8 +194,8 @@ fn each_map_reads_what_the_map_before_it_wrote() {
 #[test]
 fn a_cluster_that_failed_keeps_its_pairs() {
     let rules = state("What is to be done?")["Choices"].clone();
-    let next = |finding: Value| {
-        let states = json!({ "input": { "finding": finding } });
+    let next = |finding: Value, disconnects: bool| {
+        let states = json!({ "input": { "finding": finding, "disconnects": disconnects } });
         let rules = rules.as_array().unwrap().iter();
         let chosen = rules
             .clone()
@@ -222,7 +222,22 @@ fn a_cluster_that_failed_keeps_its_pairs() {
         (json!({ "kind": "ORPHAN", "missing": true }), Some("Mark orphans")),
         (json!({ "kind": "LOCATION" }), None),
     ] {
-        assert_eq!(next(finding.clone()).as_deref(), expected, "{finding}");
+        assert_eq!(next(finding.clone(), false).as_deref(), expected, "{finding}");
+    }
+    let removal = json!({ "plan": "0a" });
+    for (finding, expected) in [
+        (
+            json!({ "kind": "CLUSTER", "removal": removal }),
+            Some("Offboard cluster"),
+        ),
+        (
+            json!({ "kind": "ORPHAN", "removal": removal }),
+            Some("Offboard cluster"),
+        ),
+        (json!({ "kind": "CLUSTER", "reason": "no pair" }), None),
+        (json!({ "kind": "ORPHAN", "missing": false }), None),
+    ] {
+        assert_eq!(next(finding.clone(), true).as_deref(), expected, "{finding}");
     }
     // An onboarding that fails ends without the Map that removes pairs.
     assert_eq!(state("Onboard cluster")["Catch"][0]["Next"], "Cluster failed");
@@ -290,5 +305,51 @@ fn at_most_two_onboardings_start_per_second() {
         let state = json!({ "EnteredTime": format!("2026-01-01T{entered}.000Z") });
         let states = json!({ "input": input, "context": { "State": state } });
         assert_eq!(evaluate(seconds, states).as_f64(), Some(expected), "{index}");
+    }
+}
+
+#[test]
+fn pairs_are_looked_for_if_a_cluster_is_disconnected_or_missing_again() {
+    let rules = state("Is it a cluster?")["Choices"].clone();
+    let cluster = json!({ "kind": "CLUSTER" });
+    let orphan = |missing: bool, since: Value| json!({ "kind": "ORPHAN", "missing": missing, "orphanSince": since });
+    for (finding, disconnects, plans, expected) in [
+        (cluster.clone(), false, true, Some("Route cluster")),
+        (cluster, true, false, Some("Find pairs")),
+        (orphan(true, json!(null)), true, false, Some("Find pairs")),
+        (orphan(false, json!("e")), true, true, None),
+        (orphan(true, json!("e")), false, true, Some("Find pairs")),
+        (orphan(true, json!("e")), false, false, None),
+        (orphan(true, json!(null)), false, true, None),
+        (orphan(false, json!("e")), false, true, None),
+        (json!({ "kind": "LOCATION" }), true, true, None),
+    ] {
+        let states = json!({ "input": { "finding": finding, "disconnects": disconnects, "plans": plans } });
+        let mut rules = rules.as_array().unwrap().iter();
+        let next = rules.find(|rule| evaluate(&rule["Condition"], states.clone()) == true);
+        assert_eq!(next.map(|rule| rule["Next"].as_str().unwrap()), expected, "{states}");
+    }
+    let has_pairs = &state("Has the cluster pairs?")["Choices"][0]["Condition"];
+    for (pairs, expected) in [(json!([]), false), (json!([{ "workspaceArn": "w" }]), true)] {
+        assert_eq!(evaluate(has_pairs, json!({ "input": { "pairs": pairs } })), expected);
+    }
+}
+
+#[test]
+fn an_expected_plan_reaches_each_offboarding() {
+    let input = &state("Offboard cluster")["Arguments"]["Input"];
+    let request = json!({ "clusterArn": "c" });
+    for (expected, removal, result) in [
+        (
+            true,
+            json!({ "plan": "0a" }),
+            json!({ "clusterArn": "c", "expectedPlan": "0a" }),
+        ),
+        (false, json!({ "plan": "0a" }), request.clone()),
+    ] {
+        let finding = json!({ "removal": removal });
+        let states =
+            json!({ "input": { "isExpected": expected, "finding": finding, "decision": { "request": request } } });
+        assert_eq!(evaluate(input, states), result);
     }
 }
