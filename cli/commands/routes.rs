@@ -81,11 +81,11 @@ async fn explain(arguments: &arguments::RoutesExplain) -> Result<Exit> {
     }
     let mut units = arguments.organizational_units.clone();
     if units.is_empty() && routes.uses_organizational_units() {
-        let unknown = "the organizational units of the account are unknown, name them with --ou";
+        let unknown = "the organizational units of the account are unknown: name them with --ou";
         match &hub {
             Some(hub) => match routing::units_above(&hub.account.organizations(), arn.account()).await {
                 Ok(above) => units = above,
-                Err(error) => note(&format!("{unknown} ({error})")),
+                Err(error) => note(&format!("{unknown}; {error}")),
             },
             None => note(unknown),
         }
@@ -105,7 +105,7 @@ async fn explain(arguments: &arguments::RoutesExplain) -> Result<Exit> {
 }
 
 fn note(text: &str) {
-    eprintln!("Note: {}.", printable(text));
+    eprintln!("Note: {}", printable(text));
 }
 
 /// The table of a hub, with the parameters of its stack.

@@ -33,7 +33,12 @@ pub(super) async fn target(credentials: &Credentials, id: &str, region: &str) ->
 
 /// Without access, it is not known whether the hub has access: the readers admit the hub and people apart.
 fn unreachable(check: &str, error: &anyhow::Error) -> Finding {
-    Finding::skip(check, format!("not checked: {error:#}"))
+    Finding::skip(
+        check,
+        format!(
+            "not checked, because your credentials give no access; to check it, use --readers or --role-name: {error:#}"
+        ),
+    )
 }
 
 async fn roles(account: &Account, check: &str, names: [&str; 2], template: &str) -> Vec<Finding> {

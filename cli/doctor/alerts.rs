@@ -40,35 +40,42 @@ pub(super) async fn subscription(hub: &Hub) -> Finding {
     }
 }
 
-/// Whether a trail records management events: EventBridge receives calls to AWS only with one.
+/// Whether a trail of the organization records management events: EventBridge receives calls to AWS only in an account
+/// with such a trail.
 pub(super) async fn trail(hub: &Hub) -> Finding {
     let check = "trail";
-    let fix = "Create a trail with management events, for example for the organization: without one, EventBridge \
-               receives no event of CreateCluster and DeleteCluster";
+    let fix = "Create an organization trail with management events, or a trail in each source account: without one, \
+               EventBridge receives no event of CreateCluster and DeleteCluster there";
     let trails = hub.account.json_call(CLOUDTRAIL, "DescribeTrails", &json!({})).await;
     let trails = match trails {
         Ok(trails) => trails,
         Err(error) => return Finding::of_error(check, &error),
     };
-    let mut denied = None;
+    let (mut own, mut error) = (None, None);
     for trail in trails["trailList"].as_array().into_iter().flatten() {
-        let Some(arn) = trail["TrailARN"].as_str() else {
-            continue;
-        };
+        let arn = trail["TrailARN"].as_str().unwrap_or_default();
         let name = json!({ "TrailName": arn });
         match hub.account.json_call(CLOUDTRAIL, "GetEventSelectors", &name).await {
             Ok(selectors) if records_writes(&selectors) => {
-                return Finding::ok(check, format!("{arn} records management events"));
+                if trail["IsOrganizationTrail"] == true {
+                    return Finding::ok(check, format!("{arn} records management events of the organization"));
+                }
+                own = Some(arn);
             }
             Ok(_) => {}
-            Err(error) => denied = Some(error),
+            Err(why) => error = Some(why),
         }
     }
-    match denied {
-        Some(error) => Finding::of_error(check, &error),
-        None => Finding::fail(
+    match (own, error) {
+        (Some(arn), _) => Finding::warn(
             check,
-            "no trail of the hub's account records management events that write",
+            format!("{arn} records management events of the hub's account only"),
+            fix,
+        ),
+        (None, Some(error)) => Finding::of_error(check, &error),
+        (None, None) => Finding::warn(
+            check,
+            "no trail that the hub's account shows records management events",
             fix,
         ),
     }

@@ -2,10 +2,19 @@
 
 use crate::{
     command::ampxa,
-    deployment::{HUB, SOURCE, deployment},
+    deployment::{HUB, SOURCE, TARGET, deployment},
 };
+use ampxa_cli::execution;
+use driver::demo;
 use serde_json::{Value, json};
-use std::{fs, process::Output};
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    process::{Command, Output, Stdio},
+    sync::OnceLock,
+    thread,
+    time::Duration,
+};
 
 const CLUSTER: &str = "arn:aws:eks:us-west-2:222222222222:cluster/payments-prod";
 const WORKSPACE: &str = "arn:aws:aps:us-west-2:333333333333:workspace/ws-1";
@@ -194,4 +203,258 @@ fn doctor_prints_one_line_for_each_finding() {
             "{finding}"
         );
     }
+}
+
+/// A stack with the outputs of a hub. Its state machine plans and applies by the name of the cluster: no change for
+/// `unchanged`, a failure for `failing`, another plan at the execution for `changed`.
+fn stand_in() -> &'static str {
+    static NAME: OnceLock<&str> = OnceLock::new();
+    NAME.get_or_init(|| {
+        let hub = deployment().cloud.account(HUB, driver::REGION);
+        let report = "reports/run/report.jsonl";
+        let latest = json!({
+            "executionArn": "arn:aws:states:us-west-2:111111111111:execution:ampxa-reconcile:run",
+            "mode": "APPLY", "endedAt": "2026-11-27T10:00:00Z", "counts": { "UNCHANGED": 1, "FAILED": 1 },
+            "coverage": { "seen": 2, "connected": 1, "percent": 50.0 }, "report": report,
+        });
+        let row = |verdict: &str, reason: Value| {
+            json!({
+                "account": SOURCE, "region": "us-west-2", "clusterArn": CLUSTER, "workspaceArn": WORKSPACE,
+                "verdict": verdict, "reason": reason, "error": null, "fix": null, "changes": [], "plan": null,
+                "executionArn": null,
+            })
+        };
+        let rows = [row("UNCHANGED", Value::Null), row("FAILED", json!("=1+1"))].map(|row| row.to_string());
+        let trust = json!({ "Version": "2012-10-17", "Statement": [{
+            "Effect": "Allow", "Principal": { "Service": "states.amazonaws.com" }, "Action": "sts:AssumeRole",
+        }] });
+        let machine = json!({
+            "Type": "AWS::StepFunctions::StateMachine",
+            "Properties": {
+                "StateMachineName": "stand-in-reconcile",
+                "RoleArn": { "Fn::GetAtt": ["Role", "Arn"] },
+                "DefinitionString": definition().to_string(),
+            },
+        });
+        let machine_arn = json!({ "Value": { "Ref": "Machine" } });
+        let template = json!({
+            "Resources": {
+                "Role": { "Type": "AWS::IAM::Role", "Properties": { "AssumeRolePolicyDocument": trust } },
+                "Machine": machine,
+                "Bucket": { "Type": "AWS::S3::Bucket", "Properties": { "BucketName": BUCKET } },
+            },
+            "Outputs": {
+                "OnboardArn": machine_arn, "OffboardArn": machine_arn, "ReconcileArn": machine_arn,
+                "BucketName": { "Value": BUCKET },
+            },
+        });
+        let parameters = [
+            ("StackName", "stand-in"),
+            ("TemplateBody", &template.to_string()),
+            ("Capabilities.member.1", "CAPABILITY_IAM"),
+        ];
+        hub.cloudformation("CreateStack", &parameters).unwrap();
+        loop {
+            let xml = hub
+                .cloudformation("DescribeStacks", &[("StackName", "stand-in")])
+                .unwrap();
+            match demo::element(&xml, "StackStatus").as_deref() {
+                Some("CREATE_COMPLETE") => break,
+                Some("CREATE_IN_PROGRESS") => thread::sleep(Duration::from_millis(10)),
+                other => panic!("the stack is {other:?}"),
+            }
+        }
+        hub.put(
+            &format!("/{BUCKET}/reports/latest.json"),
+            latest.to_string().into_bytes(),
+        )
+        .unwrap();
+        hub.put(&format!("/{BUCKET}/{report}"), rows.join("\n").into_bytes())
+            .unwrap();
+        "stand-in"
+    })
+}
+
+const BUCKET: &str = "stand-in-reports";
+
+/// The definition of the state machine, with outputs in the format of plans.
+fn definition() -> Value {
+    let has = |word: &str| format!("$contains($states.input.clusterArn, '{word}')");
+    let pair = json!({
+        "outcome": "PLANNED",
+        "clusterArn": "{% $states.input.clusterArn %}",
+        "workspaceArn": "{% $exists($states.input.workspaceArn) ? $states.input.workspaceArn : null %}",
+        "changes": [{
+            "action": format!("{{% {} ? 'NONE' : 'CREATE' %}}", has("unchanged")),
+            "resource": "scraper", "accountId": SOURCE, "arn": null, "differences": [],
+        }],
+        "prerequisites": [],
+        "wouldFailAs": format!("{{% {} ? 'NotReady' : null %}}", has("failing")),
+        "inProgress": null, "warnings": [], "reason": null,
+        "plan": format!("{{% {} ? '0e' : '0f' %}}", has("/changed")),
+    });
+    let fleet = |outcome: &str, verdict: &str| {
+        json!({
+            "outcome": outcome, "counts": { verdict: 1 }, "report": format!("s3://{BUCKET}/reports/run/report.jsonl"),
+            "plan": "0f",
+        })
+    };
+    let end = |output: Value| json!({ "Type": "Pass", "Output": output, "End": true });
+    let when = |condition: &str, next: &str| json!({ "Condition": format!("{{% {condition} %}}"), "Next": next });
+    json!({
+        "QueryLanguage": "JSONata",
+        "StartAt": "Plan or apply?",
+        "States": {
+            "Plan or apply?": {
+                "Type": "Choice",
+                "Choices": [
+                    when("$states.input.mode = 'PLAN' and $exists($states.input.clusterArn)", "Plan pair"),
+                    when("$states.input.mode = 'PLAN'", "Plan fleet"),
+                    when("$states.input.expectedPlan = '0f' and $exists($states.input.clusterArn)", "Apply pair"),
+                    when("$states.input.expectedPlan = '0f'", "Apply fleet"),
+                ],
+                "Default": "Plan changed",
+            },
+            "Plan pair": end(pair),
+            "Plan fleet": end(fleet("PLANNED", "WOULD_ONBOARD")),
+            "Apply pair": end(json!({ "outcome": "ONBOARDED", "scraperArn": "arn:scraper" })),
+            "Apply fleet": end(fleet("RECONCILED", "ONBOARDED")),
+            "Plan changed": { "Type": "Fail", "Error": "PlanChanged", "Cause": "The plan is another one." },
+        },
+    })
+}
+
+fn run_on_stand_in(arguments: &[&str]) -> Output {
+    run_on_cloud(&[arguments, &["--hub", stand_in()]].concat())
+}
+
+#[test]
+fn a_plan_is_shown_and_an_approved_plan_is_applied() {
+    let plan = run_on_stand_in(&["plan", CLUSTER, WORKSPACE]);
+    assert_eq!(code(&plan), 0, "{plan:?}");
+    let expected = format!(
+        "Cluster    {CLUSTER}\nWorkspace  {WORKSPACE}\n\n  + create scraper in account 222222222222\n\nPlan: 1 to \
+         create, 0 to update, 0 to delete.\nFingerprint: 0f\n"
+    );
+    assert_eq!(printed(&plan), expected);
+    let plan = run_on_stand_in(&["plan", CLUSTER, "--offboard", "--json"]);
+    assert_eq!(document(&plan)["workspaceArn"], Value::Null);
+
+    let onboarded = run_on_stand_in(&["onboard", CLUSTER, WORKSPACE, "--yes"]);
+    assert_eq!(code(&onboarded), 0, "{onboarded:?}");
+    assert!(
+        printed(&onboarded).ends_with("ONBOARDED\n  scraper     arn:scraper\n"),
+        "{onboarded:?}"
+    );
+    let states = problem(&onboarded);
+    assert!(
+        states.contains("Plan pair") && states.contains("Apply pair"),
+        "{states}"
+    );
+    let offboarded = run_on_stand_in(&["offboard", CLUSTER, "--yes", "--json"]);
+    let offboarded = document(&offboarded);
+    assert_eq!(offboarded["execution"]["status"], "SUCCEEDED");
+    assert_eq!(offboarded["plan"]["plan"], "0f");
+}
+
+#[test]
+fn a_plan_without_changes_starts_nothing() {
+    let unchanged = CLUSTER.replace("payments-prod", "unchanged");
+    let answer = run_on_stand_in(&["onboard", &unchanged, WORKSPACE, "--yes"]);
+    assert_eq!(code(&answer), 0, "{answer:?}");
+    assert!(printed(&answer).contains("No changes."), "{answer:?}");
+    assert!(!problem(&answer).contains("Apply pair"), "{answer:?}");
+}
+
+#[test]
+fn a_plan_that_would_fail_or_has_changed_exits_with_3() {
+    let failing = CLUSTER.replace("payments-prod", "failing");
+    for command in [&["plan"][..], &["onboard", "--yes"]] {
+        let answer = run_on_stand_in(&[command, &[&failing, WORKSPACE]].concat());
+        assert_eq!(code(&answer), 3, "{answer:?}");
+        assert!(
+            printed(&answer).contains("The execution would fail as NotReady."),
+            "{answer:?}"
+        );
+    }
+    let changed = CLUSTER.replace("payments-prod", "changed");
+    let answer = run_on_stand_in(&["onboard", &changed, WORKSPACE, "--yes"]);
+    assert_eq!(code(&answer), 3, "{answer:?}");
+    assert!(
+        problem(&answer).ends_with("PlanChanged: The plan is another one.\n"),
+        "{answer:?}"
+    );
+}
+
+#[test]
+fn a_reconciliation_is_planned_and_applied() {
+    let plan = run_on_stand_in(&["plan", "--organization"]);
+    assert_eq!(code(&plan), 0, "{plan:?}");
+    assert!(
+        printed(&plan).ends_with(
+            "WOULD_ONBOARD 1\n\nReport: s3://stand-in-reports/reports/run/report.jsonl\n\nFingerprint: 0f\n"
+        )
+    );
+    let applied = run_on_stand_in(&["reconcile", "--accounts", SOURCE, "--yes", "--json"]);
+    assert_eq!(code(&applied), 0, "{applied:?}");
+    let applied = document(&applied);
+    assert_eq!(applied["execution"]["output"]["outcome"], "RECONCILED");
+    assert_eq!(applied["planned"]["rows"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn the_last_report_is_printed_as_text_csv_and_json() {
+    let text = printed(&run_on_stand_in(&["report"]));
+    assert!(
+        text.contains("1 of 2 clusters are connected (50.0 %).\nFAILED 1, UNCHANGED 1"),
+        "{text}"
+    );
+    let csv = printed(&run_on_stand_in(&["report", "--csv", "--verdict", "FAILED"]));
+    let expected = format!(
+        "account,region,cluster,workspace,verdict,error,reason,fix\r\n\"{SOURCE}\",\"us-west-2\",\"{CLUSTER}\",\
+         \"{WORKSPACE}\",\"FAILED\",\"\",\"'=1+1\",\"\"\r\n"
+    );
+    assert_eq!(csv, expected);
+    let report = document(&run_on_stand_in(&["report", "--json"]));
+    assert_eq!(report["rows"].as_array().unwrap().len(), 2);
+    let status = run_on_stand_in(&["status"]);
+    assert_eq!(code(&status), 0, "{status:?}");
+    let status = run_on_stand_in(&["status", "--check", "--json"]);
+    assert_eq!((code(&status), &document(&status)["coverage"]["seen"]), (1, &json!(2)));
+}
+
+#[tokio::test]
+async fn an_execution_is_followed_and_continues_after_an_interruption() {
+    let accounts = deployment().accounts(SOURCE, TARGET);
+    let request = json!({ "clusterArn": CLUSTER, "workspaceArn": WORKSPACE });
+    let failed = accounts.onboard(&request).await;
+    let answer = run_on_cloud(&["follow", &failed.arn, "--json"]);
+    assert_eq!(code(&answer), 1, "{answer:?}");
+    assert_eq!(document(&answer)["error"], json!(failed.error));
+    assert!(problem(&answer).contains("Check request"), "{answer:?}");
+
+    let stuck = demo::Cluster::named("followed").tag("local:activation-minutes", "100000");
+    let request = accounts.pair_of(&stuck).await;
+    let running = execution::start(&accounts.hub, &deployment().onboard_arn, &request).await;
+    let running = running.unwrap();
+    let url = deployment().cloud.url.as_str();
+    let mut follow = ampxa(&["follow", &running, "--local-cloud", url, "--minute", "0.05"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(follow.stderr.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
+    assert!(lines.any(|line| line.ends_with("Check request")));
+    let interrupt = ["-INT", &follow.id().to_string()].map(str::to_owned);
+    assert!(Command::new("kill").args(interrupt).status().unwrap().success());
+    assert_eq!(follow.wait().unwrap().code(), Some(130));
+    let last: Vec<String> = lines.collect();
+    let expected = format!("  ampxa follow {running} --local-cloud {url} --minute 0.05");
+    assert!(last.contains(&expected), "{last:?}");
+    let status = execution::look(&accounts.hub, &running).await.unwrap().status;
+    assert_eq!(status.as_str(), "RUNNING");
+    let stop = accounts.hub.sfn().stop_execution().execution_arn(&running);
+    stop.send().await.unwrap();
 }
