@@ -1,14 +1,13 @@
 //! Calls to AWS for which this program has no generated client: CloudFormation, SNS, CloudTrail, EventBridge, S3.
 
+mod service;
+mod signing;
 pub mod xml;
+
+pub use service::{CLOUDFORMATION, CLOUDTRAIL, EVENTS, SNS, Service};
 
 use crate::account::Account;
 use anyhow::Result;
-use aws_credential_types::provider::ProvideCredentials;
-use aws_sigv4::{
-    http_request::{PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings, sign},
-    sign::v4,
-};
 use aws_smithy_runtime::client::{
     orchestrator::operation::Operation,
     retries::classifiers::{HttpStatusCodeClassifier, TransientErrorClassifier},
@@ -23,7 +22,8 @@ use aws_smithy_runtime_api::{
 use aws_smithy_types::{body::SdkBody, error::display::DisplayErrorContext, retry::RetryConfig};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
-use std::{fmt, time::SystemTime};
+use service::S3;
+use std::fmt;
 
 /// The characters of an object's key that a URI encodes.
 const KEY: &AsciiSet = &NON_ALPHANUMERIC
@@ -32,48 +32,6 @@ const KEY: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'.')
     .remove(b'~');
-
-/// A service with its name in signatures and in environment variables.
-#[derive(Debug, Clone, Copy)]
-pub struct Service {
-    /// The name in signatures, and the first label of the host.
-    pub name: &'static str,
-    /// The suffix of `AWS_ENDPOINT_URL_<SERVICE>`.
-    pub variable: &'static str,
-    /// The version of the query API, or the prefix of the operations of the JSON API.
-    pub api: &'static str,
-}
-
-/// AWS CloudFormation.
-pub const CLOUDFORMATION: Service = Service {
-    name: "cloudformation",
-    variable: "CLOUDFORMATION",
-    api: "2010-05-15",
-};
-/// Amazon SNS.
-pub const SNS: Service = Service {
-    name: "sns",
-    variable: "SNS",
-    api: "2010-03-31",
-};
-/// AWS CloudTrail.
-pub const CLOUDTRAIL: Service = Service {
-    name: "cloudtrail",
-    variable: "CLOUDTRAIL",
-    api: "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101",
-};
-/// Amazon EventBridge.
-pub const EVENTS: Service = Service {
-    name: "events",
-    variable: "EVENTBRIDGE",
-    api: "AWSEvents",
-};
-/// Amazon S3.
-const S3: Service = Service {
-    name: "s3",
-    variable: "S3",
-    api: "2006-03-01",
-};
 
 /// Why a call failed.
 #[derive(Debug, Clone)]
@@ -237,59 +195,6 @@ impl Account {
             SdkError::ServiceError(error) => error.into_err(),
             error => failed(DisplayErrorContext(error).to_string().into()),
         })
-    }
-
-    /// The endpoint and the path. With an endpoint of its own, the bucket is part of the path.
-    fn address(&self, service: Service, bucket: Option<&str>, path: &str) -> (String, String) {
-        let own = std::env::var(format!("AWS_ENDPOINT_URL_{}", service.variable)).ok();
-        let own = own.filter(|url| !url.is_empty());
-        match (own.as_deref().or(self.endpoint_url()), bucket) {
-            (Some(url), Some(bucket)) => (url.trim_end_matches('/').to_owned(), format!("/{bucket}{path}")),
-            (Some(url), None) => (url.trim_end_matches('/').to_owned(), path.to_owned()),
-            (None, bucket) => {
-                let bucket = bucket.map(|bucket| format!("{bucket}.")).unwrap_or_default();
-                let fips = match self.config().use_fips() {
-                    Some(true) => "-fips",
-                    _ => "",
-                };
-                let host = format!("{bucket}{}{fips}.{}.amazonaws.com", service.name, self.region);
-                (format!("https://{host}"), path.to_owned())
-            }
-        }
-    }
-
-    async fn signed_headers(
-        &self,
-        service: Service,
-        url: &str,
-        request: &Request<'_>,
-    ) -> Result<Vec<(String, String)>> {
-        let credentials = match self.config().credentials_provider() {
-            Some(provider) => provider.provide_credentials().await?,
-            None => self.credentials().clone(),
-        };
-        let mut settings = SigningSettings::default();
-        if service.name == S3.name {
-            // S3 signs the path as it is, and the hash of the body in a header (S3 API reference, "Signature
-            // calculations").
-            settings.percent_encoding_mode = PercentEncodingMode::Single;
-            settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
-        }
-        let identity = credentials.into();
-        let parameters = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(&self.region)
-            .name(service.name)
-            .time(SystemTime::now())
-            .settings(settings)
-            .build()?
-            .into();
-        let headers = request.headers.iter().map(|(name, value)| (*name, value.as_str()));
-        let body = SignableBody::Bytes(&request.body);
-        let signable = SignableRequest::new(request.method, url, headers.clone(), body)?;
-        let (instructions, _) = sign(signable, &parameters)?.into_parts();
-        let all = headers.chain(instructions.headers());
-        Ok(all.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 }
 

@@ -22,7 +22,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::{
     fmt,
-    io::{IsTerminal, Write, stderr, stdin},
+    io::{ErrorKind, IsTerminal, Write, stderr, stdin, stdout},
     path::Path,
     thread,
 };
@@ -99,7 +99,7 @@ async fn write_page(arguments: arguments::Page) -> Result<Exit> {
     let run = page::from_aws::of_execution(&credentials, &arguments.execution, arguments.clock.minute).await?;
     let file = &arguments.page;
     std::fs::write(file, page::page(&run)).with_context(|| format!("{} cannot be written", file.display()))?;
-    println!("{}", file.display());
+    emit(&file.display().to_string())?;
     Ok(Exit::Success)
 }
 
@@ -154,7 +154,7 @@ fn finish(execution: &Execution, as_json: bool) -> Result<Exit> {
     if as_json {
         print_json(&result(execution))?;
     } else if let Some(output) = &execution.output {
-        println!("{}", outcome(output));
+        emit(&outcome(output))?;
     }
     if execution.status != ExecutionStatus::Succeeded {
         eprintln!("{}", failure(execution));
@@ -213,9 +213,21 @@ fn failure(execution: &Execution) -> String {
     printable(&format!("{error}: {cause}"))
 }
 
+/// Prints a result and a line break. A reader that has ended, such as `head`, is no error.
+fn emit(text: &str) -> Result<()> {
+    let mut out = stdout().lock();
+    match out
+        .write_all(text.as_bytes())
+        .and_then(|()| out.write_all(b"\n"))
+        .and_then(|()| out.flush())
+    {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
 fn print_json(value: &impl Serialize) -> Result<()> {
-    println!("{}", serde_json::to_string_pretty(value)?);
-    Ok(())
+    emit(&serde_json::to_string_pretty(value)?)
 }
 
 /// Fails before anything is started, if a question could not be asked.

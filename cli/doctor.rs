@@ -122,7 +122,7 @@ impl Findings {
 }
 
 /// Checks the hub and the accounts; without accounts, those of the last report.
-pub async fn examine(credentials: &Credentials, hub: &Hub, accounts: &[String], region: &str) -> Findings {
+pub async fn examine(credentials: &Credentials, hub: &Hub, accounts: &[String]) -> Findings {
     let mut findings = vec![stack(hub)];
     findings.extend(machines::last_executions(hub).await);
     findings.push(alerts::subscription(hub).await);
@@ -142,12 +142,14 @@ pub async fn examine(credentials: &Credentials, hub: &Hub, accounts: &[String], 
         },
         all => (all.iter().cloned().collect(), BTreeSet::new()),
     };
+    let mut of_accounts = Vec::new();
     for account in &sources {
-        findings.extend(accounts::source(credentials, account, region).await);
+        of_accounts.extend(accounts::source(credentials, hub, account).await);
     }
     for account in &targets {
-        findings.extend(accounts::target(credentials, account, region).await);
+        of_accounts.extend(accounts::target(credentials, hub, account).await);
     }
+    findings.extend(accounts::merge_denied(of_accounts));
     Findings { findings }
 }
 

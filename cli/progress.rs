@@ -6,7 +6,7 @@ use crate::{
     terminal::{Activity, Report, clock},
 };
 use ampxa::Error;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use std::{
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -63,7 +63,8 @@ impl Follow {
     /// # Errors
     /// If the execution cannot be read.
     pub async fn to_end(&self, hub: &Account, arn: &str, what: &str) -> Result<Execution> {
-        set_followed(Some(format!("ampxa follow {arn}{}", self.options)));
+        let command = format!("ampxa follow {arn}{}", self.options);
+        set_followed(Some(command.clone()));
         let activity = self.report.start(what);
         let interval = Duration::from_secs_f64((INTERVAL_MINUTES * self.minute).clamp(0.1, 5.0));
         let mut states = States::default();
@@ -77,7 +78,8 @@ impl Follow {
             states.update(now, self.minute, &activity, &more);
             Ok(())
         })
-        .await?;
+        .await
+        .with_context(|| format!("the execution cannot be read; it may continue, follow it with `{command}`"))?;
         set_followed(None);
         let clock = clock(execution.seconds / self.minute);
         activity.finish_with(&format!("{clock}  {}", execution.status));

@@ -1,6 +1,6 @@
 //! `doctor`.
 
-use super::{Exit, print_json};
+use super::{Exit, emit, print_json};
 use crate::{arguments, doctor, hub::Hub, style::Style};
 use anyhow::Result;
 
@@ -8,10 +8,10 @@ use anyhow::Result;
 pub(super) async fn doctor(arguments: arguments::Doctor) -> Result<Exit> {
     let credentials = arguments.hub.endpoint.credentials(Some(&arguments.roles))?;
     let hub = Hub::find(&credentials, arguments.hub.region.as_deref(), &arguments.hub.hub).await?;
-    let findings = doctor::examine(&credentials, &hub, &arguments.accounts, &hub.account.region).await;
+    let findings = doctor::examine(&credentials, &hub, &arguments.accounts).await;
     match arguments.json {
         true => print_json(&findings)?,
-        false => println!("{}", findings.text(Style::of_stdout())),
+        false => emit(&findings.text(Style::of_stdout()))?,
     }
     Ok(Exit::of(findings.is_fine()))
 }

@@ -1,6 +1,6 @@
 //! `reconcile`, and `plan` of many clusters.
 
-use super::{Exit, confirm, exit_of, failure, finish, hub_of, print_json, require_answer, result, run_execution};
+use super::{Exit, confirm, emit, exit_of, failure, finish, hub_of, print_json, require_answer, result, run_execution};
 use crate::{
     arguments,
     execution::Execution,
@@ -52,7 +52,7 @@ pub(super) async fn reconcile(arguments: arguments::Reconcile) -> Result<Exit> {
     let text = |style| text(&plan, &rows, style);
     match arguments.json {
         true => eprintln!("{}", text(Style::of_stderr())),
-        false => println!("{}", text(Style::of_stdout())),
+        false => emit(&text(Style::of_stdout()))?,
     }
     let planned = json!({ "plan": &plan, "rows": &rows });
     let print = |execution: Option<&Execution>| -> Result<()> {
@@ -87,7 +87,7 @@ pub(super) async fn reconcile(arguments: arguments::Reconcile) -> Result<Exit> {
     match &execution.output {
         Some(output) if !arguments.json => {
             let (applied, rows) = output_of(&hub, output).await?;
-            println!("\n{}", self::text(&applied, &rows, Style::of_stdout()));
+            emit(&format!("\n{}", self::text(&applied, &rows, Style::of_stdout())))?;
         }
         Some(_) => {}
         None => eprintln!("{}", failure(&execution)),

@@ -1,7 +1,7 @@
 //! `plan`, `onboard` and `offboard` of one cluster.
 
 use super::{
-    Exit, Usage, confirm, exit_of, failure, finish, hub_of, outcome, print_json, read, require_answer, result,
+    Exit, Usage, confirm, emit, exit_of, failure, finish, hub_of, outcome, print_json, read, require_answer, result,
     run_execution,
 };
 use crate::{arguments, execution::Execution, hub::Hub, plan::Plan, progress::Follow, style::Style};
@@ -48,7 +48,7 @@ pub(super) async fn plan(arguments: arguments::Plan) -> Result<Exit> {
     };
     match arguments.json {
         true => print_json(&planned)?,
-        false => println!("{}", planned.text(Style::of_stdout())),
+        false => emit(&planned.text(Style::of_stdout()))?,
     }
     Ok(match planned.would_fail_as {
         Some(_) => Exit::PlanFails,
@@ -83,7 +83,7 @@ async fn apply(verb: Verb, mut request: Map<String, Value>, pair: &arguments::Pa
     };
     match pair.json {
         true => eprintln!("{}", plan.text(Style::of_stderr())),
-        false => println!("{}", plan.text(Style::of_stdout())),
+        false => emit(&plan.text(Style::of_stdout()))?,
     }
     let decided = |exit: Exit| {
         if pair.json {
@@ -112,7 +112,7 @@ async fn apply(verb: Verb, mut request: Map<String, Value>, pair: &arguments::Pa
         print_json(&json!({ "plan": plan, "execution": result(&execution) }))?;
     }
     match &execution.output {
-        Some(output) if !pair.json => println!("\n{}", outcome(output)),
+        Some(output) if !pair.json => emit(&format!("\n{}", outcome(output)))?,
         Some(_) => {}
         None => eprintln!("{}", failure(&execution)),
     }

@@ -1,6 +1,6 @@
 //! `report` and `status`.
 
-use super::{Exit, Usage, hub_of, print_json};
+use super::{Exit, Usage, emit, hub_of, print_json};
 use crate::{
     LOCAL_SOURCE, arguments,
     report::{FleetReport, Row},
@@ -18,9 +18,9 @@ pub(super) async fn report(arguments: arguments::Report) -> Result<Exit> {
     if arguments.json {
         print_json(&report)?;
     } else if arguments.csv {
-        print!("{}", report.csv()?);
+        emit(report.csv()?.trim_end_matches("\n"))?;
     } else {
-        println!("{}", report.text(Style::of_stdout()));
+        emit(&report.text(Style::of_stdout()))?;
     }
     Ok(Exit::Success)
 }
@@ -34,7 +34,7 @@ pub(super) async fn status(arguments: arguments::Status) -> Result<Exit> {
     let report = FleetReport::latest(&hub).await?;
     match arguments.json {
         true => print_json(&report)?,
-        false => println!("{}", report.text(Style::of_stdout())),
+        false => emit(&report.text(Style::of_stdout()))?,
     }
     Ok(Exit::of(!arguments.check || is_in_desired_state(&report.rows)))
 }
@@ -62,7 +62,7 @@ async fn live(mut arguments: arguments::Status) -> Result<Exit> {
     let fleet = status::look(&credentials, &arguments.accounts, &arguments.regions, &Report::new()).await;
     match arguments.json {
         true => print_json(&fleet)?,
-        false => println!("{}", fleet.table()),
+        false => emit(&fleet.table())?,
     }
     Ok(Exit::of(match arguments.check {
         true => fleet.is_in_desired_state(),

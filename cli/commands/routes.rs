@@ -1,6 +1,6 @@
 //! `routes check` and `routes explain`.
 
-use super::{Exit, print_json, read};
+use super::{Exit, emit, print_json, read};
 use crate::{
     arguments,
     credentials::Credentials,
@@ -40,13 +40,13 @@ fn check(arguments: &arguments::RoutesCheck) -> Result<Exit> {
         return Ok(Exit::Success);
     }
     for warning in &warnings {
-        println!("warning: {}", printable(warning));
+        emit(&format!("warning: {}", printable(warning)))?;
     }
-    println!(
+    emit(&format!(
         "{file} is valid: {} rules, {} warnings.",
         routes.rules.len(),
         warnings.len()
-    );
+    ))?;
     Ok(Exit::Success)
 }
 
@@ -99,7 +99,7 @@ async fn explain(arguments: &arguments::RoutesExplain) -> Result<Exit> {
     let explanation = explain::explain(&routes, &cluster);
     match arguments.json {
         true => print_json(&explanation)?,
-        false => println!("{}", explanation.text()),
+        false => emit(&explanation.text())?,
     }
     Ok(Exit::Success)
 }

@@ -1,28 +1,31 @@
-//! The roles of source and target accounts.
+//! The roles of source and target accounts, and whether source accounts forward their events.
 
-use super::Finding;
-use crate::{account::Account, credentials::Credentials};
+use super::{Finding, Level};
+use crate::{account::Account, api::EVENTS, credentials::Credentials, hub::Hub};
 use ampxa::{
     Error,
     names::{SOURCE_PROVISIONER, SOURCE_READER, TARGET_PROVISIONER, TARGET_READER},
 };
+use serde_json::json;
 
-/// Checks the roles of a source account.
-pub(super) async fn source(credentials: &Credentials, id: &str, region: &str) -> Vec<Finding> {
+/// Checks a source account.
+pub(super) async fn source(credentials: &Credentials, hub: &Hub, id: &str) -> Vec<Finding> {
     let check = format!("account {id}");
-    match credentials.source(id, region).await {
+    match credentials.source(id, &hub.account.region).await {
         Ok(account) => {
             let template = "infra/source-account.yaml";
-            roles(&account, &check, [SOURCE_READER, SOURCE_PROVISIONER], template).await
+            let mut findings = roles(&account, &check, [SOURCE_READER, SOURCE_PROVISIONER], template).await;
+            findings.push(forwarding(&account, hub, &check).await);
+            findings
         }
         Err(error) => vec![unreachable(&check, &error)],
     }
 }
 
-/// Checks the roles of a target account.
-pub(super) async fn target(credentials: &Credentials, id: &str, region: &str) -> Vec<Finding> {
+/// Checks a target account.
+pub(super) async fn target(credentials: &Credentials, hub: &Hub, id: &str) -> Vec<Finding> {
     let check = format!("account {id}");
-    match credentials.target(id, region).await {
+    match credentials.target(id, &hub.account.region).await {
         Ok(account) => {
             let template = "infra/target-account.yaml";
             roles(&account, &check, [TARGET_READER, TARGET_PROVISIONER], template).await
@@ -33,13 +36,24 @@ pub(super) async fn target(credentials: &Credentials, id: &str, region: &str) ->
 
 /// Without access, it is not known whether the hub has access: the readers admit the hub and people apart.
 fn unreachable(check: &str, error: &anyhow::Error) -> Finding {
-    Finding::skip(
-        check,
-        format!(
-            "not checked, because your credentials give no access; to check it, use --readers or --role-name: {error:#}"
-        ),
-    )
+    let why = "not checked, because your credentials give no access; to check it, use --readers or --role-name";
+    Finding::skip(check, format!("{why}: {error:#}"))
 }
+
+/// Replaces the checks that need permissions beyond those of the readers by one finding: a fleet has hundreds of
+/// accounts.
+pub(super) fn merge_denied(findings: Vec<Finding>) -> Vec<Finding> {
+    let is_denied = |finding: &Finding| finding.level == Level::Skip && finding.message.starts_with(DENIED);
+    let (denied, mut findings): (Vec<_>, Vec<_>) = findings.into_iter().partition(is_denied);
+    if let Some(first) = denied.first() {
+        let message = format!("{} checks {}, the first one: {}", denied.len(), DENIED, first.check);
+        findings.push(Finding::skip("provisioners and forwarding", message));
+    }
+    findings
+}
+
+/// The beginning of the message of a check that the readers cannot make.
+const DENIED: &str = "not made, because the role that is used there cannot read it";
 
 async fn roles(account: &Account, check: &str, names: [&str; 2], template: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -59,11 +73,57 @@ async fn roles(account: &Account, check: &str, names: [&str; 2], template: &str)
                 )
             }
             Err(error) => match Error::from(error) {
-                // The readers can read themselves and roles of pairs, not the provisioners.
-                Error::AccessDenied(why) => Finding::skip(check, format!("role {name} not checked: {why}")),
+                Error::AccessDenied(_) => Finding::skip(&format!("{check}, role {name}"), DENIED),
                 other => Finding::fail(check, other.to_string(), "Repeat the command"),
             },
         });
     }
     findings
+}
+
+/// Whether a rule of the account forwards events to the bus of the hub.
+async fn forwarding(account: &Account, hub: &Hub, check: &str) -> Finding {
+    let Some(bus) = hub.outputs.get("EventBusArn") else {
+        return Finding::skip(
+            check,
+            "forwarding not checked: the stack of the hub has no output EventBusArn",
+        );
+    };
+    let input = json!({ "TargetArn": bus });
+    match account.json_call(EVENTS, "ListRuleNamesByTarget", &input).await {
+        Ok(rules) if rules["RuleNames"].as_array().is_some_and(|names| !names.is_empty()) => {
+            Finding::ok(check, format!("it forwards events of {} to the hub", account.region))
+        }
+        Ok(_) => Finding::warn(
+            check,
+            format!(
+                "it forwards no events of {} to the hub, so only reconciliations find new clusters",
+                account.region
+            ),
+            format!("Deploy infra/source-account.yaml there with the parameter EventBusArn={bus}"),
+        ),
+        Err(error) if error.is_denied() => Finding::skip(&format!("{check}, forwarding"), DENIED),
+        Err(error) => Finding::fail(check, error.to_string(), "Repeat the command"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checks_that_the_readers_cannot_make_are_one_finding() {
+        let skipped = |check: &str| Finding::skip(check, DENIED);
+        let findings = vec![
+            skipped("account 1, role a"),
+            Finding::ok("account 1", "fine"),
+            skipped("account 2"),
+        ];
+        let merged = merge_denied(findings);
+        assert_eq!(merged.len(), 2);
+        let expected = "2 checks not made, because the role that is used there cannot read it, the first one: account 1, \
+                        role a";
+        assert_eq!(merged[1].message, expected);
+        assert_eq!(merge_denied(vec![Finding::ok("a", "b")]).len(), 1);
+    }
 }
