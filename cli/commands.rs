@@ -1,10 +1,13 @@
 //! The commands of `ampxa`, each with its exit code.
 
+mod console;
 mod doctor;
 mod fleet;
 mod pair;
 mod report;
 mod routes;
+
+use console::{confirm, emit, print_json, read, require_answer};
 
 use crate::{
     account::Account,
@@ -18,15 +21,8 @@ use crate::{
 };
 use anyhow::{Context, Result, bail};
 use aws_sdk_sfn::types::ExecutionStatus;
-use serde::Serialize;
 use serde_json::{Value, json};
-use std::{
-    fmt,
-    io::{ErrorKind, IsTerminal, Write, stderr, stdin, stdout},
-    path::Path,
-    thread,
-};
-use tokio::sync::oneshot;
+use std::fmt;
 
 /// The exit code of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -211,56 +207,6 @@ fn failure(execution: &Execution) -> String {
     let error = execution.error.as_deref().unwrap_or(execution.status.as_str());
     let cause = execution.cause.as_deref().unwrap_or("the execution has no cause");
     printable(&format!("{error}: {cause}"))
-}
-
-/// Prints a result and a line break. A reader that has ended, such as `head`, is no error.
-fn emit(text: &str) -> Result<()> {
-    let mut out = stdout().lock();
-    match out
-        .write_all(text.as_bytes())
-        .and_then(|()| out.write_all(b"\n"))
-        .and_then(|()| out.flush())
-    {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
-    }
-}
-
-fn print_json(value: &impl Serialize) -> Result<()> {
-    emit(&serde_json::to_string_pretty(value)?)
-}
-
-/// Fails before anything is started, if a question could not be asked.
-fn require_answer(yes: bool) -> Result<()> {
-    match yes || stdin().is_terminal() {
-        true => Ok(()),
-        false => bail!(Usage(
-            "standard input is not a terminal, so the command cannot ask whether to apply the plan: add --yes, or use \
-             `ampxa plan`"
-                .to_owned()
-        )),
-    }
-}
-
-/// Asks on standard error. Only `y` and `yes` are consent.
-async fn confirm(question: &str) -> Result<bool> {
-    eprint!("{question} [y/N] ");
-    stderr().flush()?;
-    let (sender, receiver) = oneshot::channel();
-    // A thread of its own: the runtime would wait for its end after Ctrl-C.
-    thread::spawn(move || {
-        let mut answer = String::new();
-        let read = stdin().read_line(&mut answer);
-        // The receiver is gone after Ctrl-C.
-        let _ = sender.send(read.map(|_| answer));
-    });
-    let answer = receiver.await.context("standard input ended")??;
-    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
-}
-
-/// Reads a file of the user.
-fn read(file: &Path) -> Result<String> {
-    std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))
 }
 
 #[cfg(test)]

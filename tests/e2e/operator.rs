@@ -9,7 +9,7 @@ use driver::demo;
 use serde_json::{Value, json};
 use std::{
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     process::{Command, Output, Stdio},
     sync::OnceLock,
     thread,
@@ -355,6 +355,53 @@ fn a_plan_is_shown_and_an_approved_plan_is_applied() {
     let offboarded = document(&offboarded);
     assert_eq!(offboarded["execution"]["status"], "SUCCEEDED");
     assert_eq!(offboarded["plan"]["plan"], "0f");
+}
+
+/// Runs `ampxa` on a terminal of its own (script of util-linux), with an answer to its question.
+fn answered(arguments: &[&str], answer: &str) -> (i32, String) {
+    let command = ampxa(arguments);
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words: Vec<String> = words.map(|word| format!("'{}'", word.to_str().unwrap())).collect();
+    let mut script = Command::new("script")
+        .args(["-qec", &words.join(" "), "/dev/null"])
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The standard input stays open until the end, as that of a terminal.
+    let mut input = script.stdin.take().unwrap();
+    input.write_all(answer.as_bytes()).unwrap();
+    let output = script.wait_with_output().unwrap();
+    drop(input);
+    (code(&output), printed(&output))
+}
+
+#[test]
+fn only_a_plan_that_is_approved_on_the_terminal_is_applied() {
+    let url = deployment().cloud.url.as_str();
+    let command = [
+        "onboard",
+        CLUSTER,
+        WORKSPACE,
+        "--hub",
+        stand_in(),
+        "--local-cloud",
+        url,
+        "--minute",
+        "0.05",
+    ];
+    let (exit, text) = answered(&command, "n\n");
+    assert!(
+        exit == 1 && text.contains("Apply these changes? [y/N]"),
+        "{exit} {text}"
+    );
+    assert!(
+        text.contains("Nothing was changed.") && !text.contains("ONBOARDED"),
+        "{text}"
+    );
+    let (exit, text) = answered(&command, "y\n");
+    assert!(exit == 0 && text.contains("ONBOARDED"), "{exit} {text}");
 }
 
 #[test]
