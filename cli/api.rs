@@ -4,7 +4,7 @@ mod service;
 mod signing;
 pub mod xml;
 
-pub use service::{CLOUDFORMATION, CLOUDTRAIL, EVENTS, SNS, Service};
+pub use service::{CLOUDFORMATION, CLOUDTRAIL, EC2, EVENTS, SNS, Service};
 
 use crate::account::Account;
 use anyhow::Result;

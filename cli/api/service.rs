@@ -35,6 +35,12 @@ pub const EVENTS: Service = Service {
     variable: "EVENTBRIDGE",
     api: "AWSEvents",
 };
+/// Amazon EC2.
+pub const EC2: Service = Service {
+    name: "ec2",
+    variable: "EC2",
+    api: "2016-11-15",
+};
 /// Amazon S3.
 pub(super) const S3: Service = Service {
     name: "s3",

@@ -1,7 +1,12 @@
-//! The roles of source and target accounts, and whether source accounts forward their events.
+//! The roles of source and target accounts; the Regions and the forwarding of events of source accounts.
 
 use super::{Finding, Level};
-use crate::{account::Account, api::EVENTS, credentials::Credentials, hub::Hub};
+use crate::{
+    account::Account,
+    api::{EC2, EVENTS, xml},
+    credentials::Credentials,
+    hub::Hub,
+};
 use ampxa::{
     Error,
     names::{SOURCE_PROVISIONER, SOURCE_READER, TARGET_PROVISIONER, TARGET_READER},
@@ -16,6 +21,7 @@ pub(super) async fn source(credentials: &Credentials, hub: &Hub, id: &str) -> Ve
             let template = "infra/source-account.yaml";
             let mut findings = roles(&account, &check, [SOURCE_READER, SOURCE_PROVISIONER], template).await;
             findings.push(forwarding(&account, hub, &check).await);
+            findings.push(regions(&account, hub, &check).await);
             findings
         }
         Err(error) => vec![unreachable(&check, &error)],
@@ -47,7 +53,7 @@ pub(super) fn merge_denied(findings: Vec<Finding>) -> Vec<Finding> {
     let (denied, mut findings): (Vec<_>, Vec<_>) = findings.into_iter().partition(is_denied);
     if let Some(first) = denied.first() {
         let message = format!("{} checks {}, the first one: {}", denied.len(), DENIED, first.check);
-        findings.push(Finding::skip("provisioners and forwarding", message));
+        findings.push(Finding::skip("provisioners, forwarding, Regions", message));
     }
     findings
 }
@@ -104,6 +110,37 @@ async fn forwarding(account: &Account, hub: &Hub, check: &str) -> Finding {
         ),
         Err(error) if error.is_denied() => Finding::skip(&format!("{check}, forwarding"), DENIED),
         Err(error) => Finding::fail(check, error.to_string(), "Repeat the command"),
+    }
+}
+
+/// Whether the Regions of reconciliations are enabled in the account.
+async fn regions(account: &Account, hub: &Hub, check: &str) -> Finding {
+    let configured = hub.parameters.get("ReconcileRegions").map_or("", String::as_str);
+    let configured = configured.split(',').map(str::trim).filter(|region| !region.is_empty());
+    let mut regions: Vec<&str> = configured.collect();
+    if regions.is_empty() {
+        regions.push(&account.region);
+    }
+    let names: Vec<String> = (1..=regions.len()).map(|nth| format!("RegionName.{nth}")).collect();
+    let mut parameters = vec![("AllRegions", "true")];
+    parameters.extend(names.iter().map(String::as_str).zip(regions.iter().copied()));
+    let response = match account.query_call(EC2, "DescribeRegions", &parameters).await {
+        Ok(response) => response,
+        Err(error) if error.is_denied() => return Finding::skip(&format!("{check}, Regions"), DENIED),
+        Err(error) => return Finding::fail(check, error.to_string(), "Name Regions that exist in ReconcileRegions"),
+    };
+    let disabled: Vec<String> = xml::rows(&response, &["regionInfo", "item"])
+        .into_iter()
+        .filter(|region| region.get("optInStatus").is_some_and(|status| status == "not-opted-in"))
+        .filter_map(|mut region| region.remove("regionName"))
+        .collect();
+    match disabled.first() {
+        None => Finding::ok(check, format!("these Regions are enabled: {}", regions.join(", "))),
+        Some(first) => Finding::fail(
+            check,
+            format!("these Regions are not enabled: {}", disabled.join(", ")),
+            format!("Enable each there, with `aws account enable-region --region-name {first}`"),
+        ),
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) async fn subscription(hub: &Hub) -> Finding {
             format!("none of the {all} subscriptions of {topic} is confirmed"),
             "Open the link in the message that SNS sent, or subscribe again",
         ),
-        (confirmed, _) => Finding::ok(check, format!("{confirmed} confirmed subscriptions of {topic}")),
+        (confirmed, _) => Finding::ok(check, format!("confirmed subscriptions of {topic}: {confirmed}")),
     }
 }
 
@@ -126,7 +126,7 @@ pub(super) async fn rules(hub: &Hub) -> Finding {
         );
     }
     match disabled.is_empty() {
-        true => Finding::ok(check, format!("{} rules of the bus {name} are enabled", rules.len())),
+        true => Finding::ok(check, format!("enabled rules of the bus {name}: {}", rules.len())),
         false => Finding::warn(
             check,
             format!("these rules of the bus {name} are disabled: {}", disabled.join(", ")),

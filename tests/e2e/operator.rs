@@ -182,6 +182,7 @@ fn doctor_prints_one_line_for_each_finding() {
         "fail  account 555555555555: it has no role ampxa-reader-source. Deploy infra/source-account.yaml there.",
         "ok    account 222222222222: the role ampxa-reader-source exists",
         "ok    account 222222222222: the role ampxa-provisioner-source exists",
+        "ok    account 222222222222: these Regions are enabled: us-west-2",
     ] {
         assert!(
             lines.lines().any(|line| line == expected),
