@@ -12,7 +12,7 @@ use console::{confirm, emit, print_json, read, require_answer};
 use crate::{
     account::Account,
     arguments::{self, Command},
-    execution::Execution,
+    execution::{self, Execution},
     hub::Hub,
     page,
     progress::Follow,
@@ -139,7 +139,7 @@ fn following(endpoint: &arguments::Endpoint, clock: &arguments::Clock) -> Follow
 
 /// Starts an execution and follows it to its end.
 async fn run_execution(hub: &Account, follow: &Follow, machine: &str, input: &Value, what: &str) -> Result<Execution> {
-    let arn = crate::progress::start(hub, machine, input);
+    let arn = execution::start(hub, machine, input);
     let arn = arn.await.with_context(|| format!("{machine} cannot be started"))?;
     follow.report.print(&arn);
     follow.to_end(hub, &arn, what).await

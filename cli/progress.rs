@@ -5,7 +5,6 @@ use crate::{
     execution::{self, Execution},
     terminal::{Activity, Report, clock},
 };
-use ampxa::Error;
 use anyhow::{Context, Result};
 use std::{
     sync::{Mutex, PoisonError},
@@ -105,22 +104,6 @@ async fn items(hub: &Account, arn: &str) -> Option<(i64, i64)> {
         total += counts.total();
     }
     (total > 0).then_some((done, total))
-}
-
-/// Starts an execution; returns its ARN.
-///
-/// # Errors
-/// If the call fails.
-pub async fn start(hub: &Account, machine: &str, input: &serde_json::Value) -> Result<String> {
-    let response = hub
-        .sfn()
-        .start_execution()
-        .state_machine_arn(machine)
-        .input(input.to_string())
-        .send()
-        .await
-        .map_err(Error::from)?;
-    Ok(response.execution_arn)
 }
 
 /// The command that follows the execution that is followed now.
