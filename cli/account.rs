@@ -96,6 +96,11 @@ impl Account {
         self.config.endpoint_url()
     }
 
+    /// The configuration of the clients.
+    pub(crate) fn config(&self) -> &SdkConfig {
+        &self.config
+    }
+
     /// The query API of AMP workspaces.
     pub fn samples(&self) -> ampxa::aws::aps::Client {
         self.clients.query_client()
@@ -153,6 +158,16 @@ impl Account {
     /// CloudWatch Logs.
     pub fn logs(&self) -> aws_sdk_cloudwatchlogs::Client {
         aws_sdk_cloudwatchlogs::Client::new(&self.config)
+    }
+
+    /// Systems Manager.
+    pub fn ssm(&self) -> aws_sdk_ssm::Client {
+        self.clients.ssm()
+    }
+
+    /// AWS Organizations.
+    pub fn organizations(&self) -> aws_sdk_organizations::Client {
+        self.clients.organizations()
     }
 
     /// Step Functions.

@@ -85,6 +85,21 @@ impl Credentials {
         self.account(id, region, None).await
     }
 
+    /// The account of the credentials in a Region; in a local cloud, the hub.
+    ///
+    /// # Errors
+    /// If no credentials are found, or if AWS does not accept them.
+    pub async fn own(&self, region: &str) -> Result<Account> {
+        let endpoint_url = match &self.source {
+            Source::LocalCloud { url } => return Ok(Account::new(url, crate::LOCAL_HUB, region)),
+            Source::User { endpoint_url, .. } => endpoint_url.as_deref(),
+        };
+        let (id, user) = self.user.get_or_try_init(|| user(endpoint_url, region)).await?;
+        let mut account = user.at(region);
+        account.id.clone_from(id);
+        Ok(account)
+    }
+
     /// A source account in a Region.
     ///
     /// # Errors

@@ -56,7 +56,8 @@ pub async fn start(hub: &Account, machine: &str, input: &Value) -> Result<String
         .state_machine_arn(machine)
         .input(input.to_string())
         .send()
-        .await?;
+        .await
+        .map_err(ampxa::Error::from)?;
     Ok(response.execution_arn)
 }
 

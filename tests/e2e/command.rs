@@ -251,11 +251,11 @@ async fn status_lists_pairs_and_page_shows_executions() {
 
     // Samples of both clusters arrive in one workspace. Their labels distinguish the clusters.
     let deadline = Instant::now() + Duration::from_secs(120);
-    let status = ["status", "--local-cloud", url, "--check"];
+    let status = ["status", "--live", "--local-cloud", url, "--check"];
     while !run_ampxa(&status).0 {
         assert!(Instant::now() < deadline, "{}", run_ampxa(&status).1);
     }
-    let fleet = ampxa(&["status", "--local-cloud", url, "--json"])
+    let fleet = ampxa(&["status", "--live", "--local-cloud", url, "--json"])
         .stderr(Stdio::null())
         .output()
         .unwrap();
@@ -337,25 +337,33 @@ async fn status_lists_pairs_and_page_shows_executions() {
         !success && printed.contains("a page shows one of ampxa-onboard"),
         "{printed}"
     );
-    let (success, printed) = run_ampxa(&["status", "--local-cloud", url, "--accounts", "12345"]);
+    let (success, printed) = run_ampxa(&["status", "--live", "--local-cloud", url, "--accounts", "12345"]);
     assert!(!success && printed.contains("12 digits"), "{printed}");
 
     let (without_secret, _) = url.rsplit_once('/').unwrap();
-    let (success, printed) = run_ampxa(&["status", "--local-cloud", without_secret]);
+    let (success, printed) = run_ampxa(&["status", "--live", "--local-cloud", without_secret]);
     let why = format!("{without_secret} answered 403 Forbidden: The path must begin with the secret");
     assert!(!success && printed.starts_with(&why), "{printed}");
     assert_eq!(printed.trim().lines().count(), 1, "{printed}");
 
     // `status` with the credentials of one account.
     let status_as_444444444444 = |arguments: &[&str]| {
-        let mut command = ampxa(&[&["status", "--regions", "us-west-2", "--accounts"], arguments].concat());
+        let mut command = ampxa(&[&["status", "--live", "--regions", "us-west-2", "--accounts"], arguments].concat());
         command.envs([("AWS_ACCESS_KEY_ID", "444444444444"), ("AWS_SECRET_ACCESS_KEY", "test")]);
         let services = ["STS", "IAM", "AMP"].map(|service| (format!("AWS_ENDPOINT_URL_{service}"), url));
         let answer = command.envs(services).output().unwrap();
         (answer.status.success(), String::from_utf8(answer.stdout).unwrap())
     };
     // `--check` fails if no pair exists, or if an account lacks the roles of ampxa.
-    let (success, printed) = run_ampxa(&["status", "--local-cloud", url, "--check", "--accounts", "444444444444"]);
+    let (success, printed) = run_ampxa(&[
+        "status",
+        "--live",
+        "--local-cloud",
+        url,
+        "--check",
+        "--accounts",
+        "444444444444",
+    ]);
     assert!(
         !success && printed.contains("0 pairs in account 444444444444"),
         "{printed}"
@@ -409,7 +417,14 @@ fn an_endpoint_that_does_not_answer_is_reported_in_one_line() {
         .local_addr()
         .unwrap();
     let closed = format!("http://{closed}");
-    let status = ["status", "--accounts", "222222222222", "--regions", "us-west-2"];
+    let status = [
+        "status",
+        "--live",
+        "--accounts",
+        "222222222222",
+        "--regions",
+        "us-west-2",
+    ];
     for (option, url, why) in [
         ("--local-cloud", closed.as_str(), "nothing listens at http://127.0.0.1:"),
         (
@@ -435,7 +450,7 @@ fn an_endpoint_that_does_not_answer_is_reported_in_one_line() {
 #[test]
 fn missing_regions_and_missing_credentials_are_reported() {
     let status = |region: Option<&str>| {
-        let mut command = ampxa(&["status", "--accounts", "222222222222"]);
+        let mut command = ampxa(&["status", "--live", "--accounts", "222222222222"]);
         command
             .env_clear()
             .env("AWS_EC2_METADATA_DISABLED", "true")

@@ -194,19 +194,27 @@ async fn policies_of_the_functions(iam: &Client) -> Vec<Policy> {
     policies
 }
 
-/// Runs `ampxa status --readers` with a role that the parameter `ReaderPrincipalArns` admits.
+/// Runs `ampxa status --live --readers` with a role that the parameter `ReaderPrincipalArns` admits.
 async fn status_as_a_person(wired: &fixture::Wired, account: &str) {
     let person = crate::boundaries::hub_principal_of(&wired.hub(), "/people/", "operator").await;
     let credentials = person.credentials();
-    let status = crate::command::ampxa(&["status", "--readers", "--accounts", account, "--regions", REGION])
-        .env("AWS_ENDPOINT_URL", &wired.cloud.url)
-        .envs([
-            ("AWS_ACCESS_KEY_ID", credentials.access_key_id()),
-            ("AWS_SECRET_ACCESS_KEY", credentials.secret_access_key()),
-            ("AWS_SESSION_TOKEN", credentials.session_token().unwrap_or_default()),
-        ])
-        .output()
-        .unwrap();
+    let status = crate::command::ampxa(&[
+        "status",
+        "--live",
+        "--readers",
+        "--accounts",
+        account,
+        "--regions",
+        REGION,
+    ])
+    .env("AWS_ENDPOINT_URL", &wired.cloud.url)
+    .envs([
+        ("AWS_ACCESS_KEY_ID", credentials.access_key_id()),
+        ("AWS_SECRET_ACCESS_KEY", credentials.secret_access_key()),
+        ("AWS_SESSION_TOKEN", credentials.session_token().unwrap_or_default()),
+    ])
+    .output()
+    .unwrap();
     let printed = String::from_utf8_lossy(&status.stdout).into_owned();
     assert!(status.status.success() && !printed.contains("NOT CHECKED"), "{printed}");
     for cluster in ["cluster/least ", "cluster/unmapped "] {

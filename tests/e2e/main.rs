@@ -19,6 +19,7 @@ mod ingestion;
 mod least_privilege;
 mod offboarding;
 mod onboarding;
+mod operator;
 mod partitions;
 mod plans;
 mod process;

@@ -11,7 +11,8 @@ use ampxa_cli::{
     document,
     execution::{self, Entered, Execution},
     page::{self, Point},
-    terminal::{Activity, Report, change, clock},
+    progress::States,
+    terminal::{Report, change, clock},
 };
 use anyhow::{Context, Result};
 use aws_sdk_sfn::types::ExecutionStatus;
@@ -153,12 +154,12 @@ async fn run_execution(
     let activity = report.start("Check request");
     let interval = Duration::from_millis(200).min(cloud.minutes(0.2));
     let mut before = [None, None];
-    let mut printed = Printed::default();
+    let mut states = States::default();
     let mut samples = Vec::new();
     let execution = execution::watch(hub, &arn, interval, async |now| {
         let minutes = began.elapsed().as_secs_f64() / cloud.options.minute;
         samples.push(targets_now(target, input, minutes)?);
-        printed.update(now, cloud.options.minute, &activity);
+        states.update(now, cloud.options.minute, &activity, "");
         let waiting = now.states.iter().any(|state| state.name == "Wait for the scraper");
         let patched = now.states.iter().any(|state| state.name == "Patch trust policies");
         if waiting && !patched && before[0].is_none() {
@@ -223,33 +224,6 @@ fn page_of(run: &Run, cloud: &Cloud, document: &Value) -> Result<page::Run> {
     page.calls = Ok(by_step.collect());
     page.samples = Ok(run.samples.clone());
     Ok(page)
-}
-
-/// The progress of an execution that was printed so far.
-#[derive(Default)]
-struct Printed {
-    states: usize,
-    polls: usize,
-}
-
-impl Printed {
-    /// Prints a line for each state when it is entered first. Later iterations of a loop only update the progress line.
-    fn update(&mut self, now: &Execution, minute: f64, activity: &Activity) {
-        for (i, state) in now.states.iter().enumerate().skip(self.states) {
-            let first = !now.states[..i].iter().any(|earlier| earlier.name == state.name);
-            if first && !state.name.ends_with('?') {
-                activity.print(&format!("{}  {}", clock((state.at - now.began) / minute), state.name));
-            }
-            self.polls += usize::from(state.name == "Check scraper");
-        }
-        self.states = now.states.len();
-        let current = now.states.last().map_or("starting", |state| &state.name);
-        let polls = match self.polls {
-            0 => String::new(),
-            polls => format!(", {polls} polls"),
-        };
-        activity.update(&format!("{}  {current}{polls}", clock(now.seconds / minute)));
-    }
 }
 
 /// The parts of the wall time, in real seconds.

@@ -45,7 +45,7 @@ aws stepfunctions start-execution --state-machine-arn {} \\
   --input '{{\"clusterArn\": \"{cluster}\", \"workspaceArn\": \"<arn of the workspace>\"}}'
 
 # List the pairs:
-{} status --local-cloud {}
+{} status --live --local-cloud {}
 
 # Ctrl-C stops the cloud and deletes its data.",
         python.aws_cli().display(),

@@ -1,0 +1,241 @@
+//! The arguments of the command `ampxa`.
+
+mod common;
+mod reading;
+
+pub use common::{Clock, Endpoint, Hub, Roles};
+pub use reading::{Doctor, Page, Report, Routes, RoutesCheck, RoutesExplain, Status};
+
+use ampxa::arn::{AccountId, ClusterArn, WorkspaceArn};
+use clap::{ArgGroup, Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Connects EKS clusters to AMP workspaces in other accounts: shows plans, starts and follows executions, reports.
+///
+/// Credentials come from the environment, a profile, `aws login`, IAM Identity Center or a credential process.
+/// AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_<SERVICE> change the endpoints of AWS; the credentials stay the same.
+#[derive(Debug, Parser)]
+#[command(name = "ampxa", version, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    success
+  1    a failure, or a finding of a check
+  2    arguments that are not valid
+  3    an execution would fail, or the plan has changed
+  130  interrupted; an execution that was started continues";
+
+/// A command.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Shows what an onboarding, an offboarding or a reconciliation would change. Changes nothing.
+    #[command(after_help = "\
+Examples:
+  ampxa plan arn:aws:eks:us-west-2:222222222222:cluster/payments arn:aws:aps:us-west-2:333333333333:workspace/ws-0a1b
+  ampxa plan arn:aws:eks:us-west-2:222222222222:cluster/payments --offboard
+  ampxa plan --organization --regions us-west-2,eu-west-1")]
+    Plan(Plan),
+    /// Connects a cluster to a workspace: shows the plan, asks, and follows the execution.
+    #[command(after_help = "\
+Examples:
+  ampxa onboard arn:aws:eks:us-west-2:222222222222:cluster/payments arn:aws:aps:us-west-2:333333333333:workspace/ws-0a1b
+  ampxa onboard CLUSTER_ARN WORKSPACE_ARN --request labels.json --yes")]
+    Onboard(Onboard),
+    /// Disconnects a cluster from a workspace, or from all: shows the plan, asks, and follows the execution.
+    #[command(after_help = "\
+Examples:
+  ampxa offboard arn:aws:eks:us-west-2:222222222222:cluster/payments
+  ampxa offboard CLUSTER_ARN WORKSPACE_ARN --yes --json")]
+    Offboard(Offboard),
+    /// Connects the clusters of many accounts by the routing table: shows the plan, asks, and follows the execution.
+    #[command(after_help = "\
+Examples:
+  ampxa reconcile --organization --plan
+  ampxa reconcile --accounts 222222222222,444444444444 --regions us-west-2
+  ampxa reconcile --accounts 222222222222 --disconnect")]
+    Reconcile(Reconcile),
+    /// Follows an execution until it ends, and prints its result.
+    #[command(after_help = "\
+Example:
+  ampxa follow arn:aws:states:us-west-2:111111111111:execution:ampxa-onboard:0a1b2c3d")]
+    Follow(Follow),
+    /// Prints the report of the last reconciliation.
+    #[command(after_help = "\
+Examples:
+  ampxa report --verdict FAILED --verdict UNREACHABLE
+  ampxa report --csv > clusters.csv")]
+    Report(Report),
+    /// Lists pairs: those of the last report, or, with --live, those that the accounts have now.
+    #[command(after_help = "\
+Examples:
+  ampxa status --check
+  ampxa status --live --accounts 222222222222 --regions us-west-2 --readers")]
+    Status(Status),
+    /// Checks a routing table, or explains the route of a cluster.
+    #[command(subcommand)]
+    Routes(Routes),
+    /// Checks the installation: stack, executions, alerts, trail, rules, roles. Each finding has its fix.
+    #[command(after_help = "\
+Examples:
+  ampxa doctor
+  ampxa doctor --accounts 222222222222 --readers")]
+    Doctor(Doctor),
+    /// Writes an HTML page of an onboarding: states, trust policies, calls, samples.
+    Page(Page),
+}
+
+/// The arguments of `plan`.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("what").required(true).multiple(true).args(["cluster", "accounts", "organization"]))]
+pub struct Plan {
+    /// The ARN of the cluster.
+    #[arg(conflicts_with_all = ["accounts", "organization", "regions", "disconnect"])]
+    pub cluster: Option<ClusterArn>,
+    /// The ARN of the workspace. Optional with --offboard.
+    pub workspace: Option<WorkspaceArn>,
+    /// Shows the plan of an offboarding.
+    #[arg(long, conflicts_with_all = ["accounts", "organization"])]
+    pub offboard: bool,
+    /// A file with further fields of the request, as a JSON object.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["accounts", "organization"])]
+    pub request: Option<PathBuf>,
+    /// The clusters of a reconciliation.
+    #[command(flatten)]
+    pub fleet: Fleet,
+    /// The hub.
+    #[command(flatten)]
+    pub hub: Hub,
+    /// Prints one JSON document on standard output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The arguments of `onboard`.
+#[derive(Debug, Args)]
+pub struct Onboard {
+    /// The ARN of the cluster.
+    pub cluster: ClusterArn,
+    /// The ARN of the workspace.
+    pub workspace: WorkspaceArn,
+    /// What both commands for a pair have in common.
+    #[command(flatten)]
+    pub pair: Pair,
+}
+
+/// The arguments of `offboard`.
+#[derive(Debug, Args)]
+pub struct Offboard {
+    /// The ARN of the cluster.
+    pub cluster: ClusterArn,
+    /// The ARN of the workspace. Default: all workspaces that the cluster is connected to.
+    pub workspace: Option<WorkspaceArn>,
+    /// What both commands for a pair have in common.
+    #[command(flatten)]
+    pub pair: Pair,
+}
+
+/// What `onboard` and `offboard` have in common.
+#[derive(Debug, Args)]
+pub struct Pair {
+    /// A file with further fields of the request, as a JSON object.
+    #[arg(long, value_name = "FILE")]
+    pub request: Option<PathBuf>,
+    /// Applies the plan without asking.
+    #[arg(long)]
+    pub yes: bool,
+    /// The hub.
+    #[command(flatten)]
+    pub hub: Hub,
+    /// Prints one JSON document on standard output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The clusters of a reconciliation.
+#[derive(Debug, Args)]
+pub struct Fleet {
+    /// The accounts, separated by commas. Default: those of the hub's parameters.
+    #[arg(long, value_name = "IDS", value_delimiter = ',', value_parser = account_id, conflicts_with = "organization")]
+    pub accounts: Vec<String>,
+    /// All accounts of the organization.
+    #[arg(long)]
+    pub organization: bool,
+    /// The Regions, separated by commas. Default: those of the hub's parameters.
+    #[arg(long, value_name = "REGIONS", value_delimiter = ',')]
+    pub regions: Vec<String>,
+    /// Disconnects the clusters instead of connecting them.
+    #[arg(long)]
+    pub disconnect: bool,
+}
+
+/// The arguments of `reconcile`.
+#[derive(Debug, Args)]
+pub struct Reconcile {
+    /// The clusters.
+    #[command(flatten)]
+    pub fleet: Fleet,
+    /// Shows the plan only.
+    #[arg(long, conflicts_with = "yes")]
+    pub plan: bool,
+    /// Applies the plan without asking.
+    #[arg(long)]
+    pub yes: bool,
+    /// The hub.
+    #[command(flatten)]
+    pub hub: Hub,
+    /// Prints one JSON document on standard output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The arguments of `follow`.
+#[derive(Debug, Args)]
+pub struct Follow {
+    /// The ARN of the execution.
+    pub execution: String,
+    /// The endpoint.
+    #[command(flatten)]
+    pub endpoint: Endpoint,
+    /// The clock.
+    #[command(flatten)]
+    pub clock: Clock,
+    /// Prints one JSON document on standard output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn account_id(text: &str) -> Result<String, String> {
+    text.parse::<AccountId>().map(String::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn arguments_that_exclude_each_other_are_rejected() {
+        let cluster = "arn:aws:eks:us-west-2:222222222222:cluster/a";
+        let valid = |arguments: &[&str]| Cli::try_parse_from([&["ampxa"], arguments].concat()).is_ok();
+        assert!(valid(&["plan", cluster, "--offboard"]));
+        assert!(valid(&["plan", "--organization", "--regions", "us-west-2"]));
+        assert!(!valid(&["plan"]));
+        assert!(!valid(&["plan", cluster, "--organization"]));
+        assert!(!valid(&["plan", "--organization", "--offboard"]));
+        assert!(!valid(&["reconcile", "--plan", "--yes"]));
+        assert!(!valid(&["onboard", cluster]));
+        assert!(!valid(&["status", "--accounts", "222222222222"]));
+        assert!(!valid(&["report", "--csv", "--json"]));
+        assert!(!valid(&["routes", "explain", cluster, "--tags", "team"]));
+    }
+}
