@@ -87,6 +87,28 @@ pub struct Difference {
     pub after: Value,
 }
 
+impl Change {
+    /// The change in words: `create source role`.
+    pub fn words(&self) -> String {
+        let action = match self.action {
+            Action::Create => "create",
+            Action::Update => "update",
+            Action::Replace => "replace",
+            Action::Delete => "delete",
+            Action::None => "keep",
+        };
+        let parts: Vec<&str> = self
+            .differences
+            .iter()
+            .map(|difference| difference.path.as_str())
+            .collect();
+        match (self.action, parts.is_empty()) {
+            (Action::Update, false) => format!("{action} {} ({})", self.resource, parts.join(", ")),
+            _ => format!("{action} {}", self.resource),
+        }
+    }
+}
+
 impl Plan {
     /// Whether an execution would change a resource.
     pub fn has_changes(&self) -> bool {

@@ -5,7 +5,7 @@ mod table;
 
 pub(crate) use table::tables;
 
-use crate::hub::Hub;
+use crate::{hub::Hub, plan::Change};
 use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -32,7 +32,7 @@ pub struct Summary {
     /// How many clusters are connected.
     #[serde(default)]
     pub coverage: Option<Coverage>,
-    /// The key of the object with the lines.
+    /// The location of the object with the lines: `s3://<bucket>/<key>`.
     #[serde(default)]
     pub report: String,
 }
@@ -48,7 +48,7 @@ pub struct Coverage {
     pub percent: f64,
 }
 
-/// The line of a cluster, or of an account that could not be read.
+/// The line of a cluster, or of a pair, scraper, role or account that needs attention.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Row {
@@ -60,16 +60,30 @@ pub struct Row {
     pub cluster_arn: Option<String>,
     /// The ARN of the workspace.
     pub workspace_arn: Option<String>,
+    /// The ARN of a scraper that others manage.
+    pub scraper_arn: Option<String>,
+    /// The ARN of a role that belongs to no pair.
+    pub role_arn: Option<String>,
+    /// Whether a scraper of ampxa serves the cluster. `None` if the line is not that of a cluster.
+    pub connected: Option<bool>,
     /// The verdict, such as `WOULD_ONBOARD`.
     pub verdict: String,
     /// Why the cluster has this verdict.
     pub reason: Option<String>,
     /// The name of the error.
     pub error: Option<String>,
-    /// What fixes the error.
+    /// What to do.
     pub fix: Option<String>,
-    /// The changes, such as `create source role`.
-    pub changes: Vec<String>,
+    /// What would change.
+    pub changes: Vec<Change>,
+    /// What was created or repaired.
+    pub changed: Vec<String>,
+    /// Differences that are not changed.
+    pub warnings: Vec<String>,
+    /// Whether samples arrive, such as `RECEIVING`.
+    pub samples: Option<String>,
+    /// Why no sample arrives.
+    pub hints: Vec<String>,
     /// The fingerprint of the plan.
     pub plan: Option<String>,
     /// The ARN of the execution for the cluster.
@@ -88,15 +102,14 @@ pub struct FleetReport {
 }
 
 /// The verdicts of clusters that need no action.
-const SETTLED: [&str; 6] = ["UNCHANGED", "ONBOARDED", "REPAIRED", "UPDATED", "OFFBOARDED", "SKIPPED"];
-/// The verdicts of clusters that are connected.
-const CONNECTED: [&str; 6] = [
+const SETTLED: [&str; 7] = [
     "UNCHANGED",
     "ONBOARDED",
     "REPAIRED",
-    "UPDATED",
-    "WOULD_REPAIR",
-    "WOULD_UPDATE",
+    "OFFBOARDED",
+    "ORPHAN_RECOVERED",
+    "SKIPPED",
+    "UNMANAGED",
 ];
 
 impl Row {
@@ -107,7 +120,7 @@ impl Row {
 
     /// Whether the cluster is connected to a workspace.
     pub fn is_connected(&self) -> bool {
-        self.workspace_arn.is_some() && CONNECTED.contains(&self.verdict.as_str())
+        self.connected == Some(true)
     }
 }
 
@@ -126,7 +139,7 @@ impl FleetReport {
         })?;
         let summary: Summary = serde_json::from_slice(&summary)
             .with_context(|| format!("s3://{bucket}/{LATEST} is not a summary of a reconciliation"))?;
-        let rows = rows_of(hub, bucket, &summary.report).await?;
+        let rows = rows_at(hub, &summary.report).await?;
         Ok(Self { summary, rows })
     }
 
@@ -151,13 +164,9 @@ pub async fn rows_at(hub: &Hub, location: &str) -> Result<Vec<Row>> {
         .strip_prefix("s3://")
         .and_then(|rest| rest.split_once('/'))
         .with_context(|| format!("{location:?} is not a location such as s3://<bucket>/<key>"))?;
-    rows_of(hub, bucket, key).await
-}
-
-async fn rows_of(hub: &Hub, bucket: &str, key: &str) -> Result<Vec<Row>> {
     let lines = hub.account.object(bucket, key).await;
-    let lines = lines.with_context(|| format!("the report s3://{bucket}/{key} cannot be read"))?;
-    rows(&String::from_utf8_lossy(&lines)).with_context(|| format!("s3://{bucket}/{key}"))
+    let lines = lines.with_context(|| format!("the report {location} cannot be read"))?;
+    rows(&String::from_utf8_lossy(&lines)).with_context(|| location.to_owned())
 }
 
 /// Parses the lines of a report.

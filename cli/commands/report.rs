@@ -78,7 +78,8 @@ mod tests {
     #[test]
     fn a_report_without_pairs_is_not_in_the_desired_state() {
         let row = |verdict: &str| {
-            let line = format!(r#"{{"account":"1","clusterArn":"c","workspaceArn":"w","verdict":"{verdict}"}}"#);
+            let connected = !["SKIPPED", "WOULD_ONBOARD"].contains(&verdict);
+            let line = format!(r#"{{"account":"1","clusterArn":"c","connected":{connected},"verdict":"{verdict}"}}"#);
             rows(&line).unwrap().remove(0)
         };
         assert!(!is_in_desired_state(&[]));

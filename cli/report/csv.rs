@@ -5,7 +5,7 @@ use anyhow::Result;
 use csv::{QuoteStyle, Terminator, WriterBuilder};
 
 /// The header.
-const HEADER: [&str; 8] = [
+const HEADER: [&str; 9] = [
     "account",
     "region",
     "cluster",
@@ -14,6 +14,7 @@ const HEADER: [&str; 8] = [
     "error",
     "reason",
     "fix",
+    "resource",
 ];
 
 impl FleetReport {
@@ -35,7 +36,7 @@ impl FleetReport {
 }
 
 impl Row {
-    fn fields(&self) -> [&str; 8] {
+    fn fields(&self) -> [&str; 9] {
         fn text(field: &Option<String>) -> &str {
             field.as_deref().unwrap_or_default()
         }
@@ -48,6 +49,10 @@ impl Row {
             text(&self.error),
             text(&self.reason),
             text(&self.fix),
+            text(match self.role_arn {
+                Some(_) => &self.role_arn,
+                None => &self.scraper_arn,
+            }),
         ]
     }
 }
@@ -82,9 +87,9 @@ mod tests {
         let start =
             "\"222222222222\",\"us-west-2\",\"arn:aws:eks:us-west-2:222222222222:cluster/a\",\"\",\"SKIPPED\",\"\"";
         let expected = format!(
-            "account,region,cluster,workspace,verdict,error,reason,fix\r\n\
-             {start},\"'=HYPERLINK(\"\"http://a\"\",\"\"b\"\")\",\"\"\r\n\
-             {start},\"a, b\nc\",\"\"\r\n"
+            "account,region,cluster,workspace,verdict,error,reason,fix,resource\r\n\
+             {start},\"'=HYPERLINK(\"\"http://a\"\",\"\"b\"\")\",\"\",\"\"\r\n\
+             {start},\"a, b\nc\",\"\",\"\"\r\n"
         );
         assert_eq!(report.csv().unwrap(), expected);
         for text in ["+1", "-1", "@SUM(1)", "\t=1", "\r=1", "\n=1", "＝1"] {

@@ -1,27 +1,32 @@
 //! A report as a table, grouped by verdict.
 
 use super::{FleetReport, Row, Summary};
-use crate::style::{Color, Style, columns, printable};
+use crate::{
+    plan::Change,
+    style::{Color, Style, columns, printable},
+};
 use std::collections::BTreeMap;
 
 /// The verdicts in the order of the table: first those that need an action. Other verdicts follow in alphabetical order.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 20] = [
     "FAILED",
     "WOULD_FAIL",
+    "UNREACHABLE_WITH_PAIRS",
     "UNREACHABLE",
     "NOT_ACCEPTED",
+    "CONSENT_UNKNOWN",
     "UNROUTED",
+    "OWNERLESS",
     "UNMANAGED",
     "WOULD_OFFBOARD",
     "WOULD_MARK_ORPHAN",
     "WOULD_ONBOARD",
     "WOULD_REPAIR",
-    "WOULD_UPDATE",
     "OFFBOARDED",
-    "MARKED_ORPHAN",
+    "ORPHAN_SEEN",
+    "ORPHAN_RECOVERED",
     "ONBOARDED",
     "REPAIRED",
-    "UPDATED",
     "SKIPPED",
     "UNCHANGED",
 ];
@@ -92,7 +97,7 @@ fn rank(verdict: &str) -> usize {
 
 fn color(row: &Row) -> Color {
     match row.verdict.as_str() {
-        "FAILED" | "WOULD_FAIL" | "UNREACHABLE" | "NOT_ACCEPTED" => Color::Red,
+        "FAILED" | "WOULD_FAIL" | "UNREACHABLE_WITH_PAIRS" | "UNREACHABLE" | "NOT_ACCEPTED" => Color::Red,
         _ if row.needs_action() => Color::Yellow,
         _ => Color::Green,
     }
@@ -133,9 +138,25 @@ impl Row {
             (Some(text), None) | (None, Some(text)) => parts.push(text.clone()),
             (None, None) => {}
         }
-        if !self.changes.is_empty() {
-            parts.push(self.changes.join(", "));
+        let changes: Vec<String> = self.changes.iter().map(Change::words).collect();
+        parts.extend([changes, self.changed.clone()].concat());
+        // A role and a scraper have no other name in the table.
+        let other = self.role_arn.iter().chain(&self.scraper_arn).cloned();
+        parts.extend(other);
+        if self
+            .samples
+            .as_deref()
+            .is_some_and(|samples| ["NONE", "TARGETS_DOWN"].contains(&samples))
+        {
+            parts.push(
+                ["no samples".to_owned()]
+                    .into_iter()
+                    .chain(self.hints.clone())
+                    .collect::<Vec<_>>()
+                    .join(": "),
+            );
         }
+        parts.extend(self.warnings.iter().map(|warning| format!("warning: {warning}")));
         match parts.is_empty() {
             true => "-".to_owned(),
             false => parts.join("; "),
@@ -152,7 +173,7 @@ mod tests {
     fn a_report_is_grouped_by_verdict() {
         let lines = r#"
 {"account":"222222222222","region":"us-west-2","clusterArn":"arn:aws:eks:us-west-2:222222222222:cluster/a","workspaceArn":"arn:aws:aps:us-west-2:333333333333:workspace/ws-1","verdict":"UNCHANGED","reason":null,"error":null,"fix":null,"changes":[],"plan":null,"executionArn":null}
-{"account":"222222222222","region":"us-west-2","clusterArn":"arn:aws:eks:us-west-2:222222222222:cluster/payments","workspaceArn":"arn:aws:aps:us-west-2:333333333333:workspace/ws-1","verdict":"WOULD_ONBOARD","changes":["create source role","create scraper"]}
+{"account":"222222222222","region":"us-west-2","clusterArn":"arn:aws:eks:us-west-2:222222222222:cluster/payments","workspaceArn":"arn:aws:aps:us-west-2:333333333333:workspace/ws-1","verdict":"WOULD_ONBOARD","connected":false,"changes":[{"action":"CREATE","resource":"source role","accountId":"2","arn":null,"differences":[]},{"action":"CREATE","resource":"scraper"}]}
 {"account":"444444444444","region":"eu-west-1","clusterArn":"arn:aws:eks:eu-west-1:444444444444:cluster/b","workspaceArn":null,"verdict":"WOULD_FAIL","reason":"the private endpoint is off","error":"NotReady","fix":"Run:\naws eks update-cluster-config"}
 {"account":"555555555555","verdict":"UNREACHABLE","reason":"no reader"}
 "#;
@@ -181,7 +202,7 @@ UNREACHABLE (1)
 
 WOULD_ONBOARD (1)
   account       region     cluster   workspace  details
-  222222222222  us-west-2  payments  ws-1       create source role, create scraper
+  222222222222  us-west-2  payments  ws-1       create source role; create scraper
 
 UNCHANGED (1)
   account       region     cluster  workspace  details

@@ -2,7 +2,7 @@
 
 use crate::{
     command::ampxa,
-    deployment::{HUB, SOURCE, TARGET, deployment},
+    deployment::{HUB, SOURCE, TARGET, deployment, with},
 };
 use ampxa_cli::execution;
 use driver::demo;
@@ -216,13 +216,13 @@ fn stand_in() -> &'static str {
         let latest = json!({
             "executionArn": "arn:aws:states:us-west-2:111111111111:execution:ampxa-reconcile:run",
             "mode": "APPLY", "endedAt": "2026-11-27T10:00:00Z", "counts": { "UNCHANGED": 1, "FAILED": 1 },
-            "coverage": { "seen": 2, "connected": 1, "percent": 50.0 }, "report": report,
+            "coverage": { "seen": 2, "connected": 1, "percent": 50.0 },
+            "report": format!("s3://{BUCKET}/{report}"),
         });
         let row = |verdict: &str, reason: Value| {
             json!({
                 "account": SOURCE, "region": "us-west-2", "clusterArn": CLUSTER, "workspaceArn": WORKSPACE,
-                "verdict": verdict, "reason": reason, "error": null, "fix": null, "changes": [], "plan": null,
-                "executionArn": null,
+                "verdict": verdict, "reason": reason, "connected": verdict == "UNCHANGED",
             })
         };
         let rows = [row("UNCHANGED", Value::Null), row("FAILED", json!("=1+1"))].map(|row| row.to_string());
@@ -459,8 +459,8 @@ fn the_last_report_is_printed_as_text_csv_and_json() {
     );
     let csv = printed(&run_on_stand_in(&["report", "--csv", "--verdict", "FAILED"]));
     let expected = format!(
-        "account,region,cluster,workspace,verdict,error,reason,fix\r\n\"{SOURCE}\",\"us-west-2\",\"{CLUSTER}\",\
-         \"{WORKSPACE}\",\"FAILED\",\"\",\"'=1+1\",\"\"\r\n"
+        "account,region,cluster,workspace,verdict,error,reason,fix,resource\r\n\"{SOURCE}\",\"us-west-2\",\"{CLUSTER}\",\
+         \"{WORKSPACE}\",\"FAILED\",\"\",\"'=1+1\",\"\",\"\"\r\n"
     );
     assert_eq!(csv, expected);
     let report = document(&run_on_stand_in(&["report", "--json"]));
@@ -469,6 +469,77 @@ fn the_last_report_is_printed_as_text_csv_and_json() {
     assert_eq!(code(&status), 0, "{status:?}");
     let status = run_on_stand_in(&["status", "--check", "--json"]);
     assert_eq!((code(&status), &document(&status)["coverage"]["seen"]), (1, &json!(2)));
+}
+
+#[tokio::test]
+async fn a_cluster_is_connected_repaired_and_disconnected_as_planned() {
+    let accounts = deployment().accounts(SOURCE, TARGET);
+    let request = with(&accounts.pair("commanded").await, json!({ "checkIngestion": "SKIP" }));
+    let [cluster, workspace] = ["clusterArn", "workspaceArn"].map(|field| request[field].as_str().unwrap());
+    let plan = run_on_cloud(&["plan", cluster, workspace]);
+    assert_eq!(code(&plan), 0, "{plan:?}");
+    let text = printed(&plan);
+    for expected in [
+        "  + create source role in account 222222222222",
+        "  + create target role in account 333333333333",
+        "  + create scraper in account 222222222222",
+        "Plan: 3 to create, 0 to update, 0 to delete.",
+    ] {
+        assert!(
+            text.lines().any(|line| line == expected),
+            "no line {expected:?} in\n{text}"
+        );
+    }
+    let further = table("request-of-a-command", &json!({ "checkIngestion": "SKIP" }));
+    let onboarded = run_on_cloud(&["onboard", cluster, workspace, "--request", &further, "--yes", "--json"]);
+    assert_eq!(code(&onboarded), 0, "{onboarded:?}");
+    let output = document(&onboarded)["execution"]["output"].clone();
+    assert_eq!(output["outcome"], "ONBOARDED", "{output}");
+
+    let unchanged = run_on_cloud(&["onboard", cluster, workspace, "--yes"]);
+    assert!(
+        code(&unchanged) == 0 && printed(&unchanged).contains("No changes."),
+        "{unchanged:?}"
+    );
+    let untag = accounts.source.amp().untag_resource();
+    let untag = untag.resource_arn(output["scraperArn"].as_str().unwrap());
+    untag.tag_keys("ampxa:origin").send().await.unwrap();
+    let drifted = printed(&run_on_cloud(&["plan", cluster, workspace]));
+    assert!(
+        drifted.contains("  ~ update scraper in account 222222222222"),
+        "{drifted}"
+    );
+    let repaired = run_on_cloud(&["onboard", cluster, workspace, "--yes"]);
+    assert!(
+        code(&repaired) == 0 && printed(&repaired).contains("REPAIRED"),
+        "{repaired:?}"
+    );
+
+    let removal = printed(&run_on_cloud(&["plan", cluster, workspace, "--offboard"]));
+    assert!(
+        removal.contains("Plan: 0 to create, 0 to update, 3 to delete."),
+        "{removal}"
+    );
+    let offboarded = run_on_cloud(&["offboard", cluster, workspace, "--yes"]);
+    assert!(
+        code(&offboarded) == 0 && printed(&offboarded).contains("OFFBOARDED"),
+        "{offboarded:?}"
+    );
+    let again = run_on_cloud(&["offboard", cluster, workspace, "--yes"]);
+    assert!(
+        code(&again) == 0 && printed(&again).contains("No changes."),
+        "{again:?}"
+    );
+
+    let mut unprepared = demo::Cluster::named("commanded-unprepared");
+    unprepared.private_access = false;
+    let request = accounts.pair_of(&unprepared).await;
+    let cluster = request["clusterArn"].as_str().unwrap();
+    for command in [&["plan"][..], &["onboard", "--yes"]] {
+        let answer = run_on_cloud(&[command, &[cluster, workspace]].concat());
+        assert_eq!(code(&answer), 3, "{answer:?}");
+        assert!(printed(&answer).contains("aws eks update-cluster-config"), "{answer:?}");
+    }
 }
 
 #[tokio::test]

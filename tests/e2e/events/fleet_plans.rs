@@ -4,6 +4,7 @@ use super::{
     examples::counts,
     fixture::{Ended, FLEET, Machine, Wired, exclusive},
 };
+use crate::command::ampxa;
 use anyhow::{Context, Result, ensure};
 use driver::demo::Cluster;
 use serde_json::{Value, json};
@@ -255,5 +256,98 @@ async fn a_reconciliation_makes_the_changes_of_its_plan_and_stops_if_the_plan_ha
         !String::from_utf8(latest.unwrap_or_default())?.contains(&location),
         "{location}"
     );
+    Ok(())
+}
+
+/// Runs `ampxa` with the cloud of these tests; returns its exit code and its output.
+fn run(wired: &Wired, arguments: &[&str]) -> Result<(Option<i32>, String)> {
+    let cloud = ["--local-cloud", wired.cloud.url.as_str(), "--minute", "0.05"];
+    let output = ampxa(&[arguments, &cloud].concat()).output()?;
+    let text = String::from_utf8(output.stdout)?;
+    ensure!(
+        !text.is_empty() || output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok((output.status.code(), text))
+}
+
+#[tokio::test]
+async fn the_command_plans_reconciles_reports_and_disconnects_accounts() -> Result<()> {
+    let wired = exclusive().await?;
+    let (account, region) = (FLEET[2], "ca-west-1");
+    let workspace = wired.workspace_in(region).await?;
+    let rule = json!({
+        "match": { "regions": [region] }, "anyAccount": true, "workspaceArn": workspace, "checkIngestion": "SKIP",
+    });
+    wired.set_routes(&json!({ "rules": [rule] }).to_string())?;
+    let source = wired.account(account, region);
+    let mut arns = Vec::new();
+    for name in ["fc-a", "fc-b"] {
+        arns.push(Cluster::named(name).make(&source).await?);
+    }
+    Cluster::named("fc-left-out")
+        .tag("ampxa:onboard", "no")
+        .make(&source)
+        .await?;
+    let of_account = ["--accounts", account, "--regions", region];
+
+    let (code, text) = run(&wired, &[&["plan"][..], &of_account].concat())?;
+    ensure!(
+        code == Some(0) && text.contains("WOULD_ONBOARD (2)") && text.contains("SKIPPED (1)"),
+        "{text}"
+    );
+    ensure!(
+        text.contains("create source role; create target role; create scraper"),
+        "{text}"
+    );
+    let (code, text) = run(&wired, &[&["reconcile", "--yes", "--json"][..], &of_account].concat())?;
+    let output: Value = serde_json::from_str(&text)?;
+    let applied = &output["execution"]["output"];
+    ensure!(
+        code == Some(0) && applied["counts"] == json!({ "ONBOARDED": 2, "SKIPPED": 1 }),
+        "{text}"
+    );
+    ensure!(
+        applied["coverage"] == json!({ "seen": 3, "connected": 2, "percent": 66.7 }),
+        "{text}"
+    );
+    let (code, text) = run(&wired, &[&["reconcile", "--yes"][..], &of_account].concat())?;
+    ensure!(code == Some(0) && text.contains("UNCHANGED (2)"), "{text}");
+
+    // The report of all accounts and Regions that the hub is configured for is the last one.
+    let whole = wired.run(Machine::Reconcile, &json!({})).await?.succeeded()?;
+    ensure!(whole.output["isWhole"] == true, "{}", whole.output);
+    let (code, report) = run(&wired, &["report", "--json"])?;
+    let report: Value = serde_json::from_str(&report)?;
+    ensure!(
+        code == Some(0) && report["report"] == whole.output["report"],
+        "{report}"
+    );
+    let (code, csv) = run(&wired, &["report", "--csv"])?;
+    ensure!(
+        code == Some(0) && csv.starts_with("account,region,cluster,workspace,verdict,"),
+        "{csv}"
+    );
+
+    let disconnect = [&of_account[..], &["--disconnect"]].concat();
+    let (code, text) = run(&wired, &[&["plan"][..], &disconnect].concat())?;
+    ensure!(code == Some(0) && text.contains("WOULD_OFFBOARD (2)"), "{text}");
+    ensure!(
+        text.contains("delete scraper; delete target role; delete source role"),
+        "{text}"
+    );
+    let (code, text) = run(&wired, &[&["reconcile", "--yes", "--json"][..], &disconnect].concat())?;
+    let output: Value = serde_json::from_str(&text)?;
+    let applied = &output["execution"]["output"];
+    ensure!(
+        code == Some(0) && applied["counts"] == json!({ "OFFBOARDED": 2, "SKIPPED": 1 }),
+        "{text}"
+    );
+    ensure!(applied["coverage"]["connected"] == 0, "{text}");
+    for cluster in &arns {
+        let left = wired.left_of(cluster, &workspace)?;
+        ensure!(left.is_empty(), "{left:?}");
+    }
     Ok(())
 }
