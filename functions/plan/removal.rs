@@ -51,6 +51,17 @@ impl Input {
 /// An account, or why STS denies access to it; or another error of the call to STS.
 type Access = Result<Result<Account, Unreachable>, Error>;
 
+/// The same access. The function ends at once if a call to STS got no response, because further calls take as long.
+///
+/// # Errors
+/// `Transient` and `NotVisibleYet`.
+fn not_transient(access: Access) -> Result<Access, Error> {
+    match access {
+        Err(error @ (Error::Transient(_) | Error::NotVisibleYet(_))) => Err(error),
+        access => Ok(access),
+    }
+}
+
 /// Plans an offboarding. Read-only. `source` returns access to the account of the cluster, and `target` to that of a
 /// workspace.
 ///
@@ -64,12 +75,13 @@ pub async fn removal(
     let mut problems = Problems::default();
     let (mut changes, mut warnings) = (Vec::new(), Vec::new());
     let mut would_fail_as = None;
+    let source = not_transient(source().await)?;
     for workspace in &input.workspace_arns {
         let pair = Pair {
             cluster: input.cluster_arn.clone(),
             workspace: workspace.clone(),
         };
-        let (source, target) = (source().await, target(workspace).await);
+        let target = not_transient(target(workspace).await)?;
         let (mut failure, mut is_incomplete) = (None, false);
         for (resource, access) in [
             (Resource::Scraper, &source),

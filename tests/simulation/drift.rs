@@ -61,7 +61,10 @@ pub fn changes() -> Vec<(&'static str, Change)> {
         ),
         (
             "source: inline policy allows more",
-            Change::SourceRole(|role| role.inline.get_mut("ampxa").unwrap()["Statement"][0]["Resource"] = json!("*")),
+            Change::SourceRole(|role| {
+                let policy = role.inline.entry("ampxa".to_owned());
+                policy.or_insert_with(|| json!({ "Statement": [{}] }))["Statement"][0]["Resource"] = json!("*");
+            }),
         ),
         (
             "target: no permissions boundary",
@@ -120,6 +123,26 @@ pub fn changes() -> Vec<(&'static str, Change)> {
 }
 
 impl Change {
+    /// Whether the resource that it changes exists.
+    pub fn is_possible(&self, world: &World) -> bool {
+        let (pair, state) = (world.pair(1), world.state());
+        let has_role = |account: &str, name: &str| state.cloud.iam[account].current(name).is_some();
+        match self {
+            Self::SourceRole(_) | Self::DeleteSourceRole => has_role(pair.cluster.account(), &pair.source_role_name()),
+            Self::TargetRole(_) | Self::DeleteTargetRole => {
+                has_role(pair.workspace.account(), &pair.target_role_name())
+            }
+            // A scraper that AMP deletes does not change any more.
+            Self::Scraper(_) | Self::DeleteScraper | Self::Default(_) => state
+                .cloud
+                .amp
+                .scrapers
+                .first()
+                .is_some_and(|scraper| scraper.states.len() == 1),
+            Self::Request(_) => true,
+        }
+    }
+
     /// Makes the change, and returns the request for the next onboarding.
     pub fn apply(&self, world: &Arc<World>) -> Value {
         let pair = world.pair(1);
@@ -167,7 +190,7 @@ pub fn with(request: &Value, fields: Value) -> Value {
 }
 
 /// The plan of an onboarding, which writes nothing.
-async fn plan(world: &Arc<World>, request: &Value) -> Value {
+pub async fn plan(world: &Arc<World>, request: &Value) -> Value {
     let before = world.state().writes.len();
     let planned = world.start("onboard", with(request, json!({ "mode": "PLAN" })));
     world.wait_until_idle().await;
@@ -181,7 +204,7 @@ async fn plan(world: &Arc<World>, request: &Value) -> Value {
 }
 
 /// Asserts that an onboarding made the changes of its plan, and no others.
-fn assert_planned(name: &str, plan: &Value, output: &Value) {
+pub fn assert_planned(name: &str, plan: &Value, output: &Value) {
     let changes = plan["changes"].as_array().unwrap();
     let resources = |action: &str, field: &str| -> BTreeSet<String> {
         let of_action = changes.iter().filter(|change| change["action"] == action);

@@ -15,6 +15,7 @@ mod invariants;
 mod machine;
 mod plans;
 mod races;
+mod random_plans;
 mod scenarios;
 mod seeds;
 mod steps;
