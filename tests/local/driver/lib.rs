@@ -12,6 +12,7 @@ pub mod bench;
 pub mod cloud;
 pub mod demo;
 pub mod deploy;
+pub mod fleet;
 pub mod graph;
 pub mod http;
 pub mod onboard;

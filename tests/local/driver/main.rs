@@ -3,7 +3,7 @@
 use ampxa_cli::terminal::{Report, minute};
 use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand};
-use driver::{bench, cloud::Options, graph, onboard, project::Project, up};
+use driver::{bench, cloud::Options, fleet, graph, onboard, project::Project, up};
 use std::{path::PathBuf, process::ExitCode};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -50,6 +50,18 @@ enum Command {
         /// Skips the build and uses the programs in this folder, in the layout of `cargo lambda build --release`.
         #[arg(long, value_name = "FOLDER")]
         built: Option<PathBuf>,
+    },
+    /// Measures a plan and a reconciliation of many accounts in the local cloud.
+    Fleet {
+        /// The numbers of accounts.
+        #[arg(default_values_t = [5, 50])]
+        accounts: Vec<usize>,
+        /// The number of clusters of each account.
+        #[arg(long, default_value_t = 10)]
+        clusters: usize,
+        /// The largest fleet that is connected as well, in clusters.
+        #[arg(long, default_value_t = 500)]
+        max_applied: usize,
     },
     /// Draws the state machines into docs/.
     Graph,
@@ -112,6 +124,14 @@ async fn run(command: Command) -> Result<bool> {
             };
             let _cloud = up::start(options).await?;
             std::future::pending().await
+        }
+        Command::Fleet {
+            accounts,
+            clusters,
+            max_applied,
+        } => {
+            fleet::run(&accounts, clusters, max_applied).await?;
+            Ok(true)
         }
         Command::Graph => {
             let project = Project::here()?;
