@@ -9,18 +9,17 @@ import threading
 import time
 import urllib.request
 
-from ministack.core.responses import request_scope
-from ministack.services import eks
-
-from amp import exporter, store, write_path
+from amp import clusters, collector_logs, exporter, store, write_path
+from amp.collector_logs import Line
 from core.settings import Settings
-from eks_ec2.eks import current
 
 log = logging.getLogger("collector")
 # The minimum scrape interval of AMP.
 _INTERVAL_SECONDS = 30.0
 _MIN_REAL_SECONDS = 0.2
 _MAX_RESULTS = 20
+# The values of the tag `local:targets` of a cluster.
+_ERRORS = {"down": collector_logs.REFUSED, "unreachable": collector_logs.TIMED_OUT}
 
 
 class Collector:
@@ -47,23 +46,47 @@ class Collector:
                 try:
                     if store.refresh(scraper)["_status"] != "ACTIVE":
                         continue
-                    result = self.collect(account, region, scraper)
+                    result, lines = self.collect(account, region, scraper)
+                    collector_logs.write(account, region, scraper, lines)
                 except Exception as error:  # An error of one scraper must not stop the others.
                     log.warning("the collection of scraper %s failed: %r", scraper_id, error)
                     continue
                 self._results[scraper_id].append({"time": time.time(), **result})
             time.sleep(max(interval - (time.monotonic() - started), interval / 10))
 
-    def collect(self, account: str, region: str, scraper: dict) -> dict:
-        """One collection: discovers targets, then writes their samples."""
-        error = _discovery_error(account, region, scraper)
-        if error:
+    def collect(self, account: str, region: str, scraper: dict) -> tuple[dict, list[Line]]:
+        """One collection: discovers targets, then writes their samples. Returns the result and the log lines."""
+        failure = clusters.discovery_failure(account, region, scraper)
+        if failure:
             steps = write_path.Steps()
-            steps.record("discover targets", error)
-            return steps.result()
-        down = _tag(account, region, scraper, "local:targets") == "down"
-        rows = [row for target in exporter.TARGETS for row in self._scrape(scraper, target, down)]
+            steps.record("discover targets", failure.reason)
+            return steps.result(), collector_logs.discovery_lines(failure)
+        rows, lines = [], []
+        for job, target in exporter.TARGETS:
+            samples, error = self._scrape(scraper, target)
+            rows += _rows([("up", {}, 0 if error else 1), *samples], job, target, scraper)
+            lines += [collector_logs.scrape_line(job, target, error)] if error else []
         workspace = scraper["destination"]["ampConfiguration"]["workspaceArn"]
+        result = self._write(scraper, workspace, rows)
+        return result, lines + collector_logs.export_lines(result["steps"], workspace, len(rows))
+
+    def _scrape(self, scraper: dict, target: str) -> tuple[list, str | None]:
+        """The samples of a target, and the error of the scrape or None.
+
+        The collector scrapes over HTTP only if Prometheus servers serve the workspaces, because tests scrape
+        hundreds of clusters several times per second.
+        """
+        error = _ERRORS.get(clusters.tags(scraper).get("local:targets"))
+        if error or not self._cloud.prometheus:
+            return [], error
+        cluster = clusters.cluster_arn(scraper).rpartition("/")[2]
+        try:
+            with urllib.request.urlopen(f"{self._cloud.url}/_cloud/exporters/{cluster}/{target}") as response:
+                return exporter.parse(response.read().decode()), None
+        except OSError:
+            return [], collector_logs.REFUSED
+
+    def _write(self, scraper: dict, workspace: str, rows: list[dict]) -> dict:
         roles = scraper.get("roleConfiguration")
         if not roles:
             return write_path.write_with_service_role(workspace, rows)
@@ -71,46 +94,8 @@ class Collector:
             self._cloud, roles.get("sourceRoleArn"), roles.get("targetRoleArn"), workspace, scraper["arn"], rows
         )
 
-    def _scrape(self, scraper: dict, target: tuple[str, str], down: bool) -> list[dict]:
-        """The samples and the `up` metric of a target, with the labels that the collector adds.
 
-        The collector scrapes over HTTP only if Prometheus servers serve the workspaces, because tests scrape
-        hundreds of clusters several times per second.
-        """
-        job, instance = target
-        samples, up = [], 0 if down else 1
-        if up and self._cloud.prometheus:
-            cluster = scraper["source"]["eksConfiguration"]["clusterArn"].rpartition("/")[2]
-            try:
-                with urllib.request.urlopen(f"{self._cloud.url}/_cloud/exporters/{cluster}/{instance}") as response:
-                    samples = exporter.parse(response.read().decode())
-            except OSError:
-                up = 0
-        labels = {"job": job, "instance": instance, **scraper["_labels"]}
-        all_samples = [("up", {}, up), *samples]
-        return [{"labels": {"__name__": name, **own, **labels}, "value": value} for name, own, value in all_samples]
-
-
-def _tag(account: str, region: str, scraper: dict, name: str) -> str | None:
-    """The value of a tag of the cluster of a scraper."""
-    arn = scraper["source"]["eksConfiguration"]["clusterArn"]
-    with request_scope(account, region):
-        cluster = eks._clusters.get(arn.rpartition("/")[2]) or {}
-    return (cluster.get("tags") or {}).get(name)
-
-
-def _discovery_error(account: str, region: str, scraper: dict) -> str | None:
-    """The reason why a scraper cannot discover targets, or None.
-
-    In CONFIG_MAP mode, the role of the scraper must be mapped in `aws-auth` (user guide, "Manually configuring an
-    Amazon EKS cluster"). In this cloud, the tag `local:aws-auth` represents the mapping.
-    """
-    arn = scraper["source"]["eksConfiguration"]["clusterArn"]
-    with request_scope(account, region):
-        cluster = eks._clusters.get(arn.rpartition("/")[2])
-    if cluster is None:
-        return f"the cluster {arn} does not exist"
-    mapped = _tag(account, region, scraper, "local:aws-auth") == "mapped"
-    if current(cluster)["accessConfig"]["authenticationMode"] == "CONFIG_MAP" and not mapped:
-        return "the role of the scraper is not mapped in aws-auth"
-    return None
+def _rows(samples: list, job: str, target: str, scraper: dict) -> list[dict]:
+    """The samples of a target, with the labels that the collector adds."""
+    labels = {"job": job, "instance": target, **scraper["_labels"]}
+    return [{"labels": {"__name__": name, **own, **labels}, "value": value} for name, own, value in samples]

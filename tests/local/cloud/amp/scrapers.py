@@ -5,9 +5,8 @@ import re
 import uuid
 
 from ministack.core.responses import get_account_id, get_region, now_epoch
-from ministack.services import eks
 
-from amp import network, scrape_rules, shapes, store
+from amp import clusters, network, scrape_rules, shapes, store
 from amp.errors import ApiError, conflict, invalid, json_response
 from amp.permissions import Caller
 from amp.service_linked_role import ServiceRole
@@ -107,7 +106,7 @@ class Scrapers:
 
     def _start_creation(self, record: dict) -> None:
         """Starts the creation. Tags of the cluster control the duration and the result."""
-        tags = _cluster_tags(record)
+        tags = clusters.tags(record)
         minutes = float(tags.get("local:activation-minutes", self._cloud.activation_minutes))
         reason = tags.get("local:activation-fails")
         next_status = "CREATION_FAILED" if reason else "ACTIVE"
@@ -188,7 +187,7 @@ class Scrapers:
         if destination is not None and not roles and destination != record["destination"]:
             record.pop("roleConfiguration", None)
         record.update(change)
-        reason = _cluster_tags(record).get("local:update-fails")
+        reason = clusters.tags(record).get("local:update-fails")
         next_status = "UPDATE_FAILED" if reason else "ACTIVE"
         store.start_transition(
             record, "UPDATING", self._cloud.real_seconds(minutes=UPDATING_MINUTES), next_status, reason
@@ -204,15 +203,10 @@ class Scrapers:
             raise conflict("scraper", scraper_id, f"The scraper is {record['_status']}.")
         role = ServiceRole(get_account_id(), scraper_id)
         role.check_delete_permissions(Caller(headers), record)
-        minutes = float(_cluster_tags(record).get("local:deleting-minutes", DELETING_MINUTES))
+        minutes = float(clusters.tags(record).get("local:deleting-minutes", DELETING_MINUTES))
         store.start_transition(record, "DELETING", self._cloud.real_seconds(minutes=minutes), "DELETED")
         role.delete(record)
         return json_response(202, {"scraperId": scraper_id, "status": {"statusCode": "DELETING"}})
-
-
-def _cluster_tags(record: dict) -> dict:
-    """The tags of the cluster of a scraper. Tests use them to control durations and results."""
-    return eks._tags.get(record["source"]["eksConfiguration"]["clusterArn"]) or {}
 
 
 def _fingerprint(request: dict) -> str:

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from amp import data_plane, default_configuration, store
 from amp.errors import ApiError, json_response
+from amp.scraper_logging import LoggingConfigurations
 from amp.scrapers import Scrapers
 from amp.workspace_settings import Configurations, ResourcePolicies
 from amp.workspaces import Tags, Workspaces
@@ -103,6 +104,7 @@ class Operations:
 
     def __init__(self, cloud: Settings):
         self._scrapers, self._workspaces = Scrapers(cloud), Workspaces(cloud)
+        self._logging = LoggingConfigurations(cloud)
         self._tags, self._data = Tags(), data_plane.DataPlane(cloud)
         self._policies, self._configurations = ResourcePolicies(), Configurations()
         self.prometheus, self.write = self._data.prometheus, self._data.remote_write
@@ -126,6 +128,12 @@ class Operations:
                 return self._scrapers.update(identifier, request, headers)
             case ("DELETE", "scrapers", identifier):
                 return self._scrapers.delete(identifier, query, headers)
+            case ("PUT", "scrapers", identifier, "logging-configuration"):
+                return self._logging.update(identifier, request, headers)
+            case ("GET", "scrapers", identifier, "logging-configuration"):
+                return self._logging.describe(identifier)
+            case ("DELETE", "scrapers", identifier, "logging-configuration"):
+                return self._logging.delete(identifier, query, headers)
             case ("POST", "workspaces"):
                 return self._workspaces.create(request)
             case ("GET", "workspaces"):

@@ -15,7 +15,7 @@ from eks_ec2 import access_entries
 from eks_ec2.eks import current
 
 SERVICE = "scraper.aps.amazonaws.com"
-_ACCESS_POLICY = "arn:aws:eks::aws:cluster-access-policy/AmazonPrometheusScraperPolicy"
+ACCESS_POLICY = "arn:aws:eks::aws:cluster-access-policy/AmazonPrometheusScraperPolicy"
 
 
 class ServiceRole:
@@ -32,7 +32,7 @@ class ServiceRole:
     def check_access_entry_permissions(self, caller: Caller, cluster: dict) -> None:
         if _has_access_entries(cluster):
             entry = access_entries.arn(cluster["arn"], self.arn)
-            keys = {"eks:policyArn": _ACCESS_POLICY, "eks:accessScope": "cluster"}
+            keys = {"eks:policyArn": ACCESS_POLICY, "eks:accessScope": "cluster"}
             keys |= access_entries.keys_of(cluster["name"], self.arn)
             caller.must_be_allowed("eks:CreateAccessEntry", cluster["arn"], {"eks:principalArn": self.arn})
             caller.must_be_allowed("eks:AssociateAccessPolicy", entry, keys)
@@ -65,8 +65,8 @@ class ServiceRole:
             name = cluster["name"]
             eks._access_entries[eks._ae_key(name, self.arn)] = eks._build_access_entry(name, self.arn, {})
             now = eks._now()
-            eks._access_policies[eks._ap_key(name, self.arn, _ACCESS_POLICY)] = {
-                "policyArn": _ACCESS_POLICY,
+            eks._access_policies[eks._ap_key(name, self.arn, ACCESS_POLICY)] = {
+                "policyArn": ACCESS_POLICY,
                 "accessScope": {"type": "cluster", "namespaces": []},
                 "associatedAt": now,
                 "modifiedAt": now,
@@ -77,7 +77,7 @@ class ServiceRole:
         iam._roles.pop(self._name, None)
         name = scraper["source"]["eksConfiguration"]["clusterArn"].rpartition("/")[2]
         eks._access_entries.pop(eks._ae_key(name, self.arn), None)
-        eks._access_policies.pop(eks._ap_key(name, self.arn, _ACCESS_POLICY), None)
+        eks._access_policies.pop(eks._ap_key(name, self.arn, ACCESS_POLICY), None)
 
 
 def _cluster_of(scraper: dict) -> dict | None:

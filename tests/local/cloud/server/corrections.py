@@ -22,6 +22,8 @@ from iam import (
     trust_policies,
     visibility,
 )
+from logs import authorization as logs_authorization
+from logs import resource_policies
 from server import usage
 from ssm import parameters
 from stepfunctions import (
@@ -74,6 +76,8 @@ CORRECTIONS = (
     topics,
     alarms,
     organizations,
+    logs_authorization,
+    resource_policies,
     templates,
     roles,
     machine_resources,

@@ -9,7 +9,7 @@ import inspect
 import json
 
 from ministack.core.responses import AccountRegionScopedDict, AccountScopedDict
-from ministack.services import cloudformation, ec2, eks, eventbridge, iam
+from ministack.services import cloudformation, cloudwatch_logs, ec2, eks, eventbridge, iam
 
 from amp import store as amp_store
 from iam import trust_history
@@ -38,7 +38,7 @@ def describe_account(account: str) -> dict:
 
 def delete_account(account: str) -> None:
     """Deletes all resources of an account, because thousands of accounts slow the cloud down."""
-    for module in (amp_store, iam, eks, ec2, eventbridge, cloudformation):
+    for module in (amp_store, iam, eks, ec2, eventbridge, cloudformation, cloudwatch_logs):
         for _, store in inspect.getmembers(module, lambda value: isinstance(value, _SCOPED)):
             for key in [key for key in list(store._data) if key[0] == account]:
                 store._data.pop(key, None)

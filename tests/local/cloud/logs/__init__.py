@@ -1,0 +1,1 @@
+"""CloudWatch Logs: corrections, and the delivery of vended logs."""
