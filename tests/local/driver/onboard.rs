@@ -11,6 +11,7 @@ use ampxa_cli::{
     document,
     execution::{self, Entered, Execution},
     page::{self, Point},
+    plan::Plan,
     progress::States,
     terminal::{Report, change, clock},
 };
@@ -80,6 +81,14 @@ pub async fn onboard(options: Options, json_only: bool, page_file: Option<PathBu
         "\nThe owner of the workspace accepts the account of the cluster:\n  workspace {workspace}\n  tag       \
          ampxa:accept = {SOURCE}"
     ));
+    report.print("\nWhat ampxa-onboard would do (\"mode\": \"PLAN\"):");
+    let plan = plan(&hub, &deployed.onboard_arn, &input).await?;
+    for change in &plan.changes {
+        report.print(&format!("  + {} in account {}", change.words(), change.account_id));
+    }
+    lap(&mut seconds, "plan");
+    let mut input = input;
+    input["expectedPlan"] = json!(plan.plan);
     report.print(&format!("\nStarting ampxa-onboard in account {HUB} with\n  {input}\n"));
     let mut run = run_execution(&cloud, &hub, &source, &target, &deployed.onboard_arn, &input, &report).await?;
     lap(&mut seconds, "execution");
@@ -92,6 +101,7 @@ pub async fn onboard(options: Options, json_only: bool, page_file: Option<PathBu
         "error": run.execution.error,
         "cause": run.execution.cause,
         "workspaceArn": workspace,
+        "plan": plan,
         "prometheus": prometheus,
     });
     let samples = match &run.execution.output {
@@ -130,6 +140,18 @@ pub async fn onboard(options: Options, json_only: bool, page_file: Option<PathBu
     }
     drop(cloud);
     Ok(Outcome { document, succeeded })
+}
+
+/// Plans the onboarding.
+async fn plan(hub: &Account, machine: &str, input: &Value) -> Result<Plan> {
+    let mut input = input.clone();
+    input["mode"] = json!("PLAN");
+    let arn = execution::start(hub, machine, &input).await?;
+    let planned = execution::watch(hub, &arn, Duration::from_millis(100), async |_| Ok(())).await?;
+    let output = planned
+        .output
+        .with_context(|| format!("the plan failed: {:?} {:?}", planned.error, planned.cause))?;
+    Ok(serde_json::from_value(output)?)
 }
 
 /// An execution, the trust policies before the patch, and the targets in the workspace over time.
