@@ -84,15 +84,18 @@ pub(super) async fn reconcile(arguments: arguments::Reconcile) -> Result<Exit> {
     }
     let execution = run_execution(&hub.account, &follow, machine, &input.into(), "Applying the plan").await?;
     print(Some(&execution))?;
-    match &execution.output {
-        Some(output) if !arguments.json => {
-            let (applied, rows) = output_of(&hub, output).await?;
-            emit(&format!("\n{}", self::text(&applied, &rows, Style::of_stdout())))?;
-        }
-        Some(_) => {}
-        None => eprintln!("{}", failure(&execution)),
+    let Some(output) = &execution.output else {
+        eprintln!("{}", failure(&execution));
+        return Ok(exit_of(&execution));
+    };
+    let (applied, rows) = output_of(&hub, output).await?;
+    if !arguments.json {
+        emit(&format!("\n{}", self::text(&applied, &rows, Style::of_stdout())))?;
     }
-    Ok(exit_of(&execution))
+    Ok(match count(&applied, "FAILED") {
+        0 => exit_of(&execution),
+        _ => Exit::Failure,
+    })
 }
 
 /// The input of `ampxa-reconcile`, without its mode. Fields that are not given are left to the hub.
@@ -148,7 +151,12 @@ fn changes(plan: &Output) -> bool {
 
 /// Whether the plan has a cluster whose execution would fail.
 fn fails(plan: &Output) -> bool {
-    plan.counts.get("WOULD_FAIL").is_some_and(|count| *count > 0)
+    count(plan, "WOULD_FAIL") > 0
+}
+
+/// The number of lines with a verdict.
+fn count(output: &Output, verdict: &str) -> u64 {
+    output.counts.get(verdict).copied().unwrap_or_default()
 }
 
 #[cfg(test)]

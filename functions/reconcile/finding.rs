@@ -161,6 +161,9 @@ pub struct Done {
     /// Parts that it repaired.
     #[serde(default)]
     pub repaired: Vec<String>,
+    /// Stale scrapers that it replaced, and why.
+    #[serde(default)]
+    pub replaced: Vec<String>,
     /// Differences that it did not change.
     #[serde(default)]
     pub warnings: Vec<String>,

@@ -150,7 +150,7 @@ pub struct Entry {
     /// What would change.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Value>,
-    /// What was created or repaired.
+    /// What was created, repaired or replaced.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changed: Vec<String>,
     /// Differences that an execution does not change.
@@ -242,7 +242,7 @@ impl Entry {
             None => (None, Vec::new()),
         };
         Self {
-            changed: [done.created, done.repaired].concat(),
+            changed: [done.created, done.repaired, done.replaced].concat(),
             warnings: done.warnings,
             samples,
             hints,

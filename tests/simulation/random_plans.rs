@@ -1,7 +1,7 @@
 //! Plans of pairs with several drifts at once, with and without a fault: an onboarding changes only what its plan lists.
 
 use crate::{
-    drift::{Change, assert_planned, changes, plan, with},
+    drift::{assert_planned, changes, plan, with},
     faults::{Fault, Kind},
     healthy,
     invariants::Snapshot,
