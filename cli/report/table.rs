@@ -110,6 +110,8 @@ fn table(rows: &[&Row]) -> String {
     let mut lines = Vec::new();
     for (nth, line) in columns(&cells).into_iter().enumerate() {
         lines.push(format!("  {line}"));
+        let row = nth.checked_sub(1).map(|nth| rows[nth]);
+        lines.extend(row.into_iter().flat_map(Row::further_lines));
         let fix = nth.checked_sub(1).and_then(|nth| rows[nth].fix.as_deref());
         lines.extend(fix.map(|fix| format!("      fix: {}", printable(fix).trim_end().replace('\n', "\n        "))));
     }
@@ -131,15 +133,27 @@ impl Row {
         ]
     }
 
+    /// The lines of the reason after the first one, such as commands.
+    fn further_lines(&self) -> Vec<String> {
+        let reason = self.reason.as_deref().unwrap_or_default();
+        let further = reason.lines().skip(1).filter(|line| !line.trim().is_empty());
+        further.map(|line| format!("      {}", printable(line))).collect()
+    }
+
     fn details(&self) -> String {
         let mut parts = Vec::new();
-        match (&self.error, &self.reason) {
+        let reason = self.reason.as_deref().and_then(|reason| reason.lines().next());
+        match (&self.error, reason) {
             (Some(error), Some(reason)) => parts.push(format!("{error}: {reason}")),
-            (Some(text), None) | (None, Some(text)) => parts.push(text.clone()),
+            (Some(error), None) => parts.push(error.clone()),
+            (None, Some(reason)) => parts.push(reason.to_owned()),
             (None, None) => {}
         }
-        let changes: Vec<String> = self.changes.iter().map(Change::words).collect();
-        parts.extend([changes, self.changed.clone()].concat());
+        // An execution that would fail would change nothing.
+        if self.error.is_none() {
+            parts.extend(self.changes.iter().map(Change::words));
+        }
+        parts.extend(self.changed.clone());
         // A role and a scraper have no other name in the table.
         let other = self.role_arn.iter().chain(&self.scraper_arn).cloned();
         parts.extend(other);
@@ -174,7 +188,7 @@ mod tests {
         let lines = r#"
 {"account":"222222222222","region":"us-west-2","clusterArn":"arn:aws:eks:us-west-2:222222222222:cluster/a","workspaceArn":"arn:aws:aps:us-west-2:333333333333:workspace/ws-1","verdict":"UNCHANGED","reason":null,"error":null,"fix":null,"changes":[],"plan":null,"executionArn":null}
 {"account":"222222222222","region":"us-west-2","clusterArn":"arn:aws:eks:us-west-2:222222222222:cluster/payments","workspaceArn":"arn:aws:aps:us-west-2:333333333333:workspace/ws-1","verdict":"WOULD_ONBOARD","connected":false,"changes":[{"action":"CREATE","resource":"source role","accountId":"2","arn":null,"differences":[]},{"action":"CREATE","resource":"scraper"}]}
-{"account":"444444444444","region":"eu-west-1","clusterArn":"arn:aws:eks:eu-west-1:444444444444:cluster/b","workspaceArn":null,"verdict":"WOULD_FAIL","reason":"the private endpoint is off","error":"NotReady","fix":"Run:\naws eks update-cluster-config"}
+{"account":"444444444444","region":"eu-west-1","clusterArn":"arn:aws:eks:eu-west-1:444444444444:cluster/b","workspaceArn":null,"verdict":"WOULD_FAIL","reason":"the private endpoint is off:\n  aws eks update-cluster-config","error":"NotReady","changes":[{"action":"CREATE","resource":"scraper"}],"fix":"Run:\nthe command"}
 {"account":"555555555555","verdict":"UNREACHABLE","reason":"no reader"}
 "#;
         let report = FleetReport {
@@ -192,9 +206,10 @@ WOULD_FAIL 1, UNREACHABLE 1, WOULD_ONBOARD 1, UNCHANGED 1
 
 WOULD_FAIL (1)
   account       region     cluster  workspace  details
-  444444444444  eu-west-1  b        -          NotReady: the private endpoint is off
-      fix: Run:
+  444444444444  eu-west-1  b        -          NotReady: the private endpoint is off:
         aws eks update-cluster-config
+      fix: Run:
+        the command
 
 UNREACHABLE (1)
   account       region  cluster  workspace  details
