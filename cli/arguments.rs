@@ -148,6 +148,9 @@ pub struct Pair {
     /// Applies the plan without asking.
     #[arg(long)]
     pub yes: bool,
+    /// Applies the plan without asking, if this is its fingerprint.
+    #[arg(long, value_name = "FINGERPRINT", conflicts_with = "yes")]
+    pub expected_plan: Option<String>,
     /// The hub.
     #[command(flatten)]
     pub hub: Hub,
@@ -180,11 +183,14 @@ pub struct Reconcile {
     #[command(flatten)]
     pub fleet: Fleet,
     /// Shows the plan only.
-    #[arg(long, conflicts_with = "yes")]
+    #[arg(long, conflicts_with_all = ["yes", "expected_plan"])]
     pub plan: bool,
     /// Applies the plan without asking.
     #[arg(long)]
     pub yes: bool,
+    /// Applies the plan without asking, if this is its fingerprint.
+    #[arg(long, value_name = "FINGERPRINT", conflicts_with = "yes")]
+    pub expected_plan: Option<String>,
     /// The hub.
     #[command(flatten)]
     pub hub: Hub,

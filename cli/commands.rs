@@ -159,7 +159,13 @@ fn finish(execution: &Execution, as_json: bool) -> Result<Exit> {
 }
 
 fn exit_of(execution: &Execution) -> Exit {
+    // A reconciliation succeeds although clusters fail.
+    let failed = execution
+        .output
+        .as_ref()
+        .map_or(0, |output| output["counts"]["FAILED"].as_u64().unwrap_or(0));
     match (&execution.status, execution.error.as_deref()) {
+        (ExecutionStatus::Succeeded, _) if failed > 0 => Exit::Failure,
         (ExecutionStatus::Succeeded, _) => Exit::Success,
         (_, Some("PlanChanged")) => Exit::PlanFails,
         _ => Exit::Failure,
@@ -185,9 +191,13 @@ fn outcome(output: &Value) -> String {
         ("sourceRoleArn", "source role"),
         ("targetRoleArn", "target role"),
         ("reason", "reason"),
+        ("report", "report"),
+        ("plan", "fingerprint"),
     ] {
         lines.extend(output[field].as_str().map(|text| format!("  {name:<12}{text}")));
     }
+    let counts = output["counts"].as_object().into_iter().flatten();
+    lines.extend(counts.map(|(verdict, count)| format!("  {verdict:<23} {count}")));
     if let Some(result) = output["ingestion"]["result"].as_str() {
         lines.push(format!("  {:<12}{result}", "samples"));
         let hints = output["ingestion"]["hints"].as_array().into_iter().flatten();

@@ -73,7 +73,7 @@ impl Follow {
                 true => items(hub, arn).await,
                 false => None,
             };
-            let more = items.map_or(String::new(), |(done, total)| format!(", {done} of {total} batches"));
+            let more = items.map_or(String::new(), |(done, total)| format!(", {done} of {total} items"));
             states.update(now, self.minute, &activity, &more);
             Ok(())
         })

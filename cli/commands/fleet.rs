@@ -29,6 +29,7 @@ pub(super) async fn plan(arguments: arguments::Plan) -> Result<Exit> {
         fleet: arguments.fleet,
         plan: true,
         yes: false,
+        expected_plan: None,
         hub: arguments.hub,
         json: arguments.json,
     })
@@ -38,7 +39,7 @@ pub(super) async fn plan(arguments: arguments::Plan) -> Result<Exit> {
 /// Shows the plan of many clusters, asks, and applies it.
 pub(super) async fn reconcile(arguments: arguments::Reconcile) -> Result<Exit> {
     if !arguments.plan {
-        require_answer(arguments.yes)?;
+        require_answer(arguments.yes || arguments.expected_plan.is_some())?;
     }
     let (hub, follow) = hub_of(&arguments.hub).await?;
     let machine = hub.output("ReconcileArn")?;
@@ -61,19 +62,26 @@ pub(super) async fn reconcile(arguments: arguments::Reconcile) -> Result<Exit> {
             false => Ok(()),
         }
     };
+    let exit = match fails(&plan, &rows, arguments.fleet.disconnect) {
+        true => Exit::PlanFails,
+        false => Exit::Success,
+    };
     if arguments.plan {
         print(None)?;
-        return Ok(match fails(&plan) {
-            true => Exit::PlanFails,
-            false => Exit::Success,
-        });
+        return Ok(exit);
     }
     if !changes(&plan) {
         eprintln!("No changes.");
         print(None)?;
-        return Ok(Exit::Success);
+        return Ok(exit);
     }
-    if !arguments.yes && !confirm("Apply these changes?").await? {
+    if let Some(expected) = &arguments.expected_plan {
+        if plan.plan.as_ref() != Some(expected) {
+            eprintln!("The plan has changed: it is not {expected}. Nothing was changed.");
+            print(None)?;
+            return Ok(Exit::PlanFails);
+        }
+    } else if !arguments.yes && !confirm("Apply these changes?").await? {
         eprintln!("Nothing was changed.");
         print(None)?;
         return Ok(Exit::Failure);
@@ -92,9 +100,10 @@ pub(super) async fn reconcile(arguments: arguments::Reconcile) -> Result<Exit> {
     if !arguments.json {
         emit(&format!("\n{}", self::text(&applied, &rows, Style::of_stdout())))?;
     }
-    Ok(match count(&applied, "FAILED") {
-        0 => exit_of(&execution),
-        _ => Exit::Failure,
+    let unreachable = count(&applied, "UNREACHABLE") + count(&applied, "UNREACHABLE_WITH_PAIRS");
+    Ok(match arguments.fleet.disconnect && unreachable > 0 {
+        true => Exit::Failure,
+        false => exit_of(&execution),
     })
 }
 
@@ -149,9 +158,13 @@ fn changes(plan: &Output) -> bool {
         .any(|(verdict, count)| *count > 0 && changing(verdict))
 }
 
-/// Whether the plan has a cluster whose execution would fail.
-fn fails(plan: &Output) -> bool {
-    count(plan, "WOULD_FAIL") > 0
+/// Whether the plan has a cluster whose execution would fail, or that could not be planned. Pairs of an account that
+/// cannot be reached cannot be removed.
+fn fails(plan: &Output, rows: &[Row], disconnect: bool) -> bool {
+    let of_cluster = |row: &Row| row.verdict == "NOT_ACCEPTED" && row.connected.is_some();
+    count(plan, "WOULD_FAIL") + count(plan, "FAILED") > 0
+        || rows.iter().any(of_cluster)
+        || disconnect && count(plan, "UNREACHABLE") + count(plan, "UNREACHABLE_WITH_PAIRS") > 0
 }
 
 /// The number of lines with a verdict.
@@ -173,7 +186,18 @@ mod tests {
         assert!(!changes(&plan(
             json!({ "WOULD_ONBOARD": 0, "UNCHANGED": 4, "WOULD_FAIL": 1 })
         )));
-        assert!(fails(&plan(json!({ "WOULD_FAIL": 1 }))) && !fails(&plan(json!({ "WOULD_FAIL": 0 }))));
+        let fails_with = |counts: Value, disconnect| fails(&plan(counts), &[], disconnect);
+        assert!(fails_with(json!({ "WOULD_FAIL": 1 }), false) && !fails_with(json!({ "WOULD_FAIL": 0 }), false));
+        assert!(fails_with(json!({ "FAILED": 1 }), false));
+        let unreachable = || json!({ "UNREACHABLE": 1 });
+        assert!(fails_with(unreachable(), true) && !fails_with(unreachable(), false));
+        // A pair of another workspace is not what the plan of the cluster says.
+        let rows = |connected: &str| {
+            let line = format!(r#"{{"account":"2","verdict":"NOT_ACCEPTED"{connected}}}"#);
+            report::rows(&line).unwrap()
+        };
+        let none = plan(json!({ "NOT_ACCEPTED": 1 }));
+        assert!(fails(&none, &rows(r#","connected":false"#), false) && !fails(&none, &rows(""), false));
     }
 
     #[test]

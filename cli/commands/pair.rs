@@ -75,7 +75,7 @@ pub(super) async fn offboard(arguments: arguments::Offboard) -> Result<Exit> {
 
 /// Plans, asks, applies the plan and prints the outcome.
 async fn apply(verb: Verb, mut request: Map<String, Value>, pair: &arguments::Pair) -> Result<Exit> {
-    require_answer(pair.yes)?;
+    require_answer(pair.yes || pair.expected_plan.is_some())?;
     let (hub, follow) = hub_of(&pair.hub).await?;
     let plan = match planned(&hub, &follow, verb, &request).await? {
         Ok(plan) => plan,
@@ -97,7 +97,12 @@ async fn apply(verb: Verb, mut request: Map<String, Value>, pair: &arguments::Pa
     if !plan.has_changes() {
         return decided(Exit::Success);
     }
-    if !pair.yes && !confirm("Apply these changes?").await? {
+    if let Some(expected) = &pair.expected_plan {
+        if plan.plan.as_ref() != Some(expected) {
+            eprintln!("The plan has changed: it is not {expected}. Nothing was changed.");
+            return decided(Exit::PlanFails);
+        }
+    } else if !pair.yes && !confirm("Apply these changes?").await? {
         eprintln!("Nothing was changed.");
         return decided(Exit::Failure);
     }

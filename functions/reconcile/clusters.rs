@@ -52,7 +52,7 @@ const MAX_FINDINGS: usize = 200 * 1024;
 /// The inventory of a location.
 #[derive(Debug, Default, PartialEq, Serialize)]
 pub struct Output {
-    /// Whether the account has a provisioner that admits the hub.
+    /// Whether the account has a reader that admits the hub.
     pub reachable: bool,
     /// Why it is not reachable.
     pub reason: Option<String>,
@@ -64,7 +64,7 @@ pub struct Output {
 /// does not accept the account, scrapers that ampxa did not create, and source roles that belong to no pair. Read-only.
 /// `target` returns access to the account of a workspace.
 ///
-/// An account without a provisioner is not an error, because it may have been vended minutes ago.
+/// An account without a reader is not an error, because it may have been vended minutes ago.
 ///
 /// # Errors
 /// `InvalidRequest` if the routing table is not valid; and those of the calls.

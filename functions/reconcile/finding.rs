@@ -62,7 +62,10 @@ pub struct Cluster {
     /// The request of its onboarding, if the routing table selects it.
     #[serde(default, skip_serializing)]
     pub request: Option<Requested>,
-    /// Why it is skipped.
+    /// `ONBOARD` or `SKIP`. `None` if it is disconnected.
+    #[serde(default, skip_serializing)]
+    pub action: Option<String>,
+    /// Why it is skipped, or not disconnected.
     #[serde(default, skip_serializing)]
     pub reason: Option<String>,
     /// Pairs that the routing table no longer names: to report.
@@ -97,6 +100,7 @@ impl Cluster {
             routed_workspaces: Vec::new(),
             organizational_units: Vec::new(),
             request: None,
+            action: None,
             reason: None,
             unrouted: Vec::new(),
             removals: Vec::new(),

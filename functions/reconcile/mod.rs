@@ -175,7 +175,7 @@ pub struct Output {
     pub locations: String,
     /// The folder of the reconciliation in the bucket.
     pub folder: String,
-    /// Whether the accounts and Regions are those that the hub is configured for.
+    /// Whether the request chose neither accounts nor Regions.
     pub is_whole: bool,
     /// How long to wait for the provisioner of an account, in minutes.
     pub provisioner_timeout_minutes: u32,

@@ -27,7 +27,7 @@ pub enum Verdict {
     Onboarded,
     /// The pair was repaired.
     Repaired,
-    /// The pair is as it should be.
+    /// The pair matches the routing table, or there is nothing to disconnect.
     Unchanged,
     /// The cluster, or the pair, was disconnected.
     Offboarded,
@@ -77,7 +77,7 @@ impl Verdict {
                 "NotReady" => "Fix what the reason names, with its commands; then reconcile again.",
                 "NotAccepted" => return Self::NotAccepted.fix(None),
                 "Conflict" => {
-                    "Decide who manages the resource that the reason names: remove it, or leave the cluster out."
+                    "Decide who manages the resource that the reason names: remove it, or exclude the cluster."
                 }
                 "AccessDenied" => {
                     "Deploy the stack that the reason names in the account, or allow the call; then reconcile again."
@@ -92,7 +92,7 @@ impl Verdict {
             }
             Self::ConsentUnknown => "Let the hub read the workspace: deploy infra/target-account.yaml in its account.",
             Self::Skipped => {
-                "Nothing, if it should be left out; otherwise add a rule to the routing table, or change the tag that the \
+                "Nothing, if it should be excluded; otherwise add a rule to the routing table, or change the tag that the \
                  reason names."
             }
             Self::Unrouted => {
@@ -326,6 +326,13 @@ fn of_cluster(cluster: Cluster, mode: Mode) -> Vec<Entry> {
         }
         (None, None, (Some(plan), _)) => planned(entry, plan, Verdict::WouldRepair),
         (None, None, (None, Some(plan))) => planned(entry, plan, Verdict::WouldOffboard),
+        // There is no pair to disconnect.
+        (None, None, (None, None)) if cluster.action.is_none() => Entry {
+            verdict: Some(Verdict::Unchanged),
+            fix: None,
+            reason: cluster.reason,
+            ..entry
+        },
         (None, None, (None, None)) => Entry {
             reason: cluster.reason.map(|reason| reason.chars().take(MAX_REASON).collect()),
             ..entry
@@ -375,12 +382,13 @@ fn planned(entry: Entry, plan: Plan, change: Verdict) -> Entry {
     }
 }
 
-/// The line of an orphan. A reconciliation that disconnects leaves those alone whose cluster exists.
+/// The line of an orphan.
 fn of_orphan(orphan: Orphan, mode: Mode) -> Option<Entry> {
     let about = |verdict| Entry::about(&orphan.cluster_arn, verdict);
     match (&orphan.failure, orphan.result.clone(), mode) {
         (Some(failure), ..) => Some(about(Verdict::Failed).failed(would_fail(mode, ""), failure)),
         (None, Some(done), _) => Some(about(verdict_of(&done)).done(done)),
+        // The state machine marks or offboards each orphan.
         (None, None, Mode::Apply) => None,
         (None, None, Mode::Plan) => {
             let (verdict, reason) = match (orphan.missing, &orphan.orphan_since) {

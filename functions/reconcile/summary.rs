@@ -21,7 +21,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The folder of the reports, and of the results of the Maps, in the hub's bucket.
 pub const FOLDER: &str = "reports/";
 
-/// The key of the last report of all accounts and Regions that the hub is configured for.
+/// The key of the last report of a reconciliation whose request chose neither accounts nor Regions. A plan does not
+/// replace it.
 pub const LATEST: &str = "reports/latest.json";
 
 /// The maximum length of each list of the totals. All lists together must fit into Step Functions' payload of 256 KiB.
@@ -38,7 +39,7 @@ pub struct Input {
     pub mode: Mode,
     /// The keys of the manifests that the Maps wrote. The results of the last one are the lines of the report.
     pub maps: Vec<String>,
-    /// Whether the accounts and Regions are those that the hub is configured for.
+    /// Whether the request chose neither accounts nor Regions.
     pub is_whole: bool,
     /// The time at which the last Map ended, in ISO 8601.
     pub ended_at: String,
@@ -108,7 +109,7 @@ pub struct Listed {
 pub struct Summary {
     /// The number of lines of the report by verdict.
     pub counts: BTreeMap<String, usize>,
-    /// Whether the accounts and Regions are those that the hub is configured for.
+    /// Whether the request chose neither accounts nor Regions.
     pub is_whole: bool,
     /// How many clusters exist, and how many are connected.
     pub coverage: Coverage,
@@ -190,7 +191,7 @@ pub async fn summarize(bucket: &Bucket, input: &Input) -> Result<Summary, Error>
     summary.report = format!("s3://{}/{key}", bucket.name);
     summary.plan = (input.mode == Mode::Plan).then(|| totals.fingerprint());
     bucket.put(&key, &report).await?;
-    if input.is_whole && summary.lost == 0 {
+    if input.is_whole && input.mode == Mode::Apply && summary.lost == 0 {
         let latest = json!({
             "executionArn": input.execution,
             "mode": input.mode,
@@ -465,7 +466,7 @@ mod tests {
             cluster("a", plan("CREATE", None, "0a")),
             cluster("b", plan("UPDATE", None, "0b")),
         );
-        let skipped = cluster("s", json!({ "reason": "no rule" }));
+        let skipped = cluster("s", json!({ "action": "SKIP", "reason": "no rule" }));
         let same = [
             json!([a, b]),
             json!([
@@ -482,7 +483,7 @@ mod tests {
         let orphan = json!({ "kind": "ORPHAN", "clusterArn": arn("o"), "scraperArns": [], "missing": true, "orphanSince": null });
         let removal = cluster(
             "s",
-            json!({ "reason": "no rule", "removals": [{ "workspaceArn": workspace("1") }] }),
+            json!({ "action": "SKIP", "reason": "no rule", "removals": [{ "workspaceArn": workspace("1") }] }),
         );
         for other in [
             json!([a]),
@@ -506,11 +507,12 @@ mod tests {
             (plan("NONE", None, "0a"), "UNCHANGED"),
             (plan("CREATE", Some("NotReady"), "0a"), "WOULD_FAIL"),
             (plan("CREATE", Some("NotAccepted"), "0a"), "NOT_ACCEPTED"),
+            (json!({ "reason": "it has no pair of ampxa" }), "UNCHANGED"),
             (removal(None), "WOULD_OFFBOARD"),
             (removal(Some("AccessDenied")), "WOULD_FAIL"),
             (failed("AccessDenied"), "WOULD_FAIL"),
             (failed("NotAccepted"), "NOT_ACCEPTED"),
-            (json!({ "reason": "no rule" }), "SKIPPED"),
+            (json!({ "action": "SKIP", "reason": "no rule" }), "SKIPPED"),
         ] {
             let summary = plan_of(more);
             assert_eq!(json!(summary.counts), json!({ verdict: 1 }));
@@ -564,7 +566,7 @@ mod tests {
             cluster("a", plan("CREATE", Some("NotReady"), "0a")),
             cluster(
                 "a",
-                json!({ "reason": "no rule", "unrouted": [{ "workspaceArn": workspace("1") }] }),
+                json!({ "action": "SKIP", "reason": "no rule", "unrouted": [{ "workspaceArn": workspace("1") }] }),
             ),
             json!({ "kind": "LOCATION", "account": "222222222222", "region": "us-west-2", "unreachable": "why" }),
             json!({ "kind": "ROLE", "roleArn": "arn:aws:iam::222222222222:role/r" }),
@@ -601,7 +603,7 @@ mod tests {
             let unrouted = json!([{ "workspaceArn": workspace }]);
             lines.extend([
                 json!({ "kind": "CLUSTER", "clusterArn": cluster, "failure": failure }),
-                json!({ "kind": "CLUSTER", "clusterArn": cluster, "reason": text, "unrouted": unrouted }),
+                json!({ "kind": "CLUSTER", "clusterArn": cluster, "action": "SKIP", "reason": text, "unrouted": unrouted }),
                 json!({ "kind": "PAIR", "clusterArn": cluster, "workspaceArn": workspace, "known": true, "reason": text }),
                 json!({ "kind": "SCRAPER", "clusterArn": cluster, "workspaceArn": workspace, "scraperArn": workspace, "reason": text }),
                 json!({ "kind": "ROLE", "roleArn": format!("arn:aws-us-gov:iam::222222222222:role/{}", "x".repeat(128)) }),

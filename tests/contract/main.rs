@@ -1136,7 +1136,7 @@ fn every_loop_ends_and_the_machine_timeout_exceeds_all_loops() {
         }
         let waits = states.iter().filter(|(_, state)| state["Type"] == "Wait");
         // Onboarding and offboarding also wait for IAM propagation after the lock; onboarding also before a rollback. In a
-        // reconciliation, an onboarding waits for its turn.
+        // reconciliation, an onboarding waits for its start.
         let waits_outside_loops = match name {
             "onboard" => 2,
             _ => 1,

@@ -207,7 +207,7 @@ fn a_cluster_that_failed_keeps_its_pairs() {
     for (finding, expected) in [
         (
             json!({ "kind": "CLUSTER", "action": "ONBOARD", "removals": removals }),
-            Some("Wait for the turn"),
+            Some("Wait for the start"),
         ),
         (
             json!({ "kind": "CLUSTER", "action": "ONBOARD", "removals": removals, "failure": failure }),
@@ -292,7 +292,7 @@ fn a_plan_is_applied_only_if_it_is_complete_and_the_expected_one() {
 
 #[test]
 fn at_most_two_onboardings_start_per_second() {
-    let seconds = &state("Wait for the turn")["Seconds"];
+    let seconds = &state("Wait for the start")["Seconds"];
     for (index, entered, expected) in [
         (0, "12:00:00", 0.0),
         (1, "12:00:00", 0.0),
@@ -317,7 +317,7 @@ fn pairs_are_looked_for_if_a_cluster_is_disconnected_or_missing_again() {
         (cluster.clone(), false, true, Some("Route cluster")),
         (cluster, true, false, Some("Find pairs")),
         (orphan(true, json!(null)), true, false, Some("Find pairs")),
-        (orphan(false, json!("e")), true, true, None),
+        (orphan(false, json!("e")), true, true, Some("Orphan omitted")),
         (orphan(true, json!("e")), false, true, Some("Find pairs")),
         (orphan(true, json!("e")), false, false, None),
         (orphan(true, json!(null)), false, true, None),

@@ -341,7 +341,7 @@ async fn the_command_plans_reconciles_reports_and_disconnects_accounts() -> Resu
     let output: Value = serde_json::from_str(&text)?;
     let applied = &output["execution"]["output"];
     ensure!(
-        code == Some(0) && applied["counts"] == json!({ "OFFBOARDED": 2, "SKIPPED": 1 }),
+        code == Some(0) && applied["counts"] == json!({ "OFFBOARDED": 2, "UNCHANGED": 1 }),
         "{text}"
     );
     ensure!(applied["coverage"]["connected"] == 0, "{text}");
