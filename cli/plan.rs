@@ -66,8 +66,6 @@ pub enum Action {
     Create,
     /// It is updated.
     Update,
-    /// It is deleted and created again.
-    Replace,
     /// It is deleted.
     Delete,
     /// It is not changed.
@@ -93,7 +91,6 @@ impl Change {
         let action = match self.action {
             Action::Create => "create",
             Action::Update => "update",
-            Action::Replace => "replace",
             Action::Delete => "delete",
             Action::None => "keep",
         };

@@ -47,12 +47,8 @@ impl Plan {
         if !self.has_changes() {
             return "No changes.".to_owned();
         }
-        let replaced = match count(Action::Replace) {
-            0 => String::new(),
-            count => format!("{count} to replace, "),
-        };
         format!(
-            "Plan: {} to create, {} to update, {replaced}{} to delete.",
+            "Plan: {} to create, {} to update, {} to delete.",
             count(Action::Create),
             count(Action::Update),
             count(Action::Delete)
@@ -65,7 +61,6 @@ impl Action {
         match self {
             Self::Create => ("+", "create", Color::Green),
             Self::Update => ("~", "update", Color::Yellow),
-            Self::Replace => ("-/+", "replace", Color::Yellow),
             Self::Delete => ("-", "delete", Color::Red),
             Self::None => (" ", "keep", Color::Green),
         }
@@ -179,7 +174,7 @@ mod tests {
                     { "path": "trust policy", "before": trust("a"), "after": trust("b") },
                     { "path": "tags.team", "before": null, "after": "payments" },
                 ] },
-                { "action": "REPLACE", "resource": "scraper", "accountId": "222222222222", "arn": null,
+                { "action": "UPDATE", "resource": "scraper", "accountId": "222222222222", "arn": null,
                   "differences": [{ "path": "subnets", "before": ["subnet-1"], "after": ["subnet-2"] }] },
                 { "action": "NONE", "resource": "scraper", "accountId": "222222222222", "arn": null },
             ],
@@ -209,7 +204,7 @@ Workspace  arn:aws:aps:us-west-2:333333333333:workspace/ws-1
               }
       tags.team: (none) → "payments"
 
--/+ replace scraper in account 222222222222
+  ~ update scraper in account 222222222222
       subnets: ["subnet-1"] → ["subnet-2"]
 
 This execution works on the cluster now, and can change what this plan shows:
@@ -224,7 +219,7 @@ Warnings:
 
 The execution would fail as NotAccepted.
 
-Plan: 1 to create, 1 to update, 1 to replace, 0 to delete.
+Plan: 1 to create, 2 to update, 0 to delete.
 Fingerprint: 0f1e2d"#;
         assert_eq!(plan.text(Style::plain()), expected);
     }

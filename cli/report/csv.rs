@@ -1,6 +1,7 @@
 //! A report as CSV, for a spreadsheet.
 
 use super::{FleetReport, Row};
+use crate::style::printable;
 use anyhow::Result;
 use csv::{QuoteStyle, Terminator, WriterBuilder};
 
@@ -29,7 +30,7 @@ impl FleetReport {
             .terminator(Terminator::CRLF)
             .from_writer(format!("{}\r\n", HEADER.join(",")).into_bytes());
         for row in &self.rows {
-            writer.write_record(row.fields().map(cell))?;
+            writer.write_record(row.fields().map(|text| cell(&printable(text))))?;
         }
         Ok(String::from_utf8(writer.into_inner()?)?)
     }

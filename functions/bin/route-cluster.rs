@@ -1,4 +1,4 @@
-//! Route cluster: determines the workspace of a cluster, and its pairs that the routing table no longer names. Read-only.
+//! Route cluster, Route cluster again: determines the workspace of a cluster, and its pairs that the routing table no longer names. Read-only.
 
 use ampxa::{Aws, lambda, reconcile, routing};
 

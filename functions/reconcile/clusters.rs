@@ -105,15 +105,18 @@ pub async fn find(
             routing::organizational_units(&hub.organizations(), &routes, &location.account).await?
         }
     };
-    let clusters_and_orphans = found(&owned, &clusters, &organizational_units)
-        .chain(orphans(&owned, &clusters, location).into_iter().map(Finding::Orphan));
-    let others = (refusals.into_iter().map(Finding::Pair))
+    // If the findings do not fit, the last ones are missing. Clusters have no alarm.
+    let orphans = orphans(&owned, &clusters, location).into_iter().map(Finding::Orphan);
+    let others = (orphans.chain(refusals.into_iter().map(Finding::Pair)))
         .chain(scraper::unmanaged(&scrapers).into_iter().map(Finding::Scraper))
         .chain(roles.into_iter().map(|role_arn| Finding::Role(Role { role_arn })));
     Ok(Output {
         reachable: true,
         reason: None,
-        findings: limited(location, clusters_and_orphans.chain(others).collect()),
+        findings: limited(
+            location,
+            others.chain(found(&owned, &clusters, &organizational_units)).collect(),
+        ),
     })
 }
 

@@ -324,8 +324,8 @@ fn of_cluster(cluster: Cluster, mode: Mode) -> Vec<Entry> {
                 ..entry.done(done)
             }
         }
-        (None, None, (Some(plan), _)) => planned(entry, plan, Verdict::WouldRepair),
-        (None, None, (None, Some(plan))) => planned(entry, plan, Verdict::WouldOffboard),
+        (None, None, (Some(plan), _)) => planned(entry, plan, Verdict::WouldRepair, mode),
+        (None, None, (None, Some(plan))) => planned(entry, plan, Verdict::WouldOffboard, mode),
         // There is no pair to disconnect.
         (None, None, (None, None)) if cluster.action.is_none() => Entry {
             verdict: Some(Verdict::Unchanged),
@@ -352,11 +352,12 @@ fn would_fail(mode: Mode, error: &str) -> Verdict {
 
 /// The line of a cluster whose onboarding or offboarding was planned. `change` is the verdict on changes that create no
 /// scraper.
-fn planned(entry: Entry, plan: Plan, change: Verdict) -> Entry {
+fn planned(entry: Entry, plan: Plan, change: Verdict, mode: Mode) -> Entry {
     let changes = || plan.changes.iter().filter(|change| change["action"] != "NONE");
     let error = plan.would_fail_as.clone();
     let verdict = match &error {
-        Some(error) => would_fail(Mode::Plan, error),
+        // A reconciliation that keeps to a plan starts nothing that would fail.
+        Some(error) => would_fail(mode, error),
         None if changes().next().is_none() => Verdict::Unchanged,
         // An execution that replaces a stale scraper repairs the pair.
         None if changes().any(|change| change["action"] == "DELETE") => change,
@@ -389,8 +390,8 @@ fn of_orphan(orphan: Orphan, mode: Mode) -> Option<Entry> {
         (Some(failure), ..) => Some(about(Verdict::Failed).failed(would_fail(mode, ""), failure)),
         (None, Some(done), _) => Some(about(verdict_of(&done)).done(done)),
         // The state machine marks or offboards each orphan.
-        (None, None, Mode::Apply) => None,
-        (None, None, Mode::Plan) => {
+        (None, None, Mode::Apply) if orphan.removal.is_none() => None,
+        (None, None, _) => {
             let (verdict, reason) = match (orphan.missing, &orphan.orphan_since) {
                 (true, Some(_)) => (
                     Verdict::WouldOffboard,
@@ -405,7 +406,7 @@ fn of_orphan(orphan: Orphan, mode: Mode) -> Option<Entry> {
                 ..about(verdict)
             };
             Some(match orphan.removal {
-                Some(plan) => planned(entry, plan, Verdict::WouldOffboard),
+                Some(plan) => planned(entry, plan, Verdict::WouldOffboard, mode),
                 None => entry,
             })
         }

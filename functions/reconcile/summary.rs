@@ -528,6 +528,25 @@ mod tests {
     }
 
     #[test]
+    fn a_cluster_that_would_fail_as_planned_has_failed_if_the_plan_is_applied() {
+        let orphan = json!({
+            "kind": "ORPHAN", "clusterArn": arn("o"), "scraperArns": [], "missing": true, "orphanSince": "sunday",
+        });
+        let mut orphan_that_fails = removal(Some("AccessDenied"));
+        orphan_that_fails
+            .as_object_mut()
+            .unwrap()
+            .extend(orphan.as_object().unwrap().clone());
+        let lines = json!([
+            cluster("a", plan("CREATE", Some("NotReady"), "0a")),
+            cluster("b", removal(Some("AccessDenied"))),
+            orphan_that_fails,
+        ]);
+        let (summary, _) = totals(lines, Mode::Apply);
+        assert_eq!(json!(summary.counts), json!({ "FAILED": 3 }));
+    }
+
+    #[test]
     fn a_disconnected_cluster_is_not_connected_any_more() {
         let done = json!({ "connected": true, "result": { "outcome": "OFFBOARDED" } });
         let (summary, _) = totals(json!([cluster("a", done)]), Mode::Apply);

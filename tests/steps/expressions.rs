@@ -191,53 +191,154 @@ fn each_map_reads_what_the_map_before_it_wrote() {
     }
 }
 
+/// The next state of an item of the last Map: from the first choice, or else from the last one.
+fn next_of(choice: &str, finding: &Value, disconnects: bool, expected: bool) -> String {
+    let choice = state(choice);
+    let input = json!({ "finding": finding, "disconnects": disconnects, "isExpected": expected });
+    let states = json!({ "input": input });
+    let mut rules = choice["Choices"].as_array().unwrap().iter();
+    let chosen = rules.find(|rule| evaluate(&rule["Condition"], states.clone()) == true);
+    let next = chosen.map_or(&choice["Default"], |rule| &rule["Next"]);
+    next.as_str().unwrap().to_owned()
+}
+
 #[test]
-fn a_cluster_that_failed_keeps_its_pairs() {
-    let rules = state("What is to be done?")["Choices"].clone();
-    let next = |finding: Value, disconnects: bool| {
-        let states = json!({ "input": { "finding": finding, "disconnects": disconnects } });
-        let rules = rules.as_array().unwrap().iter();
-        let chosen = rules
-            .clone()
-            .find(|rule| evaluate(&rule["Condition"], states.clone()) == true);
-        chosen.map(|rule| rule["Next"].as_str().unwrap().to_owned())
-    };
+fn an_item_is_started_only_if_there_is_something_to_do() {
     let removals = json!([{ "workspaceArn": "w", "name": "n" }]);
     let failure = json!({ "Error": "NotReady" });
-    for (finding, expected) in [
-        (
-            json!({ "kind": "CLUSTER", "action": "ONBOARD", "removals": removals }),
-            Some("Wait for the start"),
-        ),
+    let removal = |error: Value| json!({ "plan": "0a", "wouldFailAs": error });
+    for (finding, disconnects, expected, starts) in [
+        (json!({ "kind": "CLUSTER" }), false, false, true),
+        (json!({ "kind": "CLUSTER", "action": "ONBOARD" }), false, true, true),
         (
             json!({ "kind": "CLUSTER", "action": "ONBOARD", "removals": removals, "failure": failure }),
-            Some("Nothing to do"),
+            false,
+            true,
+            false,
         ),
         (
             json!({ "kind": "CLUSTER", "action": "SKIP", "removals": removals }),
-            Some("Remove each unrouted pair"),
+            false,
+            true,
+            true,
         ),
-        (json!({ "kind": "CLUSTER", "action": "SKIP", "removals": [] }), None),
-        (json!({ "kind": "CLUSTER", "failure": failure }), Some("Nothing to do")),
-        (json!({ "kind": "ORPHAN", "missing": true }), Some("Mark orphans")),
-        (json!({ "kind": "LOCATION" }), None),
+        (
+            json!({ "kind": "CLUSTER", "action": "SKIP", "removals": [] }),
+            false,
+            true,
+            false,
+        ),
+        (
+            json!({ "kind": "ORPHAN", "missing": true, "orphanSince": null }),
+            false,
+            false,
+            true,
+        ),
+        (json!({ "kind": "LOCATION" }), false, false, false),
+        (json!({ "kind": "ROLE" }), false, false, false),
+        (
+            json!({ "kind": "CLUSTER", "removal": removal(json!(null)) }),
+            true,
+            false,
+            true,
+        ),
+        (
+            json!({ "kind": "ORPHAN", "removal": removal(json!(null)) }),
+            true,
+            false,
+            true,
+        ),
+        (json!({ "kind": "CLUSTER", "reason": "no pair" }), true, false, false),
+        // What would fail as planned is not started, if the plan is to be kept.
+        (
+            json!({ "kind": "CLUSTER", "removal": removal(json!("AccessDenied")) }),
+            true,
+            true,
+            false,
+        ),
+        (
+            json!({ "kind": "CLUSTER", "removal": removal(json!("AccessDenied")) }),
+            true,
+            false,
+            true,
+        ),
+        (
+            json!({ "kind": "ORPHAN", "orphanSince": "e", "removal": removal(json!("AccessDenied")) }),
+            false,
+            true,
+            false,
+        ),
+        (
+            json!({ "kind": "CLUSTER", "action": "ONBOARD", "plan": removal(json!("NotReady")) }),
+            false,
+            true,
+            false,
+        ),
+        (
+            json!({ "kind": "CLUSTER", "action": "ONBOARD", "plan": removal(json!(null)) }),
+            false,
+            true,
+            true,
+        ),
     ] {
-        assert_eq!(next(finding.clone(), false).as_deref(), expected, "{finding}");
+        let next = next_of("Is there anything to do?", &finding, disconnects, expected);
+        let expected_next = if starts { "Wait for the start" } else { "Nothing to do" };
+        assert_eq!(next, expected_next, "{finding}");
     }
-    let removal = json!({ "plan": "0a" });
-    for (finding, expected) in [
+}
+
+#[test]
+fn a_cluster_that_failed_keeps_its_pairs() {
+    let removals = json!([{ "workspaceArn": "w", "name": "n" }]);
+    for (finding, disconnects, expected) in [
         (
-            json!({ "kind": "CLUSTER", "removal": removal }),
-            Some("Offboard cluster"),
+            json!({ "kind": "CLUSTER", "action": "ONBOARD", "removals": removals }),
+            false,
+            "Onboard cluster",
         ),
         (
-            json!({ "kind": "ORPHAN", "removal": removal }),
-            Some("Offboard cluster"),
+            json!({ "kind": "CLUSTER", "action": "SKIP", "removals": removals }),
+            false,
+            "Remove each unrouted pair",
         ),
-        (json!({ "kind": "CLUSTER", "reason": "no pair" }), None),
-        (json!({ "kind": "ORPHAN", "missing": false }), None),
+        (
+            json!({ "kind": "CLUSTER", "action": "SKIP", "removals": [] }),
+            false,
+            "Nothing to do",
+        ),
+        (
+            json!({ "kind": "CLUSTER", "removal": { "plan": "0a" } }),
+            true,
+            "Offboard cluster",
+        ),
+        (
+            json!({ "kind": "ORPHAN", "removal": { "plan": "0a" } }),
+            true,
+            "Offboard cluster",
+        ),
+        (json!({ "kind": "ORPHAN", "missing": true }), false, "Mark orphans"),
     ] {
-        assert_eq!(next(finding.clone(), true).as_deref(), expected, "{finding}");
+        assert_eq!(
+            next_of("What is to be done?", &finding, disconnects, false),
+            expected,
+            "{finding}"
+        );
+    }
+    for (finding, disconnects, expected) in [
+        (json!({ "kind": "CLUSTER" }), false, "Route cluster again"),
+        (json!({ "kind": "CLUSTER" }), true, "What is to be done?"),
+        (
+            json!({ "kind": "CLUSTER", "action": "SKIP" }),
+            false,
+            "What is to be done?",
+        ),
+        (json!({ "kind": "ORPHAN" }), false, "What is to be done?"),
+    ] {
+        assert_eq!(
+            next_of("Is the cluster routed?", &finding, disconnects, false),
+            expected,
+            "{finding}"
+        );
     }
     // An onboarding that fails ends without the Map that removes pairs.
     assert_eq!(state("Onboard cluster")["Catch"][0]["Next"], "Cluster failed");
@@ -291,7 +392,7 @@ fn a_plan_is_applied_only_if_it_is_complete_and_the_expected_one() {
 }
 
 #[test]
-fn at_most_two_onboardings_start_per_second() {
+fn at_most_two_items_start_per_second() {
     let seconds = &state("Wait for the start")["Seconds"];
     for (index, entered, expected) in [
         (0, "12:00:00", 0.0),
@@ -315,6 +416,7 @@ fn pairs_are_looked_for_if_a_cluster_is_disconnected_or_missing_again() {
     let orphan = |missing: bool, since: Value| json!({ "kind": "ORPHAN", "missing": missing, "orphanSince": since });
     for (finding, disconnects, plans, expected) in [
         (cluster.clone(), false, true, Some("Route cluster")),
+        (cluster.clone(), false, false, None),
         (cluster, true, false, Some("Find pairs")),
         (orphan(true, json!(null)), true, false, Some("Find pairs")),
         (orphan(false, json!("e")), true, true, Some("Orphan omitted")),
