@@ -130,13 +130,20 @@ async fn a_hub_without_an_organization_reaches_only_its_accounts_and_keeps_the_g
         let deletion = account.iam().delete_policy().policy_arn(&guard).send().await;
         assert_eq!(deletion.unwrap_err().code(), Some("DeleteConflict"));
     }
-    let status = crate::command::ampxa(&["status", "--local-cloud", &deployment().cloud.url, "--accounts", SOURCE])
-        .envs([
-            ("AMPXA_ROLE_PATH", "/platform/"),
-            ("AMPXA_PAIR_BOUNDARY", "company/workload"),
-        ])
-        .output()
-        .unwrap();
+    let status = crate::command::ampxa(&[
+        "status",
+        "--live",
+        "--local-cloud",
+        &deployment().cloud.url,
+        "--accounts",
+        SOURCE,
+    ])
+    .envs([
+        ("AMPXA_ROLE_PATH", "/platform/"),
+        ("AMPXA_PAIR_BOUNDARY", "company/workload"),
+    ])
+    .output()
+    .unwrap();
     let printed = String::from_utf8_lossy(&status.stdout).into_owned();
     let line = printed
         .lines()

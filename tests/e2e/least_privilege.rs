@@ -372,7 +372,7 @@ async fn every_granted_action_is_needed_by_a_call() {
     let functions: Vec<&String> = policies.iter().map(|policy| &policy.role).collect();
     assert_eq!(
         functions.len(),
-        21,
+        22,
         "expected one policy for each function that calls AWS: {functions:#?}"
     );
     policies.push(Policy::of_provisioner(&accounts.source, "source").await);
