@@ -13,7 +13,7 @@ use std::path::PathBuf;
 /// Connects EKS clusters to AMP workspaces in other accounts: shows plans, starts and follows executions, reports.
 ///
 /// Credentials come from the environment, a profile, `aws login`, IAM Identity Center or a credential process.
-/// AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_<SERVICE> change the endpoints of AWS; the credentials stay the same.
+/// AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_… change the endpoints of AWS; the credentials stay the same.
 #[derive(Debug, Parser)]
 #[command(name = "ampxa", version, after_help = EXIT_CODES)]
 pub struct Cli {

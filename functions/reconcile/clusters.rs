@@ -106,7 +106,8 @@ pub async fn find(
         }
     };
     // If the findings do not fit, the last ones are missing. Clusters have no alarm.
-    let orphans = orphans(&owned, &clusters, location).into_iter().map(Finding::Orphan);
+    let orphans = orphans(&owned, &clusters, location).into_iter();
+    let orphans = orphans.map(|orphan| Finding::Orphan(Box::new(orphan)));
     let others = (orphans.chain(refusals.into_iter().map(Finding::Pair)))
         .chain(scraper::unmanaged(&scrapers).into_iter().map(Finding::Scraper))
         .chain(roles.into_iter().map(|role_arn| Finding::Role(Role { role_arn })));

@@ -13,7 +13,7 @@ pub enum Finding {
     /// A cluster that exists.
     Cluster(Box<Cluster>),
     /// A cluster with scrapers of ampxa that is missing, or was missing and exists again.
-    Orphan(Orphan),
+    Orphan(Box<Orphan>),
     /// A pair whose workspace does not accept the account of its cluster, or could not be read.
     Pair(Pair),
     /// A scraper of a cluster that ampxa did not create.

@@ -178,7 +178,7 @@ pub fn entries(finding: Finding, mode: Mode) -> Vec<Entry> {
     match finding {
         Finding::Location(location) => of_location(location).into_iter().collect(),
         Finding::Cluster(cluster) => of_cluster(*cluster, mode),
-        Finding::Orphan(orphan) => of_orphan(orphan, mode).into_iter().collect(),
+        Finding::Orphan(orphan) => of_orphan(*orphan, mode).into_iter().collect(),
         Finding::Pair(pair) => {
             let verdict = match pair.known {
                 true => Verdict::NotAccepted,
