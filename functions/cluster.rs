@@ -10,8 +10,9 @@ use crate::{
     error::Error,
     network::{self, Network},
     pair::Pair,
+    prepare,
     problems::Problems,
-    request::ClusterAccess,
+    request::{ClusterAccess, Preparation},
     routing::glob,
     scraper::{self, ExistingScraper, Inventory, StaleScraper},
     task::Task,
@@ -20,7 +21,7 @@ use aws_sdk_amp::{
     primitives::DateTime,
     types::{WorkspaceDescription, WorkspaceStatusCode},
 };
-use aws_sdk_eks::types::{AuthenticationMode, Cluster, ClusterStatus};
+use aws_sdk_eks::types::{Cluster, ClusterStatus};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
@@ -34,6 +35,8 @@ pub struct Clients {
     pub eks: aws_sdk_eks::Client,
     /// EC2 of the source account.
     pub ec2: ec2::Client,
+    /// IAM of the source account.
+    pub source_iam: aws_sdk_iam::Client,
     /// AMP of the source account.
     pub source_amp: aws_sdk_amp::Client,
     /// AMP of the target account.
@@ -48,6 +51,7 @@ impl Clients {
         Self {
             eks: source.eks(),
             ec2: source.ec2(),
+            source_iam: source.iam(),
             source_amp: source.amp(),
             target_amp: target.amp(),
             consent: consent::Clients {
@@ -115,6 +119,8 @@ pub struct Input {}
 pub struct Output {
     /// Whether the cluster can be scraped now.
     pub readiness: Readiness,
+    /// The changes of the cluster that the request and its account allow, and that the scraper needs first, in order.
+    pub preparations: Vec<Preparation>,
     /// The network of the scraper, if the cluster is ready.
     pub network: Option<Network>,
     /// The existing scraper of the pair.
@@ -134,7 +140,7 @@ pub struct Output {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Readiness {
-    /// It is ACTIVE.
+    /// It is ACTIVE. It may have to be prepared.
     Ready,
     /// It is being created or updated: poll again.
     Waiting,
@@ -207,11 +213,12 @@ pub(crate) async fn examine<I>(
 ) -> Result<(Output, Problems), Error> {
     let mut problems = Problems::default();
     let quota = settings.quotas.of(&task.pair.cluster);
-    let cluster = problems.note(describe(aws, &task.pair).await)?;
-    let manual_access = match &cluster {
-        Some(cluster) => problems.note(check_access(cluster, task))?,
+    let cluster = problems.note(describe(&aws.eks, &task.pair.cluster).await)?;
+    let access = match &cluster {
+        Some(cluster) => problems.note(check_access(&aws.source_iam, cluster, task).await)?,
         None => None,
     };
+    let access = access.unwrap_or_default();
     let tags = problems.note(check_workspace(aws, &task.pair).await)?;
     let created_at = cluster.as_ref().and_then(Cluster::created_at);
     let (inventory, scrapers) = problems
@@ -232,10 +239,11 @@ pub(crate) async fn examine<I>(
         } else {
             Readiness::Waiting
         },
+        preparations: access.preparations,
         network,
         scraper: inventory.scraper,
         stale_scrapers: inventory.stale_scrapers,
-        manual_access: manual_access.unwrap_or_default(),
+        manual_access: access.is_manual,
         scrapers,
         quota,
     };
@@ -249,58 +257,90 @@ pub(crate) async fn find(eks: &aws_sdk_eks::Client, cluster: &ClusterArn) -> Res
     Ok(output.and_then(|output| output.cluster))
 }
 
-async fn describe(aws: &Clients, pair: &Pair) -> Result<Cluster, Error> {
-    let missing = || Error::NotReady(format!("The cluster {} does not exist.", pair.cluster));
-    let cluster = find(&aws.eks, &pair.cluster).await?.ok_or_else(missing)?;
+/// Describes a cluster.
+///
+/// # Errors
+/// `NotReady` if it does not exist, failed or is being deleted; and those of the call.
+pub(crate) async fn describe(eks: &aws_sdk_eks::Client, arn: &ClusterArn) -> Result<Cluster, Error> {
+    let missing = || Error::NotReady(format!("The cluster {arn} does not exist."));
+    let cluster = find(eks, arn).await?.ok_or_else(missing)?;
     match cluster.status() {
         Some(status @ (ClusterStatus::Failed | ClusterStatus::Deleting)) => Err(Error::NotReady(format!(
-            "The cluster {} is {status}; it must be ACTIVE.",
-            pair.cluster
+            "The cluster {arn} is {status}; it must be ACTIVE."
         ))),
         _ => Ok(cluster),
     }
 }
 
-/// Whether a person must map the scraper in the ConfigMap `aws-auth`. Fails if the scraper cannot access the cluster.
-fn check_access<I>(cluster: &Cluster, task: &Task<I>) -> Result<bool, Error> {
-    let (name, region) = (task.pair.cluster.id(), task.pair.cluster.region());
+/// How a scraper gets access to the cluster.
+#[derive(Debug, Default)]
+struct Access {
+    /// Whether a person must map the scraper in the ConfigMap `aws-auth`.
+    is_manual: bool,
+    /// The changes of the cluster that must be made first.
+    preparations: Vec<Preparation>,
+}
+
+/// Checks that a scraper can access the cluster, or that the request and the account allow the changes that it needs.
+async fn check_access<I>(source_iam: &aws_sdk_iam::Client, cluster: &Cluster, task: &Task<I>) -> Result<Access, Error> {
+    let mut missing: Vec<Preparation> = Preparation::ALL.map(|(_, change)| change).to_vec();
+    missing.retain(|change| !change.is_done(cluster));
+    let mut is_manual = missing.contains(&Preparation::AccessEntries);
+    if task.request.cluster_access == ClusterAccess::Manual {
+        missing.retain(|change| *change != Preparation::AccessEntries);
+    }
+    let requested = |change: &Preparation| task.request.prepare_cluster.contains(change);
+    let is_requested = !missing.is_empty() && missing.iter().all(requested);
+    if missing.is_empty() || is_requested && prepare::is_permitted(source_iam).await? {
+        is_manual &= !missing.contains(&Preparation::AccessEntries);
+        return Ok(Access {
+            is_manual,
+            preparations: missing,
+        });
+    }
+    Err(cannot_access(&task.pair.cluster, &missing, is_requested))
+}
+
+/// The error of a cluster without the `missing` changes. `is_requested`: the request allows them, but not the account.
+fn cannot_access(cluster: &ClusterArn, missing: &[Preparation], is_requested: bool) -> Error {
+    let (name, region) = (cluster.id(), cluster.region());
     let update = format!("aws eks update-cluster-config --region {region} --name {name}");
-    let mut fixes = Vec::new();
-    if !cluster
-        .resources_vpc_config()
-        .is_some_and(|vpc| vpc.endpoint_private_access())
-    {
-        fixes.push(format!(
+    let fixes = missing.iter().map(|change| match change {
+        Preparation::PrivateEndpoint => format!(
             "Private access to its endpoint is disabled, and the scraper connects through the VPC. Enable it:\n  \
              {update} --resources-vpc-config endpointPrivateAccess=true"
-        ));
-    }
-    let mode = cluster.access_config().and_then(|access| access.authentication_mode());
-    let manual = !matches!(
-        mode,
-        Some(AuthenticationMode::Api | AuthenticationMode::ApiAndConfigMap)
-    );
-    if manual && task.request.cluster_access == ClusterAccess::Automatic {
-        fixes.push(format!(
+        ),
+        Preparation::AccessEntries => format!(
             "Its authentication mode is CONFIG_MAP, in which AMP cannot add an access entry for the scraper. Either \
              change the mode, which cannot be reverted:\n  \
              {update} --access-config authenticationMode=API_AND_CONFIG_MAP\n\
              or set \"clusterAccess\": \"MANUAL\" in the request and map the scraper in the ConfigMap aws-auth."
-        ));
-    }
-    if fixes.is_empty() {
-        return Ok(manual);
-    }
-    let cluster = &task.pair.cluster;
+        ),
+    });
     // EKS refuses an update while another one is in progress.
     let wait = format!(
         "\nBefore the next command, wait until EKS has finished the update:\n  \
          aws eks wait cluster-active --region {region} --name {name}\n"
     );
-    Err(Error::NotReady(format!(
-        "A scraper cannot access the cluster {cluster} yet. {}",
+    let fixes: Vec<String> = fixes.collect();
+    let names: Vec<String> = missing
+        .iter()
+        .map(|change| format!("\"{}\"", change.as_str()))
+        .collect();
+    let account = cluster.account();
+    let permit = format!("the stack of infra/source-account.yaml in the account {account} with MayPrepareClusters=yes");
+    let prepare = match is_requested {
+        true => format!("The request allows ampxa to make these changes, but the account does not: deploy {permit}."),
+        false => format!(
+            "ampxa makes these changes itself with \"prepareCluster\": [{}] in the request or the rule of the routing \
+             table, if you deploy {permit}.",
+            names.join(", ")
+        ),
+    };
+    Error::NotReady(format!(
+        "A scraper cannot access the cluster {cluster} yet. {}\n{prepare}",
         fixes.join(&wait)
-    )))
+    ))
 }
 
 /// Describes a workspace. `None` if it does not exist.

@@ -312,28 +312,30 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// One of several words, each with its value. The default if the field is absent.
+    /// An optional word: one of `choices`. The default if the field is absent.
     pub(crate) fn choice<T: Copy + Default, const N: usize>(
         &self,
         name: &str,
         choices: [(&str, T); N],
     ) -> Result<T, Error> {
-        let Some(value) = self.get(name) else {
-            return Ok(T::default());
-        };
-        let words = choices.each_ref().map(|(word, _)| format!("\"{word}\""));
-        let expected = format!("expected {}", words.join(" or "));
-        let Value::String(text) = value else {
-            let reason = format!("{expected}, not {}", json_type(value));
-            return Err(Error::invalid(&self.path(name), reason));
-        };
-        match choices.iter().find(|(word, _)| word == text) {
-            Some((_, choice)) => Ok(*choice),
-            None => {
-                let reason = format!("{} is not valid; {expected}", shown(text));
-                Err(Error::invalid(&self.path(name), reason))
-            }
+        match self.get(name) {
+            Some(value) => one_of(&self.path(name), value, choices),
+            None => Ok(T::default()),
         }
+    }
+
+    /// An optional list of different words, each one of `choices`. In the order of `choices`.
+    pub(crate) fn choices<T: Copy + Ord, const N: usize>(
+        &self,
+        name: &str,
+        choices: [(&str, T); N],
+    ) -> Result<Vec<T>, Error> {
+        let example = choices.first().map_or(String::new(), |(word, _)| format!("\"{word}\""));
+        let mut all = self
+            .list(name, &example, |path, item| one_of(path, item, choices))?
+            .unwrap_or_default();
+        all.sort_unstable();
+        Ok(all)
     }
 
     /// An optional boolean. `false` if the field is absent.
@@ -365,6 +367,23 @@ impl<'a> Fields<'a> {
                 &self.path(name),
                 format!("{number} is not valid; {expected}"),
             )),
+        }
+    }
+}
+
+/// A word: one of `choices`.
+fn one_of<T: Copy, const N: usize>(path: &str, value: &Value, choices: [(&str, T); N]) -> Result<T, Error> {
+    let words = choices.each_ref().map(|(word, _)| format!("\"{word}\""));
+    let expected = format!("expected {}", words.join(" or "));
+    let Value::String(text) = value else {
+        let reason = format!("{expected}, not {}", json_type(value));
+        return Err(Error::invalid(path, reason));
+    };
+    match choices.iter().find(|(word, _)| word == text) {
+        Some((_, choice)) => Ok(*choice),
+        None => {
+            let reason = format!("{} is not valid; {expected}", shown(text));
+            Err(Error::invalid(path, reason))
         }
     }
 }

@@ -14,6 +14,7 @@
 //! - `difference`: what differs between a resource and its desired state.
 //! - [`roles`], [`scraper`], [`patch`]: create, read, update, patch and delete roles and scrapers.
 //! - [`ingestion`]: whether the workspace receives samples, and the possible causes if it does not.
+//! - [`prepare`]: changes of a cluster that a scraper needs.
 //! - [`plan`]: what an onboarding would change.
 //! - [`offboarding`]: the pairs to disconnect.
 //! - [`event`], [`routing`], [`route_event`]: an event, the routing table, and the execution that an event starts.
@@ -46,6 +47,7 @@ pub mod pair;
 pub mod patch;
 pub mod plan;
 pub mod policy;
+pub mod prepare;
 mod problems;
 pub mod reconcile;
 pub mod request;

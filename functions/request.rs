@@ -20,7 +20,7 @@ const VERSION_FIELD: &str = "scrapeConfigurationVersion";
 pub(crate) const DEFAULT_CONFIGURATION: &str = "DEFAULT";
 
 /// The fields, in the order of [`Request`].
-const FIELDS: [&str; 17] = [
+const FIELDS: [&str; 18] = [
     "clusterArn",
     "workspaceArn",
     "subnetIds",
@@ -33,6 +33,7 @@ const FIELDS: [&str; 17] = [
     "tags",
     "patchTrust",
     "clusterAccess",
+    "prepareCluster",
     "activationTimeoutMinutes",
     "checkIngestion",
     "onFailure",
@@ -86,6 +87,10 @@ pub struct Request {
     pub patch_trust: PatchTrust,
     /// Who gives the scraper access to the cluster.
     pub cluster_access: ClusterAccess,
+    /// The changes of the cluster that the execution may make if the scraper needs them, in the order of
+    /// [`Preparation::ALL`]. Default: none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub prepare_cluster: Vec<Preparation>,
     /// Minutes to wait for the scraper to become ACTIVE: 1 to 240, by default 60. It usually takes about 20.
     pub activation_timeout_minutes: u32,
     /// Whether the workspace is queried for samples, and whether the execution fails without samples.
@@ -140,6 +145,32 @@ pub enum ClusterAccess {
     Automatic,
     /// A person, with the ConfigMap `aws-auth`.
     Manual,
+}
+
+/// A change of a cluster that a scraper may need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Preparation {
+    /// Private access to the cluster's endpoint is enabled.
+    PrivateEndpoint,
+    /// The authentication mode is changed from `CONFIG_MAP` to `API_AND_CONFIG_MAP`. EKS cannot revert this.
+    AccessEntries,
+}
+
+impl Preparation {
+    /// The values, by their names in requests, in the order in which they are made.
+    pub(crate) const ALL: [(&str, Self); 2] = [
+        ("PRIVATE_ENDPOINT", Self::PrivateEndpoint),
+        ("ACCESS_ENTRIES", Self::AccessEntries),
+    ];
+
+    /// The name in requests.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PrivateEndpoint => "PRIVATE_ENDPOINT",
+            Self::AccessEntries => "ACCESS_ENTRIES",
+        }
+    }
 }
 
 /// Whether the workspace is queried for samples.
@@ -202,7 +233,15 @@ impl Request {
             }
             None => None,
         };
+        let cluster_access = fields.choice(
+            "clusterAccess",
+            [
+                ("AUTOMATIC", ClusterAccess::Automatic),
+                ("MANUAL", ClusterAccess::Manual),
+            ],
+        )?;
         Ok(Self {
+            prepare_cluster: prepare_cluster(&fields, cluster_access)?,
             cluster_arn,
             workspace_arn,
             subnet_ids: fields.ec2_ids("subnetIds", "subnet-")?,
@@ -217,13 +256,7 @@ impl Request {
                 "patchTrust",
                 [("FINAL", PatchTrust::Final), ("EARLY", PatchTrust::Early)],
             )?,
-            cluster_access: fields.choice(
-                "clusterAccess",
-                [
-                    ("AUTOMATIC", ClusterAccess::Automatic),
-                    ("MANUAL", ClusterAccess::Manual),
-                ],
-            )?,
+            cluster_access,
             activation_timeout_minutes: fields.whole_number("activationTimeoutMinutes", 1, 240)?.unwrap_or(60),
             check_ingestion: fields.choice("checkIngestion", CheckIngestion::ALL)?,
             on_failure: fields.choice(
@@ -266,6 +299,17 @@ pub(crate) fn expected_plan(fields: &Fields<'_>) -> Result<Option<String>, Error
         return Err(Error::invalid("expectedPlan", why));
     }
     Ok(Some(plan.to_owned()))
+}
+
+/// The changes in the field `prepareCluster`, in the order in which they are made.
+pub(crate) fn prepare_cluster(fields: &Fields<'_>, access: ClusterAccess) -> Result<Vec<Preparation>, Error> {
+    let changes = fields.choices("prepareCluster", Preparation::ALL)?;
+    if access == ClusterAccess::Manual && changes.contains(&Preparation::AccessEntries) {
+        let why = "\"ACCESS_ENTRIES\" is not allowed together with \"clusterAccess\": \"MANUAL\", which needs no access \
+                   entry; remove one of the two";
+        return Err(Error::invalid(&fields.path("prepareCluster"), why));
+    }
+    Ok(changes)
 }
 
 /// The key of the object with the scrape configuration.
@@ -614,6 +658,16 @@ mod tests {
                 with("securityGroupIds", json!([subnet])),
                 "securityGroupIds[0]: ",
                 "such as sg-0123456789abcdef0",
+            ),
+            (
+                with("prepareCluster", json!(["ACCESS_ENTRY"])),
+                "prepareCluster[0]: \"ACCESS_ENTRY\" is not valid; ",
+                "expected \"PRIVATE_ENDPOINT\" or \"ACCESS_ENTRIES\"",
+            ),
+            (
+                with("prepareCluster", json!("ACCESS_ENTRIES")),
+                "prepareCluster: expected an array such as [\"PRIVATE_ENDPOINT\"], not a string",
+                "",
             ),
             (with("alias", json!("")), "alias: ", "1 to 100"),
             (with("alias", json!("-a")), "alias: ", "starting with"),

@@ -13,7 +13,7 @@ use crate::{
     difference::Difference,
     error::Error,
     names,
-    request::FINGERPRINT_DIGITS,
+    request::{FINGERPRINT_DIGITS, Preparation},
     roles::{self, EnsureInput},
     scraper,
     task::Task,
@@ -52,7 +52,7 @@ pub struct Output {
 pub struct Change {
     /// What is done.
     pub action: Action,
-    /// The resource: `source role`, `target role` or `scraper`.
+    /// The resource: `cluster`, `source role`, `target role` or `scraper`.
     pub resource: &'static str,
     /// The account of the resource.
     pub account_id: String,
@@ -81,8 +81,6 @@ pub enum Action {
 pub struct Clients {
     /// Those of the checks.
     pub checks: cluster::Clients,
-    /// IAM of the source account.
-    pub source_iam: aws_sdk_iam::Client,
     /// The bucket of the hub.
     pub bucket: Bucket,
 }
@@ -92,7 +90,6 @@ impl Clients {
     pub fn new(hub: &Account, source: &Account, target: &Account, bucket: &str) -> Self {
         Self {
             checks: cluster::Clients::new(hub, source, target),
-            source_iam: source.iam(),
             bucket: hub.bucket(bucket),
         }
     }
@@ -115,16 +112,22 @@ pub async fn onboarding(clients: &Clients, task: &Task<Input>, settings: &cluste
     };
     // AMP already deletes a scraper that is DELETING.
     let stale_scrapers = checked.stale_scrapers.iter().filter(|stale| !stale.is_deleting);
-    let mut changes: Vec<Change> = stale_scrapers
-        .map(|stale| {
-            let reason = Difference {
-                path: "reason",
-                before: json!(stale.reason),
-                after: Value::Null,
-            };
-            scraper_change(Action::Delete, Some(stale.scraper_arn.clone()), vec![reason])
-        })
-        .collect();
+    let preparations = checked.preparations.iter().map(|preparation| Change {
+        action: Action::Update,
+        resource: "cluster",
+        account_id: source_account.to_string(),
+        arn: Some(pair.cluster.to_string()),
+        differences: vec![preparation.difference()],
+    });
+    let stale_scrapers = stale_scrapers.map(|stale| {
+        let reason = Difference {
+            path: "reason",
+            before: json!(stale.reason),
+            after: Value::Null,
+        };
+        scraper_change(Action::Delete, Some(stale.scraper_arn.clone()), vec![reason])
+    });
+    let mut changes: Vec<Change> = preparations.chain(stale_scrapers).collect();
     let arn = checked.scraper.map(|scraper| scraper.scraper_arn);
     let existing: Option<ScraperArn> = arn.as_ref().and_then(|arn| arn.parse().ok());
     let ensure = task.with_input(EnsureInput {
@@ -134,7 +137,7 @@ pub async fn onboarding(clients: &Clients, task: &Task<Input>, settings: &cluste
         (
             "source role",
             roles::source(&ensure),
-            &clients.source_iam,
+            &clients.checks.source_iam,
             source_account,
             pair.source_role_arn(),
         ),
@@ -159,6 +162,12 @@ pub async fn onboarding(clients: &Clients, task: &Task<Input>, settings: &cluste
     let amp = &clients.checks.source_amp;
     let planned = scraper::plan(amp, &clients.bucket, task, existing.as_ref(), checked.network.as_ref());
     let mut warnings = Vec::new();
+    if checked.preparations.contains(&Preparation::AccessEntries) {
+        warnings.push(format!(
+            "EKS cannot revert the change of the authentication mode of the cluster {}.",
+            pair.cluster
+        ));
+    }
     if let Some(comparison) = problems.note(planned.await)? {
         warnings.extend(comparison.warnings);
         let action = action(arn.is_some(), &comparison.differences);

@@ -6,7 +6,10 @@ use crate::{
     configurations::OBJECT_FIELD,
     error::Error,
     input::{self, Fields, shown, text},
-    request::{CheckIngestion, DEFAULT_CONFIGURATION, PatchTrust, external_labels, object},
+    request::{
+        CheckIngestion, ClusterAccess, DEFAULT_CONFIGURATION, PatchTrust, Preparation, external_labels, object,
+        prepare_cluster,
+    },
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -89,6 +92,8 @@ pub struct Onboarding {
     pub patch_trust: PatchTrust,
     /// Whether the last step checks that the workspace receives samples.
     pub check_ingestion: CheckIngestion,
+    /// The changes of the cluster that the onboarding may make.
+    pub prepare_cluster: Vec<Preparation>,
 }
 
 impl Onboarding {
@@ -100,6 +105,7 @@ impl Onboarding {
             scrape_configuration: None,
             patch_trust: PatchTrust::default(),
             check_ingestion: CheckIngestion::default(),
+            prepare_cluster: Vec::new(),
         }
     }
 }
@@ -202,6 +208,7 @@ impl Rule {
             OBJECT_FIELD,
             "patchTrust",
             "checkIngestion",
+            "prepareCluster",
         ];
         let known = [&["match", "anyAccount", "workspaceArn", "ignore"][..], &options].concat();
         let fields = Fields::at(path, &format!("{path}."), rule, &known, SMALLEST)?;
@@ -229,6 +236,7 @@ impl Rule {
                 [("FINAL", PatchTrust::Final), ("EARLY", PatchTrust::Early)],
             )?,
             check_ingestion: fields.choice("checkIngestion", CheckIngestion::ALL)?,
+            prepare_cluster: prepare_cluster(&fields, ClusterAccess::Automatic)?,
         };
         let open = "it gives a workspace to clusters of every account";
         require_accounts(path, any_account, &condition, open)?;

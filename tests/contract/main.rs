@@ -15,7 +15,7 @@ use ampxa::{
     lock::{self, LockState},
     offboarding, patch, plan,
     policy::SCRAPER_SERVICE,
-    reconcile,
+    prepare, reconcile,
     roles::{self, Outcome},
     scraper::{self, Scraper, StaleScraper},
     task::Task,
@@ -347,12 +347,13 @@ fn every_error_reaches_the_fail_state_unchanged() {
 }
 
 /// The tasks before the first one that creates a resource.
-const BEFORE_CREATION: [&str; 6] = [
+const BEFORE_CREATION: [&str; 7] = [
     "Check request",
     "Plan pair",
     "Acquire lock",
     "Plan pair again",
     "Check cluster",
+    "Prepare cluster",
     "Remove stale scraper",
 ];
 
@@ -445,6 +446,8 @@ fn payload(task: &Value) -> Value {
         "scraperArn" => json!("arn:aws:aps:us-west-2:222222222222:scraper/s-1"),
         "network" => json!({ "subnetIds": ["subnet-a"], "securityGroupIds": ["sg-a"] }),
         "manualAccess" => json!(true),
+        "preparations" => json!(["PRIVATE_ENDPOINT", "ACCESS_ENTRIES"]),
+        "updateId" => json!("the last update"),
         "stopped" => json!(null),
         "createdBy" => json!("arn:aws:states:us-west-2:111111111111:execution:ampxa-onboard:1"),
         "scraperArns" => json!(["arn:aws:aps:us-west-2:222222222222:scraper/s-1"]),
@@ -485,6 +488,12 @@ fn every_task_passes_the_input_that_its_step_parses() {
                 .and_then(|input| check_request::check(&input))
                 .map(drop),
             "CheckCluster" => Task::<cluster::Input>::try_from(input).map(drop),
+            "PrepareCluster" => Task::<prepare::Input>::try_from(input).map(|task| {
+                assert_eq!(
+                    (task.input.preparations.len(), task.input.update_id.is_some()),
+                    (2, true)
+                )
+            }),
             "PlanPair" => Task::<plan::Input>::try_from(input).map(|task| {
                 assert_eq!(
                     task.input.onboarding.is_some(),
@@ -544,6 +553,7 @@ fn the_machines_read_only_fields_that_steps_return() {
     let arn = String::new;
     let checked = cluster::Output {
         readiness: Readiness::Ready,
+        preparations: vec![],
         network: None,
         scraper: None,
         stale_scrapers: vec![StaleScraper {
@@ -604,6 +614,10 @@ fn the_machines_read_only_fields_that_steps_return() {
             .unwrap()
     );
     complete["request"]["expectedPlan"] = json!("the plan of the request");
+    let prepared = json!(prepare::Output {
+        update_id: None,
+        started: vec![],
+    });
     let plan = json!(plan::Output {
         changes: vec![],
         prerequisites: vec![],
@@ -647,6 +661,7 @@ fn the_machines_read_only_fields_that_steps_return() {
                 "CheckRequest" | "CheckOffboarding" => &complete,
                 "AcquireLock" => &acquired,
                 "CheckCluster" => &check,
+                "PrepareCluster" => &prepared,
                 "PlanPair" | "PlanRemoval" => &plan,
                 "EnsureSourceRole" | "EnsureTargetRole" => &role,
                 "CreateScraper" | "CheckScraper" => &json!(scraper),
@@ -935,7 +950,7 @@ fn successful_run(seconds: u64) -> Vec<String> {
         };
         let next = match name {
             "Is the lock acquired?" => taken("{% $lock.state = 'ACQUIRED' and $lock.propagationSeconds = 0 %}"),
-            "Is the cluster ready?" => taken("{% $check.readiness = 'READY' %}"),
+            "Is the cluster ready?" => taken("{% $check.readiness = 'READY' and $count($check.preparations) = 0 %}"),
             "Is it a plan?"
             | "Is a plan expected?"
             | "Is there a stale scraper?"
@@ -1345,6 +1360,22 @@ fn a_provisioner_may_write_only_roles_of_its_prefix_with_the_boundary() {
                             equals("ForAllValues:StringEquals", "aws:TagKeys"),
                             ["ampxa:orphan-since"]
                         );
+                    }
+                    "eks:UpdateClusterConfig" => {
+                        let keys = ["endpointPrivateAccess", "endpointPublicAccess", "authenticationMode"];
+                        let limit = |operator: &str| keys.map(|key| condition[operator][format!("eks:{key}")].as_str());
+                        let is_set = [limit("Bool"), limit("StringEquals"), limit("Null")];
+                        let endpoint = [
+                            [Some("true"), None, None],
+                            [None, None, None],
+                            [None, Some("true"), Some("true")],
+                        ];
+                        let mode = [
+                            [None, None, None],
+                            [None, None, Some("API_AND_CONFIG_MAP")],
+                            [Some("true"), Some("true"), None],
+                        ];
+                        assert!(is_set == endpoint || is_set == mode, "{condition}");
                     }
                     _ if action.starts_with("eks:") && !reads => {
                         let principals = equals("ArnLike", "eks:principalArn");

@@ -10,6 +10,7 @@ mod consent;
 mod examples;
 pub mod fixture;
 mod fleet_plans;
+mod preparation;
 mod reconciliations;
 mod router_permissions;
 mod routes;

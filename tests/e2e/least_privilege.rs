@@ -32,6 +32,12 @@ const CHECKED_BY_DELETE_SCRAPER: [&str; 2] = ["eks:DeleteAccessEntry", "iam:Dele
 /// role (Lambda developer guide, "Capturing records of Lambda asynchronous invocations").
 const USED_BY_LAMBDA: &str = "sqs:SendMessage";
 
+/// `prepare-cluster` calls it, too.
+const CALLED_TOO: &str = "eks:DescribeCluster";
+/// Two statements with different conditions allow it, each for one change of a cluster. The call log does not say which
+/// one a call needs: a test below removes each of them.
+const GRANTED_TWICE: &str = "eks:UpdateClusterConfig";
+
 /// What one role may do.
 struct Policy {
     iam: Client,
@@ -238,6 +244,7 @@ async fn every_granted_action_is_needed_by_a_call() {
             "match": { "organizationalUnits": [fixture::unit_of(account)], "clusterNames": ["least"] },
             "workspaceArn": workspace,
             "scrapeConfigurationObject": "configurations/least.yaml",
+            "prepareCluster": ["PRIVATE_ENDPOINT", "ACCESS_ENTRIES"],
         },
         { "match": { "clusterNames": ["*"] }, "ignore": "not the cluster of this test" },
     ] });
@@ -257,7 +264,8 @@ async fn every_granted_action_is_needed_by_a_call() {
         .as_u64()
         .unwrap();
 
-    let cluster = demo::Cluster::named("least").tag("local:activation-minutes", "0");
+    let mut cluster = demo::Cluster::named("least").tag("local:activation-minutes", "0");
+    (cluster.mode, cluster.private_access) = (AuthenticationMode::ConfigMap, false);
     let cluster = cluster.make(&accounts.source).await.unwrap();
     wired
         .started(Machine::Onboard, "create-least-")
@@ -372,17 +380,19 @@ async fn every_granted_action_is_needed_by_a_call() {
     let functions: Vec<&String> = policies.iter().map(|policy| &policy.role).collect();
     assert_eq!(
         functions.len(),
-        22,
+        23,
         "expected one policy for each function that calls AWS: {functions:#?}"
     );
     policies.push(Policy::of_provisioner(&accounts.source, "source").await);
+    let iam = accounts.source.iam();
+    policies.push(Policy::read(&iam, "ampxa-provisioner-source", "prepare-clusters").await);
     policies.push(Policy::of_provisioner(&accounts.target, "target").await);
     policies.push(Policy::of_reader(&accounts.source, "source").await);
     policies.push(Policy::of_reader(&accounts.target, "target").await);
     let checked = [
         &CHECKED_BY_CREATE_SCRAPER[..],
         &CHECKED_BY_DELETE_SCRAPER,
-        &[USED_BY_LAMBDA],
+        &[USED_BY_LAMBDA, GRANTED_TWICE],
     ]
     .concat();
     let mut unused = Vec::new();
@@ -415,7 +425,8 @@ async fn every_granted_action_is_needed_by_a_call() {
                 unused.push(format!("{}: {action} on {resources:?}", policy.role));
             }
             // A function without these actions of the provisioner uses them as the reader.
-            let both = needed && checked.contains(action) && policy.role.starts_with("ampxa-provisioner-");
+            let is_called = needed && ![GRANTED_TWICE, CALLED_TOO].contains(action);
+            let both = is_called && checked.contains(action) && policy.role.starts_with("ampxa-provisioner-");
             assert!(!both, "the functions call {action}: remove it from the constants above");
         }
     }
@@ -529,6 +540,51 @@ async fn an_offboarding_without_one_permission_fails_and_names_it() {
         );
     }
     accounts.offboarded(&request).await;
+}
+
+#[tokio::test]
+async fn each_change_of_a_cluster_needs_its_own_statement() {
+    let wired = fixture::exclusive().await.unwrap();
+    let account = wired.account(FLEET[1], REGION);
+    let policy = Policy::read(&account.iam(), "ampxa-provisioner-source", "prepare-clusters").await;
+    for (sid, change, private, mode) in [
+        (
+            "EnablePrivateEndpointAccess",
+            "PRIVATE_ENDPOINT",
+            false,
+            AuthenticationMode::Api,
+        ),
+        (
+            "EnableAccessEntries",
+            "ACCESS_ENTRIES",
+            true,
+            AuthenticationMode::ConfigMap,
+        ),
+    ] {
+        let mut cluster = demo::Cluster::named(&format!("without-{}", change.to_lowercase()));
+        (cluster.mode, cluster.private_access) = (mode, private);
+        let cluster = cluster.make(&account).await.unwrap();
+        let request = json!({ "clusterArn": cluster, "workspaceArn": wired.workspace, "prepareCluster": [change] });
+        let mut less = policy.document.clone();
+        less["Statement"]
+            .as_array_mut()
+            .unwrap()
+            .retain(|statement| statement["Sid"] != sid);
+        policy.write(&less).await;
+        let run = wired.run(Machine::Onboard, &request).await.unwrap();
+        policy.write(&policy.document).await;
+        assert!(
+            run.failure.starts_with("AccessDenied") && run.failure.contains("eks:UpdateClusterConfig"),
+            "{run:?}"
+        );
+        let run = wired
+            .run(Machine::Onboard, &request)
+            .await
+            .unwrap()
+            .succeeded()
+            .unwrap();
+        assert_eq!(run.output["prepared"], json!([change]));
+    }
 }
 
 #[tokio::test]

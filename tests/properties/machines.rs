@@ -249,7 +249,7 @@ fn samples() -> Vec<Value> {
         "sourceRoleArn": "arn:source", "targetRoleArn": "arn:target", "sourceRole": role, "targetRole": role,
         "lock": { "state": "HELD", "holder": "arn:e", "stopped": null, "propagationSeconds": 0 },
         "check": {
-            "readiness": "WAITING", "scrapers": 1, "quota": 10, "manualAccess": false, "scraperArn": "s",
+            "readiness": "WAITING", "preparations": ["ACCESS_ENTRIES"], "scrapers": 1, "quota": 10, "manualAccess": false, "scraperArn": "s",
             "staleScrapers": [{ "scraperArn": "s", "reason": "is CREATION_FAILED" }],
             "network": { "subnetIds": ["subnet-1"], "securityGroupIds": [] },
         },
@@ -268,6 +268,8 @@ fn samples() -> Vec<Value> {
         ],
     });
     variables["replacedConfiguration"] = Value::Null;
+    variables["clusterUpdateId"] = Value::Null;
+    variables["prepared"] = json!(["PRIVATE_ENDPOINT"]);
     variables["longestInterval"] = json!(60);
     variables["scope"] = json!({
         "locations": "reports/1/locations.jsonl", "folder": "reports/1/", "isWhole": true, "mode": "APPLY",
@@ -291,7 +293,7 @@ fn samples() -> Vec<Value> {
     vec![
         of(json!({ "Payload": {}, "Output": { "outcome": "ONBOARDED" }, "ExecutionArn": "arn:e" })),
         of(json!({ "Payload": {
-            "plan": "0a",
+            "plan": "0a", "updateId": null, "started": ["PRIVATE_ENDPOINT"],
             "request": {}, "sourceRoleArn": "arn:source", "targetRoleArn": "arn:target", "created": true,
             "warnings": [], "repaired": [], "upToDate": true, "longestInterval": 60, "replacedConfiguration": "s3://b/k", "source": true, "target": true, "scraperArns": ["s"],
             "roleArn": "arn:source", "outcome": "REMOVED", "skipReason": "the event is late",

@@ -33,6 +33,7 @@ fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for scenario in [
         Scenario::Fresh,
+        Scenario::Unprepared,
         Scenario::Failing,
         Scenario::AlreadyOnboarded,
         Scenario::Offboard,
@@ -43,6 +44,7 @@ fn cases() -> Vec<Case> {
         for call in scenario.run(&Setup::calm("plain", 1), &[], false).calls {
             // The other calls are those of the scenarios before.
             let is_tested = match scenario {
+                Scenario::Unprepared => ["Prepare cluster", "Check cluster"].contains(&call.state.as_str()),
                 Scenario::Failing => rollback_tasks.contains(&call.state),
                 Scenario::Expecting | Scenario::OffboardExpecting => call.state.starts_with("Plan "),
                 _ => true,

@@ -137,6 +137,23 @@ pub fn after_write(world: &World, cloud: &Cloud, invocation: &Invocation, call: 
             }
             Some(_) => {}
         }
+    } else if call.service == "eks" {
+        let changes = execution.input["prepareCluster"]
+            .as_array()
+            .map_or(&[][..], Vec::as_slice);
+        let [endpoint, mode] = [
+            &call.body["resourcesVpcConfig"]["endpointPrivateAccess"],
+            &call.body["accessConfig"]["authenticationMode"],
+        ];
+        let is_allowed = |change: &str, value: &Value, allowed: Value| {
+            value.is_null() || *value == allowed && changes.contains(&json!(change))
+        };
+        if !cluster.ends_with(&format!(":cluster/{}", call.id.split('/').next().unwrap_or_default()))
+            || !is_allowed("PRIVATE_ENDPOINT", endpoint, json!(true))
+            || !is_allowed("ACCESS_ENTRIES", mode, json!("API_AND_CONFIG_MAP"))
+        {
+            violations.push(format!("the change of the cluster is not allowed: {}", call.body));
+        }
     } else {
         let id = match call.action.as_str() {
             "CreateScraper" => cloud.amp.scrapers.last().map_or("", |scraper| &scraper.id),

@@ -14,6 +14,7 @@ mod healthy;
 mod invariants;
 mod machine;
 mod plans;
+mod prepare;
 mod races;
 mod random_plans;
 mod scenarios;

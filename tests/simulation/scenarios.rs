@@ -16,6 +16,8 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 pub enum Scenario {
     /// Onboards a pair without existing resources, with the early patch of the trust policies.
     Fresh,
+    /// Onboards a cluster that has to be prepared.
+    Unprepared,
     /// Onboards a pair without existing resources; the creation of the scraper fails.
     Failing,
     /// Onboards a pair that is connected already.
@@ -53,8 +55,9 @@ pub struct Outcome {
 }
 
 impl Scenario {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Fresh,
+        Self::Unprepared,
         Self::Failing,
         Self::AlreadyOnboarded,
         Self::Planned,
@@ -80,12 +83,19 @@ impl Scenario {
         if self.machine() == "onboard" {
             input["checkIngestion"] = json!("REQUIRE");
         }
-        if !matches!(self, Self::Fresh | Self::Failing) {
+        if !matches!(self, Self::Fresh | Self::Unprepared | Self::Failing) {
             healthy::connect(world, &world.pair(1));
         }
         let mut state = world.state();
         match self {
             Self::Fresh => input["patchTrust"] = json!("EARLY"),
+            Self::Unprepared => {
+                input["prepareCluster"] = json!(["PRIVATE_ENDPOINT", "ACCESS_ENTRIES"]);
+                for cluster in state.cloud.clusters.values_mut() {
+                    cluster.has_private_endpoint = false;
+                    cluster.authentication_mode = "CONFIG_MAP".to_owned();
+                }
+            }
             Self::Failing => state.cloud.amp.creations.push_back(Creation {
                 duration: Duration::from_secs(70),
                 fails: true,

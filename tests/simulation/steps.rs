@@ -5,7 +5,7 @@ use ampxa::{
     arn::WorkspaceArn,
     check_request, cluster, consent,
     ingestion::{self, IngestionResult},
-    lock, offboarding, patch, plan,
+    lock, offboarding, patch, plan, prepare,
     roles::{self, Side},
     scraper,
     task::Task,
@@ -21,6 +21,7 @@ pub fn step(function: &str) -> &'static str {
         "AcquireLock" => "acquire-lock",
         "PlanPair" => "plan-pair",
         "CheckCluster" => "check-cluster",
+        "PrepareCluster" => "prepare-cluster",
         "EnsureSourceRole" => "ensure-source-role",
         "EnsureTargetRole" => "ensure-target-role",
         "CreateScraper" => "create-scraper",
@@ -39,7 +40,8 @@ pub fn step(function: &str) -> &'static str {
 }
 
 /// The steps that assume provisioners. The other steps assume readers.
-pub const WRITING: [&str; 8] = [
+pub const WRITING: [&str; 9] = [
+    "prepare-cluster",
     "ensure-source-role",
     "ensure-target-role",
     "create-scraper",
@@ -78,6 +80,12 @@ pub async fn run(step: &'static str, aws: &Aws, payload: Value, now: SystemTime)
                 let mut output = plan::onboarding(&clients, &task, &settings()).await?;
                 output.in_progress = lock::running_holder(&locks, "locks", &lock::Input::of(&task)).await?;
                 Ok(output.shortened(&task.input))
+            })
+            .await
+        }
+        "prepare-cluster" => {
+            invoke(payload, async |task| {
+                prepare::prepare(&aws.source(&task).await?.eks(), &task).await
             })
             .await
         }

@@ -1,7 +1,10 @@
 //! A hub, its executions and the simulated AWS, in virtual time. The set-up and its seed determine each run.
 
 use crate::{
-    aws::{Call, Cloud, Connection, Response, ServiceError, amp::Amp, hub_credentials, iam::Iam, locks::Locks},
+    aws::{
+        Call, Cloud, Connection, Response, ServiceError, amp::Amp, eks_ec2::Cluster, hub_credentials, iam::Iam,
+        locks::Locks,
+    },
     faults::{Fault, INVOKE, Kind},
     invariants::{self, Snapshot},
     machine::{self, End, Failure},
@@ -206,7 +209,8 @@ impl World {
                     .into(),
                 ..Amp::default()
             },
-            clusters: BTreeMap::from([(cluster, CLUSTER_CREATED_AT)]),
+            clusters: BTreeMap::from([(cluster, Cluster::new(CLUSTER_CREATED_AT))]),
+            may_prepare_clusters: true,
             locks: Locks::default(),
             objects: std::collections::BTreeMap::new(),
             unreachable: std::collections::BTreeSet::new(),

@@ -12,6 +12,7 @@ use ampxa::{
     consent,
     error::Error,
     network::Network,
+    request::Preparation,
 };
 use serde_json::{Value, json};
 
@@ -39,6 +40,7 @@ async fn check_in(
     let clients = Clients {
         eks: source.eks(),
         ec2: source.ec2(),
+        source_iam: source.iam(),
         source_amp: source.amp(),
         target_amp: target.amp(),
         consent: consent::Clients {
@@ -178,6 +180,53 @@ async fn a_cluster_that_cannot_be_scraped_is_not_ready() {
         manual,
         "NotReady",
         private,
+    )
+    .await;
+}
+
+/// `GetRolePolicy` of the provisioner of an account that allows the preparation of clusters, or of one that does not.
+fn permission(exists: bool) -> Exchange {
+    let call = |status, body| {
+        call("GetRolePolicy", status, body).with_text("RoleName=ampxa-provisioner-source&PolicyName=prepare-clusters")
+    };
+    match exists {
+        true => call(
+            200,
+            "<GetRolePolicyResponse><GetRolePolicyResult><RoleName>r</RoleName><PolicyName>p</PolicyName>\
+             <PolicyDocument>%7B%7D</PolicyDocument></GetRolePolicyResult></GetRolePolicyResponse>"
+                .to_owned(),
+        ),
+        false => call(404, iam_error("NoSuchEntity", "The role policy cannot be found.")),
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_is_prepared_if_request_and_account_allow_all_missing_changes() {
+    let both = json!({ "prepareCluster": ["ACCESS_ENTRIES", "PRIVATE_ENDPOINT"] });
+    let unprepared = |exists| {
+        let mut exchanges = with(0, described("ACTIVE", false, "CONFIG_MAP"));
+        exchanges.insert(1, permission(exists));
+        exchanges
+    };
+    let mut passed = all_pass();
+    passed[0] = described("ACTIVE", false, "CONFIG_MAP");
+    passed.insert(1, permission(true));
+    let checked = check(passed, both.clone()).await.unwrap();
+    let expected = [Preparation::PrivateEndpoint, Preparation::AccessEntries];
+    assert_eq!((checked.preparations, checked.manual_access), (expected.into(), false));
+    let deploy = "the account does not: deploy the stack of infra/source-account.yaml in the account 222222222222 with \
+                  MayPrepareClusters=yes";
+    for message in [deploy, "aws eks update-cluster-config"] {
+        assert_fails(unprepared(false), both.clone(), "NotReady", message).await;
+    }
+    // If the request does not allow all of them, the account is not read.
+    let one = json!({ "prepareCluster": ["PRIVATE_ENDPOINT"] });
+    let message = "\"prepareCluster\": [\"PRIVATE_ENDPOINT\", \"ACCESS_ENTRIES\"] in the request";
+    assert_fails(
+        with(0, described("ACTIVE", false, "CONFIG_MAP")),
+        one,
+        "NotReady",
+        message,
     )
     .await;
 }

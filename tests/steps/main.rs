@@ -11,6 +11,7 @@ mod ingestion;
 mod inventory;
 mod locks;
 mod policies;
+mod prepare;
 mod reconciliations;
 mod removals;
 mod replies;

@@ -86,6 +86,8 @@ fn rest_operation(method: &str, path: &str) -> Option<&'static str> {
         ("POST", "tags", Some(_)) => "TagResource",
         ("DELETE", "tags", Some(_)) => "UntagResource",
         ("GET", "clusters", None) => "ListClusters",
+        ("POST", "clusters", Some(_)) if part == Some("update-config") => "UpdateClusterConfig",
+        ("GET", "clusters", Some(_)) if part == Some("updates") => "DescribeUpdate",
         ("GET", "clusters", Some(_)) => "DescribeCluster",
         _ => return None,
     })
@@ -171,6 +173,14 @@ mod tests {
                 "DescribeWorkspaceConfiguration",
             ),
             ("GET /clusters/demo", "eks", None, "", "DescribeCluster"),
+            ("GET /clusters/demo/updates/1", "eks", None, "", "DescribeUpdate"),
+            (
+                "POST /clusters/demo/update-config",
+                "eks",
+                None,
+                "{}",
+                "UpdateClusterConfig",
+            ),
             ("GET /nodes?x=1", "eks", None, "", "GET /nodes"),
             ("POST /", "iam", None, "", "POST /"),
         ] {

@@ -192,6 +192,7 @@ impl Wired {
             ],
             allowed_accounts: Vec::new(),
             account_parameters: vec![format!("ReaderPrincipalArns={PEOPLE}")],
+            source_parameters: vec!["MayPrepareClusters=yes".to_owned()],
             ..Wiring::default()
         };
         let machines = deploy::deploy_wired(&project, &python, &cloud, &accounts, &wiring).await?;

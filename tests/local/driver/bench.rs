@@ -237,6 +237,8 @@ fn event(step: &str) -> Value {
             },
             "execution": execution,
             "scraperArn": scraper,
+            "preparations": [],
+            "updateId": null,
             "manualAccess": false,
             "network": {
                 "subnetIds": ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],

@@ -50,6 +50,8 @@ pub struct Wiring {
     pub parameters: Vec<String>,
     /// More parameters of `infra/source-account.yaml` and `infra/target-account.yaml`, as `Name=value`.
     pub account_parameters: Vec<String>,
+    /// More parameters of `infra/source-account.yaml` alone.
+    pub source_parameters: Vec<String>,
     /// The accounts that the hub can reach, if it has no organization.
     pub allowed_accounts: Vec<String>,
     /// The Region of the hub and of the account stacks; if absent, [`REGION`].
@@ -156,16 +158,12 @@ fn stacks(accounts: &Accounts, wiring: &Wiring) -> Vec<Stack> {
         },
     };
     let mut stacks = Vec::new();
+    let of_sources = [&wiring.account_parameters[..], &wiring.source_parameters].concat();
     for account in accounts.sources.iter().chain(&wiring.untrusted_senders) {
         match &wiring.regions[..] {
-            [] => stacks.push(stack(
-                "source-account",
-                account,
-                wiring.home(),
-                &wiring.account_parameters,
-            )),
+            [] => stacks.push(stack("source-account", account, wiring.home(), &of_sources)),
             regions => stacks.extend(regions.iter().map(|region| {
-                let mut parameters = wiring.account_parameters.clone();
+                let mut parameters = of_sources.clone();
                 parameters.extend([bus.clone(), format!("IamRegion={}", regions[0])]);
                 stack("source-account", account, region, &parameters)
             })),

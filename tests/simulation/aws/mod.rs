@@ -2,7 +2,7 @@
 //! tables in memory.
 
 pub mod amp;
-mod eks_ec2;
+pub mod eks_ec2;
 pub mod iam;
 pub mod locks;
 
@@ -76,8 +76,10 @@ pub struct Cloud {
     /// IAM, by account id.
     pub iam: BTreeMap<String, iam::Iam>,
     pub amp: amp::Amp,
-    /// The creation time of each cluster, in seconds since the epoch, by ARN.
-    pub clusters: BTreeMap<String, f64>,
+    /// The clusters, by ARN.
+    pub clusters: BTreeMap<String, eks_ec2::Cluster>,
+    /// Whether the source account allows the preparation of clusters.
+    pub may_prepare_clusters: bool,
     pub locks: locks::Locks,
     /// The objects of the hub's bucket, by key.
     pub objects: BTreeMap<String, String>,
@@ -252,10 +254,11 @@ impl Cloud {
         let account = call.account.as_str();
         match call.service.as_str() {
             "sts" => self.assume_role(call, random),
+            "iam" if call.resource() == "ampxa-provisioner-source" => self.permission(call),
             "iam" => iam::handle(&mut self.iam, call, &world.setup, random, now),
             "aps" if call.action == "QueryMetrics" => Ok(self.query(call, now)),
             "aps" => self.amp.handle(call, &self.region, account, &world.setup, random, now),
-            "eks" => eks_ec2::describe_cluster(&self.clusters, &self.region, call),
+            "eks" => eks_ec2::eks(&mut self.clusters, &self.region, call, now),
             "ec2" => Ok(eks_ec2::ec2(call)),
             "s3" => {
                 assert_eq!((call.action.as_str(), account), ("PutObject", "hub"), "{call:?}");
@@ -303,6 +306,20 @@ impl Cloud {
             "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>{key}{account}</AccessKeyId>\
          <SecretAccessKey>secret</SecretAccessKey><SessionToken>token</SessionToken><Expiration>{expires}</Expiration>\
          </Credentials></AssumeRoleResult></AssumeRoleResponse>"
+        ))
+    }
+
+    /// `GetRolePolicy` of the source account's provisioner: a policy that exists if the account allows something.
+    fn permission(&self, call: &Call) -> CallResult {
+        let (action, policy) = (call.action.as_str(), call.field("PolicyName"));
+        assert_eq!((action, policy), ("GetRolePolicy", "prepare-clusters"));
+        if !self.may_prepare_clusters {
+            let message = format!("The role policy with name {policy} cannot be found.");
+            return Err(ServiceError(404, "NoSuchEntity", message));
+        }
+        Ok(format!(
+            "<GetRolePolicyResponse><GetRolePolicyResult><RoleName>ampxa-provisioner-source</RoleName><PolicyName>{policy}\
+             </PolicyName><PolicyDocument>%7B%7D</PolicyDocument></GetRolePolicyResult></GetRolePolicyResponse>"
         ))
     }
 
