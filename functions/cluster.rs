@@ -10,9 +10,10 @@ use crate::{
     error::Error,
     network::{self, Network},
     pair::Pair,
-    prepare,
+    permission::Permission,
     problems::Problems,
     request::{ClusterAccess, Preparation},
+    roles::{self, EnsureInput},
     routing::glob,
     scraper::{self, ExistingScraper, Inventory, StaleScraper},
     task::Task,
@@ -196,7 +197,13 @@ impl Quotas {
 /// request names a subnet or security group that cannot be used; `QuotaExceeded` if the quota is reached; `Conflict` if
 /// a scraper of the cluster and workspace does not have our tags; and those of the calls to EKS, EC2 and AMP.
 pub async fn check(aws: &Clients, task: &Task<Input>, settings: &Settings) -> Result<Output, Error> {
-    let (output, problems) = examine(aws, task, settings).await?;
+    let (output, mut problems) = examine(aws, task, settings).await?;
+    if !output.preparations.is_empty() {
+        // A cluster is not changed, which may be irreversible, for a pair whose roles cannot be ensured.
+        let ensure = task.with_input(EnsureInput::default());
+        problems.note(roles::compare(&aws.source_iam, &roles::source(&ensure)).await)?;
+        problems.note(roles::compare(&aws.consent.target_iam, &roles::target(&ensure)).await)?;
+    }
     problems.into_result()?;
     Ok(output)
 }
@@ -291,7 +298,7 @@ async fn check_access<I>(source_iam: &aws_sdk_iam::Client, cluster: &Cluster, ta
     }
     let requested = |change: &Preparation| task.request.prepare_cluster.contains(change);
     let is_requested = !missing.is_empty() && missing.iter().all(requested);
-    if missing.is_empty() || is_requested && prepare::is_permitted(source_iam).await? {
+    if missing.is_empty() || is_requested && Permission::PrepareClusters.is_given(source_iam).await? {
         is_manual &= !missing.contains(&Preparation::AccessEntries);
         return Ok(Access {
             is_manual,

@@ -13,8 +13,9 @@
 //!   prerequisites that are not met.
 //! - `difference`: what differs between a resource and its desired state.
 //! - [`roles`], [`scraper`], [`patch`]: create, read, update, patch and delete roles and scrapers.
-//! - [`ingestion`]: whether the workspace receives samples, and the possible causes if it does not.
-//! - [`prepare`]: changes of a cluster that a scraper needs.
+//! - [`ingestion`]: whether the workspace receives samples, and the possible causes if it does not; [`collector_logs`]:
+//!   the logs of AMP's collector.
+//! - `permission`: what a source account allows beyond that; [`prepare`]: changes of a cluster that a scraper needs.
 //! - [`plan`]: what an onboarding would change.
 //! - [`offboarding`]: the pairs to disconnect.
 //! - [`event`], [`routing`], [`route_event`]: an event, the routing table, and the execution that an event starts.
@@ -30,6 +31,7 @@ pub mod arn;
 pub mod aws;
 pub mod check_request;
 pub mod cluster;
+pub mod collector_logs;
 pub mod configurations;
 pub mod consent;
 mod difference;
@@ -45,6 +47,7 @@ pub mod network;
 pub mod offboarding;
 pub mod pair;
 pub mod patch;
+mod permission;
 pub mod plan;
 pub mod policy;
 pub mod prepare;

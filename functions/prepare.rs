@@ -5,14 +5,7 @@
 //! mode to use access entries"). A change is never reverted here, because others may depend on it by then.
 
 use crate::{
-    arn::ClusterArn,
-    aws::none_if,
-    cluster::describe,
-    difference::Difference,
-    error::Error,
-    names::{self, SOURCE_PROVISIONER},
-    request::Preparation,
-    task::Task,
+    arn::ClusterArn, cluster::describe, difference::Difference, error::Error, names, request::Preparation, task::Task,
 };
 use aws_sdk_eks::{
     Client,
@@ -23,10 +16,6 @@ use aws_sdk_eks::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-
-/// The inline policy of a source account's provisioner that allows the preparation of clusters. It exists if the stack has
-/// `MayPrepareClusters=yes` (`infra/source-account.yaml`).
-const PERMISSION: &str = "prepare-clusters";
 
 /// Values from earlier steps.
 #[derive(Debug, Deserialize)]
@@ -42,10 +31,8 @@ pub struct Input {
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Output {
-    /// The update that this execution started last. `None` if another update is in progress.
+    /// The update that this execution started last, if any.
     pub update_id: Option<String>,
-    /// The change that this call started: at most one.
-    pub started: Vec<Preparation>,
 }
 
 impl Preparation {
@@ -87,16 +74,6 @@ impl Preparation {
     }
 }
 
-/// Whether the stack of the source account allows the preparation of clusters.
-///
-/// # Errors
-/// Those of the call to IAM.
-pub(crate) async fn is_permitted(source_iam: &aws_sdk_iam::Client) -> Result<bool, Error> {
-    let request = source_iam.get_role_policy().role_name(SOURCE_PROVISIONER);
-    let result = request.policy_name(PERMISSION).send().await;
-    Ok(none_if(result, |e| e.is_no_such_entity_exception())?.is_some())
-}
-
 /// Makes the first change that the cluster does not have, if no update is in progress. Call it again until the cluster has
 /// all of them.
 ///
@@ -110,7 +87,6 @@ pub async fn prepare(eks: &Client, task: &Task<Input>) -> Result<Output, Error> 
     };
     let waiting = Output {
         update_id: task.input.update_id.clone(),
-        started: Vec::new(),
     };
     if last.as_ref().and_then(Update::status) == Some(&UpdateStatus::InProgress) {
         return Ok(waiting);
@@ -124,7 +100,10 @@ pub async fn prepare(eks: &Client, task: &Task<Input>) -> Result<Output, Error> 
     match missing {
         // EKS does not show the last change yet.
         Some(next) if last.as_ref().and_then(Update::r#type) == Some(&next.update_type()) => Ok(waiting),
-        Some(next) if described.status() == Some(&ClusterStatus::Active) => start(eks, task, *next).await,
+        // If no update is known and one is in progress, it may be ours: the response of an earlier call was lost.
+        Some(next) if last.is_none() || described.status() == Some(&ClusterStatus::Active) => {
+            start(eks, task, *next).await
+        }
         _ => Ok(waiting),
     }
 }
@@ -166,10 +145,30 @@ async fn start(eks: &Client, task: &Task<Input>, change: Preparation) -> Result<
                 .build(),
         ),
     };
-    // The transition of the cluster to UPDATING is eventually consistent, so an update may be in progress.
-    let update = none_if(request.send().await, |e| e.is_resource_in_use_exception())?.and_then(|output| output.update);
-    Ok(Output {
-        started: update.iter().map(|_| change).collect(),
-        update_id: update.and_then(|update| update.id),
-    })
+    let waiting = Output {
+        update_id: task.input.update_id.clone(),
+    };
+    match request.send().await {
+        Ok(output) => Ok(Output {
+            update_id: output.update.and_then(|update| update.id),
+        }),
+        // Another update is in progress: the transition of the cluster to UPDATING is eventually consistent.
+        Err(error)
+            if error
+                .as_service_error()
+                .is_some_and(|e| e.is_resource_in_use_exception()) =>
+        {
+            Ok(waiting)
+        }
+        // EKS refuses a change that the cluster already has: someone made it since the cluster was described.
+        Err(error)
+            if error
+                .as_service_error()
+                .is_some_and(|e| e.is_invalid_parameter_exception())
+                && change.is_done(&describe(eks, cluster).await?) =>
+        {
+            Ok(waiting)
+        }
+        Err(error) => Err(error.into()),
+    }
 }

@@ -20,7 +20,7 @@ const VERSION_FIELD: &str = "scrapeConfigurationVersion";
 pub(crate) const DEFAULT_CONFIGURATION: &str = "DEFAULT";
 
 /// The fields, in the order of [`Request`].
-const FIELDS: [&str; 18] = [
+const FIELDS: [&str; 19] = [
     "clusterArn",
     "workspaceArn",
     "subnetIds",
@@ -36,6 +36,7 @@ const FIELDS: [&str; 18] = [
     "prepareCluster",
     "activationTimeoutMinutes",
     "checkIngestion",
+    "collectorLogs",
     "onFailure",
     "mode",
     "expectedPlan",
@@ -88,13 +89,15 @@ pub struct Request {
     /// Who gives the scraper access to the cluster.
     pub cluster_access: ClusterAccess,
     /// The changes of the cluster that the execution may make if the scraper needs them, in the order of
-    /// [`Preparation::ALL`]. Default: none.
+    /// [`Preparation`]. Default: none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub prepare_cluster: Vec<Preparation>,
     /// Minutes to wait for the scraper to become ACTIVE: 1 to 240, by default 60. It usually takes about 20.
     pub activation_timeout_minutes: u32,
     /// Whether the workspace is queried for samples, and whether the execution fails without samples.
     pub check_ingestion: CheckIngestion,
+    /// When AMP's collector writes logs about its failures.
+    pub collector_logs: CollectorLogs,
     /// What a failed execution does with the resources that it created.
     pub on_failure: OnFailure,
     /// Whether the execution makes changes.
@@ -195,6 +198,34 @@ impl CheckIngestion {
     ];
 }
 
+/// When AMP's collector writes logs about its failures. The step that checks the samples decides it, so nothing changes with
+/// [`CheckIngestion::Skip`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum CollectorLogs {
+    /// From a check that finds no samples, until samples have arrived for a day.
+    #[default]
+    OnFailure,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl CollectorLogs {
+    /// The values, by their names in requests.
+    pub(crate) const ALL: [(&str, Self); 3] = [
+        ("ON_FAILURE", Self::OnFailure),
+        ("ALWAYS", Self::Always),
+        ("NEVER", Self::Never),
+    ];
+
+    /// Whether this is the default.
+    pub(crate) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// What a failed execution does with the resources that it created.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -259,6 +290,7 @@ impl Request {
             cluster_access,
             activation_timeout_minutes: fields.whole_number("activationTimeoutMinutes", 1, 240)?.unwrap_or(60),
             check_ingestion: fields.choice("checkIngestion", CheckIngestion::ALL)?,
+            collector_logs: fields.choice("collectorLogs", CollectorLogs::ALL)?,
             on_failure: fields.choice(
                 "onFailure",
                 [("ROLLBACK", OnFailure::Rollback), ("DO_NOTHING", OnFailure::DoNothing)],
@@ -525,6 +557,7 @@ mod tests {
                 "clusterAccess": "AUTOMATIC",
                 "activationTimeoutMinutes": 60,
                 "checkIngestion": "REPORT",
+                "collectorLogs": "ON_FAILURE",
                 "onFailure": "ROLLBACK",
                 "mode": "APPLY",
             })

@@ -19,6 +19,8 @@ pub const REQUEST: &str = "request";
 pub const ORPHAN_TAG: &str = "ampxa:orphan-since";
 /// The value of [`ORPHAN_TAG`] if the cluster exists again and AWS did not remove the tag.
 pub const RECOVERED: &str = "recovered";
+/// On a scraper: the start of the execution that switched its logs on.
+pub const LOGS_TAG: &str = "ampxa:collector-logs-since";
 /// On a workspace: the accounts that it accepts. Further tags continue the list: `ampxa:accept-2`, `ampxa:accept-3`, …
 pub const ACCEPT_TAG: &str = "ampxa:accept";
 /// On the reader of a target account: the parameter `WorkspaceConsent` of `infra/target-account.yaml`.

@@ -426,6 +426,11 @@ impl Account {
         client!(aws_sdk_eks, &self.config, self.log)
     }
 
+    /// The call to CloudWatch Logs that the hints need.
+    pub fn logs(&self) -> super::logs::Client {
+        super::logs::Client::new(&self.config, &self.log)
+    }
+
     /// The calls to Elastic Compute Cloud that the checks need.
     pub fn ec2(&self) -> super::ec2::Client {
         super::ec2::Client::new(&self.config, &self.log)

@@ -4,6 +4,7 @@ pub mod aps;
 mod clients;
 pub mod ec2;
 mod failure;
+pub mod logs;
 pub mod request_log;
 pub mod s3;
 pub mod sigv4;

@@ -2,18 +2,24 @@
 //!
 //! ACTIVE does not prove that samples are received: a scraper that may not write loses its samples silently.
 
+mod collector;
 mod workspace;
+
+pub use collector::{Found, access_entry};
 
 use crate::{
     Error,
     arn::{ClusterArn, ScraperArn},
     aws::{Account, aps},
+    collector_logs::{self, Change},
     pair::Pair,
+    request::CollectorLogs,
     roles::{self, Role},
     scrape_configuration::IDENTITY_LABEL,
     task::Task,
 };
 use serde::{Deserialize, Serialize};
+use std::time::SystemTime;
 
 /// Values from earlier steps.
 #[derive(Debug, Deserialize)]
@@ -25,6 +31,8 @@ pub struct Input {
     pub longest_interval: u64,
     /// Whether a person must map the scraper in the ConfigMap `aws-auth`.
     pub manual_access: bool,
+    /// The time when ampxa switched the scraper's logs on, if it did.
+    pub collector_logs_since: Option<String>,
 }
 
 /// The result of the check.
@@ -37,9 +45,11 @@ pub struct Output {
     pub targets: u64,
     /// The number of targets that are up.
     pub up: u64,
-    /// Possible causes if no target is up, the most likely first. For [`IngestionResult::None`]: see [`hints`]. If
-    /// samples are received, only AMP's limit of targets, if the cluster has so many.
+    /// Possible causes if no target is up, the most likely first: see [`hints`]. If samples are received, only AMP's
+    /// limit of targets, if the cluster has so many.
     pub hints: Vec<String>,
+    /// How the logs of AMP's collector must be changed now.
+    pub collector_logs: Option<Change>,
 }
 
 /// Whether samples are received.
@@ -54,11 +64,42 @@ pub enum IngestionResult {
     None,
 }
 
+/// Checks the samples of the pair, and reads both accounts for the possible causes if there are none. `source` and `target`
+/// are called only then. Read-only.
+///
+/// # Errors
+/// Those of the calls to the workspace. What cannot be read elsewhere is a hint.
+pub async fn examine(
+    workspace: &aps::Client,
+    source: impl AsyncFnOnce() -> Result<Account, Error>,
+    target: impl AsyncFnOnce() -> Result<Account, Error>,
+    task: &Task<Input>,
+    now: SystemTime,
+) -> Result<Output, Error> {
+    let mut output = check(workspace, task, now).await?;
+    if output.result == IngestionResult::Receiving && output.collector_logs != Some(Change::Enable) {
+        return Ok(output);
+    }
+    let source = source().await;
+    let collector = match &source {
+        Ok(source) => collector::read(source, task, &mut output, now).await,
+        Err(_) => {
+            output.collector_logs = None;
+            Found::default()
+        }
+    };
+    output.hints = match output.result {
+        IngestionResult::None => hints(source, target().await, task, collector).await,
+        _ => [collector.causes, output.hints, collector.advice.into_iter().collect()].concat(),
+    };
+    Ok(output)
+}
+
 /// Queries the workspace for the targets of the cluster. Read-only.
 ///
 /// # Errors
 /// Those of the calls to the workspace.
-pub async fn check(workspace: &aps::Client, task: &Task<Input>) -> Result<Output, Error> {
+pub async fn check(workspace: &aps::Client, task: &Task<Input>, now: SystemTime) -> Result<Output, Error> {
     let (targets, up) = count(workspace, &task.pair, task.input.longest_interval).await?;
     let (result, mut hints) = match (targets, up) {
         (0, _) => (IngestionResult::None, Vec::new()),
@@ -71,12 +112,31 @@ pub async fn check(workspace: &aps::Client, task: &Task<Input>) -> Result<Output
              missing. Drop targets that you do not need in relabel_configs."
         ));
     }
+    let input = &task.input;
+    let mode = task.request.collector_logs;
+    let mut change = collector_logs::needed(mode, input.collector_logs_since.as_deref(), result, now);
+    if mode == CollectorLogs::OnFailure
+        && change == Some(Change::Disable)
+        && !arrived_a_day_ago(workspace, &task.pair).await?
+    {
+        change = None;
+    }
     Ok(Output {
         result,
         targets,
         up,
         hints,
+        collector_logs: change,
     })
+}
+
+/// Whether the workspace received samples of targets that were up a day ago.
+async fn arrived_a_day_ago(workspace: &aps::Client, pair: &Pair) -> Result<bool, Error> {
+    let promql = format!(
+        "sum(max_over_time(up{{{IDENTITY_LABEL}=\"{}\"}}[30m] offset 1d))",
+        pair.cluster
+    );
+    Ok(workspace.query(pair.workspace.id(), &promql).await?.unwrap_or(0.0) > 0.0)
 }
 
 /// The number of targets of the cluster in the workspace, and the number of those that are up. `longest_interval` is
@@ -117,8 +177,14 @@ const MAX_TARGETS: u64 = 30_000;
 /// The possible causes if no samples are received, the most likely first: the trust policies and the workspace's resource
 /// policy, which this function reads, then the causes that AWS lists, in its order (AMP user guide, "Troubleshooting scraper configuration").
 ///
-/// What cannot be read is a hint, not an error: the result stays that no samples are received.
-pub async fn hints(source: Result<Account, Error>, target: Result<Account, Error>, task: &Task<Input>) -> Vec<String> {
+/// `collector`: what the scraper's access entry and logs show. What cannot be read is a hint, not an error: the result
+/// stays that no samples are received.
+pub async fn hints(
+    source: Result<Account, Error>,
+    target: Result<Account, Error>,
+    task: &Task<Input>,
+    collector: Found,
+) -> Vec<String> {
     // If the target account cannot be reached, the hint about its role says so.
     let workspace = match &target {
         Ok(target) => workspace::hints(&target.amp(), task).await,
@@ -145,6 +211,7 @@ pub async fn hints(source: Result<Account, Error>, target: Result<Account, Error
         }
     }
     hints.extend(workspace.denials);
+    hints.extend(collector.causes);
     let cluster = &task.pair.cluster;
     hints.push(if task.input.manual_access {
         format!(
@@ -165,6 +232,7 @@ pub async fn hints(source: Result<Account, Error>, target: Result<Account, Error
         "The scrape configuration must have a job that discovers targets of this cluster.".to_owned(),
     ]);
     hints.extend(workspace.others);
+    hints.extend(collector.advice);
     let interval = task.input.longest_interval;
     if interval > MAX_INSTANT_INTERVAL_SECONDS {
         hints.push(format!(

@@ -42,6 +42,8 @@ pub struct Output {
     pub in_progress: Option<String>,
     /// Differences that an execution does not change.
     pub warnings: Vec<String>,
+    /// The changes of the cluster, which are also in `changes`.
+    pub preparations: Vec<Preparation>,
     /// The fingerprint of the changes: equal changes of the same pair have equal fingerprints.
     pub plan: String,
 }
@@ -162,12 +164,17 @@ pub async fn onboarding(clients: &Clients, task: &Task<Input>, settings: &cluste
     let amp = &clients.checks.source_amp;
     let planned = scraper::plan(amp, &clients.bucket, task, existing.as_ref(), checked.network.as_ref());
     let mut warnings = Vec::new();
-    if checked.preparations.contains(&Preparation::AccessEntries) {
-        warnings.push(format!(
+    warnings.extend(checked.preparations.iter().map(|preparation| match preparation {
+        Preparation::PrivateEndpoint => format!(
+            "With private access, all clients in the VPC of the cluster {} use its private endpoint. The cluster's security \
+             groups must allow them port 443.",
+            pair.cluster
+        ),
+        Preparation::AccessEntries => format!(
             "EKS cannot revert the change of the authentication mode of the cluster {}.",
             pair.cluster
-        ));
-    }
+        ),
+    }));
     if let Some(comparison) = problems.note(planned.await)? {
         warnings.extend(comparison.warnings);
         let action = action(arn.is_some(), &comparison.differences);
@@ -185,6 +192,7 @@ pub async fn onboarding(clients: &Clients, task: &Task<Input>, settings: &cluste
         would_fail_as,
         in_progress: None,
         warnings,
+        preparations: checked.preparations,
     })
 }
 

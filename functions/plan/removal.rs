@@ -119,6 +119,7 @@ pub async fn removal(
         }
     }
     Ok(Output {
+        preparations: Vec::new(),
         plan: fingerprint(&arns, &changes, would_fail_as),
         changes,
         prerequisites,

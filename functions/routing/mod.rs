@@ -17,7 +17,7 @@ use crate::{
     environment,
     error::Error,
     input::shown,
-    request::{CheckIngestion, DEFAULT_CONFIGURATION, PatchTrust, Preparation},
+    request::{CheckIngestion, CollectorLogs, DEFAULT_CONFIGURATION, PatchTrust, Preparation},
     tags::{CHOICE_TAG, ONBOARD_TAG},
 };
 use aws_sdk_organizations::types::ParentType;
@@ -275,6 +275,8 @@ pub async fn request(ssm: &aws_sdk_ssm::Client, cluster: &ClusterArn, onboarding
         scrape_configuration_object: Option<&'a str>,
         patch_trust: PatchTrust,
         check_ingestion: CheckIngestion,
+        #[serde(skip_serializing_if = "CollectorLogs::is_default")]
+        collector_logs: CollectorLogs,
         #[serde(skip_serializing_if = "<[_]>::is_empty")]
         prepare_cluster: &'a [Preparation],
     }
@@ -301,6 +303,7 @@ pub async fn request(ssm: &aws_sdk_ssm::Client, cluster: &ClusterArn, onboarding
         },
         patch_trust: onboarding.patch_trust,
         check_ingestion: onboarding.check_ingestion,
+        collector_logs: onboarding.collector_logs,
         prepare_cluster: &onboarding.prepare_cluster,
     }))
 }

@@ -7,8 +7,8 @@ use crate::{
     error::Error,
     input::{self, Fields, shown, text},
     request::{
-        CheckIngestion, ClusterAccess, DEFAULT_CONFIGURATION, PatchTrust, Preparation, external_labels, object,
-        prepare_cluster,
+        CheckIngestion, ClusterAccess, CollectorLogs, DEFAULT_CONFIGURATION, PatchTrust, Preparation, external_labels,
+        object, prepare_cluster,
     },
 };
 use serde_json::Value;
@@ -92,6 +92,8 @@ pub struct Onboarding {
     pub patch_trust: PatchTrust,
     /// Whether the last step checks that the workspace receives samples.
     pub check_ingestion: CheckIngestion,
+    /// When AMP's collector writes logs about its failures.
+    pub collector_logs: CollectorLogs,
     /// The changes of the cluster that the onboarding may make.
     pub prepare_cluster: Vec<Preparation>,
 }
@@ -105,6 +107,7 @@ impl Onboarding {
             scrape_configuration: None,
             patch_trust: PatchTrust::default(),
             check_ingestion: CheckIngestion::default(),
+            collector_logs: CollectorLogs::default(),
             prepare_cluster: Vec::new(),
         }
     }
@@ -208,6 +211,7 @@ impl Rule {
             OBJECT_FIELD,
             "patchTrust",
             "checkIngestion",
+            "collectorLogs",
             "prepareCluster",
         ];
         let known = [&["match", "anyAccount", "workspaceArn", "ignore"][..], &options].concat();
@@ -236,6 +240,7 @@ impl Rule {
                 [("FINAL", PatchTrust::Final), ("EARLY", PatchTrust::Early)],
             )?,
             check_ingestion: fields.choice("checkIngestion", CheckIngestion::ALL)?,
+            collector_logs: fields.choice("collectorLogs", CollectorLogs::ALL)?,
             prepare_cluster: prepare_cluster(&fields, ClusterAccess::Automatic)?,
         };
         let open = "it gives a workspace to clusters of every account";

@@ -6,7 +6,10 @@ use crate::{
     input::shown,
     pair::Pair,
     reconcile::finding,
-    tags::{self, CLUSTER_TAG, CREATED_BY_TAG, ONBOARD_TAG, ORIGIN_TAG, ORPHAN_TAG, RECOVERED, ROUTE, WORKSPACE_TAG},
+    tags::{
+        self, CLUSTER_TAG, CREATED_BY_TAG, LOGS_TAG, ONBOARD_TAG, ORIGIN_TAG, ORPHAN_TAG, RECOVERED, ROUTE,
+        WORKSPACE_TAG,
+    },
 };
 use aws_sdk_amp::{
     operation::list_scrapers::builders::ListScrapersFluentBuilder,
@@ -35,6 +38,8 @@ pub struct ExistingScraper {
     pub(super) status: ScraperStatusCode,
     #[serde(skip)]
     pub(super) role_arn: String,
+    /// The time when ampxa switched its logs on, if it did.
+    pub collector_logs_since: Option<String>,
     #[serde(skip)]
     pub(super) created_by: Option<String>,
 }
@@ -121,6 +126,7 @@ pub fn inventory(
             scraper_arn: scraper.arn().to_owned(),
             status: status(scraper),
             role_arn: scraper.role_arn().to_owned(),
+            collector_logs_since: tag(scraper, LOGS_TAG).cloned(),
             created_by: tag(scraper, CREATED_BY_TAG).cloned(),
         }),
         stale_scrapers: stale_scrapers

@@ -6,9 +6,10 @@ use super::{
 };
 use crate::{
     aws::{Account, Unreachable, none_if},
+    collector_logs,
     error::Error,
     pair::Pair,
-    tags::CREATED_BY_TAG,
+    tags::{CREATED_BY_TAG, LOGS_TAG},
     task::Task,
 };
 use aws_sdk_amp::{Client, types::ScraperStatusCode};
@@ -95,6 +96,9 @@ pub async fn remove(amp: &Client, task: &Task<RemoveInput>) -> Result<RemoveOutp
     for scraper in &existing {
         if matches!(status(scraper), Creating | Updating | Deleting) {
             continue;
+        }
+        if tag(scraper, LOGS_TAG).is_some() {
+            collector_logs::stop(amp, scraper.scraper_id()).await?;
         }
         // It may have changed or have been deleted since it was listed. The next poll shows its state.
         let answer = amp.delete_scraper().scraper_id(scraper.scraper_id()).send().await;

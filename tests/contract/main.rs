@@ -9,6 +9,7 @@ mod security;
 use ampxa::{
     check_request,
     cluster::{self, Readiness},
+    collector_logs,
     error::Error,
     event::Reading,
     ingestion::{self, IngestionResult},
@@ -323,6 +324,15 @@ fn every_error_reaches_the_fail_state_unchanged() {
             assert!(assign["failure"].is_null(), "{name}: the first error is kept");
             assert_eq!(assign["rollbackFailure"], error, "{name}");
             assert!(assign["remaining"].is_string(), "{name}");
+        } else if name == "onboard: Update collector logs" {
+            // Logs that cannot be changed are a warning.
+            assert!(
+                assign["collectorLogsFailure"]
+                    .as_str()
+                    .unwrap()
+                    .contains("$states.errorOutput.Cause"),
+                "{name}"
+            );
         } else if output.is_empty() {
             assert_eq!(assign["failure"], error, "{name}");
         } else {
@@ -364,6 +374,7 @@ fn every_failure_after_a_creation_is_rolled_back_in_reverse_order() {
         let end = match name.as_str() {
             // A failed check of ingestion is reported. It is rolled back only if the request requires samples.
             "Check ingestion" => "Are samples required?",
+            "Update collector logs" => "Are samples received?",
             // The roles may be too new for AMP.
             "Create scraper" | "Update scraper" => "Are the roles new?",
             name if BEFORE_CREATION.contains(&name) || rolls_back(&task) => "Onboarding failed",
@@ -448,6 +459,9 @@ fn payload(task: &Value) -> Value {
         "manualAccess" => json!(true),
         "preparations" => json!(["PRIVATE_ENDPOINT", "ACCESS_ENTRIES"]),
         "updateId" => json!("the last update"),
+        "collectorLogsSince" => json!("2026-01-01T00:00:00Z"),
+        "change" => json!("ENABLE"),
+        "startedAt" => json!("2026-01-01T00:00:00.000Z"),
         "stopped" => json!(null),
         "createdBy" => json!("arn:aws:states:us-west-2:111111111111:execution:ampxa-onboard:1"),
         "scraperArns" => json!(["arn:aws:aps:us-west-2:222222222222:scraper/s-1"]),
@@ -503,6 +517,7 @@ fn every_task_passes_the_input_that_its_step_parses() {
             }),
             "CreateScraper" => Task::<scraper::CreateInput>::try_from(input).map(drop),
             "CheckIngestion" => Task::<ingestion::Input>::try_from(input).map(drop),
+            "UpdateCollectorLogs" => Task::<collector_logs::Input>::try_from(input).map(drop),
             "CheckScraper" => Task::<scraper::CheckInput>::try_from(input).map(drop),
             "UpdateScraper" => Task::<scraper::UpdateInput>::try_from(input).map(drop),
             "AcquireLock" => lock::Input::try_from(input).map(drop),
@@ -578,6 +593,7 @@ fn the_machines_read_only_fields_that_steps_return() {
         targets: 0,
         up: 0,
         hints: vec![],
+        collector_logs: None,
     });
     let updated = json!(scraper::UpdateOutput {
         replaced_configuration: None,
@@ -614,13 +630,14 @@ fn the_machines_read_only_fields_that_steps_return() {
             .unwrap()
     );
     complete["request"]["expectedPlan"] = json!("the plan of the request");
-    let prepared = json!(prepare::Output {
-        update_id: None,
-        started: vec![],
+    let logs = json!(collector_logs::Output {
+        collector_logs_since: None
     });
+    let prepared = json!(prepare::Output { update_id: None });
     let plan = json!(plan::Output {
         changes: vec![],
         prerequisites: vec![],
+        preparations: vec![],
         would_fail_as: None,
         in_progress: None,
         warnings: vec![],
@@ -628,6 +645,7 @@ fn the_machines_read_only_fields_that_steps_return() {
     });
     let mut check = json!(checked);
     check["scraperArn"] = json!("the ARN of the existing scraper");
+    check["collectorLogsSince"] = json!("the value of its tag");
     let pairs = json!(offboarding::Pairs {
         pairs: vec![],
         skip_reason: None
@@ -668,6 +686,7 @@ fn the_machines_read_only_fields_that_steps_return() {
                 "UpdateScraper" => &updated,
                 "PatchTrustPolicies" => &patched,
                 "CheckIngestion" => &ingestion,
+                "UpdateCollectorLogs" => &logs,
                 "RemoveScraper" => &removed,
                 "RemoveTargetRole" | "RemoveSourceRole" => &removed_role,
                 "FindPairs" => &pairs,
@@ -955,6 +974,7 @@ fn successful_run(seconds: u64) -> Vec<String> {
             | "Is a plan expected?"
             | "Is there a stale scraper?"
             | "Is an early patch requested?"
+            | "Must the collector logs change?"
             | "Is the ingestion check requested?" => state["Default"].clone(),
             "Are samples received?" => taken("{% $ingestion.result = 'RECEIVING' %}"),
             "Is the scraper active?" if waited < seconds => state["Default"].clone(),
@@ -1356,24 +1376,30 @@ fn a_provisioner_may_write_only_roles_of_its_prefix_with_the_boundary() {
                         );
                     }
                     "aps:UntagResource" => {
-                        assert_eq!(
-                            equals("ForAllValues:StringEquals", "aws:TagKeys"),
-                            ["ampxa:orphan-since"]
+                        let keys = equals("ForAllValues:StringEquals", "aws:TagKeys");
+                        assert!(
+                            keys == ["ampxa:orphan-since"] || keys == ["ampxa:collector-logs-since"],
+                            "{keys:?}"
                         );
                     }
                     "eks:UpdateClusterConfig" => {
-                        let keys = ["endpointPrivateAccess", "endpointPublicAccess", "authenticationMode"];
+                        let keys = [
+                            "endpointPrivateAccess",
+                            "endpointPublicAccess",
+                            "authenticationMode",
+                            "controlPlaneEgressMode",
+                        ];
                         let limit = |operator: &str| keys.map(|key| condition[operator][format!("eks:{key}")].as_str());
                         let is_set = [limit("Bool"), limit("StringEquals"), limit("Null")];
                         let endpoint = [
-                            [Some("true"), None, None],
-                            [None, None, None],
-                            [None, Some("true"), Some("true")],
+                            [Some("true"), None, None, None],
+                            [None, None, None, None],
+                            [None, Some("true"), Some("true"), Some("true")],
                         ];
                         let mode = [
-                            [None, None, None],
-                            [None, None, Some("API_AND_CONFIG_MAP")],
-                            [Some("true"), Some("true"), None],
+                            [None, None, None, None],
+                            [None, None, Some("API_AND_CONFIG_MAP"), None],
+                            [Some("true"), Some("true"), None, Some("true")],
                         ];
                         assert!(is_set == endpoint || is_set == mode, "{condition}");
                     }
@@ -1422,7 +1448,7 @@ fn a_reader_may_only_read() {
         let (reader, statements) = statements_of(side, "Reader");
         assert_eq!(reader["RoleName"], json!(format!("ampxa-reader-{side}")));
         for action in statements.iter().flat_map(|statement| texts(&statement["Action"])) {
-            let verbs = ["Get", "List", "Describe", "Query"];
+            let verbs = ["Get", "List", "Describe", "Query", "Filter"];
             assert!(
                 verbs.iter().any(|verb| action.contains(&format!(":{verb}"))),
                 "{side}: {action}"

@@ -5,6 +5,7 @@
 mod aft;
 mod alarms;
 mod clusters;
+mod collector_logs;
 mod configurations;
 mod consent;
 mod examples;

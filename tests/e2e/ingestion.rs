@@ -1,7 +1,10 @@
 //! The check of ingestion: whether samples arrive, and the hints if they do not.
 
 use crate::deployment::{Accounts, BOTH, SOURCE, TARGET, deployment, pair_of, text, with};
-use ampxa_cli::execution::{self, Execution};
+use ampxa_cli::{
+    account::Account,
+    execution::{self, Execution},
+};
 use aws_sdk_amp::types::{LimitsPerLabelSet, LimitsPerLabelSetEntry};
 use aws_sdk_eks::types::AuthenticationMode;
 use driver::demo;
@@ -106,11 +109,11 @@ async fn a_request_may_skip_the_check_of_samples() {
 }
 
 /// Creates a copy of the deployed state machine without the patch; returns its ARN.
-async fn machine_without_the_patch(accounts: &Accounts) -> String {
-    let sfn = accounts.hub.sfn();
+pub async fn machine_without_the_patch(hub: &Account, onboard_arn: &str, name: &str) -> String {
+    let sfn = hub.sfn();
     let deployed = sfn
         .describe_state_machine()
-        .state_machine_arn(&deployment().onboard_arn)
+        .state_machine_arn(onboard_arn)
         .send()
         .await
         .unwrap();
@@ -120,7 +123,7 @@ async fn machine_without_the_patch(accounts: &Accounts) -> String {
     *patch = json!({
         "Type": "Pass", "Output": unpatched, "Assign": { "patched": unpatched }, "Next": patch["Next"],
     });
-    let name = format!("without-the-patch-{}", accounts.source.region);
+    let name = format!("without-the-patch-{name}");
     let create = sfn
         .create_state_machine()
         .name(name)
@@ -130,7 +133,7 @@ async fn machine_without_the_patch(accounts: &Accounts) -> String {
 }
 
 async fn run_without_the_patch(accounts: &Accounts, request: &Value) -> Execution {
-    let machine = machine_without_the_patch(accounts).await;
+    let machine = machine_without_the_patch(&accounts.hub, &deployment().onboard_arn, &accounts.source.region).await;
     execution::run(&accounts.hub, &machine, request).await.unwrap()
 }
 

@@ -28,6 +28,15 @@ const CHECKED_BY_CREATE_SCRAPER: [&str; 7] = [
     "eks:AssociateAccessPolicy",
 ];
 const CHECKED_BY_DELETE_SCRAPER: [&str; 2] = ["eks:DeleteAccessEntry", "iam:DeleteServiceLinkedRole"];
+/// Actions that CloudWatch Logs checks with the permissions of AMP's caller, who switches the logs of a scraper on or off.
+const CHECKED_BY_LOGGING: [&str; 6] = [
+    "logs:CreateLogDelivery",
+    "logs:GetLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:DescribeLogGroups",
+    "logs:DescribeResourcePolicies",
+    "logs:DeleteLogDelivery",
+];
 /// Lambda itself sends an event that a function could not handle to the queue, with the permissions of the function's
 /// role (Lambda developer guide, "Capturing records of Lambda asynchronous invocations").
 const USED_BY_LAMBDA: &str = "sqs:SendMessage";
@@ -223,7 +232,7 @@ async fn status_as_a_person(wired: &fixture::Wired, account: &str) {
     .unwrap();
     let printed = String::from_utf8_lossy(&status.stdout).into_owned();
     assert!(status.status.success() && !printed.contains("NOT CHECKED"), "{printed}");
-    for cluster in ["cluster/least ", "cluster/unmapped "] {
+    for cluster in ["cluster/least ", "cluster/denied "] {
         let line = printed.lines().find(|line| line.contains(cluster)).expect(&printed);
         assert!(line.contains("ACTIVE") && !line.contains("missing"), "{line}");
     }
@@ -327,25 +336,22 @@ async fn every_granted_action_is_needed_by_a_call() {
         reconciliation.output
     );
 
-    // No samples arrive from a cluster that does not map the scraper, so the functions read both roles and the workspace,
+    // No samples arrive if the workspace denies them, so the functions read both roles, the access entry and the workspace,
     // with its resource policy, for the hints.
     let policy = json!({ "Version": "2012-10-17", "Statement": [{
-        "Effect": "Allow", "Principal": { "AWS": TARGET }, "Action": "aps:QueryMetrics", "Resource": workspace,
+        "Effect": "Deny", "Principal": "*", "Action": "aps:RemoteWrite", "Resource": workspace,
     }] });
     let put = accounts.target.amp().put_resource_policy();
     let put = put.workspace_id(workspace.rsplit('/').next().unwrap());
     put.policy_document(policy.to_string()).send().await.unwrap();
-    let mut unmapped = demo::Cluster::named("unmapped").tag("local:activation-minutes", "0");
-    unmapped.mode = AuthenticationMode::ConfigMap;
-    let unmapped = unmapped.make(&accounts.source).await.unwrap();
-    let unmapped = json!({ "clusterArn": unmapped, "workspaceArn": workspace, "clusterAccess": "MANUAL" });
-    let run = wired
-        .run(Machine::Onboard, &unmapped)
-        .await
-        .unwrap()
-        .succeeded()
-        .unwrap();
+    let denied = demo::Cluster::named("denied").tag("local:activation-minutes", "0");
+    let denied = denied.make(&accounts.source).await.unwrap();
+    let denied = json!({ "clusterArn": denied, "workspaceArn": workspace });
+    let run = wired.run(Machine::Onboard, &denied).await.unwrap().succeeded().unwrap();
     assert_eq!(run.output["ingestion"]["result"], "NONE", "{}", run.output);
+    // The collector's logs were switched on.
+    let never = with(&denied, json!({ "collectorLogs": "NEVER" }));
+    wired.run(Machine::Onboard, &never).await.unwrap().succeeded().unwrap();
     status_as_a_person(&wired, account).await;
 
     let attach = accounts
@@ -380,18 +386,21 @@ async fn every_granted_action_is_needed_by_a_call() {
     let functions: Vec<&String> = policies.iter().map(|policy| &policy.role).collect();
     assert_eq!(
         functions.len(),
-        23,
+        24,
         "expected one policy for each function that calls AWS: {functions:#?}"
     );
     policies.push(Policy::of_provisioner(&accounts.source, "source").await);
     let iam = accounts.source.iam();
-    policies.push(Policy::read(&iam, "ampxa-provisioner-source", "prepare-clusters").await);
+    for further in ["prepare-clusters", "collector-logs"] {
+        policies.push(Policy::read(&iam, "ampxa-provisioner-source", further).await);
+    }
     policies.push(Policy::of_provisioner(&accounts.target, "target").await);
     policies.push(Policy::of_reader(&accounts.source, "source").await);
     policies.push(Policy::of_reader(&accounts.target, "target").await);
     let checked = [
         &CHECKED_BY_CREATE_SCRAPER[..],
         &CHECKED_BY_DELETE_SCRAPER,
+        &CHECKED_BY_LOGGING,
         &[USED_BY_LAMBDA, GRANTED_TWICE],
     ]
     .concat();
@@ -584,6 +593,37 @@ async fn each_change_of_a_cluster_needs_its_own_statement() {
             .succeeded()
             .unwrap();
         assert_eq!(run.output["prepared"], json!([change]));
+    }
+}
+
+#[tokio::test]
+async fn logs_that_one_missing_permission_prevents_are_a_warning_that_names_it() {
+    let wired = fixture::exclusive().await.unwrap();
+    let account = wired.account(FLEET[1], REGION);
+    let cluster = demo::Cluster::named("unlogged").tag("local:activation-minutes", "0");
+    let cluster = cluster.make(&account).await.unwrap();
+    let request = |mode: &str| json!({ "clusterArn": cluster, "workspaceArn": wired.workspace, "collectorLogs": mode });
+    let onboard = async |request: Value| {
+        let run = wired.run(Machine::Onboard, &request).await.unwrap();
+        run.succeeded().unwrap().output["warnings"].to_string()
+    };
+    onboard(request("NEVER")).await;
+    let policy = Policy::read(&account.iam(), "ampxa-provisioner-source", "collector-logs").await;
+    for action in CHECKED_BY_LOGGING {
+        let mode = match action {
+            "logs:DeleteLogDelivery" => {
+                assert_eq!(onboard(request("ALWAYS")).await, "[]");
+                "NEVER"
+            }
+            _ => "ALWAYS",
+        };
+        policy.write(&policy.without(action)).await;
+        let warnings = onboard(request(mode)).await;
+        policy.write(&policy.document).await;
+        assert!(
+            warnings.contains("The logs of the collector could not be changed.") && warnings.contains(action),
+            "{warnings}"
+        );
     }
 }
 

@@ -77,7 +77,7 @@ fn cause_expressions() -> Vec<(String, String)> {
         .into_iter()
         .filter(|(_, expression)| expression.contains("'AWS gave no cause.'"))
         .collect();
-    assert_eq!(all.len(), 5, "{all:?}");
+    assert_eq!(all.len(), 6, "{all:?}");
     all
 }
 
@@ -257,7 +257,7 @@ fn samples() -> Vec<Value> {
         "removal": { "deleted": false, "scraperArns": ["s"] },
         "scraper": { "scraperArn": "s", "status": "CREATING", "statusReason": null },
         "scraperCreated": true, "upToDate": true, "scraperRepaired": [], "patched": { "source": true, "target": false },
-        "ingestion": { "result": "NONE", "targets": 0, "up": 0, "hints": ["a", "b"] }, "warnings": ["w"], "polls": 3,
+        "ingestion": { "result": "NONE", "targets": 0, "up": 0, "hints": ["a", "b"], "collectorLogs": "ENABLE" }, "warnings": ["w"], "polls": 3,
         "secondsForLock": 7200, "secondsForCluster": 3600, "secondsForStaleScraper": 0, "secondsForScraper": 0,
         "secondsForRoles": 0,
         "secondsForSamples": 600, "secondsForRemoval": 0, "removed": ["r"], "remaining": ["r"],
@@ -269,6 +269,10 @@ fn samples() -> Vec<Value> {
     });
     variables["replacedConfiguration"] = Value::Null;
     variables["clusterUpdateId"] = Value::Null;
+    variables["plannedPreparations"] = json!(["PRIVATE_ENDPOINT"]);
+    variables["collectorLogsSince"] = Value::Null;
+    variables["collectorLogsUpdated"] = json!(true);
+    variables["collectorLogsFailure"] = json!("why");
     variables["prepared"] = json!(["PRIVATE_ENDPOINT"]);
     variables["longestInterval"] = json!(60);
     variables["scope"] = json!({
@@ -280,7 +284,7 @@ fn samples() -> Vec<Value> {
     }
     variables["leaveUnreachable"] = json!(true);
     let context = json!({
-        "Execution": { "Id": "arn:e", "Name": "e", "Input": {} },
+        "Execution": { "Id": "arn:e", "Name": "e", "Input": {}, "StartTime": "2026-01-01T00:00:00Z" },
         "State": { "EnteredTime": "2026-01-01T00:00:00Z" },
         "Map": { "Item": { "Index": 4, "Value": { "clusterArn": "c" } } },
     });
@@ -293,7 +297,7 @@ fn samples() -> Vec<Value> {
     vec![
         of(json!({ "Payload": {}, "Output": { "outcome": "ONBOARDED" }, "ExecutionArn": "arn:e" })),
         of(json!({ "Payload": {
-            "plan": "0a", "updateId": null, "started": ["PRIVATE_ENDPOINT"],
+            "plan": "0a", "collectorLogsSince": null, "updateId": null, "preparations": ["PRIVATE_ENDPOINT"],
             "request": {}, "sourceRoleArn": "arn:source", "targetRoleArn": "arn:target", "created": true,
             "warnings": [], "repaired": [], "upToDate": true, "longestInterval": 60, "replacedConfiguration": "s3://b/k", "source": true, "target": true, "scraperArns": ["s"],
             "roleArn": "arn:source", "outcome": "REMOVED", "skipReason": "the event is late",

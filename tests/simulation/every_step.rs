@@ -46,7 +46,8 @@ fn a_failure_at_any_step_leaves_the_accounts_as_before() {
     let mut cases = Vec::new();
     for scenario in Scenario::ALL {
         let tasks = scenario.run(&Setup::calm("plain", 0), &[], false).tasks();
-        for task in &tasks - &rollback_tasks {
+        // Logs that cannot be switched on are a warning.
+        for task in (&tasks - &rollback_tasks).into_iter().filter(|task| task != LOGS) {
             for kind in [Kind::ServerError, Kind::KilledAfter] {
                 cases.push((scenario, task.clone(), kind));
             }
@@ -125,6 +126,26 @@ fn every_rollback_step_is_idempotent_and_retried() {
         );
         assert_same(&outcome.before, &outcome.after);
     });
+}
+
+/// The task whose failure is a warning.
+const LOGS: &str = "Update collector logs";
+
+#[test]
+fn logs_that_cannot_be_switched_on_are_a_warning_and_do_not_fail_the_execution() {
+    for kind in [Kind::ServerError, Kind::KilledAfter] {
+        let fault = Fault::of(0, LOGS, INVOKE, 0, usize::MAX, kind);
+        let outcome = Scenario::Logging.run(&Setup::calm("logs", 0), &[fault], false);
+        let End::Succeeded(output) = &outcome.end else {
+            panic!("{outcome:?}");
+        };
+        let warnings = output["warnings"].to_string();
+        assert!(
+            warnings.contains("The logs of the collector could not be changed. "),
+            "{warnings}"
+        );
+        assert_eq!(outcome.injected, 1);
+    }
 }
 
 #[test]

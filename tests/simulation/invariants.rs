@@ -157,7 +157,10 @@ pub fn after_write(world: &World, cloud: &Cloud, invocation: &Invocation, call: 
     } else {
         let id = match call.action.as_str() {
             "CreateScraper" => cloud.amp.scrapers.last().map_or("", |scraper| &scraper.id),
-            _ => call.id.rsplit('/').next().unwrap_or_default(),
+            _ => {
+                let id = call.id.trim_end_matches("/logging-configuration");
+                id.rsplit('/').next().unwrap_or_default()
+            }
         };
         let scraper = cloud.amp.scrapers.iter().find(|scraper| scraper.id == id);
         let belongs = scraper.is_some_and(|scraper| {

@@ -113,7 +113,9 @@ impl Run {
         item: &Value,
     ) -> Result<Transition, Failure> {
         let mut context = json!({
-            "Execution": { "Id": self.execution.arn, "Input": self.execution.input },
+            "Execution": {
+                "Id": self.execution.arn, "Input": self.execution.input, "StartTime": "2026-01-01T00:00:00.000Z",
+            },
             "State": { "Name": name },
         });
         if !item.is_null() {

@@ -2,6 +2,7 @@
 
 use crate::{
     drift::{assert_planned, plan, with},
+    healthy,
     machine::End,
     seeds,
     world::{Setup, World, simulate},
@@ -97,8 +98,61 @@ fn a_failure_after_the_preparation_says_that_it_is_not_reverted() {
         let cause = failure.cause.unwrap_or_default();
         assert_eq!(failure.error, "ScraperFailed");
         assert!(
-            cause.contains("The changes of the cluster (PRIVATE_ENDPOINT) are not reverted. Nothing that"),
+            cause.contains(
+                "Changes of the cluster (PRIVATE_ENDPOINT), if they were made, are not reverted. Nothing that"
+            ),
             "{cause}"
         );
+    });
+}
+
+#[test]
+fn a_cluster_is_not_prepared_for_a_role_that_cannot_be_ensured() {
+    simulate(&Setup::calm("prepare", 0), async |world| {
+        remove(world, &[ENTRIES]);
+        let pair = world.pair(1);
+        {
+            let cloud = &mut world.state().cloud;
+            healthy::add_source_role(cloud, &pair, &json!({ "Statement": [] }));
+            let iam = cloud.iam.get_mut(&world.source).expect("an account");
+            let name = pair.source_role_name();
+            let mut role = iam.current(&name).expect("a role").clone();
+            role.tags.clear();
+            iam.set(&name, Some(role), std::time::Duration::ZERO);
+        }
+        let request = with(&world.request(1), json!({ "prepareCluster": [ENTRIES] }));
+        let End::Failed(failure) = onboard(world, &request).await else {
+            panic!("it succeeded");
+        };
+        assert_eq!(failure.error, "Conflict");
+        assert_eq!(world.state().writes, []);
+    });
+}
+
+#[test]
+fn a_change_that_the_plan_does_not_contain_is_not_made() {
+    simulate(&Setup::calm("prepare", 0), async |world| {
+        remove(world, &[ENTRIES]);
+        let request = with(&world.request(1), json!({ "prepareCluster": [ENDPOINT, ENTRIES] }));
+        let planned = plan(world, &request).await;
+        let expecting = with(&request, json!({ "expectedPlan": planned["plan"] }));
+        let execution = world.start("onboard", expecting);
+        // While EKS makes the first change, a person disables private access.
+        tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+        for cluster in world.state().cloud.clusters.values_mut() {
+            cluster.has_private_endpoint = false;
+        }
+        world.wait_until_idle().await;
+        let Some(End::Failed(failure)) = execution.end() else {
+            panic!("it succeeded");
+        };
+        let cause = failure.cause.unwrap_or_default();
+        assert_eq!(failure.error, "PlanChanged", "{cause}");
+        assert!(cause.contains("now needs PRIVATE_ENDPOINT, which the plan"), "{cause}");
+        assert!(
+            cause.contains("(ACCESS_ENTRIES), if they were made, are not reverted"),
+            "{cause}"
+        );
+        assert_eq!(world.state().writes.len(), 1);
     });
 }

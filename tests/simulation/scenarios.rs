@@ -16,6 +16,8 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 pub enum Scenario {
     /// Onboards a pair without existing resources, with the early patch of the trust policies.
     Fresh,
+    /// Onboards a pair whose collector writes logs.
+    Logging,
     /// Onboards a cluster that has to be prepared.
     Unprepared,
     /// Onboards a pair without existing resources; the creation of the scraper fails.
@@ -55,8 +57,9 @@ pub struct Outcome {
 }
 
 impl Scenario {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Fresh,
+        Self::Logging,
         Self::Unprepared,
         Self::Failing,
         Self::AlreadyOnboarded,
@@ -83,12 +86,13 @@ impl Scenario {
         if self.machine() == "onboard" {
             input["checkIngestion"] = json!("REQUIRE");
         }
-        if !matches!(self, Self::Fresh | Self::Unprepared | Self::Failing) {
+        if !matches!(self, Self::Fresh | Self::Logging | Self::Unprepared | Self::Failing) {
             healthy::connect(world, &world.pair(1));
         }
         let mut state = world.state();
         match self {
             Self::Fresh => input["patchTrust"] = json!("EARLY"),
+            Self::Logging => input["collectorLogs"] = json!("ALWAYS"),
             Self::Unprepared => {
                 input["prepareCluster"] = json!(["PRIVATE_ENDPOINT", "ACCESS_ENTRIES"]);
                 for cluster in state.cloud.clusters.values_mut() {

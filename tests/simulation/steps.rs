@@ -3,9 +3,7 @@
 use ampxa::{
     Aws, Error,
     arn::WorkspaceArn,
-    check_request, cluster, consent,
-    ingestion::{self, IngestionResult},
-    lock, offboarding, patch, plan, prepare,
+    check_request, cluster, collector_logs, consent, ingestion, lock, offboarding, patch, plan, prepare,
     roles::{self, Side},
     scraper,
     task::Task,
@@ -29,6 +27,7 @@ pub fn step(function: &str) -> &'static str {
         "UpdateScraper" => "update-scraper",
         "PatchTrustPolicies" => "patch-trust-policies",
         "CheckIngestion" => "check-ingestion",
+        "UpdateCollectorLogs" => "update-collector-logs",
         "RemoveScraper" => "remove-scraper",
         "RemoveTargetRole" => "remove-target-role",
         "RemoveSourceRole" => "remove-source-role",
@@ -40,7 +39,8 @@ pub fn step(function: &str) -> &'static str {
 }
 
 /// The steps that assume provisioners. The other steps assume readers.
-pub const WRITING: [&str; 9] = [
+pub const WRITING: [&str; 10] = [
+    "update-collector-logs",
     "prepare-cluster",
     "ensure-source-role",
     "ensure-target-role",
@@ -127,12 +127,21 @@ pub async fn run(step: &'static str, aws: &Aws, payload: Value, now: SystemTime)
             .await
         }
         "check-ingestion" => {
+            invoke(payload, async |task: Task<_>| {
+                ingestion::examine(
+                    &aws.query_client(&task).await?,
+                    async || aws.source(&task).await,
+                    async || aws.target(&task).await,
+                    &task,
+                    now,
+                )
+                .await
+            })
+            .await
+        }
+        "update-collector-logs" => {
             invoke(payload, async |task| {
-                let mut output = ingestion::check(&aws.query_client(&task).await?, &task).await?;
-                if output.result == IngestionResult::None {
-                    output.hints = ingestion::hints(aws.source(&task).await, aws.target(&task).await, &task).await;
-                }
-                Ok(output)
+                collector_logs::update(&aws.source(&task).await?.amp(), &task).await
             })
             .await
         }

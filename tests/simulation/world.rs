@@ -211,6 +211,7 @@ impl World {
             },
             clusters: BTreeMap::from([(cluster, Cluster::new(CLUSTER_CREATED_AT))]),
             may_prepare_clusters: true,
+            may_collect_logs: true,
             locks: Locks::default(),
             objects: std::collections::BTreeMap::new(),
             unreachable: std::collections::BTreeSet::new(),

@@ -203,6 +203,7 @@ fn permission(exists: bool) -> Exchange {
 #[tokio::test]
 async fn a_cluster_is_prepared_if_request_and_account_allow_all_missing_changes() {
     let both = json!({ "prepareCluster": ["ACCESS_ENTRIES", "PRIVATE_ENDPOINT"] });
+    let roles = [(); 2].map(|()| call("GetRole", 404, iam_error("NoSuchEntity", "The role cannot be found.")));
     let unprepared = |exists| {
         let mut exchanges = with(0, described("ACTIVE", false, "CONFIG_MAP"));
         exchanges.insert(1, permission(exists));
@@ -211,6 +212,7 @@ async fn a_cluster_is_prepared_if_request_and_account_allow_all_missing_changes(
     let mut passed = all_pass();
     passed[0] = described("ACTIVE", false, "CONFIG_MAP");
     passed.insert(1, permission(true));
+    passed.extend(roles);
     let checked = check(passed, both.clone()).await.unwrap();
     let expected = [Preparation::PrivateEndpoint, Preparation::AccessEntries];
     assert_eq!((checked.preparations, checked.manual_access), (expected.into(), false));

@@ -12,7 +12,7 @@ use ampxa::{
 };
 use aws_smithy_types::retry::RetryConfig;
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 const QUERY: &str = "POST /workspaces/ws-1/api/v1/query";
 
@@ -36,7 +36,7 @@ async fn check(
     task: &Task<ingestion::Input>,
 ) -> Result<ingestion::Output, Error> {
     let script = Script::new(exchanges);
-    let output = ingestion::check(&script.account().query_client(), task).await;
+    let output = ingestion::check(&script.account().query_client(), task, SystemTime::now()).await;
     script.assert_finished();
     output
 }
@@ -187,7 +187,7 @@ async fn hints_of(
     ];
     let script = Script::new(workspace.into_iter().chain(roles));
     let (source, target) = (script.account_of("source"), script.account_of("target"));
-    let hints = ingestion::hints(Ok(source), Ok(target), &task).await;
+    let hints = ingestion::hints(Ok(source), Ok(target), &task, ingestion::Found::default()).await;
     script.assert_finished();
     hints
 }
@@ -349,7 +349,7 @@ async fn a_hint_reports_a_role_that_cannot_be_read() {
     let script = Script::new(exchanges);
     let target = script.account_of("target");
     let unreachable = || Err(Error::AccessDenied("The provisioner cannot be assumed.".to_owned()));
-    let hints = ingestion::hints(unreachable(), Ok(target), &task).await;
+    let hints = ingestion::hints(unreachable(), Ok(target), &task, ingestion::Found::default()).await;
     script.assert_finished();
     assert_eq!(hints.len(), 6);
     for (sentence, role, reason) in [
@@ -360,7 +360,12 @@ async fn a_hint_reports_a_role_that_cannot_be_read() {
         assert!(complete, "{sentence}");
     }
     // Without the target account, the workspace is not read: the hint about the role says why.
-    assert_eq!(ingestion::hints(unreachable(), unreachable(), &task).await.len(), 6);
+    assert_eq!(
+        ingestion::hints(unreachable(), unreachable(), &task, ingestion::Found::default())
+            .await
+            .len(),
+        6
+    );
 }
 
 #[tokio::test]
@@ -431,7 +436,7 @@ async fn a_lost_query_is_retried() {
     let script = Script::new([lost(QUERY), call(QUERY, 503, "busy"), call(QUERY, 200, number(None))]);
     let retries = RetryConfig::standard().with_initial_backoff(Duration::from_millis(1));
     let samples = script.account_in("us-west-2", "default", retries).query_client();
-    let output = ingestion::check(&samples, &task).await.unwrap();
+    let output = ingestion::check(&samples, &task, SystemTime::now()).await.unwrap();
     assert_eq!(output.result, IngestionResult::None);
     script.assert_finished();
 }

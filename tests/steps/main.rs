@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod checks;
+mod collector_logs;
 mod endpoints;
 mod expressions;
 mod failures;

@@ -7,7 +7,6 @@ use crate::{
 use ampxa::{
     error::Error,
     prepare::{self, Output},
-    request::Preparation,
 };
 use serde_json::{Value, json};
 
@@ -44,32 +43,29 @@ fn started() -> Exchange {
     )
 }
 
-fn output(update_id: Option<&str>, started: &[Preparation]) -> Result<Output, Error> {
+fn output(update_id: Option<&str>) -> Result<Output, Error> {
     Ok(Output {
         update_id: update_id.map(str::to_owned),
-        started: started.to_vec(),
     })
 }
 
 #[tokio::test]
 async fn one_request_makes_the_first_missing_change_and_nothing_else() {
-    for (private, mode, change, expected) in [
+    for (private, mode, expected) in [
         (
             false,
             "CONFIG_MAP",
-            Preparation::PrivateEndpoint,
             json!({ "resourcesVpcConfig": { "endpointPrivateAccess": true } }),
         ),
         (
             true,
             "CONFIG_MAP",
-            Preparation::AccessEntries,
             json!({ "accessConfig": { "authenticationMode": "API_AND_CONFIG_MAP" } }),
         ),
     ] {
         let exchanges = || [described("ACTIVE", private, mode), started()];
         let (result, body) = prepare(exchanges(), Value::Null).await;
-        assert_eq!(result, output(Some("u-1"), &[change]));
+        assert_eq!(result, output(Some("u-1")));
         // A repeated call is the same, with the same token, so that EKS starts no second update.
         assert_eq!(prepare(exchanges(), Value::Null).await.1, body);
         let mut body: Value = serde_json::from_str(&body).unwrap();
@@ -98,16 +94,45 @@ async fn an_update_in_progress_is_waited_for() {
     ];
     for exchanges in waiting {
         let (result, _) = prepare(exchanges, json!("u-1")).await;
-        assert_eq!(result, output(Some("u-1"), &[]));
+        assert_eq!(result, output(Some("u-1")));
     }
     // The update of someone else.
-    let in_use = call(
-        "POST /clusters/demo/update-config",
-        409,
-        rest_error("ResourceInUseException", "Cluster already has an update in progress"),
-    );
-    let (result, _) = prepare([described("ACTIVE", false, "CONFIG_MAP"), in_use], Value::Null).await;
-    assert_eq!(result, output(None, &[]));
+    let in_use = || {
+        call(
+            "POST /clusters/demo/update-config",
+            409,
+            rest_error("ResourceInUseException", "Cluster already has an update in progress"),
+        )
+    };
+    let (result, _) = prepare([described("ACTIVE", false, "CONFIG_MAP"), in_use()], Value::Null).await;
+    assert_eq!(result, output(None));
+    let last = last("Successful", "EndpointAccessUpdate");
+    let (result, _) = prepare([last, described("ACTIVE", true, "CONFIG_MAP"), in_use()], json!("u-1")).await;
+    assert_eq!(result, output(Some("u-1")));
+}
+
+#[tokio::test]
+async fn an_update_whose_response_was_lost_is_found_by_its_token() {
+    let (result, _) = prepare([described("UPDATING", false, "CONFIG_MAP"), started()], Value::Null).await;
+    assert_eq!(result, output(Some("u-1")));
+}
+
+#[tokio::test]
+async fn a_change_that_someone_else_made_meanwhile_is_no_error() {
+    let exchanges = |is_made: bool| {
+        let refused = rest_error(
+            "InvalidParameterException",
+            "Cluster is already at the desired configuration with endpointPrivateAccess: true",
+        );
+        [
+            described("ACTIVE", false, "CONFIG_MAP"),
+            call("POST /clusters/demo/update-config", 400, refused),
+            described("ACTIVE", is_made, "CONFIG_MAP"),
+        ]
+    };
+    assert_eq!(prepare(exchanges(true), Value::Null).await.0, output(None));
+    let error = prepare(exchanges(false), Value::Null).await.0.unwrap_err();
+    assert_eq!(error.name(), "InvalidRequest");
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ impl<'a> Scope<'a> {
 pub fn operation(service: &str, request: &impl Request) -> String {
     let path = request.target().split('?').next().unwrap_or_default();
     let operation = match service {
-        "dynamodb" | "organizations" | "ssm" | "states" => {
+        "dynamodb" | "logs" | "organizations" | "ssm" | "states" => {
             let target = request.header("x-amz-target");
             target.and_then(|target| target.rsplit('.').next()).map(str::to_owned)
         }
@@ -76,6 +76,13 @@ fn rest_operation(method: &str, path: &str) -> Option<&'static str> {
         ("GET", "scraperconfiguration", None) => "GetDefaultScraperConfiguration",
         ("GET", "scrapers", None) => "ListScrapers",
         ("POST", "scrapers", None) => "CreateScraper",
+        ("PUT", "scrapers", Some(_)) if part == Some("logging-configuration") => "UpdateScraperLoggingConfiguration",
+        ("GET", "scrapers", Some(_)) if part == Some("logging-configuration") => "DescribeScraperLoggingConfiguration",
+        ("DELETE", "scrapers", Some(_)) if part == Some("logging-configuration") => "DeleteScraperLoggingConfiguration",
+        ("GET", "clusters", Some(_)) if part == Some("access-entries") && path.ends_with("/access-policies") => {
+            "ListAssociatedAccessPolicies"
+        }
+        ("GET", "clusters", Some(_)) if part == Some("access-entries") => "DescribeAccessEntry",
         ("GET", "scrapers", Some(_)) => "DescribeScraper",
         ("PUT", "scrapers", Some(_)) => "UpdateScraper",
         ("DELETE", "scrapers", Some(_)) => "DeleteScraper",

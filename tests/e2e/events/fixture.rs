@@ -192,7 +192,9 @@ impl Wired {
             ],
             allowed_accounts: Vec::new(),
             account_parameters: vec![format!("ReaderPrincipalArns={PEOPLE}")],
-            source_parameters: vec!["MayPrepareClusters=yes".to_owned()],
+            source_parameters: ["MayPrepareClusters", "CollectorLogs"]
+                .map(|name| format!("{name}=yes"))
+                .into(),
             ..Wiring::default()
         };
         let machines = deploy::deploy_wired(&project, &python, &cloud, &accounts, &wiring).await?;

@@ -239,6 +239,9 @@ fn event(step: &str) -> Value {
             "scraperArn": scraper,
             "preparations": [],
             "updateId": null,
+            "collectorLogsSince": null,
+            "change": "ENABLE",
+            "startedAt": "2026-01-01T00:00:00Z",
             "manualAccess": false,
             "network": {
                 "subnetIds": ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"],

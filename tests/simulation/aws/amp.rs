@@ -34,6 +34,8 @@ pub struct Amp {
     /// The request and the response, by action and client token.
     pub responses: BTreeMap<(String, String), (Value, Value)>,
     pub workspaces: Vec<String>,
+    /// The log group of each scraper that writes logs, and the time from which it does, by the scraper's id.
+    pub logging: BTreeMap<String, (Value, Duration)>,
 }
 
 #[derive(Debug, Clone)]
@@ -166,6 +168,13 @@ impl Amp {
                 scraper.tags.extend(tags.map(|(key, value)| (key.clone(), text(value))));
                 Ok("{}".to_owned())
             }
+            "UntagResource" => {
+                let id = call.id.rsplit('/').next().expect("an id").to_owned();
+                let key = call.field("tagKeys").to_owned();
+                self.find(&id, account, now)?.tags.remove(&key);
+                Ok("{}".to_owned())
+            }
+            action if action.ends_with("ScraperLoggingConfiguration") => self.change_logging(call, account, now),
             "UpdateScraper" => self.update(call, account, now),
             "DeleteScraper" => self.delete(call, account, setup, now),
             other => panic!("AMP does not simulate {other}"),
@@ -176,6 +185,32 @@ impl Amp {
         let mut all = self.scrapers.iter_mut();
         all.find(|scraper| scraper.id == id && scraper.account == account && scraper.state(now).is_some())
             .ok_or_else(|| not_found(id))
+    }
+
+    /// The calls for the logging configuration of a scraper.
+    fn change_logging(&mut self, call: &Call, account: &str, now: Duration) -> CallResult {
+        let id = call.id.split('/').next().expect("an id").to_owned();
+        self.find(&id, account, now)?;
+        let current = self.logging.get(&id).cloned();
+        let is_changing = current.as_ref().is_some_and(|(_, since)| now < *since);
+        match (call.action.as_str(), current) {
+            ("DescribeScraperLoggingConfiguration" | "DeleteScraperLoggingConfiguration", None) => Err(not_found(&id)),
+            ("DescribeScraperLoggingConfiguration", Some((destination, _))) => Ok(json!({
+                "scraperId": id, "loggingDestination": destination, "scraperComponents": [], "modifiedAt": 1.0,
+                "status": { "statusCode": if is_changing { "CREATING" } else { "ACTIVE" } },
+            })
+            .to_string()),
+            _ if is_changing => Err(conflict("The logging configuration is in transition.")),
+            ("DeleteScraperLoggingConfiguration", Some(_)) => {
+                self.logging.remove(&id);
+                Ok("{}".to_owned())
+            }
+            _ => {
+                let destination = call.body["loggingDestination"].clone();
+                self.logging.insert(id, (destination, now + Duration::from_secs(30)));
+                Ok(json!({ "status": { "statusCode": "CREATING" } }).to_string())
+            }
+        }
     }
 
     fn list(&self, call: &Call, account: &str, as_of: Duration) -> String {

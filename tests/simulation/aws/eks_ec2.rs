@@ -101,6 +101,11 @@ pub fn eks(clusters: &mut BTreeMap<String, Cluster>, region: &str, call: &Call, 
     let response = match call.action.as_str() {
         "DescribeCluster" => describe_cluster(name, &arn, cluster, now),
         "UpdateClusterConfig" => cluster.update(&call.body, now)?,
+        "DescribeAccessEntry" => json!({ "accessEntry": { "clusterName": name } }),
+        "ListAssociatedAccessPolicies" => {
+            let policy = "arn:aws:eks::aws:cluster-access-policy/AmazonPrometheusScraperPolicy";
+            json!({ "associatedAccessPolicies": [{ "policyArn": policy }] })
+        }
         "DescribeUpdate" => {
             let index = rest.rsplit('/').next().and_then(|id| id.parse().ok());
             cluster.described(index.expect("an update"))

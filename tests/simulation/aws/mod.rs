@@ -80,6 +80,8 @@ pub struct Cloud {
     pub clusters: BTreeMap<String, eks_ec2::Cluster>,
     /// Whether the source account allows the preparation of clusters.
     pub may_prepare_clusters: bool,
+    /// Whether the source account allows logs of collectors.
+    pub may_collect_logs: bool,
     pub locks: locks::Locks,
     /// The objects of the hub's bucket, by key.
     pub objects: BTreeMap<String, String>,
@@ -260,6 +262,8 @@ impl Cloud {
             "aps" => self.amp.handle(call, &self.region, account, &world.setup, random, now),
             "eks" => eks_ec2::eks(&mut self.clusters, &self.region, call, now),
             "ec2" => Ok(eks_ec2::ec2(call)),
+            // No collector of the simulation reports a failure.
+            "logs" => Ok(json!({ "events": [] }).to_string()),
             "s3" => {
                 assert_eq!((call.action.as_str(), account), ("PutObject", "hub"), "{call:?}");
                 let text = call.body.as_str().expect("a text");
@@ -312,8 +316,13 @@ impl Cloud {
     /// `GetRolePolicy` of the source account's provisioner: a policy that exists if the account allows something.
     fn permission(&self, call: &Call) -> CallResult {
         let (action, policy) = (call.action.as_str(), call.field("PolicyName"));
-        assert_eq!((action, policy), ("GetRolePolicy", "prepare-clusters"));
-        if !self.may_prepare_clusters {
+        assert_eq!(action, "GetRolePolicy");
+        let is_given = match policy {
+            "prepare-clusters" => self.may_prepare_clusters,
+            "collector-logs" => self.may_collect_logs,
+            other => panic!("unknown policy {other}"),
+        };
+        if !is_given {
             let message = format!("The role policy with name {policy} cannot be found.");
             return Err(ServiceError(404, "NoSuchEntity", message));
         }

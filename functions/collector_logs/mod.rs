@@ -1,0 +1,212 @@
+//! The logs of AMP's collector about its own failures: when a scraper writes them, and what they say.
+//!
+//! The rules are AMP's (AMP user guide, "Monitor collectors with vended logs"). ampxa changes the logging of a scraper only
+//! if it is off, or if ampxa switched it on. The scraper's tag [`LOGS_TAG`] says so.
+
+mod lines;
+
+pub(crate) use lines::{last, unreadable};
+
+use crate::{
+    arn::ScraperArn, aws::none_if, error::Error, ingestion::IngestionResult, input::shown, request::CollectorLogs,
+    tags::LOGS_TAG, task::Task,
+};
+use aws_sdk_amp::{
+    Client,
+    operation::describe_scraper_logging_configuration::DescribeScraperLoggingConfigurationOutput as Configuration,
+    types::{CloudWatchLogDestination, ScraperComponent, ScraperComponentType, ScraperLoggingDestination},
+};
+use aws_smithy_types::{DateTime, date_time::Format};
+use serde::{Deserialize, Serialize};
+use std::time::{Duration, SystemTime};
+
+/// The log group of each Region (`infra/source-account.yaml`).
+pub(crate) const LOG_GROUP: &str = "/aws/vendedlogs/ampxa/collectors";
+/// The time after which logs that were switched on because of missing samples are switched off, if samples arrive.
+const DAY: Duration = Duration::from_secs(86_400);
+const COMPONENTS: [ScraperComponentType; 3] = [
+    ScraperComponentType::ServiceDiscovery,
+    ScraperComponentType::Collector,
+    ScraperComponentType::Exporter,
+];
+
+/// A change of a scraper's logging.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Change {
+    /// It is switched on.
+    Enable,
+    /// It is switched off.
+    Disable,
+}
+
+/// Values from earlier steps.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Input {
+    /// The pair's scraper.
+    pub scraper_arn: ScraperArn,
+    /// What is changed.
+    pub change: Change,
+    /// The start of the execution: the value of the tag, so that a repeated step writes the same.
+    pub started_at: String,
+}
+
+/// What [`update`] did.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Output {
+    /// The start of the execution that switched the logs on. `None` if this one switched them off.
+    pub collector_logs_since: Option<String>,
+}
+
+/// The change that a request needs after a check of samples. `since`: the value of the tag [`LOGS_TAG`], if the scraper
+/// has it.
+pub fn needed(mode: CollectorLogs, since: Option<&str>, result: IngestionResult, now: SystemTime) -> Option<Change> {
+    let is_receiving = result == IngestionResult::Receiving;
+    match (mode, since) {
+        (CollectorLogs::Never, Some(_)) => Some(Change::Disable),
+        (CollectorLogs::Always, None) => Some(Change::Enable),
+        (CollectorLogs::OnFailure, None) if !is_receiving => Some(Change::Enable),
+        (CollectorLogs::OnFailure, Some(since)) if is_receiving && is_a_day_ago(since, now) => Some(Change::Disable),
+        _ => None,
+    }
+}
+
+/// Whether a time is at least a day ago. A text that is no time counts as long ago.
+fn is_a_day_ago(since: &str, now: SystemTime) -> bool {
+    let since = DateTime::from_str(since, Format::DateTime).ok();
+    let since = since.and_then(|since| SystemTime::try_from(since).ok());
+    since.is_none_or(|since| now.duration_since(since).is_ok_and(|age| age >= DAY))
+}
+
+/// Switches the logs of the pair's scraper on or off, and notes it in the scraper's tag. Idempotent.
+///
+/// # Errors
+/// `Conflict` if the scraper writes its logs elsewhere; `Transient` while AMP changes the logging; and those of the calls
+/// to AMP, such as `InvalidRequest` if the log group does not exist in the Region.
+pub async fn update(amp: &Client, task: &Task<Input>) -> Result<Output, Error> {
+    let scraper = &task.input.scraper_arn;
+    let current = configuration(amp, scraper.id()).await?;
+    if let Some(current) = &current
+        && group_of(current) != Some(&group_arn(task))
+    {
+        return Err(Error::Conflict(format!(
+            "The scraper {scraper} writes its logs to {}, so its logging is not changed. Read its logs there.",
+            shown(group_of(current).unwrap_or("another destination"))
+        )));
+    }
+    match (task.input.change, current) {
+        (Change::Enable, None) => enable(amp, task).await?,
+        (Change::Disable, Some(_)) => {
+            let request = amp.delete_scraper_logging_configuration().scraper_id(scraper.id());
+            none_if(request.send().await, |e| e.is_resource_not_found_exception()).map_err(in_transition)?;
+        }
+        (Change::Enable, Some(_)) | (Change::Disable, None) => {}
+    }
+    let collector_logs_since = match task.input.change {
+        Change::Enable => {
+            let since = &task.input.started_at;
+            let request = amp.tag_resource().resource_arn(scraper.to_string());
+            request.tags(LOGS_TAG, since).send().await?;
+            Some(since.clone())
+        }
+        Change::Disable => {
+            let request = amp.untag_resource().resource_arn(scraper.to_string());
+            request.tag_keys(LOGS_TAG).send().await?;
+            None
+        }
+    };
+    Ok(Output { collector_logs_since })
+}
+
+/// Switches off the logs of a scraper that is deleted next. A denial is no error: the account may not give the permission any
+/// more, and a scraper that does not exist writes no logs.
+///
+/// # Errors
+/// Those of the call.
+pub(crate) async fn stop(amp: &Client, scraper_id: &str) -> Result<(), Error> {
+    let request = amp.delete_scraper_logging_configuration().scraper_id(scraper_id);
+    let result = none_if(request.send().await, |e| {
+        e.is_resource_not_found_exception() || e.is_conflict_exception() || e.is_access_denied_exception()
+    });
+    result.map(drop)
+}
+
+async fn enable(amp: &Client, task: &Task<Input>) -> Result<(), Error> {
+    let invalid = |why| Error::invalid("collectorLogs", why);
+    let group = CloudWatchLogDestination::builder()
+        .log_group_arn(group_arn(task))
+        .build();
+    let components = COMPONENTS.map(|component| ScraperComponent::builder().r#type(component).build());
+    let components: Result<Vec<_>, _> = components.into_iter().collect();
+    let request = amp
+        .update_scraper_logging_configuration()
+        .scraper_id(task.input.scraper_arn.id())
+        .logging_destination(ScraperLoggingDestination::CloudWatchLogs(group.map_err(invalid)?))
+        .set_scraper_components(Some(components.map_err(invalid)?));
+    let result = request.send().await.map_err(Error::from);
+    result.map(drop).map_err(in_transition)
+}
+
+/// AMP refuses the change while another one is in progress.
+fn in_transition(error: impl Into<Error>) -> Error {
+    match error.into() {
+        Error::Conflict(message) => Error::Transient(message),
+        other => other,
+    }
+}
+
+/// The logging configuration of a scraper, if it has one.
+async fn configuration(amp: &Client, id: &str) -> Result<Option<Configuration>, Error> {
+    let request = amp.describe_scraper_logging_configuration().scraper_id(id);
+    none_if(request.send().await, |e| e.is_resource_not_found_exception())
+}
+
+fn group_of(configuration: &Configuration) -> Option<&str> {
+    let destination = configuration.logging_destination()?;
+    Some(destination.as_cloud_watch_logs().ok()?.log_group_arn())
+}
+
+/// The ARN of the log group, as AMP requires it.
+fn group_arn<I>(task: &Task<I>) -> String {
+    let cluster = &task.pair.cluster;
+    format!(
+        "arn:{}:logs:{}:{}:log-group:{LOG_GROUP}:*",
+        cluster.partition(),
+        cluster.region(),
+        cluster.account()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use CollectorLogs::{Always, Never, OnFailure};
+    use IngestionResult::{None as Nothing, Receiving, TargetsDown};
+
+    #[test]
+    fn logs_are_switched_on_if_samples_are_missing_and_off_after_a_day_with_samples() {
+        let now = SystemTime::UNIX_EPOCH + 3 * DAY;
+        let (long_ago, recent) = (Some("1970-01-01T00:00:00Z"), Some("1970-01-03T12:00:00Z"));
+        for (mode, since, result, expected) in [
+            (OnFailure, None, Receiving, None),
+            (OnFailure, None, Nothing, Some(Change::Enable)),
+            (OnFailure, None, TargetsDown, Some(Change::Enable)),
+            (OnFailure, long_ago, Nothing, None),
+            (OnFailure, recent, Receiving, None),
+            (OnFailure, long_ago, Receiving, Some(Change::Disable)),
+            (OnFailure, Some("no time"), Receiving, Some(Change::Disable)),
+            (Always, None, Receiving, Some(Change::Enable)),
+            (Always, long_ago, Receiving, None),
+            (Never, None, Nothing, None),
+            (Never, recent, Nothing, Some(Change::Disable)),
+        ] {
+            assert_eq!(
+                needed(mode, since, result, now),
+                expected,
+                "{mode:?} {since:?} {result:?}"
+            );
+        }
+    }
+}
