@@ -173,14 +173,9 @@ impl Quotas {
         Self(quotas)
     }
 
-    /// The quota for the account and Region of a cluster: the most specific one, else [`DEFAULT_SCRAPER_QUOTA`].
-    pub fn of(&self, cluster: &ClusterArn) -> usize {
-        let account = cluster.account();
-        let locations = [
-            format!("{account}/{}", cluster.region()),
-            account.to_string(),
-            String::new(),
-        ];
+    /// The quota for an account and Region: the most specific one, else [`DEFAULT_SCRAPER_QUOTA`].
+    pub fn of(&self, account: &str, region: &str) -> usize {
+        let locations = [format!("{account}/{region}"), account.to_owned(), String::new()];
         let quota = locations.iter().find_map(|location| self.0.get(location));
         quota.copied().unwrap_or(DEFAULT_SCRAPER_QUOTA)
     }
@@ -219,7 +214,9 @@ pub(crate) async fn examine<I>(
     settings: &Settings,
 ) -> Result<(Output, Problems), Error> {
     let mut problems = Problems::default();
-    let quota = settings.quotas.of(&task.pair.cluster);
+    let quota = settings
+        .quotas
+        .of(task.pair.cluster.account(), task.pair.cluster.region());
     let cluster = problems.note(describe(&aws.eks, &task.pair.cluster).await)?;
     let access = match &cluster {
         Some(cluster) => problems.note(check_access(&aws.source_iam, cluster, task).await)?,
@@ -441,17 +438,13 @@ mod tests {
 
     #[test]
     fn the_most_specific_quota_applies() {
-        let cluster = |account: &str, region: &str| -> ClusterArn {
-            let arn = format!("arn:aws:eks:{region}:{account}:cluster/demo");
-            arn.parse().unwrap()
-        };
         let quotas = Quotas::parse("12,222222222222=20,222222222222/us-west-2=50");
-        assert_eq!(quotas.of(&cluster("222222222222", "us-west-2")), 50);
-        assert_eq!(quotas.of(&cluster("222222222222", "us-east-1")), 20);
-        assert_eq!(quotas.of(&cluster("333333333333", "us-west-2")), 12);
+        assert_eq!(quotas.of("222222222222", "us-west-2"), 50);
+        assert_eq!(quotas.of("222222222222", "us-east-1"), 20);
+        assert_eq!(quotas.of("333333333333", "us-west-2"), 12);
         for text in ["", "many", "222222222222=20"] {
             assert_eq!(
-                Quotas::parse(text).of(&cluster("333333333333", "us-west-2")),
+                Quotas::parse(text).of("333333333333", "us-west-2"),
                 DEFAULT_SCRAPER_QUOTA
             );
         }

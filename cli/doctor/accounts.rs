@@ -9,7 +9,9 @@ use crate::{
 };
 use ampxa::{
     Error,
+    cluster::Quotas,
     names::{SOURCE_PROVISIONER, SOURCE_READER, TARGET_PROVISIONER, TARGET_READER},
+    scraper,
 };
 use serde_json::json;
 
@@ -22,6 +24,13 @@ pub(super) async fn source(credentials: &Credentials, hub: &Hub, id: &str) -> Ve
             let mut findings = roles(&account, &check, [SOURCE_READER, SOURCE_PROVISIONER], template).await;
             findings.push(forwarding(&account, hub, &check).await);
             findings.push(regions(&account, hub, &check).await);
+            for region in regions_of(hub) {
+                let account = credentials.source(id, &region).await;
+                findings.push(match account {
+                    Ok(account) => scrapers(&account, hub, &check).await,
+                    Err(error) => unreachable(&check, &error),
+                });
+            }
             findings
         }
         Err(error) => vec![unreachable(&check, &error)],
@@ -115,15 +124,10 @@ async fn forwarding(account: &Account, hub: &Hub, check: &str) -> Finding {
 
 /// Whether the Regions of reconciliations are enabled in the account.
 async fn regions(account: &Account, hub: &Hub, check: &str) -> Finding {
-    let configured = hub.parameters.get("ReconcileRegions").map_or("", String::as_str);
-    let configured = configured.split(',').map(str::trim).filter(|region| !region.is_empty());
-    let mut regions: Vec<&str> = configured.collect();
-    if regions.is_empty() {
-        regions.push(&account.region);
-    }
+    let regions = regions_of(hub);
     let names: Vec<String> = (1..=regions.len()).map(|nth| format!("RegionName.{nth}")).collect();
     let mut parameters = vec![("AllRegions", "true")];
-    parameters.extend(names.iter().map(String::as_str).zip(regions.iter().copied()));
+    parameters.extend(names.iter().map(String::as_str).zip(regions.iter().map(String::as_str)));
     let response = match account.query_call(EC2, "DescribeRegions", &parameters).await {
         Ok(response) => response,
         Err(error) if error.is_denied() => return Finding::skip(&format!("{check}, Regions"), DENIED),
@@ -144,9 +148,67 @@ async fn regions(account: &Account, hub: &Hub, check: &str) -> Finding {
     }
 }
 
+/// The Regions of reconciliations, or that of the hub.
+fn regions_of(hub: &Hub) -> Vec<String> {
+    let configured = hub.parameters.get("ReconcileRegions").map_or("", String::as_str);
+    let configured = configured.split(',').map(str::trim).filter(|region| !region.is_empty());
+    let regions: Vec<String> = configured.map(str::to_owned).collect();
+    match regions.is_empty() {
+        true => vec![hub.account.region.clone()],
+        false => regions,
+    }
+}
+
+/// Whether the quota of scrapers admits more of them. The quota is that of the hub's parameter, which limits ampxa.
+async fn scrapers(account: &Account, hub: &Hub, check: &str) -> Finding {
+    let existing = match scraper::list(account.amp().list_scrapers()).await {
+        Ok(scrapers) => scrapers.len(),
+        Err(Error::AccessDenied(_)) => return Finding::skip(&format!("{check}, scrapers"), DENIED),
+        Err(error) => return Finding::fail(check, error.to_string(), "Repeat the command"),
+    };
+    let quotas = Quotas::parse(hub.parameters.get("ScraperQuota").map_or("", String::as_str));
+    headroom(
+        check,
+        &account.id,
+        &account.region,
+        existing,
+        quotas.of(&account.id, &account.region),
+    )
+}
+
+fn headroom(check: &str, account: &str, region: &str, existing: usize, quota: usize) -> Finding {
+    let message = format!("{existing} of {quota} scrapers in {region}");
+    let fix = format!(
+        "Request an increase of the quota \"Scrapers per Region\" there, and add {account}/{region}=<quota> to the parameter \
+         ScraperQuota of the hub's stack"
+    );
+    // Four of five.
+    match (existing >= quota, existing * 5 >= quota * 4) {
+        (true, _) => Finding::fail(check, message, fix),
+        (false, true) => Finding::warn(check, message, fix),
+        (false, false) => Finding::ok(check, message),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_quota_of_scrapers_that_is_almost_reached_is_a_warning() {
+        for (existing, level) in [
+            (7, Level::Ok),
+            (8, Level::Warn),
+            (9, Level::Warn),
+            (10, Level::Fail),
+            (11, Level::Fail),
+        ] {
+            let finding = headroom("account 1", "1", "us-west-2", existing, 10);
+            assert_eq!(finding.level, level, "{existing}");
+            assert_eq!(finding.message, format!("{existing} of 10 scrapers in us-west-2"));
+            assert_eq!(finding.fix.is_some(), level != Level::Ok);
+        }
+    }
 
     #[test]
     fn checks_that_the_readers_cannot_make_are_one_finding() {

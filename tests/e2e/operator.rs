@@ -189,6 +189,10 @@ fn doctor_prints_one_line_for_each_finding() {
             "no line {expected:?} in\n{lines}"
         );
     }
+    // Other tests create scrapers in this Region, too.
+    let scrapers =
+        |line: &str| line[6..].starts_with("account 222222222222: ") && line.contains(" of 10 scrapers in us-west-2");
+    assert!(lines.lines().any(scrapers), "no finding of scrapers in\n{lines}");
     for check in ["alerts", "trail", "event rules", "ampxa-onboard"] {
         let found = lines.lines().any(|line| line[6..].starts_with(&format!("{check}: ")));
         assert!(found, "no finding of {check} in\n{lines}");
