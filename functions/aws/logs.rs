@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use std::time::SystemTime;
 
 /// The most pages that are read.
-const MAX_PAGES: usize = 5;
+const MAX_PAGES: usize = 10;
 
 /// The call FilterLogEvents.
 #[derive(Debug)]
@@ -74,8 +74,8 @@ impl Client {
         }
     }
 
-    /// The events of a log group that match a filter pattern, from a time on, the oldest first; those of the first
-    /// five pages.
+    /// The events of a log group that match a filter pattern, from a time on, the oldest first, and whether these are all:
+    /// at most ten pages are read.
     ///
     /// # Errors
     /// Those of the call.
@@ -84,7 +84,7 @@ impl Client {
         group: &str,
         pattern: &str,
         since: SystemTime,
-    ) -> Result<Vec<Event>, CallError<FilterLogEvents>> {
+    ) -> Result<(Vec<Event>, bool), CallError<FilterLogEvents>> {
         let since = since
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default()
@@ -112,6 +112,6 @@ impl Client {
                 break;
             }
         }
-        Ok(events)
+        Ok((events, token.is_none()))
     }
 }

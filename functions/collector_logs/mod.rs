@@ -5,7 +5,7 @@
 
 mod lines;
 
-pub(crate) use lines::{last, unreadable};
+pub(crate) use lines::{read, unreadable};
 
 use crate::{
     arn::ScraperArn, aws::none_if, error::Error, ingestion::IngestionResult, input::shown, request::CollectorLogs,
@@ -14,7 +14,10 @@ use crate::{
 use aws_sdk_amp::{
     Client,
     operation::describe_scraper_logging_configuration::DescribeScraperLoggingConfigurationOutput as Configuration,
-    types::{CloudWatchLogDestination, ScraperComponent, ScraperComponentType, ScraperLoggingDestination},
+    types::{
+        CloudWatchLogDestination, ScraperComponent, ScraperComponentType, ScraperLoggingConfigurationStatus as Status,
+        ScraperLoggingConfigurationStatusCode as StatusCode, ScraperLoggingDestination,
+    },
 };
 use aws_smithy_types::{DateTime, date_time::Format};
 use serde::{Deserialize, Serialize};
@@ -96,41 +99,67 @@ pub async fn update(amp: &Client, task: &Task<Input>) -> Result<Output, Error> {
             shown(group_of(current).unwrap_or("another destination"))
         )));
     }
-    match (task.input.change, current) {
-        (Change::Enable, None) => enable(amp, task).await?,
-        (Change::Disable, Some(_)) => {
-            let request = amp.delete_scraper_logging_configuration().scraper_id(scraper.id());
-            none_if(request.send().await, |e| e.is_resource_not_found_exception()).map_err(in_transition)?;
-        }
-        (Change::Enable, Some(_)) | (Change::Disable, None) => {}
-    }
-    let collector_logs_since = match task.input.change {
+    // The tag is there before the logs are on, and until they are off: logs without it would never be switched off.
+    match task.input.change {
         Change::Enable => {
             let since = &task.input.started_at;
             let request = amp.tag_resource().resource_arn(scraper.to_string());
             request.tags(LOGS_TAG, since).send().await?;
-            Some(since.clone())
+            if !is_on(current.as_ref())?
+                && let Err(error) = enable(amp, task).await
+            {
+                // The tag would say that the logs are on. It is no further error if it stays.
+                drop(untag(amp, scraper).await);
+                return Err(error);
+            }
+            Ok(Output {
+                collector_logs_since: Some(since.clone()),
+            })
         }
         Change::Disable => {
-            let request = amp.untag_resource().resource_arn(scraper.to_string());
-            request.tag_keys(LOGS_TAG).send().await?;
-            None
+            if current.is_some() {
+                let request = amp.delete_scraper_logging_configuration().scraper_id(scraper.id());
+                none_if(request.send().await, |e| e.is_resource_not_found_exception()).map_err(in_transition)?;
+            }
+            untag(amp, scraper).await?;
+            Ok(Output {
+                collector_logs_since: None,
+            })
         }
-    };
-    Ok(Output { collector_logs_since })
+    }
 }
 
-/// Switches off the logs of a scraper that is deleted next. A denial is no error: the account may not give the permission any
-/// more, and a scraper that does not exist writes no logs.
+async fn untag(amp: &Client, scraper: &ScraperArn) -> Result<(), Error> {
+    let request = amp.untag_resource().resource_arn(scraper.to_string());
+    request.tag_keys(LOGS_TAG).send().await?;
+    Ok(())
+}
+
+/// Whether a configuration is in effect, or will be.
 ///
 /// # Errors
-/// Those of the call.
+/// `Transient` while it is being deleted.
+fn is_on(configuration: Option<&Configuration>) -> Result<bool, Error> {
+    match configuration.and_then(Configuration::status).map(Status::status_code) {
+        None | Some(StatusCode::CreationFailed | StatusCode::UpdateFailed) => Ok(false),
+        Some(StatusCode::Deleting) => Err(Error::Transient(
+            "The logs of the scraper are being switched off.".to_owned(),
+        )),
+        Some(_) => Ok(true),
+    }
+}
+
+/// Switches off the logs of a scraper that is deleted next. It is no error if that is not possible: the account may not give
+/// the permission any more, and a scraper that does not exist writes no logs.
+///
+/// # Errors
+/// `Transient`.
 pub(crate) async fn stop(amp: &Client, scraper_id: &str) -> Result<(), Error> {
     let request = amp.delete_scraper_logging_configuration().scraper_id(scraper_id);
-    let result = none_if(request.send().await, |e| {
-        e.is_resource_not_found_exception() || e.is_conflict_exception() || e.is_access_denied_exception()
-    });
-    result.map(drop)
+    match request.send().await.map_err(Error::from) {
+        Err(error @ Error::Transient(_)) => Err(error),
+        _ => Ok(()),
+    }
 }
 
 async fn enable(amp: &Client, task: &Task<Input>) -> Result<(), Error> {
@@ -145,8 +174,15 @@ async fn enable(amp: &Client, task: &Task<Input>) -> Result<(), Error> {
         .scraper_id(task.input.scraper_arn.id())
         .logging_destination(ScraperLoggingDestination::CloudWatchLogs(group.map_err(invalid)?))
         .set_scraper_components(Some(components.map_err(invalid)?));
-    let result = request.send().await.map_err(Error::from);
-    result.map(drop).map_err(in_transition)
+    match none_if(request.send().await, |e| e.is_resource_not_found_exception()).map_err(in_transition)? {
+        Some(_) => Ok(()),
+        None => Err(Error::NotReady(format!(
+            "The log group {LOG_GROUP} does not exist in {region} of the account {account}. Deploy \
+             infra/source-account.yaml with CollectorLogs=yes there, also in {region}.",
+            region = task.pair.cluster.region(),
+            account = task.pair.cluster.account()
+        ))),
+    }
 }
 
 /// AMP refuses the change while another one is in progress.

@@ -36,32 +36,47 @@ pub(super) async fn read(source: &Account, task: &Task<Input>, output: &mut Outp
                 ))
             }));
     }
-    if output.collector_logs == Some(Change::Enable) {
-        let permitted = Permission::CollectorLogs.is_given(&source.iam()).await;
-        if permitted != Ok(true) {
-            output.collector_logs = None;
+    let is_receiving = output.result == IngestionResult::Receiving;
+    let has_logs = task.input.collector_logs_since.is_some();
+    if output.collector_logs.is_none() && (is_receiving || !has_logs) {
+        return found;
+    }
+    match Permission::CollectorLogs.is_given(&source.iam()).await {
+        Ok(true) => {}
+        Ok(false) => {
+            let change = output.collector_logs.take();
+            if !is_receiving || change == Some(Change::Enable) {
+                found.advice = Some(not_permitted(task));
+            }
+            return found;
         }
-        found.advice = not_permitted(permitted, task);
-    } else if output.result != IngestionResult::Receiving && task.input.collector_logs_since.is_some() {
+        Err(error) => {
+            output.collector_logs = None;
+            found.advice = Some(collector_logs::unreadable(&error));
+            return found;
+        }
+    }
+    if !is_receiving && has_logs {
         let (id, is_manual) = (task.input.scraper_arn.id(), task.input.manual_access);
-        let lines = collector_logs::last(source, task, id, is_manual, now).await;
-        found
-            .causes
-            .extend(lines.unwrap_or_else(|error| vec![collector_logs::unreadable(&error)]));
+        match collector_logs::read(source, task, id, is_manual, now).await {
+            Ok(logs) => {
+                found.causes.extend(logs.hints);
+                if logs.is_off && output.collector_logs.is_none() {
+                    output.collector_logs = Some(Change::Enable);
+                }
+            }
+            Err(error) => found.causes.push(collector_logs::unreadable(&error)),
+        }
     }
     found
 }
 
-fn not_permitted(permitted: Result<bool, Error>, task: &Task<Input>) -> Option<String> {
-    match permitted {
-        Ok(true) => None,
-        Ok(false) => Some(format!(
-            "AMP's collector can write logs that name the failure. To let ampxa switch them on, deploy \
-             infra/source-account.yaml in the account {} with CollectorLogs=yes, then onboard the pair again.",
-            task.pair.cluster.account()
-        )),
-        Err(error) => Some(collector_logs::unreadable(&error)),
-    }
+fn not_permitted(task: &Task<Input>) -> String {
+    format!(
+        "AMP's collector can write logs that name the failure. To let ampxa switch them on, deploy \
+         infra/source-account.yaml in the account {} with CollectorLogs=yes, then onboard the pair again.",
+        task.pair.cluster.account()
+    )
 }
 
 /// The hint about an access entry that is missing, or has another policy.
@@ -96,7 +111,7 @@ pub async fn access_entry(source: &Account, task: &Task<Input>) -> Result<Option
         }
     };
     Ok(Some(format!(
-        "The cluster {cluster} {missing}, so the scraper discovers nothing. Only AMP can create it, together with the \
-         scraper: offboard the pair, then onboard it again."
+        "The cluster {cluster} {missing}, so the scraper discovers nothing, unless the ConfigMap aws-auth maps it. Only AMP \
+         can create the entry, together with the scraper: offboard the pair, then onboard it again."
     )))
 }

@@ -77,7 +77,7 @@ pub async fn examine(
     now: SystemTime,
 ) -> Result<Output, Error> {
     let mut output = check(workspace, task, now).await?;
-    if output.result == IngestionResult::Receiving && output.collector_logs != Some(Change::Enable) {
+    if output.result == IngestionResult::Receiving && output.collector_logs.is_none() {
         return Ok(output);
     }
     let source = source().await;
@@ -117,7 +117,7 @@ pub async fn check(workspace: &aps::Client, task: &Task<Input>, now: SystemTime)
     let mut change = collector_logs::needed(mode, input.collector_logs_since.as_deref(), result, now);
     if mode == CollectorLogs::OnFailure
         && change == Some(Change::Disable)
-        && !arrived_a_day_ago(workspace, &task.pair).await?
+        && !arrived_a_day_ago(workspace, task).await?
     {
         change = None;
     }
@@ -131,9 +131,11 @@ pub async fn check(workspace: &aps::Client, task: &Task<Input>, now: SystemTime)
 }
 
 /// Whether the workspace received samples of targets that were up a day ago.
-async fn arrived_a_day_ago(workspace: &aps::Client, pair: &Pair) -> Result<bool, Error> {
+async fn arrived_a_day_ago(workspace: &aps::Client, task: &Task<Input>) -> Result<bool, Error> {
+    let pair = &task.pair;
+    let range = (2 * task.input.longest_interval).clamp(1800, MAX_RANGE_SECONDS);
     let promql = format!(
-        "sum(max_over_time(up{{{IDENTITY_LABEL}=\"{}\"}}[30m] offset 1d))",
+        "sum(max_over_time(up{{{IDENTITY_LABEL}=\"{}\"}}[{range}s] offset 1d))",
         pair.cluster
     );
     Ok(workspace.query(pair.workspace.id(), &promql).await?.unwrap_or(0.0) > 0.0)

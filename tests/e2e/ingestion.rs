@@ -121,7 +121,7 @@ pub async fn machine_without_the_patch(hub: &Account, onboard_arn: &str, name: &
     let patch = &mut definition["States"]["Patch trust policies"];
     let unpatched = json!({ "source": false, "target": false });
     *patch = json!({
-        "Type": "Pass", "Output": unpatched, "Assign": { "patched": unpatched }, "Next": patch["Next"],
+        "Type": "Pass", "Output": unpatched, "Assign": { "patched": unpatched, "changed": true }, "Next": patch["Next"],
     });
     let name = format!("without-the-patch-{name}");
     let create = sfn

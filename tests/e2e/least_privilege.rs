@@ -551,10 +551,22 @@ async fn an_offboarding_without_one_permission_fails_and_names_it() {
     accounts.offboarded(&request).await;
 }
 
+/// The account has a quota of scrapers, which other tests need.
+async fn offboard(wired: &fixture::Wired, request: &Value) {
+    let request = json!({ "clusterArn": request["clusterArn"], "workspaceArn": request["workspaceArn"] });
+    wired
+        .run(Machine::Offboard, &request)
+        .await
+        .unwrap()
+        .succeeded()
+        .unwrap();
+}
+
 #[tokio::test]
 async fn each_change_of_a_cluster_needs_its_own_statement() {
     let wired = fixture::exclusive().await.unwrap();
     let account = wired.account(FLEET[1], REGION);
+    wired.ignore_events().unwrap();
     let policy = Policy::read(&account.iam(), "ampxa-provisioner-source", "prepare-clusters").await;
     for (sid, change, private, mode) in [
         (
@@ -593,6 +605,7 @@ async fn each_change_of_a_cluster_needs_its_own_statement() {
             .succeeded()
             .unwrap();
         assert_eq!(run.output["prepared"], json!([change]));
+        offboard(&wired, &request).await;
     }
 }
 
@@ -600,6 +613,7 @@ async fn each_change_of_a_cluster_needs_its_own_statement() {
 async fn logs_that_one_missing_permission_prevents_are_a_warning_that_names_it() {
     let wired = fixture::exclusive().await.unwrap();
     let account = wired.account(FLEET[1], REGION);
+    wired.ignore_events().unwrap();
     let cluster = demo::Cluster::named("unlogged").tag("local:activation-minutes", "0");
     let cluster = cluster.make(&account).await.unwrap();
     let request = |mode: &str| json!({ "clusterArn": cluster, "workspaceArn": wired.workspace, "collectorLogs": mode });
@@ -625,6 +639,7 @@ async fn logs_that_one_missing_permission_prevents_are_a_warning_that_names_it()
             "{warnings}"
         );
     }
+    offboard(&wired, &request("NEVER")).await;
 }
 
 #[tokio::test]

@@ -271,7 +271,9 @@ fn samples() -> Vec<Value> {
     variables["clusterUpdateId"] = Value::Null;
     variables["plannedPreparations"] = json!(["PRIVATE_ENDPOINT"]);
     variables["collectorLogsSince"] = Value::Null;
-    variables["collectorLogsUpdated"] = json!(true);
+    for name in ["collectorLogsUpdated", "collectorLogsEnabled", "changed"] {
+        variables[name] = json!(true);
+    }
     variables["collectorLogsFailure"] = json!("why");
     variables["prepared"] = json!(["PRIVATE_ENDPOINT"]);
     variables["longestInterval"] = json!(60);

@@ -30,8 +30,13 @@ async fn update(exchanges: impl IntoIterator<Item = Exchange>, change: &str) -> 
 }
 
 fn configured(group: &str) -> Exchange {
+    in_status(group, "ACTIVE")
+}
+
+fn in_status(group: &str, status: &str) -> Exchange {
+    let status = json!({ "statusCode": status, "statusReason": "why" });
     let body = json!({
-        "scraperId": "s-1", "modifiedAt": 1.0, "status": { "statusCode": "ACTIVE" }, "scraperComponents": [],
+        "scraperId": "s-1", "modifiedAt": 1.0, "status": status, "scraperComponents": [],
         "loggingDestination": { "cloudWatchLogs": { "logGroupArn": group } },
     });
     call(&format!("GET {LOGGING}"), 200, body.to_string())
@@ -68,9 +73,9 @@ async fn all_components_are_logged_to_the_log_group_of_the_region() {
     });
     let accepted = json!({ "status": { "statusCode": "CREATING" } }).to_string();
     let put = call(&format!("PUT {LOGGING}"), 202, accepted).with_body(expected);
-    let result = update([not_configured(), put, tagged()], "ENABLE").await.unwrap();
+    let result = update([not_configured(), tagged(), put], "ENABLE").await.unwrap();
     assert_eq!(result.collector_logs_since.as_deref(), Some(STARTED_AT));
-    // The second call of a step whose first call died before the tag.
+    // The second call of a step whose first call died before it returned.
     update([configured(GROUP), tagged()], "ENABLE").await.unwrap();
 }
 
@@ -97,10 +102,45 @@ async fn logs_that_someone_else_configured_are_not_changed() {
 }
 
 #[tokio::test]
+async fn a_configuration_that_failed_is_written_again_and_one_that_is_deleted_is_waited_for() {
+    for status in ["CREATION_FAILED", "UPDATE_FAILED"] {
+        let put = call(
+            &format!("PUT {LOGGING}"),
+            202,
+            json!({ "status": { "statusCode": "UPDATING" } }).to_string(),
+        );
+        update([in_status(GROUP, status), tagged(), put], "ENABLE")
+            .await
+            .unwrap();
+    }
+    let error = update([in_status(GROUP, "DELETING"), tagged()], "ENABLE")
+        .await
+        .unwrap_err();
+    assert_eq!(error.name(), "Transient");
+}
+
+#[tokio::test]
+async fn a_region_without_the_log_group_is_named() {
+    let missing = rest_error("ResourceNotFoundException", "the log group does not exist");
+    let put = call(&format!("PUT {LOGGING}"), 404, missing);
+    let error = update([not_configured(), tagged(), put, untagged()], "ENABLE")
+        .await
+        .unwrap_err();
+    assert_eq!(error.name(), "NotReady");
+    let message = error.to_string();
+    assert!(
+        message.ends_with("with CollectorLogs=yes there, also in us-west-2."),
+        "{message}"
+    );
+}
+
+#[tokio::test]
 async fn a_change_in_progress_is_tried_again() {
     let conflict = rest_error("ConflictException", "The logging configuration is CREATING.");
     let put = call(&format!("PUT {LOGGING}"), 409, conflict);
-    let error = update([not_configured(), put], "ENABLE").await.unwrap_err();
+    let error = update([not_configured(), tagged(), put, untagged()], "ENABLE")
+        .await
+        .unwrap_err();
     assert_eq!(error.name(), "Transient");
 }
 
@@ -219,19 +259,22 @@ fn scrape_failed(target: &str, error: &str) -> Value {
 async fn the_last_line_of_each_kind_is_quoted_with_what_to_do() {
     let task = check_task("ON_FAILURE", Some("1970-01-10T00:00:00Z"));
     let export = json!({ "component": "EXPORTER", "scraperId": "s-1", "message": {
-        "log": "Failed to export to the target workspace - Verify your scraper destination.", "samplesDropped": 5,
+        "log": "Failed to export to the target workspace - Verify your scraper destination.", "samplesDropped": 5, "error": "AccessDenied: no",
     } });
     let lines = [
         export,
         scrape_failed("http://10.0.0.1/metrics", "connect: connection refused"),
         scrape_failed("http://10.0.0.2/metrics", "connect: connection refused"),
         scrape_failed("http://10.0.0.3/metrics", "context deadline exceeded"),
-        scrape_failed("http://10.0.0.4/metrics", "server returned HTTP status 404 Not Found"),
+        scrape_failed(
+            "http://10.0.0.4/metrics",
+            "server returned HTTP status 404 Not Found for http://10.0.0.4/metrics?token=secret\u{202e} end",
+        ),
     ];
     let read = events(&lines)
         .with_text(r#""filterPattern":"\"s-1\"""#)
         .with_text(r#""logGroupName":"/aws/vendedlogs/ampxa/collectors""#);
-    let output = examine("0", &task, [read]).await;
+    let output = examine("0", &task, [permission(true), read]).await;
     let expected = [
         (
             "COLLECTOR at 1970-01-01T00:00:03Z: Scrape failed: http://10.0.0.3/metrics: context",
@@ -239,7 +282,7 @@ async fn the_last_line_of_each_kind_is_quoted_with_what_to_do() {
         ),
         (
             "COLLECTOR at 1970-01-01T00:00:02Z: Scrape failed: http://10.0.0.2/metrics",
-            "(2 such lines in 15 minutes)",
+            "(2 such lines in 2 minutes)",
         ),
         ("COLLECTOR at 1970-01-01T00:00:04Z: Scrape failed", "HTTP status 200"),
         (
@@ -253,34 +296,82 @@ async fn the_last_line_of_each_kind_is_quoted_with_what_to_do() {
             "{hint}"
         );
     }
+    let scrape = &output.hints[2];
     assert!(
-        output.hints[4].starts_with("The scraper has discovered 3 targets"),
+        scrape.contains("/metrics? end") && !scrape.contains("secret"),
+        "{scrape}"
+    );
+    let unknown = "The collector logs of an unknown component at 1970-01-01T00:00:00Z: no JSON. See";
+    assert!(output.hints[4].starts_with(unknown), "{:?}", output.hints);
+    assert!(
+        output.hints[5].starts_with("The scraper has discovered 3 targets"),
+        "{:?}",
+        output.hints
+    );
+}
+
+fn no_events() -> Exchange {
+    call("POST /", 200, json!({ "events": [] }).to_string())
+}
+
+#[tokio::test]
+async fn logs_without_lines_are_explained_and_logs_that_are_off_are_switched_on_again() {
+    let task = check_task("ALWAYS", Some("1970-01-10T00:00:00Z"));
+    let silent = "The collector has reported no failure in the log group /aws/vendedlogs/ampxa/collectors";
+    for (configuration, hint, change) in [
+        (configured(GROUP), silent, None),
+        (
+            in_status(GROUP, "CREATING"),
+            "The logging of the collector is CREATING: why. ",
+            None,
+        ),
+        (
+            in_status(GROUP, "CREATION_FAILED"),
+            "The logging of the collector is CREATION_FAILED: why. ",
+            Some(Change::Enable),
+        ),
+        (
+            not_configured(),
+            "The scraper has discovered 3 targets",
+            Some(Change::Enable),
+        ),
+    ] {
+        let output = examine("0", &task, [permission(true), no_events(), no_events(), configuration]).await;
+        assert!(output.hints[0].starts_with(hint), "{:?}", output.hints);
+        assert_eq!(output.collector_logs, change, "{hint}");
+    }
+    let page = || call("POST /", 200, json!({ "events": [], "nextToken": "more" }).to_string());
+    let mut exchanges = vec![permission(true)];
+    exchanges.extend((0..20).map(|_| page()));
+    exchanges.push(configured(GROUP));
+    let output = examine("0", &task, exchanges).await;
+    assert!(
+        output.hints[0].contains("has too many lines to find those of this scraper"),
         "{:?}",
         output.hints
     );
 }
 
 #[tokio::test]
-async fn logs_without_lines_are_explained() {
-    let task = check_task("ALWAYS", Some("1970-01-10T00:00:00Z"));
-    for (configuration, text) in [
-        (
-            configured(GROUP),
-            "The collector has reported no failure in the log group /aws/vendedlogs/ampxa/collectors",
-        ),
-        (not_configured(), "The collector's logs have been switched off."),
-    ] {
-        let output = examine("0", &task, [events(&[]), configuration]).await;
-        assert!(output.hints[0].starts_with(text), "{:?}", output.hints);
-    }
+async fn logs_that_cannot_be_read_are_a_hint() {
+    let task = check_task("ON_FAILURE", Some("1970-01-10T00:00:00Z"));
     let denied = json!({ "__type": "AccessDeniedException", "message": "not allowed to logs:FilterLogEvents" });
     let denied = call("POST /", 400, denied.to_string());
-    let output = examine("0", &task, [denied]).await;
+    let output = examine("0", &task, [permission(true), denied]).await;
     let hint = &output.hints[0];
     assert!(
         hint.starts_with("The collector's logs could not be read: logs:FilterLogEvents"),
         "{hint}"
     );
+}
+
+#[tokio::test]
+async fn without_the_permission_of_the_account_nothing_is_changed_or_read() {
+    let since = Some("1970-01-01T00:00:00Z");
+    let output = examine("0", &check_task("ON_FAILURE", since), [permission(false)]).await;
+    assert!(output.hints[4].contains("CollectorLogs=yes"), "{:?}", output.hints);
+    let output = examine("3", &check_task("NEVER", since), [permission(false)]).await;
+    assert_eq!((output.collector_logs, output.hints), (None, vec![]));
 }
 
 #[tokio::test]

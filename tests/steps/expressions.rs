@@ -68,6 +68,7 @@ fn the_outcome_of_an_onboarding_follows_from_its_changes() {
             "sourceRole": { "created": created.0, "repaired": [] },
             "targetRole": { "created": created.1, "repaired": [] },
             "scraperRepaired": repaired,
+            "prepared": [],
             "check": { "staleScrapers": replaced },
             "patched": { "source": patched.0, "target": patched.1 },
         });
@@ -87,28 +88,62 @@ fn the_outcome_of_an_offboarding_is_skipped_if_the_step_gives_a_reason() {
 
 #[test]
 fn samples_are_waited_for_after_any_change() {
-    let stop = &state("Are samples received?")["Choices"][1]["Condition"];
-    let variables = |waited: u32, scraper: u32, patched: bool, repaired: [&[&str]; 3]| {
-        json!({
-            "secondsForSamples": waited,
-            "secondsForScraper": scraper,
-            "patched": { "source": false, "target": patched },
-            "sourceRole": { "repaired": repaired[0] },
-            "targetRole": { "repaired": repaired[1] },
-            "scraperRepaired": repaired[2],
-        })
-    };
-    for (variables, expected) in [
-        (variables(0, 0, false, [&[], &[], &[]]), true),
-        (variables(0, 1200, false, [&[], &[], &[]]), false),
-        (variables(0, 0, true, [&[], &[], &[]]), false),
-        (variables(0, 0, false, [&["permissions"], &[], &[]]), false),
-        (variables(0, 0, false, [&[], &["managed policy", "tags"], &[]]), false),
-        (variables(0, 0, false, [&[], &[], &["roles"]]), false),
-        (variables(570, 1200, true, [&["permissions"], &[], &[]]), false),
-        (variables(600, 1200, true, [&["permissions"], &[], &[]]), true),
+    let changed = &state("Patch trust policies")["Assign"]["changed"];
+    let nothing = json!({
+        "secondsForScraper": 0, "patched": { "source": false, "target": false }, "sourceRole": { "repaired": [] },
+        "targetRole": { "repaired": [] }, "scraperRepaired": [], "prepared": [],
+    });
+    for (change, patches, expected) in [
+        (json!({}), false, false),
+        (json!({}), true, true),
+        (json!({ "secondsForScraper": 1200 }), false, true),
+        (json!({ "patched": { "source": false, "target": true } }), false, true),
+        (json!({ "sourceRole": { "repaired": ["permissions"] } }), false, true),
+        (
+            json!({ "targetRole": { "repaired": ["managed policy", "tags"] } }),
+            false,
+            true,
+        ),
+        (json!({ "scraperRepaired": ["roles"] }), false, true),
+        (json!({ "prepared": ["PRIVATE_ENDPOINT"] }), false, true),
     ] {
+        let mut variables = nothing.clone();
+        variables
+            .as_object_mut()
+            .unwrap()
+            .extend(change.as_object().unwrap().clone());
+        let states = json!({ "result": { "Payload": { "source": false, "target": patches } } });
+        assert_eq!(evaluate_with(changed, states, &variables), expected, "{variables}");
+    }
+    let stop = &state("Are samples received?")["Choices"][1]["Condition"];
+    for (waited, changed, logs, expected) in [
+        (0, false, false, true),
+        (0, true, false, false),
+        (0, false, true, false),
+        (570, true, false, false),
+        (600, true, true, true),
+    ] {
+        let variables = json!({ "secondsForSamples": waited, "changed": changed, "collectorLogsEnabled": logs });
         assert_eq!(evaluate_with(stop, json!({}), &variables), expected, "{variables}");
+    }
+}
+
+#[test]
+fn the_collectors_logs_change_when_samples_are_late() {
+    let condition = &state("Must the collector logs change?")["Choices"][0]["Condition"];
+    for (change, updated, result, waited, changed, expected) in [
+        (json!(null), false, "NONE", 600, true, false),
+        (json!("ENABLE"), false, "NONE", 90, true, false),
+        (json!("ENABLE"), false, "NONE", 120, true, true),
+        (json!("ENABLE"), false, "TARGETS_DOWN", 0, false, true),
+        (json!("ENABLE"), true, "NONE", 600, true, false),
+        (json!("DISABLE"), false, "RECEIVING", 0, true, true),
+    ] {
+        let variables = json!({
+            "ingestion": { "collectorLogs": change, "result": result }, "collectorLogsUpdated": updated,
+            "secondsForSamples": waited, "changed": changed,
+        });
+        assert_eq!(evaluate_with(condition, json!({}), &variables), expected, "{variables}");
     }
 }
 

@@ -245,6 +245,11 @@ impl Wired {
         Ok(())
     }
 
+    /// Replaces the routing table, so that no event of a cluster starts an execution.
+    pub fn ignore_events(&self) -> Result<()> {
+        self.set_routes(r#"{"rules": [{"ignore": "the test starts the executions"}]}"#)
+    }
+
     /// Removes the routing table, so that every cluster goes to the default workspace.
     pub fn clear_routes(&self) -> Result<()> {
         let body = json!({ "Names": [routes()] });
