@@ -85,11 +85,11 @@ pub async fn prepare(eks: &Client, task: &Task<Input>) -> Result<Output, Error> 
         Some(id) => last_update(eks, cluster, id).await?,
         None => None,
     };
-    let waiting = Output {
+    let waiting = || Output {
         update_id: task.input.update_id.clone(),
     };
     if last.as_ref().and_then(Update::status) == Some(&UpdateStatus::InProgress) {
-        return Ok(waiting);
+        return Ok(waiting());
     }
     let described = describe(eks, cluster).await?;
     let missing = task
@@ -99,12 +99,12 @@ pub async fn prepare(eks: &Client, task: &Task<Input>) -> Result<Output, Error> 
         .find(|change| !change.is_done(&described));
     match missing {
         // EKS does not show the last change yet.
-        Some(next) if last.as_ref().and_then(Update::r#type) == Some(&next.update_type()) => Ok(waiting),
+        Some(next) if last.as_ref().and_then(Update::r#type) == Some(&next.update_type()) => Ok(waiting()),
         // If no update is known and one is in progress, it may be ours: the response of an earlier call was lost.
         Some(next) if last.is_none() || described.status() == Some(&ClusterStatus::Active) => {
-            start(eks, task, *next).await
+            Ok(start(eks, task, *next).await?.unwrap_or_else(waiting))
         }
-        _ => Ok(waiting),
+        _ => Ok(waiting()),
     }
 }
 
@@ -127,7 +127,8 @@ async fn last_update(eks: &Client, cluster: &ClusterArn, id: &str) -> Result<Opt
     }
 }
 
-async fn start(eks: &Client, task: &Task<Input>, change: Preparation) -> Result<Output, Error> {
+/// Starts a change. `None`: another update is in progress, or the cluster has the change already.
+async fn start(eks: &Client, task: &Task<Input>, change: Preparation) -> Result<Option<Output>, Error> {
     let cluster = &task.pair.cluster;
     // EKS returns the same update to a call that is repeated.
     let token = names::hash(&[&task.execution.to_string(), change.as_str()], 64);
@@ -145,20 +146,17 @@ async fn start(eks: &Client, task: &Task<Input>, change: Preparation) -> Result<
                 .build(),
         ),
     };
-    let waiting = Output {
-        update_id: task.input.update_id.clone(),
-    };
     match request.send().await {
-        Ok(output) => Ok(Output {
+        Ok(output) => Ok(Some(Output {
             update_id: output.update.and_then(|update| update.id),
-        }),
+        })),
         // Another update is in progress: the transition of the cluster to UPDATING is eventually consistent.
         Err(error)
             if error
                 .as_service_error()
                 .is_some_and(|e| e.is_resource_in_use_exception()) =>
         {
-            Ok(waiting)
+            Ok(None)
         }
         // EKS refuses a change that the cluster already has: someone made it since the cluster was described.
         Err(error)
@@ -167,7 +165,7 @@ async fn start(eks: &Client, task: &Task<Input>, change: Preparation) -> Result<
                 .is_some_and(|e| e.is_invalid_parameter_exception())
                 && change.is_done(&describe(eks, cluster).await?) =>
         {
-            Ok(waiting)
+            Ok(None)
         }
         Err(error) => Err(error.into()),
     }

@@ -7,10 +7,7 @@ mod lines;
 
 pub(crate) use lines::{read, unreadable};
 
-use crate::{
-    arn::ScraperArn, aws::none_if, error::Error, ingestion::IngestionResult, input::shown, request::CollectorLogs,
-    tags::LOGS_TAG, task::Task,
-};
+use crate::{arn::ScraperArn, aws::none_if, error::Error, input::shown, tags::LOGS_TAG, task::Task};
 use aws_sdk_amp::{
     Client,
     operation::describe_scraper_logging_configuration::DescribeScraperLoggingConfigurationOutput as Configuration,
@@ -19,14 +16,10 @@ use aws_sdk_amp::{
         ScraperLoggingConfigurationStatusCode as StatusCode, ScraperLoggingDestination,
     },
 };
-use aws_smithy_types::{DateTime, date_time::Format};
 use serde::{Deserialize, Serialize};
-use std::time::{Duration, SystemTime};
 
 /// The log group of each Region (`infra/source-account.yaml`).
 pub(crate) const LOG_GROUP: &str = "/aws/vendedlogs/ampxa/collectors";
-/// The time after which logs that were switched on because of missing samples are switched off, if samples arrive.
-const DAY: Duration = Duration::from_secs(86_400);
 const COMPONENTS: [ScraperComponentType; 3] = [
     ScraperComponentType::ServiceDiscovery,
     ScraperComponentType::Collector,
@@ -63,31 +56,11 @@ pub struct Output {
     pub collector_logs_since: Option<String>,
 }
 
-/// The change that a request needs after a check of samples. `since`: the value of the tag [`LOGS_TAG`], if the scraper
-/// has it.
-pub fn needed(mode: CollectorLogs, since: Option<&str>, result: IngestionResult, now: SystemTime) -> Option<Change> {
-    let is_receiving = result == IngestionResult::Receiving;
-    match (mode, since) {
-        (CollectorLogs::Never, Some(_)) => Some(Change::Disable),
-        (CollectorLogs::Always, None) => Some(Change::Enable),
-        (CollectorLogs::OnFailure, None) if !is_receiving => Some(Change::Enable),
-        (CollectorLogs::OnFailure, Some(since)) if is_receiving && is_a_day_ago(since, now) => Some(Change::Disable),
-        _ => None,
-    }
-}
-
-/// Whether a time is at least a day ago. A text that is no time counts as long ago.
-fn is_a_day_ago(since: &str, now: SystemTime) -> bool {
-    let since = DateTime::from_str(since, Format::DateTime).ok();
-    let since = since.and_then(|since| SystemTime::try_from(since).ok());
-    since.is_none_or(|since| now.duration_since(since).is_ok_and(|age| age >= DAY))
-}
-
 /// Switches the logs of the pair's scraper on or off, and notes it in the scraper's tag. Idempotent.
 ///
 /// # Errors
-/// `Conflict` if the scraper writes its logs elsewhere; `Transient` while AMP changes the logging; and those of the calls
-/// to AMP, such as `InvalidRequest` if the log group does not exist in the Region.
+/// `Conflict` if the scraper writes its logs elsewhere; `Transient` while AMP changes the logging; `NotReady` if the log
+/// group does not exist in the Region; and those of the calls to AMP.
 pub async fn update(amp: &Client, task: &Task<Input>) -> Result<Output, Error> {
     let scraper = &task.input.scraper_arn;
     let current = configuration(amp, scraper.id()).await?;
@@ -213,36 +186,4 @@ fn group_arn<I>(task: &Task<I>) -> String {
         cluster.region(),
         cluster.account()
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use CollectorLogs::{Always, Never, OnFailure};
-    use IngestionResult::{None as Nothing, Receiving, TargetsDown};
-
-    #[test]
-    fn logs_are_switched_on_if_samples_are_missing_and_off_after_a_day_with_samples() {
-        let now = SystemTime::UNIX_EPOCH + 3 * DAY;
-        let (long_ago, recent) = (Some("1970-01-01T00:00:00Z"), Some("1970-01-03T12:00:00Z"));
-        for (mode, since, result, expected) in [
-            (OnFailure, None, Receiving, None),
-            (OnFailure, None, Nothing, Some(Change::Enable)),
-            (OnFailure, None, TargetsDown, Some(Change::Enable)),
-            (OnFailure, long_ago, Nothing, None),
-            (OnFailure, recent, Receiving, None),
-            (OnFailure, long_ago, Receiving, Some(Change::Disable)),
-            (OnFailure, Some("no time"), Receiving, Some(Change::Disable)),
-            (Always, None, Receiving, Some(Change::Enable)),
-            (Always, long_ago, Receiving, None),
-            (Never, None, Nothing, None),
-            (Never, recent, Nothing, Some(Change::Disable)),
-        ] {
-            assert_eq!(
-                needed(mode, since, result, now),
-                expected,
-                "{mode:?} {since:?} {result:?}"
-            );
-        }
-    }
 }

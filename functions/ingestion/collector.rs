@@ -6,12 +6,41 @@ use crate::{
     aws::{Account, none_if},
     collector_logs::{self, Change},
     permission::Permission,
+    request::CollectorLogs,
     task::Task,
 };
-use std::time::SystemTime;
+use aws_smithy_types::{DateTime, date_time::Format};
+use std::time::{Duration, SystemTime};
 
 /// The access policy that AMP gives to its scrapers (AMP user guide, "Set up managed collectors for Amazon EKS").
 const ACCESS_POLICY: &str = "AmazonPrometheusScraperPolicy";
+/// The time after which logs that were switched on because of missing samples are switched off, if samples arrive.
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// The change that a request needs after a check of samples. `since`: the value of the tag [`LOGS_TAG`](crate::tags::LOGS_TAG), if the scraper
+/// has it.
+pub(super) fn needed(
+    mode: CollectorLogs,
+    since: Option<&str>,
+    result: IngestionResult,
+    now: SystemTime,
+) -> Option<Change> {
+    let is_receiving = result == IngestionResult::Receiving;
+    match (mode, since) {
+        (CollectorLogs::Never, Some(_)) => Some(Change::Disable),
+        (CollectorLogs::Always, None) => Some(Change::Enable),
+        (CollectorLogs::OnFailure, None) if !is_receiving => Some(Change::Enable),
+        (CollectorLogs::OnFailure, Some(since)) if is_receiving && is_a_day_ago(since, now) => Some(Change::Disable),
+        _ => None,
+    }
+}
+
+/// Whether a time is at least a day ago. A text that is no time counts as long ago.
+fn is_a_day_ago(since: &str, now: SystemTime) -> bool {
+    let since = DateTime::from_str(since, Format::DateTime).ok();
+    let since = since.and_then(|since| SystemTime::try_from(since).ok());
+    since.is_none_or(|since| now.duration_since(since).is_ok_and(|age| age >= DAY))
+}
 
 /// What the access entry and the logs of the scraper show.
 #[derive(Debug, Default)]
@@ -114,4 +143,36 @@ pub async fn access_entry(source: &Account, task: &Task<Input>) -> Result<Option
         "The cluster {cluster} {missing}, so the scraper discovers nothing, unless the ConfigMap aws-auth maps it. Only AMP \
          can create the entry, together with the scraper: offboard the pair, then onboard it again."
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use CollectorLogs::{Always, Never, OnFailure};
+    use IngestionResult::{None as Nothing, Receiving, TargetsDown};
+
+    #[test]
+    fn logs_are_switched_on_if_samples_are_missing_and_off_after_a_day_with_samples() {
+        let now = SystemTime::UNIX_EPOCH + 3 * DAY;
+        let (long_ago, recent) = (Some("1970-01-01T00:00:00Z"), Some("1970-01-03T12:00:00Z"));
+        for (mode, since, result, expected) in [
+            (OnFailure, None, Receiving, None),
+            (OnFailure, None, Nothing, Some(Change::Enable)),
+            (OnFailure, None, TargetsDown, Some(Change::Enable)),
+            (OnFailure, long_ago, Nothing, None),
+            (OnFailure, recent, Receiving, None),
+            (OnFailure, long_ago, Receiving, Some(Change::Disable)),
+            (OnFailure, Some("no time"), Receiving, Some(Change::Disable)),
+            (Always, None, Receiving, Some(Change::Enable)),
+            (Always, long_ago, Receiving, None),
+            (Never, None, Nothing, None),
+            (Never, recent, Nothing, Some(Change::Disable)),
+        ] {
+            assert_eq!(
+                needed(mode, since, result, now),
+                expected,
+                "{mode:?} {since:?} {result:?}"
+            );
+        }
+    }
 }

@@ -11,7 +11,7 @@ use crate::{
     Error,
     arn::{ClusterArn, ScraperArn},
     aws::{Account, aps},
-    collector_logs::{self, Change},
+    collector_logs::Change,
     pair::Pair,
     request::CollectorLogs,
     roles::{self, Role},
@@ -114,7 +114,7 @@ pub async fn check(workspace: &aps::Client, task: &Task<Input>, now: SystemTime)
     }
     let input = &task.input;
     let mode = task.request.collector_logs;
-    let mut change = collector_logs::needed(mode, input.collector_logs_since.as_deref(), result, now);
+    let mut change = collector::needed(mode, input.collector_logs_since.as_deref(), result, now);
     if mode == CollectorLogs::OnFailure
         && change == Some(Change::Disable)
         && !arrived_a_day_ago(workspace, task).await?

@@ -48,15 +48,15 @@ const CALLED_TOO: &str = "eks:DescribeCluster";
 const GRANTED_TWICE: &str = "eks:UpdateClusterConfig";
 
 /// What one role may do.
-struct Policy {
+pub struct Policy {
     iam: Client,
     role: String,
     name: String,
-    document: Value,
+    pub document: Value,
 }
 
 impl Policy {
-    async fn read(iam: &Client, role: &str, name: &str) -> Self {
+    pub async fn read(iam: &Client, role: &str, name: &str) -> Self {
         let read = iam.get_role_policy().role_name(role).policy_name(name).send().await;
         let answer = read.unwrap();
         let text = percent_decode_str(&answer.policy_document).decode_utf8().unwrap();
@@ -110,7 +110,7 @@ impl Policy {
         }
     }
 
-    async fn write(&self, document: &Value) {
+    pub async fn write(&self, document: &Value) {
         let put = self.iam.put_role_policy().role_name(&self.role).policy_name(&self.name);
         put.policy_document(document.to_string()).send().await.unwrap();
     }
@@ -551,17 +551,6 @@ async fn an_offboarding_without_one_permission_fails_and_names_it() {
     accounts.offboarded(&request).await;
 }
 
-/// The account has a quota of scrapers, which other tests need.
-async fn offboard(wired: &fixture::Wired, request: &Value) {
-    let request = json!({ "clusterArn": request["clusterArn"], "workspaceArn": request["workspaceArn"] });
-    wired
-        .run(Machine::Offboard, &request)
-        .await
-        .unwrap()
-        .succeeded()
-        .unwrap();
-}
-
 #[tokio::test]
 async fn each_change_of_a_cluster_needs_its_own_statement() {
     let wired = fixture::exclusive().await.unwrap();
@@ -605,7 +594,7 @@ async fn each_change_of_a_cluster_needs_its_own_statement() {
             .succeeded()
             .unwrap();
         assert_eq!(run.output["prepared"], json!([change]));
-        offboard(&wired, &request).await;
+        wired.offboard(&request).await.unwrap();
     }
 }
 
@@ -639,7 +628,7 @@ async fn logs_that_one_missing_permission_prevents_are_a_warning_that_names_it()
             "{warnings}"
         );
     }
-    offboard(&wired, &request("NEVER")).await;
+    wired.offboard(&request("NEVER")).await.unwrap();
 }
 
 #[tokio::test]

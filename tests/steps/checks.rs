@@ -184,20 +184,19 @@ async fn a_cluster_that_cannot_be_scraped_is_not_ready() {
     .await;
 }
 
-/// `GetRolePolicy` of the provisioner of an account that allows the preparation of clusters, or of one that does not.
-fn permission(exists: bool) -> Exchange {
-    let call = |status, body| {
-        call("GetRolePolicy", status, body).with_text("RoleName=ampxa-provisioner-source&PolicyName=prepare-clusters")
-    };
-    match exists {
-        true => call(
+/// `GetRolePolicy` of the provisioner of an account that gives a permission, or of one that does not.
+pub fn permission(policy: &str, is_given: bool) -> Exchange {
+    let (status, body) = match is_given {
+        true => (
             200,
             "<GetRolePolicyResponse><GetRolePolicyResult><RoleName>r</RoleName><PolicyName>p</PolicyName>\
              <PolicyDocument>%7B%7D</PolicyDocument></GetRolePolicyResult></GetRolePolicyResponse>"
                 .to_owned(),
         ),
-        false => call(404, iam_error("NoSuchEntity", "The role policy cannot be found.")),
-    }
+        false => (404, iam_error("NoSuchEntity", "The role policy cannot be found.")),
+    };
+    let names = format!("RoleName=ampxa-provisioner-source&PolicyName={policy}");
+    call("GetRolePolicy", status, body).with_text(names)
 }
 
 #[tokio::test]
@@ -206,12 +205,12 @@ async fn a_cluster_is_prepared_if_request_and_account_allow_all_missing_changes(
     let roles = [(); 2].map(|()| call("GetRole", 404, iam_error("NoSuchEntity", "The role cannot be found.")));
     let unprepared = |exists| {
         let mut exchanges = with(0, described("ACTIVE", false, "CONFIG_MAP"));
-        exchanges.insert(1, permission(exists));
+        exchanges.insert(1, permission("prepare-clusters", exists));
         exchanges
     };
     let mut passed = all_pass();
     passed[0] = described("ACTIVE", false, "CONFIG_MAP");
-    passed.insert(1, permission(true));
+    passed.insert(1, permission("prepare-clusters", true));
     passed.extend(roles);
     let checked = check(passed, both.clone()).await.unwrap();
     let expected = [Preparation::PrivateEndpoint, Preparation::AccessEntries];

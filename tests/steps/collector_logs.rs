@@ -1,7 +1,8 @@
 //! The logs of AMP's collector: `Update collector logs`, and the hints that quote their lines.
 
 use crate::{
-    replies::{iam_error, rest_error, scraper},
+    checks,
+    replies::{rest_error, scraper},
     script::{Exchange, SCRAPER, Script, call, task},
 };
 use ampxa::{
@@ -195,16 +196,7 @@ async fn examine(
 }
 
 fn permission(is_given: bool) -> Exchange {
-    let (status, body) = match is_given {
-        true => (
-            200,
-            "<GetRolePolicyResponse><GetRolePolicyResult><RoleName>r</RoleName><PolicyName>p</PolicyName>\
-             <PolicyDocument>%7B%7D</PolicyDocument></GetRolePolicyResult></GetRolePolicyResponse>"
-                .to_owned(),
-        ),
-        false => (404, iam_error("NoSuchEntity", "no policy")),
-    };
-    call("GetRolePolicy", status, body).with_text("PolicyName=collector-logs")
+    checks::permission("collector-logs", is_given)
 }
 
 #[tokio::test]

@@ -15,13 +15,6 @@ async fn request(wired: &Exclusive, cluster: &demo::Cluster) -> Result<Value> {
     Ok(json!({ "clusterArn": cluster, "workspaceArn": workspace }))
 }
 
-/// The account has a quota of scrapers, which other tests need.
-async fn offboard(wired: &Exclusive, request: &Value) -> Result<()> {
-    let request = json!({ "clusterArn": request["clusterArn"], "workspaceArn": request["workspaceArn"] });
-    wired.run(Machine::Offboard, &request).await?.succeeded()?;
-    Ok(())
-}
-
 fn cluster(name: &str) -> demo::Cluster {
     demo::Cluster::named(name).tag("local:activation-minutes", "0")
 }
@@ -56,7 +49,7 @@ async fn targets_that_are_down_or_behind_a_closed_security_group_are_quoted() ->
         let output = wired.run(Machine::Onboard, &request).await?.succeeded()?.output;
         ensure!(output["ingestion"]["result"] == "TARGETS_DOWN", "{output:#}");
         assert_quoted(&output["ingestion"], "COLLECTOR", line, fix)?;
-        offboard(&wired, &request).await?;
+        wired.offboard(&request).await?;
     }
     Ok(())
 }
@@ -131,5 +124,5 @@ async fn an_access_entry_that_was_removed_is_named_and_quoted_and_the_logs_can_b
         .context("no scraper")?;
     let tags = described.tags.unwrap_or_default();
     ensure!(!tags.contains_key("ampxa:collector-logs-since"), "{tags:?}");
-    offboard(&wired, &request).await
+    wired.offboard(&request).await
 }

@@ -245,6 +245,13 @@ impl Wired {
         Ok(())
     }
 
+    /// Offboards the pair of a request. An account has a quota of scrapers, which other tests need.
+    pub async fn offboard(&self, request: &Value) -> Result<()> {
+        let pair = json!({ "clusterArn": request["clusterArn"], "workspaceArn": request["workspaceArn"] });
+        self.run(Machine::Offboard, &pair).await?.succeeded()?;
+        Ok(())
+    }
+
     /// Replaces the routing table, so that no event of a cluster starts an execution.
     pub fn ignore_events(&self) -> Result<()> {
         self.set_routes(r#"{"rules": [{"ignore": "the test starts the executions"}]}"#)

@@ -1,11 +1,16 @@
 //! Clusters with EKS's defaults: a rule with `prepareCluster` prepares them, if their account allows it.
 
 use super::fixture::{Exclusive, FLEET, Machine, exclusive};
+use crate::least_privilege::Policy;
 use ampxa_cli::account::Account;
 use anyhow::{Context, Result, ensure};
 use aws_sdk_eks::types::{AuthenticationMode, VpcConfigRequest};
 use driver::{REGION, demo};
 use serde_json::{Value, json};
+
+/// The policy that allows the preparation of clusters, and its role.
+const PROVISIONER: &str = "ampxa-provisioner-source";
+const PERMISSION: &str = "prepare-clusters";
 
 /// Creates a cluster with only the required parameters, and returns its ARN.
 async fn create_cluster(account: &Account, name: &str) -> Result<String> {
@@ -77,18 +82,9 @@ async fn a_default_cluster_of_an_account_that_does_not_allow_it_is_not_ready_wit
     let wired = exclusive().await?;
     let account = wired.account(FLEET[2], REGION);
     let iam = account.iam();
-    let policy = ("ampxa-provisioner-source", "prepare-clusters");
-    let kept = iam
-        .get_role_policy()
-        .role_name(policy.0)
-        .policy_name(policy.1)
-        .send()
-        .await?;
-    iam.delete_role_policy()
-        .role_name(policy.0)
-        .policy_name(policy.1)
-        .send()
-        .await?;
+    let policy = Policy::read(&iam, PROVISIONER, PERMISSION).await;
+    let delete = iam.delete_role_policy().role_name(PROVISIONER);
+    delete.policy_name(PERMISSION).send().await?;
     prepare_all(&wired)?;
     let cluster = create_cluster(&account, "unprepared").await?;
     let run = wired.started(Machine::Onboard, "create-unprepared-").await?;
@@ -97,11 +93,7 @@ async fn a_default_cluster_of_an_account_that_does_not_allow_it_is_not_ready_wit
         request["mode"] = json!("PLAN");
         wired.run(Machine::Onboard, &request).await?.succeeded()?.output
     };
-    let document = percent_encoding::percent_decode_str(&kept.policy_document)
-        .decode_utf8()?
-        .into_owned();
-    let put = iam.put_role_policy().role_name(policy.0).policy_name(policy.1);
-    put.policy_document(document).send().await?;
+    policy.write(&policy.document).await;
     for part in [
         "NotReady",
         "MayPrepareClusters=yes",
