@@ -78,11 +78,14 @@ pub struct Standing {
     pub age_hours: Option<f64>,
     /// The differences from the desired state. The next onboarding repairs them.
     pub drift: Vec<String>,
-    /// The targets in the workspace; `None` if the workspace could not be queried.
+    /// The targets in the workspace; `None` if the workspace could not be queried, or if no target can be identified.
     pub samples: Option<Samples>,
+    /// Whether the scraper's configuration has the label that identifies the cluster (`"labels": "KEEP"` may leave it out).
+    pub identified: bool,
     /// What could not be read, each with the error.
     pub problems: Vec<String>,
-    /// Whether the pair is in the desired state: scraper ACTIVE, no drift, and samples of a target that is up.
+    /// Whether the pair is in the desired state: scraper ACTIVE, no drift, and samples of a target that is up, unless its
+    /// targets cannot be identified.
     pub fine: bool,
 }
 
@@ -250,6 +253,7 @@ async fn standing(credentials: &Credentials, found: Found) -> Standing {
         age_hours: None,
         drift: Vec::new(),
         samples: None,
+        identified: true,
         problems: Vec::new(),
         fine: false,
     };
@@ -279,7 +283,7 @@ async fn standing(credentials: &Credentials, found: Found) -> Standing {
     if let Err(error) = standing.roles_and_samples(credentials, source, pair).await {
         standing.problems.push(format!("{error:#}"));
     }
-    let receiving = standing.samples.is_some_and(|samples| samples.up > 0);
+    let receiving = standing.samples.map_or(!standing.identified, |samples| samples.up > 0);
     let clean = standing.drift.is_empty() && standing.problems.is_empty();
     standing.fine = standing.scraper_status == "ACTIVE" && clean && receiving;
     standing
@@ -306,6 +310,7 @@ impl Standing {
             match scraper::current_state(&source.amp(), scraper, pair).await {
                 Ok(current) => {
                     longest_interval = current.longest_interval;
+                    self.identified = current.identified;
                     self.drift
                         .extend(current.drift.iter().map(|what| format!("scraper: {what}")));
                 }
@@ -323,6 +328,7 @@ impl Standing {
         let target = credentials.target(workspace.account(), workspace.region()).await?;
         self.compare_role("target role", &target, &roles::target(&task)).await;
         match ingestion::count(&target.samples(), pair, longest_interval).await {
+            Ok((0, _)) if !self.identified => {}
             Ok((targets, up)) => self.samples = Some(Samples { targets, up }),
             Err(error) => self.problems.push(format!("samples: {error}")),
         }
@@ -351,9 +357,11 @@ impl Standing {
             short(&self.workspace_arn),
             self.scraper_status.clone(),
             self.age_hours.map_or("-".to_owned(), |hours| format!("{hours} h")),
-            self.samples.map_or("?".to_owned(), |samples| {
-                format!("{} of {} up", samples.up, samples.targets)
-            }),
+            match self.samples {
+                Some(samples) => format!("{} of {} up", samples.up, samples.targets),
+                None if !self.identified => "no label".to_owned(),
+                None => "?".to_owned(),
+            },
             if notes.is_empty() {
                 "none".to_owned()
             } else {

@@ -190,7 +190,8 @@ impl Quotas {
 /// `NotReady` if a prerequisite is not met, with the command that fixes it, if one exists; `NotAccepted` if the
 /// workspace does not accept the account of the cluster; `InvalidRequest` if the
 /// request names a subnet or security group that cannot be used; `QuotaExceeded` if the quota is reached; `Conflict` if
-/// a scraper of the cluster and workspace does not have our tags; and those of the calls to EKS, EC2 and AMP.
+/// a scraper of the cluster and workspace does not have our tags, and the request does not adopt it or it cannot be
+/// adopted; and those of the calls to EKS, EC2 and AMP.
 pub async fn check(aws: &Clients, task: &Task<Input>, settings: &Settings) -> Result<Output, Error> {
     let (output, mut problems) = examine(aws, task, settings).await?;
     if !output.preparations.is_empty() {
@@ -226,10 +227,13 @@ pub(crate) async fn examine<I>(
     let tags = problems.note(check_workspace(aws, &task.pair).await)?;
     let created_at = cluster.as_ref().and_then(Cluster::created_at);
     let (inventory, scrapers) = problems
-        .note(check_scrapers(aws, &task.pair, created_at, quota).await)?
+        .note(check_scrapers(aws, task, created_at, quota).await)?
         .unwrap_or_default();
     if let Some(tags) = tags {
-        let connected = inventory.scraper.is_some();
+        let connected = inventory
+            .scraper
+            .as_ref()
+            .is_some_and(|scraper| scraper.adoption.is_none());
         problems.note(consent::check(&aws.consent, settings.consent, &task.pair, &tags, connected).await)?;
     }
     let ready = cluster.filter(|cluster| cluster.status() == Some(&ClusterStatus::Active));
@@ -380,14 +384,22 @@ async fn check_workspace(aws: &Clients, pair: &Pair) -> Result<HashMap<String, S
     }
 }
 
-async fn check_scrapers(
+async fn check_scrapers<I>(
     aws: &Clients,
-    pair: &Pair,
+    task: &Task<I>,
     cluster_created_at: Option<&DateTime>,
     quota: usize,
 ) -> Result<(Inventory, usize), Error> {
+    let pair = &task.pair;
     let all = scraper::list(aws.source_amp.list_scrapers()).await?;
-    let inventory = scraper::inventory(&all, pair, cluster_created_at)?;
+    let (mut inventory, unmanaged) = scraper::with_unmanaged(&all, pair, cluster_created_at)?;
+    if let Some(other) = unmanaged.first() {
+        if !task.request.adopt {
+            return Err(Error::Conflict(scraper::foreign_scraper(other, pair)));
+        }
+        let adoption = scraper::adoptable(&aws.source_iam, &unmanaged, task, cluster_created_at).await?;
+        inventory.scraper = Some(ExistingScraper::adopted(adoption));
+    }
     let others = all.len() - inventory.stale_scrapers.len();
     if inventory.scraper.is_none() && others >= quota {
         let (account, region) = (pair.cluster.account(), pair.cluster.region());

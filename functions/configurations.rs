@@ -100,6 +100,19 @@ impl<'a> Replaced<'a> {
     }
 }
 
+/// Reads a replaced configuration from its [location](Replaced::location). Read-only.
+///
+/// # Errors
+/// `InvalidRequest` if it is none of this bucket; and those of the call.
+pub(crate) async fn read_replaced(bucket: &Bucket, location: &str) -> Result<String, Error> {
+    let invalid = |why: &str| Error::invalid("replacedConfiguration", format!("{location} {why}"));
+    let key = location
+        .strip_prefix(&format!("s3://{}/", bucket.name))
+        .filter(|key| key.starts_with(REPLACED))
+        .ok_or_else(|| invalid("is not a replaced configuration of this hub"))?;
+    String::from_utf8(bucket.read(key).await?).map_err(|_| invalid("is not UTF-8 text"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

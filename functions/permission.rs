@@ -1,6 +1,7 @@
 //! What the stack of a source account allows beyond the connection of clusters.
 
-use crate::{aws::none_if, error::Error, names::SOURCE_PROVISIONER};
+use crate::{aws::none_if, error::Error, names::SOURCE_PROVISIONER, roles};
+use serde_json::Value;
 
 /// A permission that a parameter of `infra/source-account.yaml` gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,8 +26,27 @@ impl Permission {
     /// # Errors
     /// Those of the call to IAM.
     pub async fn is_given(self, source_iam: &aws_sdk_iam::Client) -> Result<bool, Error> {
-        let request = source_iam.get_role_policy().role_name(SOURCE_PROVISIONER);
-        let result = request.policy_name(self.policy()).send().await;
-        Ok(none_if(result, |e| e.is_no_such_entity_exception())?.is_some())
+        Ok(policy(source_iam, self.policy()).await?.is_some())
     }
+}
+
+/// The ARNs of the roles of the parameter `AdoptableRoleArns`, with `*` for an account. Empty if it has none.
+///
+/// # Errors
+/// Those of the call to IAM.
+pub(crate) async fn adoptable_roles(source_iam: &aws_sdk_iam::Client) -> Result<Vec<String>, Error> {
+    let policy = policy(source_iam, "adopt-scrapers").await?.unwrap_or_default();
+    let roles = match &policy["Statement"][0]["Resource"] {
+        Value::Array(arns) => arns.iter().filter_map(Value::as_str).collect(),
+        one => one.as_str().into_iter().collect::<Vec<_>>(),
+    };
+    Ok(roles.into_iter().map(str::to_owned).collect())
+}
+
+/// An inline policy of the provisioner.
+async fn policy(source_iam: &aws_sdk_iam::Client, name: &str) -> Result<Option<Value>, Error> {
+    let request = source_iam.get_role_policy().role_name(SOURCE_PROVISIONER);
+    let result = request.policy_name(name).send().await;
+    let found = none_if(result, |e| e.is_no_such_entity_exception())?;
+    Ok(found.map(|found| roles::document(found.policy_document())))
 }

@@ -20,7 +20,7 @@ const VERSION_FIELD: &str = "scrapeConfigurationVersion";
 pub(crate) const DEFAULT_CONFIGURATION: &str = "DEFAULT";
 
 /// The fields, in the order of [`Request`].
-const FIELDS: [&str; 19] = [
+const FIELDS: [&str; 21] = [
     "clusterArn",
     "workspaceArn",
     "subnetIds",
@@ -30,7 +30,9 @@ const FIELDS: [&str; 19] = [
     OBJECT_FIELD,
     VERSION_FIELD,
     "externalLabels",
+    "labels",
     "tags",
+    "adopt",
     "patchTrust",
     "clusterAccess",
     "prepareCluster",
@@ -80,10 +82,16 @@ pub struct Request {
     /// most 32, with names of Prometheus' data model, and values of at most 1,024 bytes without control characters (the
     /// limits are ours, within AMP's).
     pub external_labels: BTreeMap<String, String>,
+    /// Whether ampxa adds its labels to the configuration that an existing scraper keeps.
+    #[serde(skip_serializing_if = "Labels::is_default")]
+    pub labels: Labels,
     /// Tags for the roles and the scraper: at most 40, because AMP and IAM allow 50 and ampxa adds its own. Keys have 1
     /// to 128 characters, values at most 256: letters, digits, spaces and `_.:/=+-@` (IAM user guide, tag rules, which
     /// are stricter than AMP's).
     pub tags: BTreeMap<String, String>,
+    /// Whether a scraper that connects the pair, and that ampxa did not create, is adopted. Default: no.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub adopt: bool,
     /// When the scraper's ARN is written into the trust policies.
     pub patch_trust: PatchTrust,
     /// Who gives the scraper access to the cluster.
@@ -121,6 +129,27 @@ pub enum Mode {
 impl Mode {
     /// The values, by their names in requests.
     pub(crate) const ALL: [(&str, Self); 2] = [("APPLY", Self::Apply), ("PLAN", Self::Plan)];
+
+    /// Whether this is the default.
+    pub(crate) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Whether ampxa adds its labels to the configuration that an existing scraper keeps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Labels {
+    /// Those that it does not have are added, which changes the identity of its series.
+    #[default]
+    Complete,
+    /// It keeps its labels.
+    Keep,
+}
+
+impl Labels {
+    /// The values, by their names in requests.
+    pub(crate) const ALL: [(&str, Self); 2] = [("COMPLETE", Self::Complete), ("KEEP", Self::Keep)];
 
     /// Whether this is the default.
     pub(crate) fn is_default(&self) -> bool {
@@ -282,7 +311,9 @@ impl Request {
             scrape_configuration_version: version(&fields)?,
             scrape_configuration,
             external_labels,
+            labels: labels(&fields)?,
             tags: tags(fields.strings("tags")?)?,
+            adopt: fields.boolean("adopt")?,
             patch_trust: fields.choice(
                 "patchTrust",
                 [("FINAL", PatchTrust::Final), ("EARLY", PatchTrust::Early)],
@@ -342,6 +373,21 @@ pub(crate) fn prepare_cluster(fields: &Fields<'_>, access: ClusterAccess) -> Res
         return Err(Error::invalid(&fields.path("prepareCluster"), why));
     }
     Ok(changes)
+}
+
+/// The field `labels`. A configuration that the request names replaces what `KEEP` would keep.
+pub(crate) fn labels(fields: &Fields<'_>) -> Result<Labels, Error> {
+    let labels = fields.choice("labels", Labels::ALL)?;
+    let replacing = ["scrapeConfiguration", "scrapeConfigurationParameter", OBJECT_FIELD];
+    match replacing.into_iter().find(|other| fields.get(other).is_some()) {
+        Some(other) if labels == Labels::Keep => Err(Error::invalid(
+            &fields.path("labels"),
+            format!(
+                "\"KEEP\" is not allowed together with {other}, which replaces what it keeps; remove one of the two"
+            ),
+        )),
+        _ => Ok(labels),
+    }
 }
 
 /// The key of the object with the scrape configuration.
@@ -650,6 +696,25 @@ mod tests {
                 with("severity", json!("SKIP")),
                 "severity: unknown field",
                 "the fields are clusterArn, ",
+            ),
+            (
+                with("adopt", json!("yes")),
+                "adopt: expected true or false, not a string",
+                "",
+            ),
+            (
+                with("labels", json!("keep")),
+                "labels: \"keep\"",
+                "expected \"COMPLETE\" or \"KEEP\"",
+            ),
+            (
+                {
+                    let mut request = with("labels", json!("KEEP"));
+                    request["scrapeConfiguration"] = json!("DEFAULT");
+                    request
+                },
+                "labels: \"KEEP\" is not allowed together with scrapeConfiguration",
+                "remove one of the two",
             ),
             (
                 with("checkIngestion", json!("skip")),

@@ -102,7 +102,11 @@ pub async fn update(amp: &Client, task: &Task<Input>) -> Result<Output, Error> {
     }
 }
 
-async fn untag(amp: &Client, scraper: &ScraperArn) -> Result<(), Error> {
+/// Removes the tag that says that the logs of a scraper are on.
+///
+/// # Errors
+/// Those of the call.
+pub(crate) async fn untag(amp: &Client, scraper: &ScraperArn) -> Result<(), Error> {
     let request = amp.untag_resource().resource_arn(scraper.to_string());
     request.tag_keys(LOGS_TAG).send().await?;
     Ok(())
@@ -122,7 +126,7 @@ fn is_on(configuration: Option<&Configuration>) -> Result<bool, Error> {
     }
 }
 
-/// Switches off the logs of a scraper that is deleted next. It is no error if that is not possible: the account may not give
+/// Switches off the logs of a scraper that is deleted or given back next. It is no error if that is not possible: the account may not give
 /// the permission any more, and a scraper that does not exist writes no logs.
 ///
 /// # Errors

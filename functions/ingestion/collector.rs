@@ -26,10 +26,11 @@ pub(super) fn needed(
     now: SystemTime,
 ) -> Option<Change> {
     let is_receiving = result == IngestionResult::Receiving;
+    let has_failed = matches!(result, IngestionResult::None | IngestionResult::TargetsDown);
     match (mode, since) {
         (CollectorLogs::Never, Some(_)) => Some(Change::Disable),
         (CollectorLogs::Always, None) => Some(Change::Enable),
-        (CollectorLogs::OnFailure, None) if !is_receiving => Some(Change::Enable),
+        (CollectorLogs::OnFailure, None) if has_failed => Some(Change::Enable),
         (CollectorLogs::OnFailure, Some(since)) if is_receiving && is_a_day_ago(since, now) => Some(Change::Disable),
         _ => None,
     }
@@ -149,7 +150,7 @@ pub async fn access_entry(source: &Account, task: &Task<Input>) -> Result<Option
 mod tests {
     use super::*;
     use CollectorLogs::{Always, Never, OnFailure};
-    use IngestionResult::{None as Nothing, Receiving, TargetsDown};
+    use IngestionResult::{None as Nothing, Receiving, Skipped, TargetsDown};
 
     #[test]
     fn logs_are_switched_on_if_samples_are_missing_and_off_after_a_day_with_samples() {
@@ -160,6 +161,9 @@ mod tests {
             (OnFailure, None, Nothing, Some(Change::Enable)),
             (OnFailure, None, TargetsDown, Some(Change::Enable)),
             (OnFailure, long_ago, Nothing, None),
+            (OnFailure, None, Skipped, None),
+            (Always, None, Skipped, Some(Change::Enable)),
+            (Never, recent, Skipped, Some(Change::Disable)),
             (OnFailure, recent, Receiving, None),
             (OnFailure, long_ago, Receiving, Some(Change::Disable)),
             (OnFailure, Some("no time"), Receiving, Some(Change::Disable)),

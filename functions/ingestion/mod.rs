@@ -29,6 +29,8 @@ pub struct Input {
     pub scraper_arn: ScraperArn,
     /// The longest scrape interval of its configuration, in seconds.
     pub longest_interval: u64,
+    /// Whether the external labels of its configuration name the cluster.
+    pub identified: bool,
     /// Whether a person must map the scraper in the ConfigMap `aws-auth`.
     pub manual_access: bool,
     /// The time when ampxa switched the scraper's logs on, if it did.
@@ -62,6 +64,8 @@ pub enum IngestionResult {
     TargetsDown,
     /// No sample is received.
     None,
+    /// No sample names the cluster, because the scraper's configuration does not.
+    Skipped,
 }
 
 /// Checks the samples of the pair, and reads both accounts for the possible causes if there are none. `source` and `target`
@@ -77,7 +81,8 @@ pub async fn examine(
     now: SystemTime,
 ) -> Result<Output, Error> {
     let mut output = check(workspace, task, now).await?;
-    if output.result == IngestionResult::Receiving && output.collector_logs.is_none() {
+    let is_complete = matches!(output.result, IngestionResult::Receiving | IngestionResult::Skipped);
+    if is_complete && output.collector_logs.is_none() {
         return Ok(output);
     }
     let source = source().await;
@@ -102,6 +107,7 @@ pub async fn examine(
 pub async fn check(workspace: &aps::Client, task: &Task<Input>, now: SystemTime) -> Result<Output, Error> {
     let (targets, up) = count(workspace, &task.pair, task.input.longest_interval).await?;
     let (result, mut hints) = match (targets, up) {
+        (0, _) if !task.input.identified => (IngestionResult::Skipped, vec![not_identified(&task.pair.cluster)]),
         (0, _) => (IngestionResult::None, Vec::new()),
         (_, 0) => (IngestionResult::TargetsDown, hints_for_targets_down(targets)),
         _ => (IngestionResult::Receiving, Vec::new()),
@@ -128,6 +134,15 @@ pub async fn check(workspace: &aps::Client, task: &Task<Input>, now: SystemTime)
         hints,
         collector_logs: change,
     })
+}
+
+/// Why samples cannot be checked.
+fn not_identified(cluster: &ClusterArn) -> String {
+    format!(
+        "The samples were not checked: the configuration of the scraper has no external label {IDENTITY_LABEL}, so its \
+         samples cannot be distinguished from those of other clusters than {cluster}. Without \"labels\": \"KEEP\", an onboarding \
+         adds the label."
+    )
 }
 
 /// Whether the workspace received samples of targets that were up a day ago.

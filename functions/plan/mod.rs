@@ -130,6 +130,9 @@ pub async fn onboarding(clients: &Clients, task: &Task<Input>, settings: &cluste
         scraper_change(Action::Delete, Some(stale.scraper_arn.clone()), vec![reason])
     });
     let mut changes: Vec<Change> = preparations.chain(stale_scrapers).collect();
+    let adoption = checked.scraper.as_ref().and_then(|scraper| scraper.adoption.as_ref());
+    let is_adopted = adoption.is_some();
+    let mut warnings = adoption.map_or(Vec::new(), |adoption| adoption.warnings(pair));
     let arn = checked.scraper.map(|scraper| scraper.scraper_arn);
     let existing: Option<ScraperArn> = arn.as_ref().and_then(|arn| arn.parse().ok());
     let ensure = task.with_input(EnsureInput {
@@ -163,7 +166,6 @@ pub async fn onboarding(clients: &Clients, task: &Task<Input>, settings: &cluste
     }
     let amp = &clients.checks.source_amp;
     let planned = scraper::plan(amp, &clients.bucket, task, existing.as_ref(), checked.network.as_ref());
-    let mut warnings = Vec::new();
     warnings.extend(checked.preparations.iter().map(|preparation| match preparation {
         Preparation::PrivateEndpoint => format!(
             "With private access, all clients in the VPC of the cluster {} use its private endpoint. The cluster's security \
@@ -176,6 +178,14 @@ pub async fn onboarding(clients: &Clients, task: &Task<Input>, settings: &cluste
         ),
     }));
     if let Some(comparison) = problems.note(planned.await)? {
+        let mut paths = comparison.differences.iter().map(|difference| difference.path);
+        if is_adopted && task.request.configuration().is_none() && paths.any(|path| path == scraper::CONFIGURATION) {
+            warnings.push(
+                "The labels that ampxa adds change the identity of each series of the scraper: alerts and dashboards see new \
+                 series. \"labels\": \"KEEP\" keeps its configuration as it is."
+                    .to_owned(),
+            );
+        }
         warnings.extend(comparison.warnings);
         let action = action(arn.is_some(), &comparison.differences);
         changes.push(scraper_change(action, arn, comparison.differences));

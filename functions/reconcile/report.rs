@@ -77,7 +77,7 @@ impl Verdict {
                 "NotReady" => "Fix what the reason names, with its commands; then reconcile again.",
                 "NotAccepted" => return Self::NotAccepted.fix(None),
                 "Conflict" => {
-                    "Decide who manages the resource that the reason names: remove it, or exclude the cluster."
+                    "Adopt the scraper that the reason names (adopt in the rule), or exclude the cluster; have a role renamed."
                 }
                 "AccessDenied" => {
                     "Deploy the stack that the reason names in the account, or allow the call; then reconcile again."
@@ -100,7 +100,7 @@ impl Verdict {
                  to request."
             }
             Self::Unmanaged => {
-                "Nothing, if others should manage it; otherwise disconnect it with the tool that created it."
+                "Nothing, if others should manage it; otherwise adopt it, with adopt in the rule of its cluster."
             }
             Self::Ownerless => "Find out who created or changed the role; delete it if no scraper needs it.",
             Self::Unreachable | Self::UnreachableWithPairs => {

@@ -17,7 +17,7 @@ use crate::{
     environment,
     error::Error,
     input::shown,
-    request::{CheckIngestion, CollectorLogs, DEFAULT_CONFIGURATION, PatchTrust, Preparation},
+    request::{CheckIngestion, CollectorLogs, DEFAULT_CONFIGURATION, Labels, PatchTrust, Preparation},
     tags::{CHOICE_TAG, ONBOARD_TAG},
 };
 use aws_sdk_organizations::types::ParentType;
@@ -279,6 +279,10 @@ pub async fn request(ssm: &aws_sdk_ssm::Client, cluster: &ClusterArn, onboarding
         collector_logs: CollectorLogs,
         #[serde(skip_serializing_if = "<[_]>::is_empty")]
         prepare_cluster: &'a [Preparation],
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        adopt: bool,
+        #[serde(skip_serializing_if = "Labels::is_default")]
+        labels: Labels,
     }
     let scrape_configuration = match &onboarding.scrape_configuration {
         None | Some(Configuration::Object(_)) => None,
@@ -305,6 +309,8 @@ pub async fn request(ssm: &aws_sdk_ssm::Client, cluster: &ClusterArn, onboarding
         check_ingestion: onboarding.check_ingestion,
         collector_logs: onboarding.collector_logs,
         prepare_cluster: &onboarding.prepare_cluster,
+        adopt: onboarding.adopt,
+        labels: onboarding.labels,
     }))
 }
 

@@ -7,8 +7,8 @@ use crate::{
     error::Error,
     input::{self, Fields, shown, text},
     request::{
-        CheckIngestion, ClusterAccess, CollectorLogs, DEFAULT_CONFIGURATION, PatchTrust, Preparation, external_labels,
-        object, prepare_cluster,
+        CheckIngestion, ClusterAccess, CollectorLogs, DEFAULT_CONFIGURATION, Labels, PatchTrust, Preparation,
+        external_labels, labels, object, prepare_cluster,
     },
 };
 use serde_json::Value;
@@ -96,6 +96,10 @@ pub struct Onboarding {
     pub collector_logs: CollectorLogs,
     /// The changes of the cluster that the onboarding may make.
     pub prepare_cluster: Vec<Preparation>,
+    /// Whether a scraper that ampxa did not create is adopted.
+    pub adopt: bool,
+    /// Whether ampxa adds its labels to the configuration that an existing scraper keeps.
+    pub labels: Labels,
 }
 
 impl Onboarding {
@@ -109,6 +113,8 @@ impl Onboarding {
             check_ingestion: CheckIngestion::default(),
             collector_logs: CollectorLogs::default(),
             prepare_cluster: Vec::new(),
+            adopt: false,
+            labels: Labels::default(),
         }
     }
 }
@@ -213,6 +219,8 @@ impl Rule {
             "checkIngestion",
             "collectorLogs",
             "prepareCluster",
+            "adopt",
+            "labels",
         ];
         let known = [&["match", "anyAccount", "workspaceArn", "ignore"][..], &options].concat();
         let fields = Fields::at(path, &format!("{path}."), rule, &known, SMALLEST)?;
@@ -242,6 +250,8 @@ impl Rule {
             check_ingestion: fields.choice("checkIngestion", CheckIngestion::ALL)?,
             collector_logs: fields.choice("collectorLogs", CollectorLogs::ALL)?,
             prepare_cluster: prepare_cluster(&fields, ClusterAccess::Automatic)?,
+            adopt: fields.boolean("adopt")?,
+            labels: labels(&fields)?,
         };
         let open = "it gives a workspace to clusters of every account";
         require_accounts(path, any_account, &condition, open)?;

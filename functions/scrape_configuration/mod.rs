@@ -113,6 +113,27 @@ pub fn longest_interval(yaml: &str) -> u64 {
     rules::longest_interval(&read(yaml).unwrap_or(Node::Mapping(Vec::new())))
 }
 
+/// The value of the external label [`IDENTITY_LABEL`] in a configuration. `None` if it is absent or empty, or if the text is
+/// not valid YAML.
+pub(crate) fn identity(yaml: &str) -> Option<String> {
+    let tree = read(yaml).ok()?;
+    let label = member(member(member(&tree, "global")?, "external_labels")?, IDENTITY_LABEL)?;
+    match label {
+        Node::Scalar(scalar) if !scalar.text.is_empty() => Some(scalar.text.clone()),
+        _ => None,
+    }
+}
+
+/// Whether the external labels of a configuration name a cluster.
+pub(crate) fn identifies(yaml: &str, cluster: &ClusterArn) -> bool {
+    identity(yaml).as_deref() == Some(&*cluster.to_string())
+}
+
+fn member<'a>(node: &'a Node, name: &str) -> Option<&'a Node> {
+    let Node::Mapping(entries) = node else { return None };
+    entries.iter().find(|(key, _)| key.text == name).map(|(_, value)| value)
+}
+
 /// Why a person should look at a configuration again: the fields that look like credentials, and the keys that AMP may
 /// not know. Empty if it is not valid YAML.
 pub fn warnings(yaml: &str) -> Vec<String> {

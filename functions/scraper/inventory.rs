@@ -1,5 +1,6 @@
 //! The existing scrapers of a pair: the one to continue with, and stale ones to delete.
 
+use super::{Adoption, role_configuration};
 use crate::{
     arn::ClusterArn,
     error::Error,
@@ -40,8 +41,28 @@ pub struct ExistingScraper {
     pub(super) role_arn: String,
     /// The time when ampxa switched its logs on, if it did.
     pub collector_logs_since: Option<String>,
+    /// What it has now, if ampxa did not create it and the execution adopts it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adoption: Option<Adoption>,
     #[serde(skip)]
     pub(super) created_by: Option<String>,
+    #[serde(skip)]
+    pub(super) has_other_roles: bool,
+}
+
+impl ExistingScraper {
+    /// A scraper that the execution adopts.
+    pub(crate) fn adopted(adoption: Adoption) -> Self {
+        Self {
+            scraper_arn: adoption.scraper_arn.to_string(),
+            status: ScraperStatusCode::Active,
+            role_arn: String::new(),
+            collector_logs_since: None,
+            adoption: Some(adoption),
+            created_by: None,
+            has_other_roles: true,
+        }
+    }
 }
 
 /// A scraper of the pair that must be deleted before the pair can be connected.
@@ -85,6 +106,22 @@ pub fn inventory(
     pair: &Pair,
     cluster_created_at: Option<&DateTime>,
 ) -> Result<Inventory, Error> {
+    match with_unmanaged(scrapers, pair, cluster_created_at)? {
+        (_, unmanaged) if !unmanaged.is_empty() => Err(Error::Conflict(foreign_scraper(&unmanaged[0], pair))),
+        (inventory, _) => Ok(inventory),
+    }
+}
+
+/// As [`inventory()`]. Other scrapers that connect the pair without its tags are a result instead of an error, if the pair
+/// has no usable scraper.
+///
+/// # Errors
+/// `NotReady`, as [`inventory()`].
+pub(crate) fn with_unmanaged(
+    scrapers: &[ScraperSummary],
+    pair: &Pair,
+    cluster_created_at: Option<&DateTime>,
+) -> Result<(Inventory, Vec<ScraperSummary>), Error> {
     let (cluster, workspace) = (pair.cluster.to_string(), pair.workspace.to_string());
     let connects =
         |scraper: &&ScraperSummary| source(scraper) == Some(&cluster) && destination(scraper) == Some(&workspace);
@@ -110,24 +147,25 @@ pub fn inventory(
         .iter()
         .filter(|scraper| defect(scraper).is_none())
         .min_by_key(|scraper| (status(scraper) != ScraperStatusCode::Active, *scraper.created_at()));
-    if let (None, Some(other)) = (
-        kept,
-        foreign
-            .iter()
-            .find(|other| status(other) != ScraperStatusCode::Deleting),
-    ) {
-        return Err(Error::Conflict(foreign_scraper(other, pair)));
+    let mut unmanaged: Vec<ScraperSummary> = Vec::new();
+    if kept.is_none() {
+        let others = foreign
+            .into_iter()
+            .filter(|other| status(other) != ScraperStatusCode::Deleting);
+        unmanaged.extend(others.cloned());
     }
     let stale_scrapers = owned
         .iter()
         .filter(|scraper| kept.is_none_or(|kept| kept.arn() != scraper.arn()));
-    Ok(Inventory {
+    let inventory = Inventory {
         scraper: kept.map(|scraper| ExistingScraper {
             scraper_arn: scraper.arn().to_owned(),
             status: status(scraper),
             role_arn: scraper.role_arn().to_owned(),
             collector_logs_since: tag(scraper, LOGS_TAG).cloned(),
+            adoption: None,
             created_by: tag(scraper, CREATED_BY_TAG).cloned(),
+            has_other_roles: scraper.role_configuration() != Some(&role_configuration(pair)),
         }),
         stale_scrapers: stale_scrapers
             .map(|scraper| StaleScraper {
@@ -136,21 +174,22 @@ pub fn inventory(
                 is_deleting: status(scraper) == ScraperStatusCode::Deleting,
             })
             .collect(),
-    })
+    };
+    Ok((inventory, unmanaged))
 }
 
 /// The message about another scraper of the pair, which this product does not manage.
-fn foreign_scraper(other: &ScraperSummary, pair: &Pair) -> String {
+pub(crate) fn foreign_scraper(other: &ScraperSummary, pair: &Pair) -> String {
     let alias = other
         .alias()
         .map_or_else(String::new, |alias| format!(" (alias {})", shown(alias)));
     let tags = other.tags().into_iter().flatten();
     format!(
         "The scraper {}{alias} already connects the cluster {} to the workspace {}, without the tags {CLUSTER_TAG} and \
-         {WORKSPACE_TAG} of this pair: ampxa did not create it. {} It was left alone, and no second scraper was created: \
-         both would write the same samples twice. To keep it, do not onboard this pair; the tag {ONBOARD_TAG} = no of the \
-         cluster excludes the cluster from routing. To connect the pair with ampxa instead, have those who manage the \
-         scraper disconnect it with the tool that created it, then start the execution again.",
+         {WORKSPACE_TAG} of this pair: ampxa did not create it. {} It was not changed, and no second scraper was created: \
+         both would write the same samples twice. To manage it with ampxa, without a gap in its samples, set \"adopt\": true \
+         in the request or in the rule of the routing table. To keep it as it is, do not onboard this pair; the tag \
+         {ONBOARD_TAG} = no of the cluster excludes the cluster from routing.",
         other.arn(),
         pair.cluster,
         pair.workspace,

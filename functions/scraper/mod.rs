@@ -1,15 +1,20 @@
 //! The scraper of a pair: create it and read its status. `inventory` finds the existing scrapers, `update` updates an
-//! existing one to the request, `removal` deletes scrapers.
+//! existing one to the request, `adoption` adopts one that ampxa did not create, `removal` deletes scrapers.
 
+mod adoption;
 mod inventory;
 mod removal;
 mod update;
 
+pub(crate) use adoption::adoptable;
+pub use adoption::{AdoptInput, AdoptOutput, Adoption, RestoreInput, RestoreOutput, adopt, restore};
 pub use inventory::{
     ExistingScraper, Inventory, OwnedScraper, StaleScraper, inventory, list, owned, pairs_of_cluster, unmanaged,
 };
+pub(crate) use inventory::{foreign_scraper, with_unmanaged};
 pub(crate) use removal::to_remove;
 pub use removal::{RemoveInput, RemoveOutput, remove, remove_in};
+pub(crate) use update::CONFIGURATION;
 use update::{Comparison, compare};
 pub use update::{CurrentState, UpdateInput, UpdateOutput, current_state, update};
 
@@ -72,9 +77,14 @@ pub struct Scraper {
     pub status_reason: Option<String>,
     /// Whether this execution created it.
     pub created: bool,
+    /// Whether it has other roles than those of the pair.
+    pub has_other_roles: bool,
     /// The longest scrape interval of its configuration, in seconds. `None` if this call did not read it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub longest_interval: Option<u64>,
+    /// Whether the external labels of its configuration name the cluster. `None` if this call did not read it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identified: Option<bool>,
     /// What a person must do.
     pub warnings: Vec<String>,
 }
@@ -96,7 +106,9 @@ pub async fn create(amp: &Client, bucket: &Bucket, task: &Task<CreateInput>) -> 
             status_reason: None,
             // An earlier attempt of this execution may have created it and died before it could report it.
             created: existing.created_by.as_deref() == Some(&*task.execution),
+            has_other_roles: existing.has_other_roles,
             longest_interval: None,
+            identified: None,
         });
     }
     if let Some(stale) = inventory.stale_scrapers.first() {
@@ -133,7 +145,9 @@ pub async fn create(amp: &Client, bucket: &Bucket, task: &Task<CreateInput>) -> 
             .map_or(ScraperStatusCode::Creating, |status| status.status_code),
         status_reason: None,
         created: true,
+        has_other_roles: false,
         longest_interval: None,
+        identified: None,
         warnings: Vec::new(),
     })
 }
@@ -257,7 +271,9 @@ async fn completed_default<K>(amp: &Client, task: &Task<K>) -> Result<String, Er
 /// `NotVisibleYet` if AMP does not show the scraper; and those of the calls.
 pub async fn check(amp: &Client, task: &Task<CheckInput>) -> Result<Scraper, Error> {
     let scraper = describe(amp, &task.input.scraper_arn).await?;
-    let interval = scrape_configuration::longest_interval(update::current_configuration(&scraper));
+    let configuration = update::current_configuration(&scraper);
+    let interval = scrape_configuration::longest_interval(configuration);
+    let identified = scrape_configuration::identifies(configuration, &task.pair.cluster);
     Ok(Scraper {
         scraper_arn: scraper.arn,
         status: status_code(scraper.status.as_ref(), &task.input.scraper_arn)?,
@@ -266,7 +282,9 @@ pub async fn check(amp: &Client, task: &Task<CheckInput>) -> Result<Scraper, Err
             .status_reason
             .map(|reason| reason.trim_end_matches('.').to_owned()),
         created: false,
+        has_other_roles: scraper.role_configuration != Some(role_configuration(&task.pair)),
         longest_interval: Some(interval),
+        identified: Some(identified),
         warnings: warnings(task.input.manual_access, &scraper.role_arn),
     })
 }

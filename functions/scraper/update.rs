@@ -7,10 +7,13 @@ use crate::{
     configurations::{self, Named},
     difference::Difference,
     error::Error,
+    input::shown,
     names,
     network::Network,
     pair::Pair,
-    scrape_configuration, tags,
+    request::Labels,
+    scrape_configuration::{self, IDENTITY_LABEL},
+    tags,
     task::Task,
 };
 use aws_sdk_amp::{
@@ -56,7 +59,7 @@ pub struct UpdateOutput {
 ///
 /// Idempotent: a scraper that already matches is read, never written. A scraper that is being changed is not updated in
 /// this call. Without an alias in the request, the existing alias is kept, and without a scrape configuration, the
-/// existing configuration, whose labels are completed. A configuration that is replaced is stored in the bucket first, by
+/// existing configuration, whose labels are completed unless the request keeps them. A configuration that is replaced is stored in the bucket first, by
 /// a call of its own, so that its location is known even if the answer to the update is lost. AMP cannot change subnets and security groups (AMP API reference, UpdateScraper): a difference is a warning.
 ///
 /// # Errors
@@ -65,6 +68,7 @@ pub struct UpdateOutput {
 pub async fn update(amp: &Client, bucket: &Bucket, task: &Task<UpdateInput>) -> Result<UpdateOutput, Error> {
     use ScraperStatusCode::{Active, UpdateFailed, Updating};
     let arn = &task.input.scraper_arn;
+    let is_identified = |yaml: &str| scrape_configuration::identifies(yaml, &task.pair.cluster);
     let found = describe(amp, arn).await?;
     let code = status_code(found.status.as_ref(), arn)?;
     let mut output = UpdateOutput {
@@ -73,7 +77,9 @@ pub async fn update(amp: &Client, bucket: &Bucket, task: &Task<UpdateInput>) -> 
             status: code.clone(),
             status_reason: found.status_reason.clone(),
             created: false,
+            has_other_roles: found.role_configuration != Some(role_configuration(&task.pair)),
             longest_interval: Some(scrape_configuration::longest_interval(current_configuration(&found))),
+            identified: Some(is_identified(current_configuration(&found))),
             warnings: warnings(task.input.manual_access, &found.role_arn),
         },
         repaired: Vec::new(),
@@ -95,6 +101,7 @@ pub async fn update(amp: &Client, bucket: &Bucket, task: &Task<UpdateInput>) -> 
     }
     let yaml = comparison.yaml;
     output.scraper.longest_interval = Some(scrape_configuration::longest_interval(&yaml));
+    output.scraper.identified = Some(is_identified(&yaml));
     if differences.contains(&CONFIGURATION) {
         let replaced = configurations::Replaced::new(&task.execution, arn, current_configuration(&found));
         let location = replaced.location(bucket);
@@ -138,6 +145,19 @@ async fn desired_configuration<I>(
     if request.configuration() == Some(Named::Default) {
         return completed_default(amp, task).await.map(Ok);
     }
+    if request.labels == Labels::Keep {
+        return match scrape_configuration::identity(current) {
+            Some(other) if other != task.pair.cluster.to_string() => Err(Error::invalid(
+                "labels",
+                format!(
+                    "the configuration of the scraper has the external label {IDENTITY_LABEL} = {}, which is another \
+                     cluster; remove the field, so that ampxa corrects the label",
+                    shown(&other)
+                ),
+            )),
+            _ => Ok(Ok(current.to_owned())),
+        };
+    }
     let labels = scrape_configuration::labels(&task.pair.cluster, &request.external_labels);
     let completed = scrape_configuration::complete_existing(current, &labels, &request.external_labels);
     Ok(completed.map_err(|why| {
@@ -149,13 +169,15 @@ async fn desired_configuration<I>(
 }
 
 /// The part of a scraper that is its scrape configuration.
-const CONFIGURATION: &str = "scrape configuration";
+pub(crate) const CONFIGURATION: &str = "scrape configuration";
 
 /// The state of an existing scraper that can be compared without its request.
 #[derive(Debug)]
 pub struct CurrentState {
     /// The longest scrape interval of its configuration, in seconds.
     pub longest_interval: u64,
+    /// Whether the external labels of its configuration name the cluster.
+    pub identified: bool,
     /// What differs from the desired state of any request: `failed update`, `roles`.
     pub drift: Vec<&'static str>,
 }
@@ -168,6 +190,7 @@ pub async fn current_state(amp: &Client, arn: &ScraperArn, pair: &Pair) -> Resul
     let found = describe(amp, arn).await?;
     Ok(CurrentState {
         longest_interval: scrape_configuration::longest_interval(current_configuration(&found)),
+        identified: scrape_configuration::identifies(current_configuration(&found), &pair.cluster),
         drift: only_true(defects(&found, pair)),
     })
 }

@@ -98,7 +98,8 @@ fn tasks() -> BTreeMap<String, Value> {
 
 /// Whether a task belongs to the rollback, which retries all errors for a long time.
 fn rolls_back(task: &Value) -> bool {
-    task["Arguments"]["Payload"]["createdBy"].is_string()
+    let payload = &task["Arguments"]["Payload"];
+    payload["createdBy"].is_string() || invoked(task) == "RestoreScraper"
 }
 
 /// A template as JSON, with `!Sub x` as `{"!Sub": x}`.
@@ -241,7 +242,7 @@ fn permanent_errors_are_not_retried() {
 fn all_tasks_have_the_same_retriers_and_the_rollback_retries_for_an_hour() {
     let tasks = tasks();
     let (rollback, forward): (Vec<_>, Vec<_>) = tasks.iter().partition(|(_, task)| rolls_back(task));
-    assert_eq!(rollback.len(), 3, "scraper, target role, source role");
+    assert_eq!(rollback.len(), 4, "adopted scraper, scraper, target role, source role");
     for tasks in [&forward, &rollback] {
         for (name, task) in tasks {
             assert_eq!(task["Retry"], tasks[0].1["Retry"], "{name}");
@@ -394,7 +395,9 @@ fn every_failure_after_a_creation_is_rolled_back_in_reverse_order() {
     let mut rollback = vec!["Wait for IAM propagation before rollback"];
     while let Some(next) = states[*rollback.last().unwrap()]["Next"].as_str() {
         rollback.push(match next {
-            "Is the scraper deleted?" => states[next]["Choices"][0]["Next"].as_str().unwrap(),
+            "Is the scraper deleted?" | "Was a scraper adopted?" | "Is the scraper restored?" => {
+                states[next]["Choices"][0]["Next"].as_str().unwrap()
+            }
             _ => next,
         });
     }
@@ -402,6 +405,7 @@ fn every_failure_after_a_creation_is_rolled_back_in_reverse_order() {
         rollback,
         [
             "Wait for IAM propagation before rollback",
+            "Restore scraper",
             "Remove scraper",
             "Remove target role",
             "Remove source role",
@@ -479,6 +483,15 @@ fn payload(task: &Value) -> Value {
         "onboarding" => json!("reconcile-demo-1"),
         "endedAt" => json!("2026-01-01T00:00:00Z"),
         "longestInterval" => json!(60),
+        "identified" => json!(true),
+        "adoption" => json!({
+            "scraperArn": "arn:aws:aps:us-west-2:222222222222:scraper/s-1",
+            "sourceRoleArn": "arn:aws:iam::222222222222:role/a",
+            "targetRoleArn": "arn:aws:iam::333333333333:role/b",
+            "alias": "by-hand",
+            "tags": { "ampxa:origin": "request" },
+            "manager": "None of its tags says who manages it.",
+        }),
         "replacedConfiguration" => json!("s3://bucket/replaced/a.yaml"),
         "orphanSince" => json!("arn:aws:states:us-west-2:111111111111:execution:ampxa-reconcile:0"),
         other => panic!("add a value for the field {other:?}"),
@@ -507,6 +520,13 @@ fn every_task_passes_the_input_that_its_step_parses() {
                     (task.input.preparations.len(), task.input.update_id.is_some()),
                     (2, true)
                 )
+            }),
+            "AdoptScraper" => {
+                Task::<scraper::AdoptInput>::try_from(input).map(|task| assert!(task.input.adoption.alias.is_some()))
+            }
+            "RestoreScraper" => Task::<scraper::RestoreInput>::try_from(input).map(|task| {
+                assert_eq!(task.input.adoption.tags.len(), 1);
+                assert!(task.input.replaced_configuration.is_some());
             }),
             "PlanPair" => Task::<plan::Input>::try_from(input).map(|task| {
                 assert_eq!(
@@ -585,6 +605,8 @@ fn the_machines_read_only_fields_that_steps_return() {
         status: "ACTIVE".into(),
         status_reason: None,
         longest_interval: Some(60),
+        identified: Some(true),
+        has_other_roles: false,
         created: true,
         warnings: vec![],
     };
@@ -633,6 +655,16 @@ fn the_machines_read_only_fields_that_steps_return() {
     let logs = json!(collector_logs::Output {
         collector_logs_since: None
     });
+    let adoption: scraper::Adoption =
+        serde_json::from_value(payload(&tasks()["onboard: Adopt scraper"])["adoption"].clone()).unwrap();
+    let adopted = json!(scraper::AdoptOutput {
+        scraper_arn: adoption.scraper_arn.clone(),
+        warnings: vec![],
+    });
+    let restored = json!(scraper::RestoreOutput {
+        restored: true,
+        scraper_arn: adoption.scraper_arn.clone(),
+    });
     let prepared = json!(prepare::Output { update_id: None });
     let plan = json!(plan::Output {
         changes: vec![],
@@ -646,6 +678,7 @@ fn the_machines_read_only_fields_that_steps_return() {
     let mut check = json!(checked);
     check["scraperArn"] = json!("the ARN of the existing scraper");
     check["collectorLogsSince"] = json!("the value of its tag");
+    check["adoption"] = json!(adoption);
     let pairs = json!(offboarding::Pairs {
         pairs: vec![],
         skip_reason: None
@@ -670,6 +703,8 @@ fn the_machines_read_only_fields_that_steps_return() {
         ("$ingestion", &ingestion),
         ("$staleScraper", &removed),
         ("$removal", &removed),
+        ("$restored", &restored),
+        ("$check.adoption", &check["adoption"]),
     ] {
         assert!(reads(&onboard, variable, output), "{variable} is not read");
     }
@@ -680,6 +715,8 @@ fn the_machines_read_only_fields_that_steps_return() {
                 "AcquireLock" => &acquired,
                 "CheckCluster" => &check,
                 "PrepareCluster" => &prepared,
+                "AdoptScraper" => &adopted,
+                "RestoreScraper" => &restored,
                 "PlanPair" | "PlanRemoval" => &plan,
                 "EnsureSourceRole" | "EnsureTargetRole" => &role,
                 "CreateScraper" | "CheckScraper" => &json!(scraper),
@@ -826,7 +863,12 @@ fn every_choice_has_a_default_and_every_failure_an_error_name_and_a_cause() {
             "Choice" => {
                 assert!(name.ends_with('?') && state["Default"].is_string(), "{name}");
                 // During a rollback the first error already has a name.
-                let rolls_back = ["Is rollback requested?", "Is the scraper deleted?"].contains(&name.as_str());
+                let of_rollback = [
+                    "Is rollback requested?",
+                    "Is the scraper restored?",
+                    "Is the scraper deleted?",
+                ];
+                let rolls_back = of_rollback.contains(&name.as_str());
                 // The catcher before these has assigned the failure.
                 if ["Are samples required?", "Are the roles new?"].contains(&name.as_str()) {
                     continue;
@@ -973,6 +1015,7 @@ fn successful_run(seconds: u64) -> Vec<String> {
             "Is it a plan?"
             | "Is a plan expected?"
             | "Is there a stale scraper?"
+            | "Is a scraper adopted?"
             | "Is an early patch requested?"
             | "Must the collector logs change?"
             | "Is the ingestion check requested?" => state["Default"].clone(),
@@ -1134,6 +1177,7 @@ fn every_loop_ends_and_the_machine_timeout_exceeds_all_loops() {
                 ("seconds", "Are the roles new?", 60),
                 ("seconds", "Is the scraper active?", 240 * 60),
                 ("seconds", "Are samples received?", 600),
+                ("seconds", "Is the scraper restored?", 7200),
                 ("seconds", "Is the scraper deleted?", 7200),
             ][..],
         ),
@@ -1170,10 +1214,10 @@ fn every_loop_ends_and_the_machine_timeout_exceeds_all_loops() {
             longest += seconds;
         }
         let waits = states.iter().filter(|(_, state)| state["Type"] == "Wait");
-        // Onboarding and offboarding also wait for IAM propagation after the lock; onboarding also before a rollback. In a
-        // reconciliation, an onboarding waits for its start.
+        // Onboarding and offboarding also wait for IAM propagation after the lock; onboarding also before a scraper gets
+        // other roles, and before a rollback. In a reconciliation, an onboarding waits for its start.
         let waits_outside_loops = match name {
-            "onboard" => 2,
+            "onboard" => 3,
             _ => 1,
         };
         assert_eq!(waits.count(), loops.len() + waits_outside_loops, "{name}");
@@ -1184,9 +1228,14 @@ fn every_loop_ends_and_the_machine_timeout_exceeds_all_loops() {
             "{name}"
         );
         for needed in ["Wait", "Choice"] {
-            // Two loops need no wait: the scraper is updated only once, as a variable of the machine records, and each
-            // inventory of a location has other clusters.
-            let continues = |name: &str| ["Update scraper", "Are there more clusters?"].contains(&name);
+            // Three loops need no wait: the trust policies are patched early and the scraper is updated only once, as
+            // variables of the machine record, and each inventory of a location has other clusters.
+            let once = [
+                "Patch trust policies early",
+                "Update scraper",
+                "Are there more clusters?",
+            ];
+            let continues = |name: &str| once.contains(&name);
             let rest = states
                 .iter()
                 .filter(|(name, state)| state["Type"] != needed && !continues(name));
@@ -1343,7 +1392,11 @@ fn a_provisioner_may_write_only_roles_of_its_prefix_with_the_boundary() {
                     true => vec![own.clone(), without_path],
                     false => vec![own.clone()],
                 };
-                assert!(!is_of_role || resources == expected, "{action}");
+                if statement["Resource"]["!Ref"] == "AdoptableRoleArns" {
+                    assert_eq!(action, "iam:PassRole");
+                } else {
+                    assert!(!is_of_role || resources == expected, "{action}");
+                }
                 // These two actions have no key for the permissions boundary.
                 if is_of_role && !reads && !["iam:TagRole", "iam:PassRole"].contains(&action) {
                     let boundary = &condition["StringEquals"]["iam:PermissionsBoundary"];
@@ -1352,7 +1405,12 @@ fn a_provisioner_may_write_only_roles_of_its_prefix_with_the_boundary() {
                     let either = json!({ "!If": ["HasPairBoundary", replaced, { "!Ref": "Boundary" }] });
                     assert!(*boundary == either || *boundary == replaced, "{action}: {boundary}");
                 }
-                if [":Delete", ":Detach", "aps:Update"]
+                // A workspace, for a scraper that gets AMP's service-linked role back, has no such tag.
+                let of_workspaces = resources.iter().any(|arn| arn.ends_with(":workspace/*"));
+                if of_workspaces && action == "aps:UpdateScraper" {
+                    let own_account = "arn:${AWS::Partition}:aps:*:${AWS::AccountId}:workspace/*";
+                    assert_eq!(resources, [own_account], "{action}");
+                } else if [":Delete", ":Detach", "aps:Update"]
                     .iter()
                     .any(|verb| action.contains(verb))
                     && (is_of_role || action.starts_with("aps:"))
@@ -1378,7 +1436,8 @@ fn a_provisioner_may_write_only_roles_of_its_prefix_with_the_boundary() {
                     "aps:UntagResource" => {
                         let keys = equals("ForAllValues:StringEquals", "aws:TagKeys");
                         assert!(
-                            keys == ["ampxa:orphan-since"] || keys == ["ampxa:collector-logs-since"],
+                            keys == ["ampxa:orphan-since", "ampxa:cluster", "ampxa:workspace", "ampxa:origin"]
+                                || keys == ["ampxa:collector-logs-since"],
                             "{keys:?}"
                         );
                     }
@@ -1525,6 +1584,7 @@ fn a_function_may_assume_exactly_the_roles_that_it_uses() {
             "RouteEvent" => &["organizations:ListParents", "ssm:GetParameter", "states:StartExecution"],
             "CheckReconciliation" => &["ssm:GetParameter", "organizations:ListAccounts", "s3:PutObject"],
             "Summarize" => &["s3:GetObject", "s3:PutObject"],
+            "RestoreScraper" => &["s3:GetObject"],
             "CheckCluster" => &["organizations:ListParents"],
             "PlanPair" => &[
                 "s3:GetObjectVersion",
@@ -1556,6 +1616,7 @@ fn functions_that_route_may_only_read_parameters_and_start_machines_of_the_hub()
                     json!(keys.map(|key| json!({ "!Sub": format!("${{Bucket.Arn}}/reports/{key}") })))
                 }
                 "s3:GetObject" if name == "Summarize" => json!({ "!Sub": "${Bucket.Arn}/reports/*" }),
+                "s3:GetObject" if name == "RestoreScraper" => json!({ "!Sub": "${Bucket.Arn}/replaced/*" }),
                 "s3:GetObject" | "s3:GetObjectVersion" => json!({ "!Sub": "${Bucket.Arn}/configurations/*" }),
                 "s3:PutObject" => json!({ "!Sub": "${Bucket.Arn}/replaced/*" }),
                 "ssm:GetParameter" => json!({

@@ -2,6 +2,7 @@
 //!
 //! One cloud serves all of these tests. `fixture` deploys it and lets its accounts forward their events to the hub.
 
+pub mod adoption;
 mod aft;
 mod alarms;
 mod clusters;

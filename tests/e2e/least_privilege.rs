@@ -6,7 +6,10 @@
 
 use crate::{
     deployment::{Accounts, deployment, pair_of, text, with},
-    events::fixture::{self, FLEET, Machine},
+    events::{
+        adoption::make_scraper,
+        fixture::{self, Exclusive, FLEET, Machine},
+    },
 };
 use ampxa_cli::{account::Account, execution::Execution};
 use aws_sdk_eks::types::AuthenticationMode;
@@ -46,6 +49,8 @@ const CALLED_TOO: &str = "eks:DescribeCluster";
 /// Two statements with different conditions allow it, each for one change of a cluster. The call log does not say which
 /// one a call needs: a test below removes each of them.
 const GRANTED_TWICE: &str = "eks:UpdateClusterConfig";
+/// AMP also checks it on the workspace that a request names: a test below removes the statement.
+const CHECKED_ON_WORKSPACES: &str = "aps:UpdateScraper";
 
 /// What one role may do.
 pub struct Policy {
@@ -376,6 +381,12 @@ async fn every_granted_action_is_needed_by_a_call() {
         .succeeded()
         .unwrap();
 
+    for (name, roles) in [("least-roles", true), ("least-linked", false)] {
+        let (scraper, failure) = adopt_in_vain(&wired, &accounts.source, name, roles).await;
+        let restored = format!("The scraper {scraper} is as it was before.");
+        assert!(failure.contains(&restored), "{failure}");
+    }
+
     let log = wired.cloud.look("calls").unwrap();
     let calls = log["calls"].as_array().unwrap().iter().filter(|call| {
         // A function may still use a session from another test.
@@ -386,12 +397,12 @@ async fn every_granted_action_is_needed_by_a_call() {
     let functions: Vec<&String> = policies.iter().map(|policy| &policy.role).collect();
     assert_eq!(
         functions.len(),
-        24,
+        26,
         "expected one policy for each function that calls AWS: {functions:#?}"
     );
     policies.push(Policy::of_provisioner(&accounts.source, "source").await);
     let iam = accounts.source.iam();
-    for further in ["prepare-clusters", "collector-logs"] {
+    for further in ["prepare-clusters", "adopt-scrapers", "collector-logs"] {
         policies.push(Policy::read(&iam, "ampxa-provisioner-source", further).await);
     }
     policies.push(Policy::of_provisioner(&accounts.target, "target").await);
@@ -430,7 +441,9 @@ async fn every_granted_action_is_needed_by_a_call() {
                 "{}: {action} is more than one action",
                 policy.role
             );
-            if !needed && !checked.contains(action) {
+            let is_removed_below = checked.contains(action)
+                || *action == CHECKED_ON_WORKSPACES && resources.iter().all(|arn| arn.ends_with(":workspace/*"));
+            if !needed && !is_removed_below {
                 unused.push(format!("{}: {action} on {resources:?}", policy.role));
             }
             // A function without these actions of the provisioner uses them as the reader.
@@ -549,6 +562,62 @@ async fn an_offboarding_without_one_permission_fails_and_names_it() {
         );
     }
     accounts.offboarded(&request).await;
+}
+
+/// Adopts a scraper whose targets are down: with roles of its own, or with AMP's service-linked role alone. Returns the
+/// scraper and the failure.
+async fn adopt_in_vain(wired: &Exclusive, account: &Account, name: &str, roles: bool) -> (String, String) {
+    let workspace = match roles {
+        true => wired.workspace.clone(),
+        false => demo::workspace(account, "own").await.unwrap(),
+    };
+    let cluster = demo::Cluster::named(name).tag("local:activation-minutes", "0");
+    let cluster = cluster.tag("local:targets", "down").make(account).await.unwrap();
+    let scraper = make_scraper(wired, account, &cluster, &workspace, roles).await.unwrap();
+    let request = json!({
+        "clusterArn": cluster, "workspaceArn": workspace, "adopt": true, "checkIngestion": "REQUIRE",
+        "collectorLogs": "NEVER",
+    });
+    let run = wired.run(Machine::Onboard, &request).await.unwrap();
+    assert!(run.failure.starts_with("NoSamples"), "{run:?}");
+    // Other tests need the quota.
+    let id = scraper.rsplit('/').next().unwrap();
+    match run.failure.contains("The rollback did not finish") {
+        true => wired.offboard(&request).await.unwrap(),
+        false => drop(account.amp().delete_scraper().scraper_id(id).send().await.unwrap()),
+    }
+    (scraper, run.failure)
+}
+
+#[tokio::test]
+async fn a_scraper_that_cannot_get_its_former_roles_keeps_those_of_the_pair_and_the_cause_says_so() {
+    let wired = fixture::exclusive().await.unwrap();
+    let account = wired.account(FLEET[0], REGION);
+    wired.ignore_events().unwrap();
+    for (policy, sid, roles) in [
+        ("adopt-scrapers", "PassFormerRoles", true),
+        ("provision", "RestoreTheServiceLinkedRole", false),
+    ] {
+        let policy = Policy::read(&account.iam(), "ampxa-provisioner-source", policy).await;
+        let mut less = policy.document.clone();
+        for statement in less["Statement"].as_array_mut().unwrap() {
+            if statement["Sid"] == sid {
+                // The ARNs stay: without them, the scraper would not be adopted.
+                statement["Action"] = json!("aps:ListScrapers");
+            }
+        }
+        policy.write(&less).await;
+        let (scraper, failure) = adopt_in_vain(&wired, &account, &format!("kept-{roles}"), roles).await;
+        policy.write(&policy.document).await;
+        let denied = if roles { "iam:PassRole" } else { "aps:UpdateScraper" };
+        for part in [
+            "The rollback did not finish",
+            denied,
+            &format!("the scraper {scraper} as this execution changed it"),
+        ] {
+            assert!(failure.contains(part), "{part}: {failure}");
+        }
+    }
 }
 
 #[tokio::test]

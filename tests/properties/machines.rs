@@ -277,6 +277,12 @@ fn samples() -> Vec<Value> {
     variables["collectorLogsFailure"] = json!("why");
     variables["prepared"] = json!(["PRIVATE_ENDPOINT"]);
     variables["longestInterval"] = json!(60);
+    variables["identified"] = json!(true);
+    variables["patchedEarly"] = json!(false);
+    variables["restored"] = json!({ "restored": false });
+    variables["scraper"]["hasOtherRoles"] = json!(true);
+    variables["check"]["adoption"] =
+        json!({ "scraperArn": "s", "sourceRoleArn": "a", "targetRoleArn": "b", "alias": null });
     variables["scope"] = json!({
         "locations": "reports/1/locations.jsonl", "folder": "reports/1/", "isWhole": true, "mode": "APPLY",
         "provisionerTimeoutMinutes": 60, "workspace": "ws-1", "removeUnrouted": true, "plans": true, "disconnects": false, "expectedPlan": "0a",
@@ -301,7 +307,7 @@ fn samples() -> Vec<Value> {
         of(json!({ "Payload": {
             "plan": "0a", "collectorLogsSince": null, "updateId": null, "preparations": ["PRIVATE_ENDPOINT"],
             "request": {}, "sourceRoleArn": "arn:source", "targetRoleArn": "arn:target", "created": true,
-            "warnings": [], "repaired": [], "upToDate": true, "longestInterval": 60, "replacedConfiguration": "s3://b/k", "source": true, "target": true, "scraperArns": ["s"],
+            "warnings": [], "repaired": [], "upToDate": true, "longestInterval": 60, "identified": true, "replacedConfiguration": "s3://b/k", "source": true, "target": true, "scraperArns": ["s"],
             "roleArn": "arn:source", "outcome": "REMOVED", "skipReason": "the event is late",
         } })),
         of(

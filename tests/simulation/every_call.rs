@@ -19,6 +19,15 @@ const MAX_EQUAL_CALLS: usize = 3;
 /// The number of calls that a lasting fault hits in the rollback, which retries for hours.
 const LASTING: usize = 12;
 
+/// The states whose calls differ for a scraper that is adopted.
+const ADOPTING: [&str; 5] = [
+    "Check cluster",
+    "Adopt scraper",
+    "Create scraper",
+    "Patch trust policies early",
+    "Update scraper",
+];
+
 #[derive(Debug)]
 struct Case {
     scenario: Scenario,
@@ -35,6 +44,8 @@ fn cases() -> Vec<Case> {
         Scenario::Fresh,
         Scenario::Unprepared,
         Scenario::Logging,
+        Scenario::Adopting,
+        Scenario::AdoptingFails,
         Scenario::Failing,
         Scenario::AlreadyOnboarded,
         Scenario::Offboard,
@@ -47,7 +58,8 @@ fn cases() -> Vec<Case> {
             let is_tested = match scenario {
                 Scenario::Logging => call.state == "Update collector logs",
                 Scenario::Unprepared => ["Prepare cluster", "Check cluster"].contains(&call.state.as_str()),
-                Scenario::Failing => rollback_tasks.contains(&call.state),
+                Scenario::Failing | Scenario::AdoptingFails => rollback_tasks.contains(&call.state),
+                Scenario::Adopting => ADOPTING.contains(&call.state.as_str()),
                 Scenario::Expecting | Scenario::OffboardExpecting => call.state.starts_with("Plan "),
                 _ => true,
             };
@@ -92,7 +104,11 @@ impl Case {
             _ if self.call.state == "Update collector logs" => return (&[], true),
             // The first minute after the creation of the roles, the scraper's creation is attempted again.
             (Kind::AccessDenied, false) => {
-                let has_new_roles = self.scenario == Scenario::Fresh && self.call.state == "Create scraper";
+                let has_new_roles = match self.scenario {
+                    Scenario::Fresh => self.call.state == "Create scraper",
+                    Scenario::Adopting => ["Create scraper", "Update scraper"].contains(&self.call.state.as_str()),
+                    _ => false,
+                };
                 return match has_new_roles && !self.lasts {
                     true => (&[], true),
                     false => (&["AccessDenied"], false),
@@ -125,7 +141,7 @@ impl Case {
     fn check(&self, seed: u64) -> &'static str {
         let times = match (self.lasts, self.scenario) {
             (false, _) => 1,
-            (true, Scenario::Failing) => LASTING,
+            (true, scenario) if scenario.error().is_some() => LASTING,
             (true, _) => usize::MAX,
         };
         let fault = Fault::of(0, &self.call.state, &self.call.action, self.nth, times, self.kind);
@@ -137,8 +153,8 @@ impl Case {
         };
         let outcome = self.scenario.run(&setup, &[fault], repeat);
         assert_eq!(outcome.injected, 1, "the fault was not injected: {self:?}");
-        if self.scenario == Scenario::Failing {
-            assert_eq!(outcome.error(), Some("ScraperFailed"), "{self:?}");
+        if let Some(error) = self.scenario.error() {
+            assert_eq!(outcome.error(), Some(error), "{self:?}");
             assert_same(&outcome.before, &outcome.after);
             return "rolled back";
         }

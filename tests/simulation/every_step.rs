@@ -35,7 +35,7 @@ fn every_step_is_idempotent() {
         };
         let twice = scenario.run(&twice, &[], false);
         assert_eq!(once.error(), twice.error(), "{scenario:?}");
-        assert_eq!(once.error(), (scenario == Scenario::Failing).then_some("ScraperFailed"));
+        assert_eq!(once.error(), scenario.error());
         assert_same(&once.after, &twice.after);
     });
 }
@@ -118,10 +118,14 @@ fn every_rollback_step_is_idempotent_and_retried() {
             twice: true,
             ..Setup::calm("undo", seed)
         };
-        let outcome = Scenario::Failing.run(&setup, &[fault], false);
+        let scenario = match task.as_str() {
+            "Restore scraper" => Scenario::AdoptingFails,
+            _ => Scenario::Failing,
+        };
+        let outcome = scenario.run(&setup, &[fault], false);
         assert_eq!(
             (outcome.injected, outcome.error()),
-            (1, Some("ScraperFailed")),
+            (1, scenario.error()),
             "{task} {kind:?}"
         );
         assert_same(&outcome.before, &outcome.after);

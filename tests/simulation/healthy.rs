@@ -56,6 +56,7 @@ pub fn add_scraper(cloud: &mut Cloud, pair: &Pair, state: &'static str) -> Strin
             "securityGroupIds": ["sg-1"],
         } }),
         workspace: pair.workspace.to_string(),
+        former_roles: Value::Null,
         roles: json!({ "sourceRoleArn": pair.source_role_arn(), "targetRoleArn": pair.target_role_arn() }),
         configuration: aws_smithy_types::base64::encode(yaml),
         created_at: CLUSTER_CREATED_AT + 1000.0,
@@ -63,6 +64,26 @@ pub fn add_scraper(cloud: &mut Cloud, pair: &Pair, state: &'static str) -> Strin
         reason: None,
         id: id.clone(),
     });
+    id
+}
+
+/// The roles of a scraper that ampxa did not create.
+pub fn foreign_roles(pair: &Pair) -> [String; 2] {
+    [
+        format!("arn:aws:iam::{}:role/monitoring/scraper", pair.cluster.account()),
+        format!("arn:aws:iam::{}:role/writer", pair.workspace.account()),
+    ]
+}
+
+/// Creates a scraper as Terraform would: with roles and tags of its own, and AMP's default configuration. Returns its id.
+pub fn add_foreign_scraper(cloud: &mut Cloud, pair: &Pair) -> String {
+    let id = add_scraper(cloud, pair, "ACTIVE");
+    let [source, target] = foreign_roles(pair);
+    let scraper = cloud.amp.scrapers.last_mut().expect("a scraper");
+    scraper.alias = Some("by-hand".to_owned());
+    scraper.tags = BTreeMap::from([("managed-by".to_owned(), "terraform".to_owned())]);
+    scraper.roles = json!({ "sourceRoleArn": source, "targetRoleArn": target });
+    scraper.configuration = aws_smithy_types::base64::encode(DEFAULT_CONFIGURATION);
     id
 }
 

@@ -85,7 +85,28 @@ fn clone((arn, resource): (&String, &Value)) -> (String, Value) {
 }
 
 fn is_scraper_of(arn: &str, resource: &Value, pair: &Pair) -> bool {
-    arn.contains(":scraper/") && has_tags_of(resource, pair)
+    arn.contains(":scraper/")
+        && (has_tags_of(resource, pair) || resource[ADOPTABLE] == json!(pair.workspace.to_string()))
+}
+
+/// Marks a scraper that an execution adopts or could not adopt, with its workspace: it belongs to the pair, whatever its tags.
+const ADOPTABLE: &str = "adoptable";
+
+/// Marks the scrapers that connect the pair of an execution without its tags at the start, in both snapshots.
+fn mark_adoptable(execution: &Execution, pair: &Pair, before: &mut Snapshot, after: &mut Snapshot) {
+    if execution.input["adopt"] != json!(true) {
+        return;
+    }
+    for (arn, resource) in &mut before.0 {
+        let connects = resource["source"]["eksConfiguration"]["clusterArn"] == json!(pair.cluster.to_string())
+            && resource["workspace"] == json!(pair.workspace.to_string());
+        if connects && !has_tags_of(resource, pair) {
+            resource[ADOPTABLE] = resource["workspace"].clone();
+            if let Some(later) = after.0.get_mut(arn) {
+                later[ADOPTABLE] = resource["workspace"].clone();
+            }
+        }
+    }
 }
 
 fn has_tags_of(resource: &Value, pair: &Pair) -> bool {
@@ -165,7 +186,14 @@ pub fn after_write(world: &World, cloud: &Cloud, invocation: &Invocation, call: 
         let scraper = cloud.amp.scrapers.iter().find(|scraper| scraper.id == id);
         let belongs = scraper.is_some_and(|scraper| {
             let tag = |key: &str| scraper.tags.get(key).cloned();
+            // The last call of a restoration removes the tags.
+            let adopts = execution.input["adopt"] == json!(true);
             pairs.iter().any(|pair| {
+                let connects =
+                    scraper.cluster() == pair.cluster.to_string() && scraper.workspace == pair.workspace.to_string();
+                if adopts && call.action == "UntagResource" && connects {
+                    return true;
+                }
                 tag(CLUSTER_TAG) == Some(pair.cluster.to_string())
                     && tag(WORKSPACE_TAG) == Some(pair.workspace.to_string())
             })
@@ -202,6 +230,8 @@ fn trust_violation(cloud: &Cloud, pair: &Pair, name: &str, role: &Role, early: b
         Some((_, "ACTIVE")) => None,
         // The early patch happens before the scraper is ACTIVE, and the scraper may still fail.
         Some((_, "CREATING" | "CREATION_FAILED" | "UPDATING" | "UPDATE_FAILED")) if early => None,
+        // So does the patch before the scraper gets other roles.
+        Some((scraper, "UPDATE_FAILED")) if scraper.roles["sourceRoleArn"] != json!(pair.source_role_arn()) => None,
         Some((scraper, state)) => Some(format!(
             "the trust policy of {name} admits {}, which is {state}",
             scraper.arn
@@ -333,13 +363,13 @@ fn has_configuration(scraper: &Value, pair: &Pair, request: &Value) -> bool {
     let actual = aws_smithy_types::base64::decode(encoded).expect("base64");
     let actual = String::from_utf8_lossy(&actual);
     let is_other = actual.contains("job_name: other") && request["scrapeConfiguration"] != "DEFAULT";
-    let expected = if is_other {
+    let plain = if is_other {
         OTHER_CONFIGURATION
     } else {
         DEFAULT_CONFIGURATION
     };
-    let expected = scrape_configuration::complete_default(expected, &labels).expect("valid YAML");
-    scrape_configuration::same_meaning(&actual, &expected)
+    let expected = scrape_configuration::complete_default(plain, &labels).expect("valid YAML");
+    scrape_configuration::same_meaning(&actual, if request["labels"] == "KEEP" { plain } else { &expected })
 }
 
 /// Whether an execution only planned.
@@ -351,12 +381,15 @@ fn is_plan(end: &End) -> bool {
 pub fn after_execution(world: &World, execution: &Execution, end: &End) -> Vec<String> {
     let now = world.now();
     let state = world.state();
-    let after = Snapshot::of(&state.cloud, now);
+    let mut after = Snapshot::of(&state.cloud, now);
     let pairs = pairs(world, execution);
     let empty = Snapshot::default();
-    let before = state.before.get(&execution.index);
+    let mut before = state.before.get(&execution.index).cloned();
+    if let Some(before) = &mut before {
+        mark_adoptable(execution, &pairs[0], before, &mut after);
+    }
     let wrote = state.writes.iter().any(|call| call.execution == execution.index);
-    let Some(before) = before else {
+    let Some(before) = &before else {
         // An execution that never acquired the lock must not change anything.
         let mut violations: Vec<String> = wrote
             .then(|| "it wrote without the lock".to_owned())
@@ -517,7 +550,8 @@ fn rollback_violations(
         return violations;
     }
     let unfinished = cause.contains("The rollback did not finish");
-    let consistent = *before == Snapshot::default() || check_connected(before, pair, &execution.input).is_ok();
+    let only_adoptable = before.0.values().all(|resource| !resource[ADOPTABLE].is_null());
+    let consistent = only_adoptable || check_connected(before, pair, &execution.input).is_ok();
     if consistent && !unfinished && before != after {
         violations.push(format!(
             "the rollback did not restore the resources: {}",
@@ -552,7 +586,7 @@ fn rollback_violations(
 }
 
 /// ampxa's own error names; an execution may also fail with an error of Lambda or Step Functions.
-const NAMES: [&str; 15] = [
+const NAMES: [&str; 17] = [
     "InvalidRequest",
     "NotReady",
     "Transient",
@@ -568,6 +602,8 @@ const NAMES: [&str; 15] = [
     "StaleScraperNotDeleted",
     "OffboardingIncomplete",
     "ScraperNotDeleted",
+    "ScraperNotRestored",
+    "NoSamples",
 ];
 
 /// The violations of a failure: its name must be known, and its cause must be a sentence.

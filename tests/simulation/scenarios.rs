@@ -20,6 +20,10 @@ pub enum Scenario {
     Logging,
     /// Onboards a cluster that has to be prepared.
     Unprepared,
+    /// Onboards a pair whose scraper ampxa did not create, and adopts it.
+    Adopting,
+    /// The same; the samples are required, and cannot be checked.
+    AdoptingFails,
     /// Onboards a pair without existing resources; the creation of the scraper fails.
     Failing,
     /// Onboards a pair that is connected already.
@@ -57,8 +61,10 @@ pub struct Outcome {
 }
 
 impl Scenario {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Fresh,
+        Self::Adopting,
+        Self::AdoptingFails,
         Self::Logging,
         Self::Unprepared,
         Self::Failing,
@@ -73,6 +79,15 @@ impl Scenario {
         Self::OffboardExpecting,
     ];
 
+    /// The name of the error with which the execution fails and rolls back without a fault.
+    pub fn error(self) -> Option<&'static str> {
+        match self {
+            Self::Failing => Some("ScraperFailed"),
+            Self::AdoptingFails => Some("NoSamples"),
+            _ => None,
+        }
+    }
+
     pub fn machine(self) -> &'static str {
         match self {
             Self::Offboard | Self::OffboardAll | Self::OffboardPlanned | Self::OffboardExpecting => "offboard",
@@ -86,12 +101,26 @@ impl Scenario {
         if self.machine() == "onboard" {
             input["checkIngestion"] = json!("REQUIRE");
         }
-        if !matches!(self, Self::Fresh | Self::Logging | Self::Unprepared | Self::Failing) {
+        let connects_new_pair = matches!(
+            self,
+            Self::Fresh | Self::Logging | Self::Unprepared | Self::Failing | Self::Adopting | Self::AdoptingFails
+        );
+        if !connects_new_pair {
             healthy::connect(world, &world.pair(1));
         }
+        let pair = world.pair(1);
         let mut state = world.state();
         match self {
             Self::Fresh => input["patchTrust"] = json!("EARLY"),
+            Self::Adopting | Self::AdoptingFails => {
+                input["adopt"] = json!(true);
+                state.cloud.adoptable_roles = healthy::foreign_roles(&pair).to_vec();
+                healthy::add_foreign_scraper(&mut state.cloud, &pair);
+                if self == Self::AdoptingFails {
+                    input["labels"] = json!("KEEP");
+                    input["alias"] = json!("other");
+                }
+            }
             Self::Logging => input["collectorLogs"] = json!("ALWAYS"),
             Self::Unprepared => {
                 input["prepareCluster"] = json!(["PRIVATE_ENDPOINT", "ACCESS_ENTRIES"]);
@@ -186,10 +215,11 @@ impl Outcome {
     }
 }
 
-/// The names of the rollback's tasks: those that only the failing scenario enters.
+/// The names of the rollback's tasks: those that only the failing scenarios enter.
 pub fn rollback_tasks() -> BTreeSet<String> {
     let tasks = |scenario: Scenario| scenario.run(&Setup::calm("undoing", 0), &[], false).tasks();
-    &tasks(Scenario::Failing) - &tasks(Scenario::Fresh)
+    let of_failing = &tasks(Scenario::Failing) | &tasks(Scenario::AdoptingFails);
+    &of_failing - &(&tasks(Scenario::Fresh) | &tasks(Scenario::Adopting))
 }
 
 /// The names of all tasks of a state machine, including those in Map states.
@@ -220,5 +250,5 @@ fn the_scenarios_enter_every_task_of_both_machines() {
             .collect();
         assert_eq!(entered, tasks_of(machine));
     }
-    assert_eq!(rollback_tasks().len(), 3, "{:?}", rollback_tasks());
+    assert_eq!(rollback_tasks().len(), 4, "{:?}", rollback_tasks());
 }

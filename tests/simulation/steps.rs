@@ -20,6 +20,8 @@ pub fn step(function: &str) -> &'static str {
         "PlanPair" => "plan-pair",
         "CheckCluster" => "check-cluster",
         "PrepareCluster" => "prepare-cluster",
+        "AdoptScraper" => "adopt-scraper",
+        "RestoreScraper" => "restore-scraper",
         "EnsureSourceRole" => "ensure-source-role",
         "EnsureTargetRole" => "ensure-target-role",
         "CreateScraper" => "create-scraper",
@@ -39,7 +41,9 @@ pub fn step(function: &str) -> &'static str {
 }
 
 /// The steps that assume provisioners. The other steps assume readers.
-pub const WRITING: [&str; 10] = [
+pub const WRITING: [&str; 12] = [
+    "adopt-scraper",
+    "restore-scraper",
     "update-collector-logs",
     "prepare-cluster",
     "ensure-source-role",
@@ -86,6 +90,18 @@ pub async fn run(step: &'static str, aws: &Aws, payload: Value, now: SystemTime)
         "prepare-cluster" => {
             invoke(payload, async |task| {
                 prepare::prepare(&aws.source(&task).await?.eks(), &task).await
+            })
+            .await
+        }
+        "adopt-scraper" => {
+            invoke(payload, async |task| {
+                scraper::adopt(&aws.source(&task).await?.amp(), &task).await
+            })
+            .await
+        }
+        "restore-scraper" => {
+            invoke(payload, async |task| {
+                scraper::restore(&aws.source(&task).await?.amp(), &aws.hub().bucket("bucket"), &task).await
             })
             .await
         }

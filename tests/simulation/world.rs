@@ -60,6 +60,8 @@ pub struct Setup {
     pub one_account: bool,
     /// The time that AMP takes to delete a scraper.
     pub deletion_duration: Duration,
+    /// The time that AMP takes to update a scraper.
+    pub update_duration: Duration,
 }
 
 impl Setup {
@@ -77,6 +79,7 @@ impl Setup {
             twice: false,
             one_account: false,
             deletion_duration: Duration::from_secs(50),
+            update_duration: Duration::from_secs(120),
         }
     }
 
@@ -212,6 +215,7 @@ impl World {
             clusters: BTreeMap::from([(cluster, Cluster::new(CLUSTER_CREATED_AT))]),
             may_prepare_clusters: true,
             may_collect_logs: true,
+            adoptable_roles: Vec::new(),
             locks: Locks::default(),
             objects: std::collections::BTreeMap::new(),
             unreachable: std::collections::BTreeSet::new(),

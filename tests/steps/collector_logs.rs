@@ -155,7 +155,7 @@ fn number(value: &str) -> Exchange {
 
 fn check_task(mode: &str, since: Option<&str>) -> Task<ingestion::Input> {
     let input = json!({
-        "scraperArn": SCRAPER, "manualAccess": false, "longestInterval": 60, "collectorLogsSince": since,
+        "scraperArn": SCRAPER, "manualAccess": false, "longestInterval": 60, "identified": true, "collectorLogsSince": since,
     });
     task(json!({ "collectorLogs": mode }), input)
 }

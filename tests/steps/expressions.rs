@@ -115,7 +115,7 @@ fn samples_are_waited_for_after_any_change() {
         let states = json!({ "result": { "Payload": { "source": false, "target": patches } } });
         assert_eq!(evaluate_with(changed, states, &variables), expected, "{variables}");
     }
-    let stop = &state("Are samples received?")["Choices"][1]["Condition"];
+    let stop = &state("Are samples received?")["Choices"][2]["Condition"];
     for (waited, changed, logs, expected) in [
         (0, false, false, true),
         (0, true, false, false),
@@ -166,7 +166,7 @@ fn a_patch_is_recorded_if_either_attempt_wrote() {
 
 #[test]
 fn the_cause_of_an_activation_timeout_names_security_groups_and_subnets() {
-    let cause = &state("Is the scraper active?")["Choices"][3]["Assign"]["failure"]["Cause"];
+    let cause = &state("Is the scraper active?")["Choices"][4]["Assign"]["failure"]["Cause"];
     let variables = |created: bool| {
         json!({
             "scraper": { "scraperArn": "arn:s", "status": "CREATING" },

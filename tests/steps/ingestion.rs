@@ -20,7 +20,7 @@ const QUERY: &str = "POST /workspaces/ws-1/api/v1/query";
 fn task_with_scraper(request: Value, manual: bool) -> Task<ingestion::Input> {
     task(
         request,
-        json!({ "scraperArn": SCRAPER, "manualAccess": manual, "longestInterval": 60 }),
+        json!({ "scraperArn": SCRAPER, "manualAccess": manual, "longestInterval": 60, "identified": true }),
     )
 }
 

@@ -106,7 +106,8 @@ async fn the_conflict_over_a_foreign_scraper_says_who_manages_it_and_why_there_i
         SCRAPER,
         "(alias \"kubecost\")",
         "aws:cloudformation:stack-name = \"kubecost-agentless\", owner = \"finops\"",
-        "It was left alone",
+        "It was not changed",
+        "\"adopt\": true",
         "both would write the same samples twice",
     ] {
         assert!(message.contains(expected), "{message}");

@@ -106,14 +106,14 @@ async fn the_request_has_the_options_of_the_rule_and_the_scrape_configuration_of
     let rule = json!({
         "match": { "accounts": ["111122223333"] },
         "workspaceArn": WORKSPACE, "externalLabels": { "team": "payments" }, "patchTrust": "EARLY",
-        "checkIngestion": "SKIP", "collectorLogs": "NEVER", "prepareCluster": ["ACCESS_ENTRIES"],
+        "checkIngestion": "SKIP", "collectorLogs": "NEVER", "prepareCluster": ["ACCESS_ENTRIES"], "adopt": true,
         "scrapeConfigurationParameter": "/ampxa/scrape-configurations/pods",
     });
     let yaml = "scrape_configs: [{job_name: pods}]";
     let request = json!({
         "clusterArn": CLUSTER, "workspaceArn": WORKSPACE, "externalLabels": { "team": "payments" },
         "scrapeConfiguration": yaml, "patchTrust": "EARLY", "checkIngestion": "SKIP", "collectorLogs": "NEVER",
-        "prepareCluster": ["ACCESS_ENTRIES"],
+        "prepareCluster": ["ACCESS_ENTRIES"], "adopt": true,
     });
     let exchanges = [
         table(json!({ "rules": [rule] })),

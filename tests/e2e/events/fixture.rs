@@ -175,6 +175,8 @@ impl Wired {
         let accounts = deploy::Accounts {
             stack: STACK.to_owned(),
             sources: sources().map(str::to_owned).collect(),
+            // AMP's service-linked role writes only to workspaces of its account.
+            targets: vec![TARGET.to_owned(), FLEET[0].to_owned()],
             ..deploy::Accounts::default()
         };
         let wiring = Wiring {
@@ -192,9 +194,16 @@ impl Wired {
             ],
             allowed_accounts: Vec::new(),
             account_parameters: vec![format!("ReaderPrincipalArns={PEOPLE}")],
-            source_parameters: ["MayPrepareClusters", "CollectorLogs"]
-                .map(|name| format!("{name}=yes"))
-                .into(),
+            source_parameters: vec![
+                "MayPrepareClusters=yes".to_owned(),
+                "CollectorLogs=yes".to_owned(),
+                format!(
+                    "AdoptableRoleArns={}",
+                    super::adoption::ROLES
+                        .map(|path| format!("arn:aws:iam::*:role{path}"))
+                        .join(",")
+                ),
+            ],
             ..Wiring::default()
         };
         let machines = deploy::deploy_wired(&project, &python, &cloud, &accounts, &wiring).await?;

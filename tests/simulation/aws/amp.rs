@@ -8,8 +8,6 @@ use std::{
     time::Duration,
 };
 
-/// The duration of an update.
-const UPDATE_DURATION: Duration = Duration::from_secs(120);
 /// Scrapers per Region and account (AMP service quotas).
 const QUOTA: usize = 10;
 /// AMP's default scrape configuration, as its API returns it.
@@ -48,6 +46,8 @@ pub struct Scraper {
     pub source: Value,
     pub workspace: String,
     pub roles: Value,
+    /// The roles before the last update. AMP does not document which roles it uses until the end of an update.
+    pub former_roles: Value,
     /// Encoded in base64, as AMP stores it.
     pub configuration: String,
     /// In seconds since the epoch.
@@ -65,6 +65,12 @@ impl Scraper {
     pub fn state(&self, now: Duration) -> Option<&'static str> {
         let (_, state) = self.states.iter().rev().find(|(since, _)| *since <= now)?;
         (*state != DELETED).then_some(*state)
+    }
+
+    /// Its scrape configuration.
+    pub fn yaml(&self) -> String {
+        let bytes = aws_smithy_types::base64::decode(&self.configuration).expect("base64");
+        String::from_utf8(bytes).expect("UTF-8")
     }
 
     pub fn cluster(&self) -> &str {
@@ -170,12 +176,12 @@ impl Amp {
             }
             "UntagResource" => {
                 let id = call.id.rsplit('/').next().expect("an id").to_owned();
-                let key = call.field("tagKeys").to_owned();
-                self.find(&id, account, now)?.tags.remove(&key);
+                let scraper = self.find(&id, account, now)?;
+                scraper.tags.retain(|key, _| !call.tag_keys.contains(key));
                 Ok("{}".to_owned())
             }
             action if action.ends_with("ScraperLoggingConfiguration") => self.change_logging(call, account, now),
-            "UpdateScraper" => self.update(call, account, now),
+            "UpdateScraper" => self.update(call, account, setup, now),
             "DeleteScraper" => self.delete(call, account, setup, now),
             other => panic!("AMP does not simulate {other}"),
         }
@@ -272,6 +278,7 @@ impl Amp {
             tags: tags.map(|(key, value)| (key.clone(), text(value))).collect(),
             source: body["source"].clone(),
             workspace: text(&body["destination"]["ampConfiguration"]["workspaceArn"]),
+            former_roles: Value::Null,
             roles: body["roleConfiguration"].clone(),
             configuration: text(&body["scrapeConfiguration"]["configurationBlob"]),
             created_at: setup.epoch(now),
@@ -293,7 +300,7 @@ impl Amp {
         Ok(response.to_string())
     }
 
-    fn update(&mut self, call: &Call, account: &str, now: Duration) -> CallResult {
+    fn update(&mut self, call: &Call, account: &str, setup: &Setup, now: Duration) -> CallResult {
         let body = &call.body;
         let token = ("UpdateScraper".to_owned(), text(&body["clientToken"]));
         let scraper = self.find(&call.id, account, now)?;
@@ -303,10 +310,16 @@ impl Amp {
                 _ => Err(conflict("The scraper is in transition.")),
             };
         }
-        assert!(
-            body.get("destination").is_none(),
-            "ampxa never changes the destination of a scraper"
-        );
+        scraper.former_roles = scraper.roles.clone();
+        if let Some(destination) = body.get("destination") {
+            assert_eq!(
+                destination["ampConfiguration"]["workspaceArn"],
+                json!(scraper.workspace),
+                "ampxa never changes the destination of a scraper"
+            );
+            // Without roles, the scraper gets AMP's service-linked role.
+            scraper.roles = Value::Null;
+        }
         if let Some(alias) = body["alias"].as_str() {
             scraper.alias = Some(alias.to_owned());
         }
@@ -324,7 +337,9 @@ impl Amp {
         };
         self.failing_updates = self.failing_updates.saturating_sub(1);
         let scraper = self.find(&call.id, account, now)?;
-        scraper.states.extend([(now, "UPDATING"), (now + UPDATE_DURATION, end)]);
+        scraper
+            .states
+            .extend([(now, "UPDATING"), (now + setup.update_duration, end)]);
         self.responses.insert(token, (body.clone(), response.clone()));
         Ok(response.to_string())
     }

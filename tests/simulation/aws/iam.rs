@@ -50,7 +50,7 @@ impl Iam {
     }
 
     /// The role as reads return it.
-    fn visible(&self, name: &str, now: Duration) -> Option<&Role> {
+    pub fn visible(&self, name: &str, now: Duration) -> Option<&Role> {
         let history = self.histories.get(name)?;
         let version = history.iter().rev().find(|version| version.visible_from <= now)?;
         version.role.as_ref()

@@ -50,6 +50,8 @@ pub struct Call {
     /// The path behind its first segment, percent-decoded.
     pub id: String,
     /// The fields of a form, or of the query string.
+    /// The tag keys of `UntagResource`, which repeats the field.
+    pub tag_keys: Vec<String>,
     pub fields: BTreeMap<String, String>,
     /// The JSON body.
     pub body: Value,
@@ -82,6 +84,8 @@ pub struct Cloud {
     pub may_prepare_clusters: bool,
     /// Whether the source account allows logs of collectors.
     pub may_collect_logs: bool,
+    /// The roles that the source account allows to pass.
+    pub adoptable_roles: Vec<String>,
     pub locks: locks::Locks,
     /// The objects of the hub's bucket, by key.
     pub objects: BTreeMap<String, String>,
@@ -139,6 +143,10 @@ impl Call {
         let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
         let form = matches!(service, "iam" | "sts" | "ec2") || path.ends_with("/query");
         let encoded = if form { bytes } else { query.as_bytes() };
+        let tag_keys = form_urlencoded::parse(encoded)
+            .into_owned()
+            .filter(|(name, _)| name == "tagKeys");
+        let tag_keys = tag_keys.map(|(_, key)| key).collect();
         let fields: BTreeMap<String, String> = form_urlencoded::parse(encoded).into_owned().collect();
         let body = match service {
             "s3" => json!(String::from_utf8_lossy(bytes)),
@@ -166,6 +174,7 @@ impl Call {
             account,
             id: percent_decode_str(id).decode_utf8_lossy().into_owned(),
             fields,
+            tag_keys,
             body,
         }
     }
@@ -265,7 +274,11 @@ impl Cloud {
             // No collector of the simulation reports a failure.
             "logs" => Ok(json!({ "events": [] }).to_string()),
             "s3" => {
-                assert_eq!((call.action.as_str(), account), ("PutObject", "hub"), "{call:?}");
+                assert_eq!(account, "hub", "{call:?}");
+                if call.action == "GetObject" {
+                    let missing = || ServiceError(404, "NoSuchKey", "The specified key does not exist.".to_owned());
+                    return self.objects.get(&call.id).cloned().ok_or_else(missing);
+                }
                 let text = call.body.as_str().expect("a text");
                 self.objects.insert(call.id.clone(), text.to_owned());
                 Ok(String::new())
@@ -317,7 +330,15 @@ impl Cloud {
     fn permission(&self, call: &Call) -> CallResult {
         let (action, policy) = (call.action.as_str(), call.field("PolicyName"));
         assert_eq!(action, "GetRolePolicy");
+        let mut document = "%7B%7D".to_owned();
         let is_given = match policy {
+            "adopt-scrapers" => {
+                let policy = json!({ "Statement": [{ "Action": "iam:PassRole", "Resource": self.adoptable_roles }] });
+                document =
+                    percent_encoding::utf8_percent_encode(&policy.to_string(), percent_encoding::NON_ALPHANUMERIC)
+                        .to_string();
+                !self.adoptable_roles.is_empty()
+            }
             "prepare-clusters" => self.may_prepare_clusters,
             "collector-logs" => self.may_collect_logs,
             other => panic!("unknown policy {other}"),
@@ -328,8 +349,30 @@ impl Cloud {
         }
         Ok(format!(
             "<GetRolePolicyResponse><GetRolePolicyResult><RoleName>ampxa-provisioner-source</RoleName><PolicyName>{policy}\
-             </PolicyName><PolicyDocument>%7B%7D</PolicyDocument></GetRolePolicyResult></GetRolePolicyResponse>"
+             </PolicyName><PolicyDocument>{document}</PolicyDocument></GetRolePolicyResult></GetRolePolicyResponse>"
         ))
+    }
+
+    /// Whether AMP writes the samples of a scraper: its roles are those of the pair and admit it, or others manage them. IAM
+    /// applies a trust policy 30 seconds after its reads show it. AMP does not document which roles it uses during an update,
+    /// so both must work.
+    pub fn writes_samples(&self, scraper: &amp::Scraper, pair: &Pair, now: Duration) -> bool {
+        let state = scraper.state(now);
+        let applied = now.saturating_sub(Duration::from_secs(30));
+        let trusts = |account: &str, name: &str| {
+            let role = self.iam[account].visible(name, applied);
+            role.is_some_and(|role| role.trust.to_string().contains(&scraper.arn))
+        };
+        let admits = |roles: &Value| {
+            roles["sourceRoleArn"] != json!(pair.source_role_arn())
+                || trusts(pair.cluster.account(), &pair.source_role_name())
+                    && trusts(pair.workspace.account(), &pair.target_role_name())
+        };
+        match state {
+            Some("UPDATING") => admits(&scraper.roles) && admits(&scraper.former_roles),
+            Some("ACTIVE" | "UPDATE_FAILED") => admits(&scraper.roles),
+            _ => false,
+        }
     }
 
     /// `QueryMetrics`: the number of targets whose samples the workspace receives. It receives samples if the pair's
@@ -348,6 +391,7 @@ impl Cloud {
         };
         let receives = self.amp.existing(now).any(|(scraper, state)| {
             state == "ACTIVE"
+                && scraper.yaml().contains(cluster)
                 && (scraper.cluster(), scraper.workspace.as_str()) == (cluster, workspace.as_str())
                 && trusts(pair.cluster.account(), &pair.source_role_name(), &scraper.arn)
                 && trusts(pair.workspace.account(), &pair.target_role_name(), &scraper.arn)

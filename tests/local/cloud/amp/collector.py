@@ -1,4 +1,7 @@
-"""The collector: ACTIVE scrapers discover targets and write samples. One thread runs all scrapers.
+"""The collector: scrapers discover targets and write samples. One thread runs all scrapers.
+
+A scraper works while it is updated. AMP does not document which roles it then uses, so both the former and the new ones
+must work.
 
 Source: AMP user guide, "Using AWS managed collectors".
 """
@@ -14,6 +17,7 @@ from amp.collector_logs import Line
 from core.settings import Settings
 
 log = logging.getLogger("collector")
+_COLLECTING = ("ACTIVE", "UPDATING", "UPDATE_FAILED")
 # The minimum scrape interval of AMP.
 _INTERVAL_SECONDS = 30.0
 _MIN_REAL_SECONDS = 0.2
@@ -23,7 +27,7 @@ _ERRORS = {"down": collector_logs.REFUSED, "unreachable": collector_logs.TIMED_O
 
 
 class Collector:
-    """Runs each ACTIVE scraper of all accounts, and stores its latest results."""
+    """Runs each scraper of all accounts that works, and stores its latest results."""
 
     def __init__(self, cloud: Settings):
         self._cloud = cloud
@@ -44,7 +48,7 @@ class Collector:
             started = time.monotonic()
             for (account, region, scraper_id), scraper in store.scrapers.all_items():
                 try:
-                    if store.refresh(scraper)["_status"] != "ACTIVE":
+                    if store.refresh(scraper)["_status"] not in _COLLECTING:
                         continue
                     result, lines = self.collect(account, region, scraper)
                     collector_logs.write(account, region, scraper, lines)
@@ -88,6 +92,14 @@ class Collector:
 
     def _write(self, scraper: dict, workspace: str, rows: list[dict]) -> dict:
         roles = scraper.get("roleConfiguration")
+        former = scraper.get("_former_roles")
+        if scraper["_status"] == "UPDATING" and former != roles:
+            result = self._write_with(former, scraper, workspace, rows)
+            if not result["written"]:
+                return result
+        return self._write_with(roles, scraper, workspace, rows)
+
+    def _write_with(self, roles: dict | None, scraper: dict, workspace: str, rows: list[dict]) -> dict:
         if not roles:
             return write_path.write_with_service_role(workspace, rows)
         return write_path.write(

@@ -160,7 +160,7 @@ class Scrapers:
     def update(self, scraper_id: str, request: dict, headers: dict):
         """UpdateScraper: the source cannot be changed.
 
-        A new destination without a role configuration uses the service-linked role (user guide, "Cross-account setup").
+        A destination without a role configuration uses the service-linked role (user guide, "Cross-account setup").
         """
         record = store.get(store.scrapers, "scraper", scraper_id)
         caller = Caller(headers)
@@ -184,14 +184,15 @@ class Scrapers:
             change["roleConfiguration"] = roles
         if record["_status"] in store.IN_TRANSITION:
             raise conflict("scraper", scraper_id, f"The scraper is {record['_status']}.")
-        if destination is not None and not roles and destination != record["destination"]:
+        record["_former_roles"] = record.get("roleConfiguration")
+        if destination is not None and not roles:
             record.pop("roleConfiguration", None)
         record.update(change)
-        reason = clusters.tags(record).get("local:update-fails")
+        tags = clusters.tags(record)
+        reason = tags.get("local:update-fails")
         next_status = "UPDATE_FAILED" if reason else "ACTIVE"
-        store.start_transition(
-            record, "UPDATING", self._cloud.real_seconds(minutes=UPDATING_MINUTES), next_status, reason
-        )
+        seconds = self._cloud.real_seconds(minutes=float(tags.get("local:updating-minutes", UPDATING_MINUTES)))
+        store.start_transition(record, "UPDATING", seconds, next_status, reason)
         updated = {"scraperId": scraper_id, "arn": record["arn"], "status": {"statusCode": "UPDATING"}}
         return json_response(202, {**updated, "tags": record["tags"]})
 

@@ -127,6 +127,39 @@ def test_without_a_role_configuration_the_service_linked_role_writes_in_the_same
     wait_for(lambda: query_result(cloud, own, "up"))
 
 
+def test_a_destination_without_roles_uses_the_service_linked_role(cloud):
+    location = Location(cloud, tags=QUICK)
+    own = location.amp.create_workspace()["arn"]
+    destination = {"ampConfiguration": {"workspaceArn": own}}
+    scraper = location.amp.create_scraper(**location.request(destination=destination))
+    wait_for(lambda: location.status(scraper) == "ACTIVE")
+    location.amp.update_scraper(scraperId=scraper["scraperId"], alias="kept")
+    wait_for(lambda: location.status(scraper) == "ACTIVE")
+    described = location.amp.describe_scraper(scraperId=scraper["scraperId"])["scraper"]
+    assert described["roleConfiguration"] == location.roles()
+    location.amp.update_scraper(scraperId=scraper["scraperId"], destination=destination)
+    wait_for(lambda: location.status(scraper) == "ACTIVE")
+    assert "roleConfiguration" not in location.amp.describe_scraper(scraperId=scraper["scraperId"])["scraper"]
+    wait_for(lambda: query_result(cloud, own, "up"))
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_scraper_that_is_updated_writes_only_with_both_its_former_and_its_new_roles(cloud, name, trusted):
+    pair = Pair(cloud, name, tags={"local:updating-minutes": "100000"})
+    pair.trust_source()
+    pair.trust_target()
+    wait_for(lambda: (pair.latest_collection(cloud) or {}).get("written"))
+    other = Pair(cloud, f"{name}-2")
+    if trusted:
+        other.trust_source(scraper=pair.scraper)
+        other.trust_target(external_id=pair.scraper)
+    pair.location.amp.update_scraper(scraperId=pair.id, roleConfiguration=other.arns)
+    count = len(cloud.get(f"collections/{pair.id}")["collections"])
+    wait_for(lambda: len(cloud.get(f"collections/{pair.id}")["collections"]) > min(count + 2, 19))
+    assert pair.location.status({"scraperId": pair.id}) == "UPDATING"
+    wait_for(lambda: pair.latest_collection(cloud)["written"] == trusted)
+
+
 def test_data_plane_requests_are_authorized(cloud, pair, name):
     session = cloud.role(TARGET, name, allow("aps:GetLabels"))
     status, body = send_query(cloud, pair.location.workspace, "up", session)
