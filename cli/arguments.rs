@@ -44,7 +44,8 @@ Examples:
     #[command(after_help = "\
 Examples:
   ampxa onboard arn:aws:eks:us-west-2:222222222222:cluster/payments arn:aws:aps:us-west-2:333333333333:workspace/ws-0a1b
-  ampxa onboard CLUSTER_ARN WORKSPACE_ARN --request labels.json --yes")]
+  ampxa onboard CLUSTER_ARN WORKSPACE_ARN --request labels.json --yes
+  ampxa onboard CLUSTER_ARN WORKSPACE_ARN --adopt")]
     Onboard(Onboard),
     /// Disconnects a cluster from a workspace, or from all: shows the plan, asks, and follows the execution.
     #[command(after_help = "\
@@ -104,6 +105,9 @@ pub struct Plan {
     /// A file with further fields of the request, as a JSON object.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["accounts", "organization"])]
     pub request: Option<PathBuf>,
+    /// Adopts an existing scraper that ampxa did not create.
+    #[arg(long, conflicts_with_all = ["accounts", "organization", "offboard"])]
+    pub adopt: bool,
     /// The clusters of a reconciliation.
     #[command(flatten)]
     pub fleet: Fleet,
@@ -122,6 +126,9 @@ pub struct Onboard {
     pub cluster: ClusterArn,
     /// The ARN of the workspace.
     pub workspace: WorkspaceArn,
+    /// Adopts an existing scraper that ampxa did not create.
+    #[arg(long)]
+    pub adopt: bool,
     /// What both commands for a pair have in common.
     #[command(flatten)]
     pub pair: Pair,

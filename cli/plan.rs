@@ -66,6 +66,8 @@ pub enum Action {
     Create,
     /// It is updated.
     Update,
+    /// It is updated, and ampxa did not create it.
+    Adopt,
     /// It is deleted.
     Delete,
     /// It is not changed.
@@ -91,6 +93,7 @@ impl Change {
         let action = match self.action {
             Action::Create => "create",
             Action::Update => "update",
+            Action::Adopt => "adopt",
             Action::Delete => "delete",
             Action::None => "keep",
         };
@@ -100,7 +103,7 @@ impl Change {
             .map(|difference| difference.path.as_str())
             .collect();
         match (self.action, parts.is_empty()) {
-            (Action::Update, false) => format!("{action} {} ({})", self.resource, parts.join(", ")),
+            (Action::Update | Action::Adopt, false) => format!("{action} {} ({})", self.resource, parts.join(", ")),
             _ => format!("{action} {}", self.resource),
         }
     }

@@ -397,7 +397,8 @@ async fn check_scrapers<I>(
         if !task.request.adopt {
             return Err(Error::Conflict(scraper::foreign_scraper(other, pair)));
         }
-        let adoption = scraper::adoptable(&aws.source_iam, &unmanaged, task, cluster_created_at).await?;
+        let adoption =
+            scraper::adoptable(&aws.source_iam, &aws.source_amp, &unmanaged, task, cluster_created_at).await?;
         inventory.scraper = Some(ExistingScraper::adopted(adoption));
     }
     let others = all.len() - inventory.stale_scrapers.len();

@@ -40,7 +40,8 @@ pub(super) async fn plan(arguments: arguments::Plan) -> Result<Exit> {
             "name the ARN of the workspace after that of the cluster, or add --offboard".to_owned()
         ));
     }
-    let request = request(cluster, arguments.workspace.as_ref(), arguments.request.as_deref())?;
+    let mut request = request(cluster, arguments.workspace.as_ref(), arguments.request.as_deref())?;
+    set_adopt(&mut request, arguments.adopt);
     let (hub, follow) = hub_of(&arguments.hub).await?;
     let planned = match planned(&hub, &follow, verb, &request).await? {
         Ok(plan) => plan,
@@ -58,12 +59,20 @@ pub(super) async fn plan(arguments: arguments::Plan) -> Result<Exit> {
 
 /// Connects a cluster to a workspace.
 pub(super) async fn onboard(arguments: arguments::Onboard) -> Result<Exit> {
-    let request = request(
+    let mut request = request(
         &arguments.cluster,
         Some(&arguments.workspace),
         arguments.pair.request.as_deref(),
     )?;
+    set_adopt(&mut request, arguments.adopt);
     apply(Verb::Onboard, request, &arguments.pair).await
+}
+
+/// Adds the option `--adopt`. A field of the file stays if the option is not given.
+fn set_adopt(request: &mut Map<String, Value>, adopt: bool) {
+    if adopt {
+        request.insert("adopt".to_owned(), json!(true));
+    }
 }
 
 /// Disconnects a cluster.

@@ -47,8 +47,12 @@ impl Plan {
         if !self.has_changes() {
             return "No changes.".to_owned();
         }
+        let adopt = match count(Action::Adopt) {
+            0 => String::new(),
+            number => format!("{number} to adopt, "),
+        };
         format!(
-            "Plan: {} to create, {} to update, {} to delete.",
+            "Plan: {} to create, {adopt}{} to update, {} to delete.",
             count(Action::Create),
             count(Action::Update),
             count(Action::Delete)
@@ -61,6 +65,7 @@ impl Action {
         match self {
             Self::Create => ("+", "create", Color::Green),
             Self::Update => ("~", "update", Color::Yellow),
+            Self::Adopt => ("~", "adopt", Color::Yellow),
             Self::Delete => ("-", "delete", Color::Red),
             Self::None => (" ", "keep", Color::Green),
         }

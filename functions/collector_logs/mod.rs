@@ -90,11 +90,10 @@ pub async fn update(amp: &Client, task: &Task<Input>) -> Result<Output, Error> {
             })
         }
         Change::Disable => {
-            if current.is_some() {
-                let request = amp.delete_scraper_logging_configuration().scraper_id(scraper.id());
-                none_if(request.send().await, |e| e.is_resource_not_found_exception()).map_err(in_transition)?;
+            match current {
+                Some(_) => switch_off(amp, scraper).await?,
+                None => untag(amp, scraper).await?,
             }
-            untag(amp, scraper).await?;
             Ok(Output {
                 collector_logs_since: None,
             })
@@ -102,11 +101,17 @@ pub async fn update(amp: &Client, task: &Task<Input>) -> Result<Output, Error> {
     }
 }
 
-/// Removes the tag that says that the logs of a scraper are on.
+/// Switches the logs of a scraper off, then removes the tag that says that they are on. Idempotent.
 ///
 /// # Errors
-/// Those of the call.
-pub(crate) async fn untag(amp: &Client, scraper: &ScraperArn) -> Result<(), Error> {
+/// `Transient` while AMP changes the logging; and those of the calls.
+pub(crate) async fn switch_off(amp: &Client, scraper: &ScraperArn) -> Result<(), Error> {
+    let request = amp.delete_scraper_logging_configuration().scraper_id(scraper.id());
+    none_if(request.send().await, |e| e.is_resource_not_found_exception()).map_err(in_transition)?;
+    untag(amp, scraper).await
+}
+
+async fn untag(amp: &Client, scraper: &ScraperArn) -> Result<(), Error> {
     let request = amp.untag_resource().resource_arn(scraper.to_string());
     request.tag_keys(LOGS_TAG).send().await?;
     Ok(())
@@ -126,7 +131,7 @@ fn is_on(configuration: Option<&Configuration>) -> Result<bool, Error> {
     }
 }
 
-/// Switches off the logs of a scraper that is deleted or given back next. It is no error if that is not possible: the account may not give
+/// Switches off the logs of a scraper that is deleted next. It is no error if that is not possible: the account may not give
 /// the permission any more, and a scraper that does not exist writes no logs.
 ///
 /// # Errors

@@ -72,6 +72,8 @@ pub enum Action {
     Create,
     /// It is changed in place.
     Update,
+    /// It is changed in place, and ampxa did not create it.
+    Adopt,
     /// It is deleted.
     Delete,
     /// It matches.
@@ -187,7 +189,10 @@ pub async fn onboarding(clients: &Clients, task: &Task<Input>, settings: &cluste
             );
         }
         warnings.extend(comparison.warnings);
-        let action = action(arn.is_some(), &comparison.differences);
+        let action = match is_adopted {
+            true => Action::Adopt,
+            false => action(arn.is_some(), &comparison.differences),
+        };
         changes.push(scraper_change(action, arn, comparison.differences));
     }
     let would_fail_as = problems.all().first().map(Error::name);

@@ -232,7 +232,7 @@ pub struct Scraper {
     pub cluster_arn: ClusterArn,
     /// The workspace.
     pub workspace_arn: Option<String>,
-    /// Who manages it, as far as its tags say.
+    /// Who manages it, as far as its tags say, and its roles.
     pub reason: String,
 }
 

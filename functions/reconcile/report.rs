@@ -76,9 +76,7 @@ impl Verdict {
             Self::WouldFail | Self::Failed => match error.unwrap_or_default() {
                 "NotReady" => "Fix what the reason names, with its commands; then reconcile again.",
                 "NotAccepted" => return Self::NotAccepted.fix(None),
-                "Conflict" => {
-                    "Adopt the scraper that the reason names (adopt in the rule), or exclude the cluster; have a role renamed."
-                }
+                "Conflict" => "Do what the reason says, or exclude the cluster; then reconcile again.",
                 "AccessDenied" => {
                     "Deploy the stack that the reason names in the account, or allow the call; then reconcile again."
                 }
@@ -100,7 +98,8 @@ impl Verdict {
                  to request."
             }
             Self::Unmanaged => {
-                "Nothing, if others should manage it; otherwise adopt it, with adopt in the rule of its cluster."
+                "Nothing, if others should manage it, or if a rule with adopt applies to its cluster; otherwise set adopt in \
+                 that rule."
             }
             Self::Ownerless => "Find out who created or changed the role; delete it if no scraper needs it.",
             Self::Unreachable | Self::UnreachableWithPairs => {
@@ -364,6 +363,7 @@ fn planned(entry: Entry, plan: Plan, change: Verdict, mode: Mode) -> Entry {
         None if changes().any(|change| change["action"] == "CREATE" && change["resource"] == "scraper") => {
             Verdict::WouldOnboard
         }
+        None if changes().any(|change| change["action"] == "ADOPT") => Verdict::WouldOnboard,
         None => change,
     };
     let reason = plan.prerequisites.join("\n");

@@ -28,7 +28,7 @@ mod yaml;
 
 pub(crate) use identity::not_the_cluster;
 
-use crate::{arn::ClusterArn, error::Error};
+use crate::{arn::ClusterArn, error::Error, input::shown};
 use std::collections::BTreeMap;
 use yaml::{Entries, Node, Scalar};
 
@@ -121,6 +121,24 @@ pub(crate) fn identity(yaml: &str) -> Option<String> {
     match label {
         Node::Scalar(scalar) if !scalar.text.is_empty() => Some(scalar.text.clone()),
         _ => None,
+    }
+}
+
+/// Checks that the external labels of a configuration that is kept do not name another cluster.
+///
+/// # Errors
+/// `InvalidRequest` for the field `labels`.
+pub(crate) fn check_identity(yaml: &str, cluster: &ClusterArn) -> Result<(), Error> {
+    match identity(yaml) {
+        Some(other) if other != cluster.to_string() => Err(Error::invalid(
+            "labels",
+            format!(
+                "the configuration of the scraper has the external label {IDENTITY_LABEL} = {}, which is another cluster; \
+                 remove the field, so that ampxa corrects the label",
+                shown(&other)
+            ),
+        )),
+        _ => Ok(()),
     }
 }
 

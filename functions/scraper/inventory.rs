@@ -184,11 +184,20 @@ pub(crate) fn foreign_scraper(other: &ScraperSummary, pair: &Pair) -> String {
         .alias()
         .map_or_else(String::new, |alias| format!(" (alias {})", shown(alias)));
     let tags = other.tags().into_iter().flatten();
+    let adopt = match is_dead(other) {
+        true => format!(
+            "It is {}, so ampxa cannot adopt it: to connect the pair with ampxa, have those who manage the scraper disconnect \
+             it with the tool that created it.",
+            status(other)
+        ),
+        false => "To manage it with ampxa, without a gap in its samples, set \"adopt\": true in the request or in the rule of \
+                  the routing table."
+            .to_owned(),
+    };
     format!(
         "The scraper {}{alias} already connects the cluster {} to the workspace {}, without the tags {CLUSTER_TAG} and \
          {WORKSPACE_TAG} of this pair: ampxa did not create it. {} It was not changed, and no second scraper was created: \
-         both would write the same samples twice. To manage it with ampxa, without a gap in its samples, set \"adopt\": true \
-         in the request or in the rule of the routing table. To keep it as it is, do not onboard this pair; the tag \
+         both would write the same samples twice. {adopt} To keep it as it is, do not onboard this pair; the tag \
          {ONBOARD_TAG} = no of the cluster excludes the cluster from routing.",
         other.arn(),
         pair.cluster,
@@ -242,11 +251,23 @@ pub fn unmanaged(scrapers: &[ScraperSummary]) -> Vec<finding::Scraper> {
             return None;
         }
         let tags = scraper.tags().into_iter().flatten();
+        let roles = scraper.role_configuration();
+        let roles = roles
+            .into_iter()
+            .flat_map(|roles| [roles.source_role_arn(), roles.target_role_arn()]);
+        let roles: Vec<&str> = roles.flatten().collect();
+        let roles = match roles.is_empty() {
+            true => "It has only AMP's service-linked role.".to_owned(),
+            false => format!("Its roles are {}.", roles.join(" and ")),
+        };
         Some(finding::Scraper {
             scraper_arn: scraper.arn().to_owned(),
             cluster_arn: source(scraper)?.parse().ok()?,
             workspace_arn: destination(scraper).map(str::to_owned),
-            reason: tags::manager(tags.map(|(key, value)| (key.as_str(), value.as_str()))),
+            reason: format!(
+                "{} {roles}",
+                tags::manager(tags.map(|(key, value)| (key.as_str(), value.as_str())))
+            ),
         })
     });
     foreign.collect()
@@ -288,7 +309,7 @@ fn is_usable(scraper: &ScraperSummary) -> bool {
 }
 
 /// Whether a scraper can never become ACTIVE again.
-fn is_dead(scraper: &ScraperSummary) -> bool {
+pub(super) fn is_dead(scraper: &ScraperSummary) -> bool {
     use ScraperStatusCode::{CreationFailed, Deleting, DeletionFailed};
     matches!(status(scraper), CreationFailed | Deleting | DeletionFailed)
 }

@@ -12,7 +12,10 @@ use crate::{
     tags::{CREATED_BY_TAG, LOGS_TAG},
     task::Task,
 };
-use aws_sdk_amp::{Client, types::ScraperStatusCode};
+use aws_sdk_amp::{
+    Client,
+    types::{ScraperStatusCode, ScraperSummary},
+};
 use serde::{Deserialize, Serialize};
 
 /// The input of `remove-scraper`, beside the request.
@@ -36,6 +39,9 @@ pub struct RemoveOutput {
     pub deleted: bool,
     /// The ARNs of the scrapers that still exist.
     pub scraper_arns: Vec<String>,
+    /// Another scraper of the cluster and workspace that has a role of the pair: the roles must stay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub roles_in_use_by: Option<String>,
     /// Why the account cannot be reached. Its scrapers are then not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unreachable: Option<String>,
@@ -51,6 +57,7 @@ pub async fn remove_in(account: Result<Account, Unreachable>, task: &Task<Remove
         Err(Unreachable(why)) if task.input.leave_unreachable => Ok(RemoveOutput {
             deleted: false,
             scraper_arns: Vec::new(),
+            roles_in_use_by: None,
             unreachable: Some(why),
         }),
         Err(unreachable) => Err(unreachable.into()),
@@ -82,8 +89,14 @@ pub async fn remove(amp: &Client, task: &Task<RemoveInput>) -> Result<RemoveOutp
         scraper_arns,
         ..
     } = &task.input;
-    let mut existing = list(of_pair(amp, &task.pair)).await?;
-    existing.retain(|scraper| {
+    let all = list(of_pair(amp, &task.pair)).await?;
+    let roles = [Some(task.pair.source_role_arn()), Some(task.pair.target_role_arn())];
+    let has_role_of_pair = |scraper: &ScraperSummary| {
+        let current = scraper.role_configuration();
+        let current = current.map(|current| [current.source_role_arn.clone(), current.target_role_arn.clone()]);
+        current.is_some_and(|current| current.iter().any(|role| roles.contains(role)))
+    };
+    let (existing, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|scraper| {
         has_tags_of(scraper, &task.pair)
             && created_by
                 .as_ref()
@@ -92,6 +105,7 @@ pub async fn remove(amp: &Client, task: &Task<RemoveInput>) -> Result<RemoveOutp
                 .as_ref()
                 .is_none_or(|arns| arns.iter().any(|arn| arn == scraper.arn()))
     });
+    let in_use_by = others.iter().find(|scraper| has_role_of_pair(scraper));
     use ScraperStatusCode::{Creating, Deleting, Updating};
     for scraper in &existing {
         if matches!(status(scraper), Creating | Updating | Deleting) {
@@ -110,6 +124,7 @@ pub async fn remove(amp: &Client, task: &Task<RemoveInput>) -> Result<RemoveOutp
     Ok(RemoveOutput {
         deleted: existing.is_empty(),
         scraper_arns: existing.iter().map(|scraper| scraper.arn().to_owned()).collect(),
+        roles_in_use_by: in_use_by.map(|scraper| scraper.arn().to_owned()),
         unreachable: None,
     })
 }

@@ -7,13 +7,11 @@ use crate::{
     configurations::{self, Named},
     difference::Difference,
     error::Error,
-    input::shown,
     names,
     network::Network,
     pair::Pair,
     request::Labels,
-    scrape_configuration::{self, IDENTITY_LABEL},
-    tags,
+    scrape_configuration, tags,
     task::Task,
 };
 use aws_sdk_amp::{
@@ -146,17 +144,8 @@ async fn desired_configuration<I>(
         return completed_default(amp, task).await.map(Ok);
     }
     if request.labels == Labels::Keep {
-        return match scrape_configuration::identity(current) {
-            Some(other) if other != task.pair.cluster.to_string() => Err(Error::invalid(
-                "labels",
-                format!(
-                    "the configuration of the scraper has the external label {IDENTITY_LABEL} = {}, which is another \
-                     cluster; remove the field, so that ampxa corrects the label",
-                    shown(&other)
-                ),
-            )),
-            _ => Ok(Ok(current.to_owned())),
-        };
+        scrape_configuration::check_identity(current, &task.pair.cluster)?;
+        return Ok(Ok(current.to_owned()));
     }
     let labels = scrape_configuration::labels(&task.pair.cluster, &request.external_labels);
     let completed = scrape_configuration::complete_existing(current, &labels, &request.external_labels);

@@ -279,8 +279,10 @@ fn samples() -> Vec<Value> {
     variables["longestInterval"] = json!(60);
     variables["identified"] = json!(true);
     variables["patchedEarly"] = json!(false);
+    variables["hasNewRoles"] = json!(true);
     variables["restored"] = json!({ "restored": false });
     variables["scraper"]["hasOtherRoles"] = json!(true);
+    variables["removal"]["rolesInUseBy"] = json!("s");
     variables["check"]["adoption"] =
         json!({ "scraperArn": "s", "sourceRoleArn": "a", "targetRoleArn": "b", "alias": null });
     variables["scope"] = json!({

@@ -181,16 +181,73 @@ fn an_adoption_makes_exactly_the_planned_changes() {
 }
 
 #[test]
-fn samples_that_are_required_and_cannot_be_checked_fail_the_execution() {
-    simulate(&Setup::calm("adopt", 0), async |world| {
-        let request = with(&set_up(world), json!({ "labels": "KEEP" }));
+fn an_adoption_whose_roles_cannot_write_is_rolled_back_although_former_samples_are_recent() {
+    for check in ["REPORT", "REQUIRE"] {
+        simulate(&Setup::calm("adopt", 0), async |world| {
+            let request = with(&set_up(world), json!({ "checkIngestion": check }));
+            {
+                // The former samples of this scraper name the cluster.
+                let cloud = &mut world.state().cloud;
+                cloud.denies_pair_roles = true;
+                let cluster = world.pair(1).cluster.to_string();
+                let scraper = &mut cloud.amp.scrapers[0];
+                let labels = format!("global:\n  external_labels:\n    clusterArn: {cluster}\n");
+                let yaml = scraper.yaml().replacen("global:\n", &labels, 1);
+                scraper.configuration = aws_smithy_types::base64::encode(yaml);
+            }
+            let before = Snapshot::of(&world.state().cloud, world.now());
+            let End::Failed(failure) = onboard(world, &request).await else {
+                panic!("it succeeded");
+            };
+            assert_eq!(failure.error, "NoSamples");
+            crate::every_step::assert_same(&before, &Snapshot::of(&world.state().cloud, world.now()));
+        });
+    }
+}
+
+#[test]
+fn a_failure_after_a_stopped_adoption_keeps_the_roles_that_the_scraper_uses() {
+    seeds::each("a_failure_after_a_stopped_adoption", 60, |seed| {
+        simulate(&slow(seed), async |world| {
+            let request = set_up(world);
+            let ends = async {
+                let first = world.start("onboard", request.clone());
+                sleep(Duration::from_secs(5 + seed * 15)).await;
+                world.stop(&first);
+                let lasting = Fault::of(1, "Patch trust policies", INVOKE, 0, usize::MAX, Kind::ServerError);
+                world.state().faults = vec![lasting];
+                let second = world.start("onboard", request.clone());
+                world.wait_until_idle().await;
+                world.state().faults.clear();
+                let Some(End::Failed(failure)) = second.end() else {
+                    panic!("{:?}", second.end());
+                };
+                println!("{seed}: {}", failure.cause.unwrap_or_default());
+            };
+            assert_eq!(gaps(world, ends).await, [0; 0]);
+            assert!(matches!(onboard(world, &request).await, End::Succeeded(_)));
+        });
+    });
+}
+
+#[test]
+fn a_scraper_whose_tags_were_removed_meanwhile_is_restored_too() {
+    simulate(&slow(0), async |world| {
+        let request = set_up(world);
         let before = Snapshot::of(&world.state().cloud, world.now());
-        let End::Failed(failure) = onboard(world, &request).await else {
-            panic!("it succeeded");
+        let lasting = Fault::of(0, "Patch trust policies", INVOKE, 0, usize::MAX, Kind::ServerError);
+        world.state().faults = vec![lasting];
+        let ends = async {
+            let execution = world.start("onboard", request);
+            // While AMP updates the scraper, Terraform removes tags that it does not know.
+            sleep(Duration::from_secs(300)).await;
+            world.state().cloud.amp.scrapers[0]
+                .tags
+                .retain(|key, _| !key.starts_with("ampxa:"));
+            world.wait_until_idle().await;
+            assert!(matches!(execution.end(), Some(End::Failed(_))));
         };
-        let cause = failure.cause.unwrap_or_default();
-        assert_eq!(failure.error, "NoSamples");
-        assert!(cause.contains("no external label clusterArn"), "{cause}");
+        assert_eq!(gaps(world, ends).await, [0; 0]);
         crate::every_step::assert_same(&before, &Snapshot::of(&world.state().cloud, world.now()));
     });
 }
@@ -204,7 +261,7 @@ fn edit(world: &World, change: fn(&mut Scraper)) {
 
 #[test]
 fn a_scraper_that_cannot_be_adopted_is_not_changed_and_the_plan_says_why() {
-    let cases: [Case; 7] = [
+    let cases: [Case; 11] = [
         (
             "not requested",
             |_, request| request["adopt"] = json!(false),
@@ -215,13 +272,15 @@ fn a_scraper_that_cannot_be_adopted_is_not_changed_and_the_plan_says_why() {
             "roles that the account does not allow",
             |world, _| world.state().cloud.adoptable_roles.clear(),
             "Conflict",
-            "AdoptableRoleArns=arn:aws:iam::222222222222:role/monitoring/scraper,arn:aws:iam::333333333333:role/writer",
+            "Add arn:aws:iam::222222222222:role/monitoring/scraper,arn:aws:iam::333333333333:role/writer to the parameter \
+             AdoptableRoleArns of the stack of infra/source-account.yaml in this account, which is empty now.",
         ),
         (
             "one role that the account does not allow",
             |world, _| drop(world.state().cloud.adoptable_roles.pop()),
             "Conflict",
-            "allow ampxa to pass arn:aws:iam::333333333333:role/writer.",
+            "Add arn:aws:iam::333333333333:role/writer to the parameter AdoptableRoleArns of the stack of \
+             infra/source-account.yaml in this account, which has arn:aws:iam::222222222222:role/monitoring/scraper now.",
         ),
         (
             "two scrapers",
@@ -230,7 +289,40 @@ fn a_scraper_that_cannot_be_adopted_is_not_changed_and_the_plan_says_why() {
                 healthy::add_foreign_scraper(&mut world.state().cloud, &pair);
             },
             "Conflict",
-            "ampxa adopts one scraper only",
+            "ampxa adopts only one scraper of a pair",
+        ),
+        (
+            "two scrapers, of which one works",
+            |world, _| {
+                let pair = world.pair(1);
+                healthy::add_foreign_scraper(&mut world.state().cloud, &pair);
+                edit(world, |scraper| scraper.states[0].1 = "CREATION_FAILED");
+            },
+            "",
+            "",
+        ),
+        (
+            "CREATION_FAILED",
+            |world, _| edit(world, |scraper| scraper.states[0].1 = "CREATION_FAILED"),
+            "Conflict",
+            "can never become ACTIVE again, so it cannot be adopted",
+        ),
+        (
+            "49 tags",
+            |world, _| {
+                edit(world, |scraper| {
+                    let tags = (0..48).map(|number| (format!("tag-{number}"), String::new()));
+                    scraper.tags.extend(tags);
+                });
+            },
+            "Conflict",
+            "it would have 54 tags, and AMP allows 50",
+        ),
+        (
+            "samples that are required and cannot be identified",
+            |_, request| request["labels"] = json!("KEEP"),
+            "InvalidRequest",
+            "checkIngestion: \"REQUIRE\" is not possible with \"labels\": \"KEEP\"",
         ),
         (
             "older than the cluster",
@@ -265,6 +357,10 @@ fn a_scraper_that_cannot_be_adopted_is_not_changed_and_the_plan_says_why() {
             let End::Succeeded(planned) = onboard(world, &with(&request, json!({ "mode": "PLAN" }))).await else {
                 panic!("{name}: the plan failed");
             };
+            if error.is_empty() {
+                assert_eq!(planned["wouldFailAs"], Value::Null, "{name}: {planned}");
+                return;
+            }
             assert_eq!(planned["wouldFailAs"], error, "{name}: {planned}");
             let prerequisites = planned["prerequisites"][0].as_str().unwrap_or_default();
             assert!(prerequisites.contains(part), "{name}: {prerequisites}");
@@ -276,9 +372,7 @@ fn a_scraper_that_cannot_be_adopted_is_not_changed_and_the_plan_says_why() {
             let cause = failure.cause.unwrap_or_default();
             assert_eq!(failure.error, error, "{name}: {cause}");
             assert!(cause.contains(part), "{name}: {cause}");
-            if error != "InvalidRequest" {
-                assert_eq!(world.state().writes, [], "{name}");
-            }
+            assert_eq!(world.state().writes, [], "{name}");
             crate::every_step::assert_same(&before, &Snapshot::of(&world.state().cloud, world.now()));
         });
     }
@@ -313,7 +407,15 @@ fn a_scraper_with_the_roles_of_the_pair_or_only_the_service_linked_role_needs_no
                     (End::Succeeded(output), 0) => assert_eq!(output["outcome"], "ONBOARDED"),
                     (End::Failed(failure), 1) => {
                         assert_eq!(failure.error, "ScraperFailed");
-                        crate::every_step::assert_same(&before, &Snapshot::of(&world.state().cloud, world.now()));
+                        let mut after = Snapshot::of(&world.state().cloud, world.now());
+                        if number == 1 {
+                            // The scraper has the roles of the pair, so they are kept.
+                            assert_eq!(after.0.len(), 3);
+                            after.0.retain(|arn, _| arn.contains(":scraper/"));
+                            let cause = failure.cause.unwrap_or_default();
+                            assert!(cause.contains("The roles of the pair are kept"), "{cause}");
+                        }
+                        crate::every_step::assert_same(&before, &after);
                     }
                     other => panic!("{other:?}"),
                 }

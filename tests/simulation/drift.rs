@@ -231,7 +231,8 @@ pub fn assert_planned(name: &str, plan: &Value, output: &Value) {
     );
     let planned = changes
         .iter()
-        .filter(|change| change["action"] == "UPDATE" && change["resource"] != "cluster")
+        .filter(|change| change["action"] == "UPDATE" || change["action"] == "ADOPT")
+        .filter(|change| change["resource"] != "cluster")
         .flat_map(|change| {
             let parts = change["differences"].as_array().unwrap().iter();
             parts.map(|part| {

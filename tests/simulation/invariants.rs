@@ -550,7 +550,10 @@ fn rollback_violations(
         return violations;
     }
     let unfinished = cause.contains("The rollback did not finish");
-    let only_adoptable = before.0.values().all(|resource| !resource[ADOPTABLE].is_null());
+    // Without its tags, a scraper can have the roles of the pair: they are then kept.
+    let has_role_of_pair = |resource: &Value| resource["roles"]["sourceRoleArn"] == json!(pair.source_role_arn());
+    let only_adoptable =
+        (before.0.values()).all(|resource| !resource[ADOPTABLE].is_null() && !has_role_of_pair(resource));
     let consistent = only_adoptable || check_connected(before, pair, &execution.input).is_ok();
     if consistent && !unfinished && before != after {
         violations.push(format!(
@@ -562,7 +565,8 @@ fn rollback_violations(
         let created = resource["tags"][CREATED_BY_TAG] == json!(execution.arn);
         let reported = cause.contains(arn.as_str())
             || (arn.contains(":scraper/") && cause.contains(&format!("the scraper of {}", pair.cluster)));
-        if created && !(unfinished && reported) {
+        let is_used = arn.contains(":role/") && cause.contains("The roles of the pair are kept, because the scraper");
+        if created && !(unfinished && reported) && !is_used {
             violations.push(format!(
                 "the rollback did not delete {arn}, and the cause does not report it"
             ));

@@ -22,7 +22,7 @@ pub enum Scenario {
     Unprepared,
     /// Onboards a pair whose scraper ampxa did not create, and adopts it.
     Adopting,
-    /// The same; the samples are required, and cannot be checked.
+    /// The same; the roles of the pair cannot write.
     AdoptingFails,
     /// Onboards a pair without existing resources; the creation of the scraper fails.
     Failing,
@@ -117,8 +117,9 @@ impl Scenario {
                 state.cloud.adoptable_roles = healthy::foreign_roles(&pair).to_vec();
                 healthy::add_foreign_scraper(&mut state.cloud, &pair);
                 if self == Self::AdoptingFails {
-                    input["labels"] = json!("KEEP");
                     input["alias"] = json!("other");
+                    input["collectorLogs"] = json!("NEVER");
+                    state.cloud.denies_pair_roles = true;
                 }
             }
             Self::Logging => input["collectorLogs"] = json!("ALWAYS"),

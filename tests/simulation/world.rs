@@ -216,6 +216,7 @@ impl World {
             may_prepare_clusters: true,
             may_collect_logs: true,
             adoptable_roles: Vec::new(),
+            denies_pair_roles: false,
             locks: Locks::default(),
             objects: std::collections::BTreeMap::new(),
             unreachable: std::collections::BTreeSet::new(),

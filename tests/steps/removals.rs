@@ -45,6 +45,7 @@ async fn remove_scraper(
 /// The output while these scrapers still exist.
 fn remaining(arns: &[&str]) -> scraper::RemoveOutput {
     scraper::RemoveOutput {
+        roles_in_use_by: None,
         deleted: arns.is_empty(),
         scraper_arns: arns.iter().map(ToString::to_string).collect(),
         unreachable: None,

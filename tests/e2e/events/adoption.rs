@@ -165,7 +165,7 @@ async fn a_scraper_made_by_hand_is_adopted_without_a_missing_sample() -> Result<
         .output;
     let change = &plan["changes"][2];
     ensure!(
-        change["action"] == "UPDATE" && change["arn"] == scraper.as_str(),
+        change["action"] == "ADOPT" && change["arn"] == scraper.as_str(),
         "{plan}"
     );
     ensure!(plan["warnings"].to_string().contains("terraform state rm"), "{plan}");
@@ -249,7 +249,7 @@ async fn a_scraper_is_not_adopted_without_the_permission_of_the_account() -> Res
     let (plan, run) = (plan?.succeeded()?.output, run?);
     for text in [plan["prerequisites"][0].as_str().unwrap_or_default(), &run.failure] {
         ensure!(
-            text.contains("cannot be adopted") && text.contains("AdoptableRoleArns=arn:aws:iam::"),
+            text.contains("cannot be adopted") && text.contains("to the parameter AdoptableRoleArns"),
             "{text}"
         );
     }
