@@ -11,6 +11,7 @@ use crate::{
     report::FleetReport,
     style::{Color, Style, printable},
 };
+use ampxa::VERSION;
 use serde::Serialize;
 use std::collections::BTreeSet;
 
@@ -110,11 +111,12 @@ impl Findings {
     pub fn text(&self, style: Style) -> String {
         let mut lines: Vec<String> = self.findings.iter().map(|finding| finding.line(style)).collect();
         let count = |level| self.findings.iter().filter(|finding| finding.level == level).count();
+        let plural = |number, noun| format!("{number} {noun}{}", if number == 1 { "" } else { "s" });
         lines.push(format!(
-            "\n{} ok, {} warnings, {} failures, {} skipped.",
+            "\n{} ok, {}, {}, {} skipped.",
             count(Level::Ok),
-            count(Level::Warn),
-            count(Level::Fail),
+            plural(count(Level::Warn), "warning"),
+            plural(count(Level::Fail), "failure"),
             count(Level::Skip)
         ));
         lines.join("\n")
@@ -123,7 +125,7 @@ impl Findings {
 
 /// Checks the hub and the accounts; without accounts, those of the last report.
 pub async fn examine(credentials: &Credentials, hub: &Hub, accounts: &[String]) -> Findings {
-    let mut findings = vec![stack(hub)];
+    let mut findings = vec![stack(hub), version(hub)];
     findings.extend(machines::last_executions(hub).await);
     findings.push(alerts::subscription(hub).await);
     findings.push(alerts::trail(hub).await);
@@ -198,6 +200,23 @@ fn stack(hub: &Hub) -> Finding {
     )
 }
 
+/// Whether this command has the version of the hub.
+fn version(hub: &Hub) -> Finding {
+    match hub.outputs.get("Version") {
+        Some(version) if version == VERSION => Finding::ok("version", format!("hub and command have {version}")),
+        Some(version) => Finding::warn(
+            "version",
+            format!("the hub has {version}, and this command has {VERSION}"),
+            format!("Install the command of the version {version}, or upgrade the hub"),
+        ),
+        None => Finding::warn(
+            "version",
+            format!("the hub has no version, and this command has {VERSION}"),
+            "Deploy the current infra/template.yaml",
+        ),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,7 +235,7 @@ ok    stack ampxa: CREATE_COMPLETE
 warn  alerts: the topic has no subscription. Subscribe to it.
 skip  trail: not checked: denied
 
-1 ok, 1 warnings, 0 failures, 1 skipped.";
+1 ok, 1 warning, 0 failures, 1 skipped.";
         assert_eq!(findings.text(Style::plain()), expected);
         assert!(findings.is_fine());
     }

@@ -1,6 +1,7 @@
 //! The step `Check request`: parses a request and adds the defaults.
 
 use crate::{
+    VERSION,
     aws::s3::Bucket,
     configurations::{self, Named, OBJECT_FIELD},
     error::Error,
@@ -36,6 +37,8 @@ pub struct Output {
     pub target_role_arn: String,
     /// What a person should look at again.
     pub warnings: Vec<String>,
+    /// The version of ampxa.
+    pub version: &'static str,
 }
 
 /// Parses a request, adds the defaults, and reads the scrape configuration if the request names an object. The output
@@ -76,6 +79,7 @@ pub fn check(input: &Input) -> Result<Output, Error> {
             .scrape_configuration
             .as_deref()
             .map_or(Vec::new(), scrape_configuration::warnings),
+        version: VERSION,
         request,
     })
 }

@@ -1,6 +1,6 @@
 //! Runs a step in Lambda: reads its input, returns its result, and writes a line to the log.
 
-use crate::{aws, error::Error, input};
+use crate::{VERSION, aws, error::Error, input};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::Serialize;
 use serde_json::{Value, json, value::RawValue};
@@ -83,6 +83,7 @@ where
             "{}",
             json!({
                 "step": step,
+                "version": VERSION,
                 "execution": subject.execution,
                 "clusterArn": subject.cluster,
                 "workspaceArn": subject.workspace,

@@ -65,3 +65,6 @@ pub mod telemetry;
 
 pub use aws::Aws;
 pub use error::Error;
+
+/// The version of ampxa: that of the functions, of the templates and of the command.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,6 +1,7 @@
 //! Offboarding: the request, and the pairs to disconnect.
 
 use crate::{
+    VERSION,
     arn::{ClusterArn, WorkspaceArn},
     aws::Account,
     cluster,
@@ -64,6 +65,8 @@ impl Origin {
 pub struct Output {
     /// The request.
     pub request: Request,
+    /// The version of ampxa.
+    pub version: &'static str,
 }
 
 /// The pairs to disconnect.
@@ -113,7 +116,10 @@ impl TryFrom<Value> for Request {
 /// # Errors
 /// None.
 pub fn check(request: Request) -> Result<Output, Error> {
-    Ok(Output { request })
+    Ok(Output {
+        request,
+        version: VERSION,
+    })
 }
 
 /// Finds the pairs of a cluster: that of the request, or all pairs with a scraper or a source role. Read-only. The pair

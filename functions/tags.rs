@@ -25,6 +25,8 @@ pub const LOGS_TAG: &str = "ampxa:collector-logs-since";
 pub const ACCEPT_TAG: &str = "ampxa:accept";
 /// On the reader of a target account: the parameter `WorkspaceConsent` of `infra/target-account.yaml`.
 pub const CONSENT_TAG: &str = "ampxa:workspace-consent";
+/// On the provisioners and the readers: the version of the template that created them.
+pub const VERSION_TAG: &str = "ampxa:version";
 /// On a cluster: the value `no` excludes the cluster from routing.
 pub const ONBOARD_TAG: &str = "ampxa:onboard";
 /// On a cluster: the id or ARN of its workspace, one of those that the routing table allows.

@@ -12,7 +12,10 @@ use ampxa::{
     cluster::Quotas,
     names::{SOURCE_PROVISIONER, SOURCE_READER, TARGET_PROVISIONER, TARGET_READER},
     scraper,
+    tags::VERSION_TAG,
 };
+use aws_sdk_iam::types::Tag;
+use semver::Version;
 use serde_json::json;
 
 /// Checks a source account.
@@ -21,7 +24,7 @@ pub(super) async fn source(credentials: &Credentials, hub: &Hub, id: &str) -> Ve
     match credentials.source(id, &hub.account.region).await {
         Ok(account) => {
             let template = "infra/source-account.yaml";
-            let mut findings = roles(&account, &check, [SOURCE_READER, SOURCE_PROVISIONER], template).await;
+            let mut findings = roles(&account, hub, &check, [SOURCE_READER, SOURCE_PROVISIONER], template).await;
             findings.push(forwarding(&account, hub, &check).await);
             findings.push(regions(&account, hub, &check).await);
             for region in regions_of(hub) {
@@ -43,7 +46,7 @@ pub(super) async fn target(credentials: &Credentials, hub: &Hub, id: &str) -> Ve
     match credentials.target(id, &hub.account.region).await {
         Ok(account) => {
             let template = "infra/target-account.yaml";
-            roles(&account, &check, [TARGET_READER, TARGET_PROVISIONER], template).await
+            roles(&account, hub, &check, [TARGET_READER, TARGET_PROVISIONER], template).await
         }
         Err(error) => vec![unreachable(&check, &error)],
     }
@@ -70,12 +73,25 @@ pub(super) fn merge_denied(findings: Vec<Finding>) -> Vec<Finding> {
 /// The beginning of the message of a check that the readers cannot make.
 const DENIED: &str = "not made, because the role that is used there cannot read it";
 
-async fn roles(account: &Account, check: &str, names: [&str; 2], template: &str) -> Vec<Finding> {
+async fn roles(account: &Account, hub: &Hub, check: &str, names: [&str; 2], template: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     for name in names {
         let response = account.iam().get_role().role_name(name).send().await;
         findings.push(match response {
-            Ok(_) => Finding::ok(check, format!("the role {name} exists")),
+            Ok(response) => {
+                let tags = response
+                    .role
+                    .map(|role| role.tags.unwrap_or_default())
+                    .unwrap_or_default();
+                let version = tags.iter().find(|tag| tag.key() == VERSION_TAG).map(Tag::value);
+                of_version(
+                    check,
+                    name,
+                    version,
+                    hub.outputs.get("Version").map_or("", String::as_str),
+                    template,
+                )
+            }
             Err(error)
                 if error
                     .as_service_error()
@@ -94,6 +110,24 @@ async fn roles(account: &Account, check: &str, names: [&str; 2], template: &str)
         });
     }
     findings
+}
+
+/// Whether a role is as new as the hub. Accounts are upgraded before the hub, so a role may be newer.
+fn of_version(check: &str, name: &str, version: Option<&str>, of_hub: &str, template: &str) -> Finding {
+    let parsed = |text: &str| Version::parse(text).ok();
+    let message = match version {
+        Some(version) => format!("the role {name} has the version {version}"),
+        None => format!("the role {name} has no version"),
+    };
+    match (version.and_then(parsed), parsed(of_hub)) {
+        (Some(version), Some(of_hub)) if version >= of_hub => Finding::ok(check, message),
+        (_, None) => Finding::ok(check, message),
+        _ => Finding::warn(
+            check,
+            format!("{message}, and the hub has the version {of_hub}"),
+            format!("Deploy {template} of the version {of_hub} there"),
+        ),
+    }
 }
 
 /// Whether a rule of the account forwards events to the bus of the hub.
@@ -207,6 +241,23 @@ mod tests {
             assert_eq!(finding.level, level, "{existing}");
             assert_eq!(finding.message, format!("{existing} of 10 scrapers in us-west-2"));
             assert_eq!(finding.fix.is_some(), level != Level::Ok);
+        }
+    }
+
+    #[test]
+    fn a_role_that_is_older_than_the_hub_is_a_warning() {
+        for (version, of_hub, level) in [
+            (Some("1.2.0"), "1.2.0", Level::Ok),
+            (Some("1.10.0"), "1.9.3", Level::Ok),
+            (Some("1.9.3"), "1.10.0", Level::Warn),
+            (None, "1.2.0", Level::Warn),
+            (Some("unknown"), "1.2.0", Level::Warn),
+            // The finding about the hub says that it has no version.
+            (None, "", Level::Ok),
+        ] {
+            let finding = of_version("account 1", "a", version, of_hub, "infra/source-account.yaml");
+            assert_eq!(finding.level, level, "{version:?} {of_hub}");
+            assert_eq!(finding.fix.is_some(), level == Level::Warn);
         }
     }
 

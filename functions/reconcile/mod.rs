@@ -14,6 +14,7 @@ pub mod summary;
 
 use self::finding::Finding;
 use crate::{
+    VERSION,
     arn::{AccountId, ExecutionArn, Region, WorkspaceArn},
     aws::{Account, s3::Bucket},
     environment,
@@ -191,6 +192,8 @@ pub struct Output {
     pub plans: bool,
     /// Whether to offboard all pairs.
     pub disconnects: bool,
+    /// The version of ampxa.
+    pub version: &'static str,
 }
 
 /// Determines the accounts and Regions, and which accounts have pairs. `target` returns access to the account of a
@@ -251,6 +254,7 @@ pub async fn check(
         plans: request.mode == request::Mode::Plan || request.expected_plan.is_some(),
         mode: request.mode,
         expected_plan: request.expected_plan,
+        version: VERSION,
     })
 }
 

@@ -88,6 +88,8 @@ pub struct RestoreInput {
     pub adoption: Adoption,
     /// The location of the configuration that the execution replaced.
     pub replaced_configuration: Option<String>,
+    /// Whether the execution switched its logs on.
+    pub collector_logs_enabled: bool,
 }
 
 /// The progress of a restoration.
@@ -343,6 +345,11 @@ pub async fn restore(amp: &Client, bucket: &Bucket, task: &Task<RestoreInput>) -
     let Some(found) = found else {
         return Ok(progress(true));
     };
+    // AMP does not document which roles it shows during an update.
+    let code = status_code(found.status.as_ref(), arn)?;
+    if matches!(code, ScraperStatusCode::Updating | ScraperStatusCode::Creating) {
+        return Ok(progress(false));
+    }
     let of_pair = Some(role_configuration(&task.pair));
     if !has_tags_of(&found, &task.pair) {
         if found.role_configuration != of_pair || adoption.roles() == of_pair {
@@ -352,17 +359,17 @@ pub async fn restore(amp: &Client, bucket: &Bucket, task: &Task<RestoreInput>) -
         let call = call.tags(CLUSTER_TAG, task.pair.cluster.to_string());
         call.tags(WORKSPACE_TAG, task.pair.workspace.to_string()).send().await?;
     }
-    let has_failed = match status_code(found.status.as_ref(), arn)? {
+    let has_failed = match code {
         ScraperStatusCode::Active => false,
         ScraperStatusCode::UpdateFailed => true,
-        ScraperStatusCode::Updating | ScraperStatusCode::Creating => return Ok(progress(false)),
         // It is being deleted.
         _ => return Ok(progress(true)),
     };
     if write_former(amp, bucket, task, &found, has_failed).await? {
         return Ok(progress(false));
     }
-    if tag(&found, LOGS_TAG).is_some() && !adoption.has_logs {
+    let has_logs = tag(&found, LOGS_TAG).is_some() || task.input.collector_logs_enabled;
+    if has_logs && !adoption.has_logs {
         collector_logs::switch_off(amp, arn).await?;
     }
     write_former_tags(amp, adoption).await?;
@@ -411,6 +418,7 @@ async fn write_former(
     let RestoreInput {
         adoption,
         replaced_configuration,
+        ..
     } = &task.input;
     let current = current_configuration(found);
     let yaml = match replaced_configuration {

@@ -1,7 +1,7 @@
 //! Deletes scrapers of a pair.
 
 use super::{
-    inventory::{has_tags_of, status, tag},
+    inventory::{has_tags_of, is_dead, status, tag},
     list, of_pair, with_the_condition,
 };
 use crate::{
@@ -39,7 +39,7 @@ pub struct RemoveOutput {
     pub deleted: bool,
     /// The ARNs of the scrapers that still exist.
     pub scraper_arns: Vec<String>,
-    /// Another scraper of the cluster and workspace that has a role of the pair: the roles must stay.
+    /// Another scraper of the cluster and workspace that has a role of the pair, or may get one: the roles must stay.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub roles_in_use_by: Option<String>,
     /// Why the account cannot be reached. Its scrapers are then not known.
@@ -105,7 +105,11 @@ pub async fn remove(amp: &Client, task: &Task<RemoveInput>) -> Result<RemoveOutp
                 .as_ref()
                 .is_none_or(|arns| arns.iter().any(|arn| arn == scraper.arn()))
     });
-    let in_use_by = others.iter().find(|scraper| has_role_of_pair(scraper));
+    // AMP does not document which roles it shows during an update.
+    let is_updating = |scraper: &ScraperSummary| status(scraper) == ScraperStatusCode::Updating;
+    let uses_roles =
+        |scraper: &&ScraperSummary| !is_dead(scraper) && (has_role_of_pair(scraper) || is_updating(scraper));
+    let in_use_by = others.iter().find(uses_roles);
     use ScraperStatusCode::{Creating, Deleting, Updating};
     for scraper in &existing {
         if matches!(status(scraper), Creating | Updating | Deleting) {

@@ -483,7 +483,7 @@ fn payload(task: &Value) -> Value {
         "onboarding" => json!("reconcile-demo-1"),
         "endedAt" => json!("2026-01-01T00:00:00Z"),
         "longestInterval" => json!(60),
-        "identified" => json!(true),
+        "identified" | "collectorLogsEnabled" => json!(true),
         "adoption" => json!({
             "scraperArn": "arn:aws:aps:us-west-2:222222222222:scraper/s-1",
             "sourceRoleArn": "arn:aws:iam::222222222222:role/a",
@@ -527,7 +527,7 @@ fn every_task_passes_the_input_that_its_step_parses() {
             }
             "RestoreScraper" => Task::<scraper::RestoreInput>::try_from(input).map(|task| {
                 assert_eq!(task.input.adoption.tags.len(), 1);
-                assert!(task.input.replaced_configuration.is_some());
+                assert!(task.input.replaced_configuration.is_some() && task.input.collector_logs_enabled);
             }),
             "PlanPair" => Task::<plan::Input>::try_from(input).map(|task| {
                 assert_eq!(
@@ -1405,7 +1405,9 @@ fn a_provisioner_may_write_only_roles_of_its_prefix_with_the_boundary() {
                     let boundary = &condition["StringEquals"]["iam:PermissionsBoundary"];
                     let replaced = "arn:${AWS::Partition}:iam::${AWS::AccountId}:policy/${PairBoundaryName}";
                     let replaced = json!({ "!Sub": replaced });
-                    let either = json!({ "!If": ["HasPairBoundary", replaced, { "!Ref": "Boundary" }] });
+                    // Not a reference: a deletion of the stack must delete the boundary before the provisioner.
+                    let own = format!("arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:policy/ampxa-{side}-boundary");
+                    let either = json!({ "!If": ["HasPairBoundary", replaced, { "!Sub": own }] });
                     assert!(*boundary == either || *boundary == replaced, "{action}: {boundary}");
                 }
                 // A workspace, for a scraper that gets AMP's service-linked role back, has no such tag.
@@ -2022,6 +2024,59 @@ fn acquire_lock_may_only_write_the_table_and_describe_executions_of_our_machines
             source.contains(&format!(".item({name},")),
             "functions/lock.rs does not write {name}"
         );
+    }
+}
+
+/// CloudFormation deletes a resource before those that it depends on. IAM refuses to delete the policies while a role of a
+/// pair has them, so the roles that remove pairs are kept.
+#[test]
+fn a_deletion_of_an_account_stack_begins_with_the_policies_of_pair_roles() {
+    for side in ["source", "target"] {
+        let resources = template(&format!("{side}-account"))["Resources"].clone();
+        for policy in ["Boundary", "Guard"] {
+            assert_eq!(
+                resources[policy]["DependsOn"],
+                json!(["Provisioner", "Reader"]),
+                "{side} {policy}"
+            );
+            for role in ["Provisioner", "Reader"] {
+                let definition = resources[role].to_string();
+                let refers = [format!("\"!Ref\":\"{policy}\""), format!("\"!GetAtt\":\"{policy}.")];
+                assert!(
+                    !refers.iter().any(|reference| definition.contains(reference)),
+                    "{side} {role} {policy}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn templates_roles_and_functions_have_the_version_of_cargo_toml() {
+    let version = json!(ampxa::VERSION);
+    for name in ["template", "source-account", "target-account", "management-account"] {
+        let template = template(name);
+        assert_eq!(template["Metadata"]["Version"], version, "{name}");
+        assert_eq!(template["Outputs"]["Version"]["Value"], version, "{name}");
+    }
+    for side in ["source", "target"] {
+        for role in ["Provisioner", "Reader"] {
+            let tags = template(&format!("{side}-account"))["Resources"][role]["Properties"]["Tags"].clone();
+            assert!(
+                list(&tags).contains(&json!({ "Key": ampxa::tags::VERSION_TAG, "Value": version })),
+                "{side} {role}"
+            );
+        }
+    }
+    for (machine, ends) in [
+        ("onboard", &["Planned", "Onboarded"][..]),
+        ("offboard", &["Planned", "Offboarded"]),
+        ("reconcile", &["Planned", "Reconciled"]),
+    ] {
+        for end in ends {
+            let output = states(machine)[*end]["Output"].to_string();
+            assert!(output.contains("version"), "{machine}: {end}");
+        }
     }
 }
 

@@ -185,7 +185,7 @@ impl Deployment {
     }
 
     /// Deploys the template of a source or target account without the AWS CLI, which takes a second to start.
-    fn deploy_template(&self, account: &Account, side: &str) -> Result<()> {
+    pub fn deploy_template(&self, account: &Account, side: &str) -> Result<()> {
         let template = fs::read_to_string(self.project.root.join(format!("infra/{side}-account.yaml")))?;
         let name = format!("ampxa-{side}");
         account.cloudformation(
@@ -206,6 +206,21 @@ impl Deployment {
                 Some("CREATE_COMPLETE") => return Ok(()),
                 Some("CREATE_IN_PROGRESS") => thread::sleep(Duration::from_millis(10)),
                 other => bail!("the stack {name} of {} is {other:?}", account.id),
+            }
+        }
+    }
+
+    /// Deletes the stack of [`Self::deploy_template`], and returns its last status; `None` if it does not exist any more.
+    pub fn delete_template(&self, account: &Account, side: &str) -> Result<Option<String>> {
+        let name = format!("ampxa-{side}");
+        account.cloudformation("DeleteStack", &[("StackName", &name)])?;
+        loop {
+            let Ok(xml) = account.cloudformation("DescribeStacks", &[("StackName", &name)]) else {
+                return Ok(None);
+            };
+            match demo::element(&xml, "StackStatus").as_deref() {
+                Some("DELETE_IN_PROGRESS") => thread::sleep(Duration::from_millis(10)),
+                status => return Ok(status.map(str::to_owned)),
             }
         }
     }

@@ -25,6 +25,7 @@ mod plans;
 mod process;
 mod races;
 mod refusals;
+mod removal;
 mod rerun;
 mod rollback;
 mod scraper_drift;

@@ -180,8 +180,15 @@ fn doctor_prints_one_line_for_each_finding() {
     for expected in [
         "ok    stack ampxa: CREATE_COMPLETE in us-west-2 of 111111111111",
         "fail  account 555555555555: it has no role ampxa-reader-source. Deploy infra/source-account.yaml there.",
-        "ok    account 222222222222: the role ampxa-reader-source exists",
-        "ok    account 222222222222: the role ampxa-provisioner-source exists",
+        &format!("ok    version: hub and command have {}", ampxa::VERSION),
+        &format!(
+            "ok    account 222222222222: the role ampxa-reader-source has the version {}",
+            ampxa::VERSION
+        ),
+        &format!(
+            "ok    account 222222222222: the role ampxa-provisioner-source has the version {}",
+            ampxa::VERSION
+        ),
         "ok    account 222222222222: these Regions are enabled: us-west-2",
     ] {
         assert!(

@@ -7,6 +7,7 @@ Needs the packages pyte and rich. The cloud must run with the clock of a fast de
 """
 
 import copy
+import json
 import os
 import pty
 import re
@@ -42,13 +43,30 @@ class Cloud:
 
     def create(self) -> tuple[str, str]:
         """Creates the cluster and the workspace of the output's commands; returns their ARNs."""
+        arns = []
         for command in self._creations:
-            command = command.replace(" aws ", f" {self._aws} ", 1) + " --output text --query '[cluster.arn,arn]'"
-            done = subprocess.run(["bash", "-c", command], env=os.environ | self.environment, capture_output=True, text=True)
-            arns = [arn for arn in done.stdout.split() if arn.startswith("arn:")]
-            if not arns:
-                sys.exit(f"{command}: {done.stderr or done.stdout}")
-            yield arns[0]
+            printed = self.call(f"{command} --output text --query '[cluster.arn,arn]'").split()
+            arns += [arn for arn in printed if arn.startswith("arn:")]
+        return tuple(arns)
+
+    def create_more(self, workspace: str) -> None:
+        """Creates clusters that cannot be connected, or are excluded, and a routing table."""
+        cluster = self._creations[0]
+        private = "endpointPrivateAccess=true"
+        for name, replaced in (("billing", private.replace("true", "false")), ("sandbox", private)):
+            command = cluster.replace("--name demo", f"--name {name}").replace(private, replaced)
+            self.call(command + (" --tags ampxa:onboard=no" if name == "sandbox" else ""))
+        rule = {"match": {"accounts": ["222222222222"]}, "workspaceArn": workspace}
+        table = shlex.quote(json.dumps({"rules": [rule]}))
+        self.call(f" aws ssm put-parameter --name /ampxa/routes --type String --value {table}")
+
+    def call(self, command: str) -> str:
+        """Runs a command of the AWS CLI; returns what it prints."""
+        command = command.replace(" aws ", f" {self._aws} ", 1)
+        done = subprocess.run(["bash", "-c", command], env=os.environ | self.environment, capture_output=True, text=True)
+        if done.returncode:
+            sys.exit(f"{command}: {done.stderr or done.stdout}")
+        return done.stdout
 
 
 def run(cloud: Cloud, arguments: list[str], seconds: float = 600) -> tuple[pyte.Screen, pyte.Screen]:
@@ -107,10 +125,12 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     cluster, workspace = cloud.create()
     pair, accounts = [cluster, workspace], ["--accounts", cluster.split(":")[4]]
+    cloud.create_more(workspace)
     for name, arguments, seconds in [
         ("plan", ["plan", *pair], 600),
         ("onboard", ["onboard", *pair, "--yes"], 9),
-        ("reconcile", ["reconcile", *accounts, "--yes"], 600),
+        ("reconcile", ["reconcile", "--yes"], 600),
+        ("report", ["report"], 600),
         ("doctor", ["doctor", *accounts], 600),
     ]:
         early, end = run(cloud, arguments, seconds)

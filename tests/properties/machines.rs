@@ -280,6 +280,7 @@ fn samples() -> Vec<Value> {
     variables["identified"] = json!(true);
     variables["patchedEarly"] = json!(false);
     variables["hasNewRoles"] = json!(true);
+    variables["version"] = json!("1.0.0");
     variables["restored"] = json!({ "restored": false });
     variables["scraper"]["hasOtherRoles"] = json!(true);
     variables["removal"]["rolesInUseBy"] = json!("s");
@@ -288,6 +289,7 @@ fn samples() -> Vec<Value> {
     variables["scope"] = json!({
         "locations": "reports/1/locations.jsonl", "folder": "reports/1/", "isWhole": true, "mode": "APPLY",
         "provisionerTimeoutMinutes": 60, "workspace": "ws-1", "removeUnrouted": true, "plans": true, "disconnects": false, "expectedPlan": "0a",
+        "version": "1.0.0",
     });
     for map in ["found", "planned", "applied"] {
         variables[map] = json!(format!("reports/1/{map}/2/manifest.json"));
@@ -309,7 +311,7 @@ fn samples() -> Vec<Value> {
         of(json!({ "Payload": {
             "plan": "0a", "collectorLogsSince": null, "updateId": null, "preparations": ["PRIVATE_ENDPOINT"],
             "request": {}, "sourceRoleArn": "arn:source", "targetRoleArn": "arn:target", "created": true,
-            "warnings": [], "repaired": [], "upToDate": true, "longestInterval": 60, "identified": true, "replacedConfiguration": "s3://b/k", "source": true, "target": true, "scraperArns": ["s"],
+            "warnings": [], "repaired": [], "upToDate": true, "longestInterval": 60, "identified": true, "version": "1.0.0", "replacedConfiguration": "s3://b/k", "source": true, "target": true, "scraperArns": ["s"],
             "roleArn": "arn:source", "outcome": "REMOVED", "skipReason": "the event is late",
         } })),
         of(

@@ -56,6 +56,7 @@ fn slow(seed: u64) -> Setup {
     Setup {
         iam_lag_ms: 30_000,
         update_duration: Duration::from_secs(600),
+        shows_former_roles: seed % 2 == 1,
         ..Setup::calm("gap", seed)
     }
 }
@@ -232,15 +233,26 @@ fn a_failure_after_a_stopped_adoption_keeps_the_roles_that_the_scraper_uses() {
 
 #[test]
 fn a_scraper_whose_tags_were_removed_meanwhile_is_restored_too() {
-    simulate(&slow(0), async |world| {
+    seeds::each("a_scraper_whose_tags_were_removed", 40, |seed| {
+        remove_tags_meanwhile(seed)
+    });
+}
+
+fn remove_tags_meanwhile(seed: u64) {
+    simulate(&slow(seed), async |world| {
         let request = set_up(world);
         let before = Snapshot::of(&world.state().cloud, world.now());
-        let lasting = Fault::of(0, "Patch trust policies", INVOKE, 0, usize::MAX, Kind::ServerError);
+        let task = if seed.is_multiple_of(3) {
+            "Check scraper"
+        } else {
+            "Patch trust policies"
+        };
+        let lasting = Fault::of(0, task, INVOKE, 0, usize::MAX, Kind::ServerError);
         world.state().faults = vec![lasting];
         let ends = async {
             let execution = world.start("onboard", request);
-            // While AMP updates the scraper, Terraform removes tags that it does not know.
-            sleep(Duration::from_secs(300)).await;
+            // While AMP updates the scraper, or later, Terraform removes tags that it does not know.
+            sleep(Duration::from_secs(150 + 30 * seed)).await;
             world.state().cloud.amp.scrapers[0]
                 .tags
                 .retain(|key, _| !key.starts_with("ampxa:"));

@@ -62,6 +62,8 @@ pub struct Setup {
     pub deletion_duration: Duration,
     /// The time that AMP takes to update a scraper.
     pub update_duration: Duration,
+    /// Whether AMP shows the former roles of a scraper until an update has ended.
+    pub shows_former_roles: bool,
 }
 
 impl Setup {
@@ -80,6 +82,7 @@ impl Setup {
             one_account: false,
             deletion_duration: Duration::from_secs(50),
             update_duration: Duration::from_secs(120),
+            shows_former_roles: false,
         }
     }
 

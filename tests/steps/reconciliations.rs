@@ -425,6 +425,7 @@ async fn accounts_and_regions_of_the_request_override_those_of_the_hub() {
         expected_plan: None,
         plans: false,
         disconnects: false,
+        version: ampxa::VERSION,
     };
     let lines = [
         location("222222222222", "us-east-1", true, false),

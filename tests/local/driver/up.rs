@@ -19,7 +19,15 @@ pub async fn start(options: Options) -> Result<Cloud> {
     let python = project.python(&report)?;
     let activity = report.start("Starting the local cloud and deploying infra/ into three accounts");
     let cloud = Cloud::start(&project, &python, options)?;
-    let hub = deploy::deploy(&project, &python, &cloud, &deploy::Accounts::default()).await?;
+    // With the parameters of a reconciliation, `ampxa reconcile` and `ampxa report` need no accounts.
+    let wiring = deploy::Wiring {
+        parameters: vec![
+            format!("ReconcileAccounts={SOURCE}"),
+            format!("ReconcileRegions={REGION}"),
+        ],
+        ..deploy::Wiring::default()
+    };
+    let hub = deploy::deploy_wired(&project, &python, &cloud, &deploy::Accounts::default(), &wiring).await?;
     activity.finish();
     let source = cloud.account(SOURCE, REGION);
     let role = demo::cluster_role(&source).await?;

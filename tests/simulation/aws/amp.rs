@@ -80,7 +80,11 @@ impl Scraper {
     }
 
     /// The scraper in AMP's JSON: as `DescribeScraper` returns it if `detailed`, otherwise as `ListScrapers` does.
-    fn to_json(&self, state: &str, detailed: bool) -> Value {
+    fn to_json(&self, state: &str, detailed: bool, setup: &Setup) -> Value {
+        let roles = match setup.shows_former_roles && state == "UPDATING" {
+            true => &self.former_roles,
+            false => &self.roles,
+        };
         let mut scraper = json!({
             "arn": self.arn,
             "scraperId": self.id,
@@ -95,7 +99,7 @@ impl Scraper {
             "tags": self.tags,
             "source": self.source,
             "destination": { "ampConfiguration": { "workspaceArn": self.workspace } },
-            "roleConfiguration": self.roles,
+            "roleConfiguration": roles,
         });
         if let Some(alias) = &self.alias {
             scraper["alias"] = json!(alias);
@@ -150,7 +154,7 @@ impl Amp {
             "DescribeWorkspaceConfiguration" => {
                 Ok(json!({ "workspaceConfiguration": { "status": { "statusCode": "ACTIVE" } } }).to_string())
             }
-            "ListScrapers" => Ok(self.list(call, account, now.saturating_sub(lag))),
+            "ListScrapers" => Ok(self.list(call, account, setup, now.saturating_sub(lag))),
             "CreateScraper" => self.create(call, region, account, setup, now),
             "DescribeScraper" => {
                 // A new scraper becomes visible here as late as in lists.
@@ -159,7 +163,7 @@ impl Amp {
                 match since + lag <= now {
                     true => {
                         let state = scraper.state(now).expect("the scraper exists");
-                        Ok(json!({ "scraper": scraper.to_json(state, true) }).to_string())
+                        Ok(json!({ "scraper": scraper.to_json(state, true, setup) }).to_string())
                     }
                     false => Err(not_found(&call.id)),
                 }
@@ -219,7 +223,7 @@ impl Amp {
         }
     }
 
-    fn list(&self, call: &Call, account: &str, as_of: Duration) -> String {
+    fn list(&self, call: &Call, account: &str, setup: &Setup, as_of: Duration) -> String {
         let matches = |field: &str, value: &str| call.fields.get(field).is_none_or(|filter| filter == value);
         let from: usize = call
             .fields
@@ -233,7 +237,7 @@ impl Amp {
                     && matches("sourceArn", scraper.cluster())
                     && matches("destinationArn", &scraper.workspace)
             })
-            .map(|(scraper, state)| scraper.to_json(state, false))
+            .map(|(scraper, state)| scraper.to_json(state, false, setup))
             .collect();
         let scrapers: Vec<&Value> = matching.iter().skip(from).take(page).collect();
         match from + page < matching.len() {
