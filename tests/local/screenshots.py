@@ -50,10 +50,10 @@ class Cloud:
         return tuple(arns)
 
     def create_more(self, workspace: str) -> None:
-        """Creates clusters that cannot be connected, or are excluded, and a routing table."""
+        """Creates clusters that can be connected, cannot be, or are excluded, and a routing table."""
         cluster = self._creations[0]
         private = "endpointPrivateAccess=true"
-        for name, replaced in (("billing", private.replace("true", "false")), ("sandbox", private)):
+        for name, replaced in (("billing", private.replace("true", "false")), ("orders", private), ("sandbox", private)):
             command = cluster.replace("--name demo", f"--name {name}").replace(private, replaced)
             self.call(command + (" --tags ampxa:onboard=no" if name == "sandbox" else ""))
         rule = {"match": {"accounts": ["222222222222"]}, "workspaceArn": workspace}
