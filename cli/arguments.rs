@@ -230,6 +230,7 @@ fn account_id(text: &str) -> Result<String, String> {
 mod tests {
     use super::*;
     use clap::CommandFactory;
+    use std::{fs, path::Path, process::Command};
 
     #[test]
     fn the_arguments_are_consistent() {
@@ -250,5 +251,59 @@ mod tests {
         assert!(!valid(&["status", "--accounts", "222222222222"]));
         assert!(!valid(&["report", "--csv", "--json"]));
         assert!(!valid(&["routes", "explain", cluster, "--tags", "team"]));
+    }
+
+    /// The calls of `ampxa` in a block of a document, as Bash passes them on. All other commands do nothing.
+    fn calls_in(block: &str) -> Vec<Vec<String>> {
+        let script = format!(
+            r#"PATH=
+ampxa() {{ printf '%s\0' "$@"; printf '\n\0'; }} >&3
+command_not_found_handle() {{ :; }}
+cluster=arn:aws:eks:us-west-2:222222222222:cluster/demo workspace=arn:aws:aps:us-west-2:333333333333:workspace/ws-0a1b
+exec 3>&1
+{{
+{block}
+}} > /dev/null 2>&1
+"#
+        );
+        // Some of the commands write files.
+        let folder = std::env::temp_dir().join(format!("ampxa-documents-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        let run = Command::new("/bin/bash")
+            .args(["-c", &script])
+            .current_dir(&folder)
+            .output();
+        let printed = String::from_utf8(run.expect("Bash").stdout).expect("UTF-8");
+        let calls = printed.split("\0\n\0").filter(|call| !call.is_empty());
+        calls
+            .map(|call| call.split('\0').map(str::to_owned).collect())
+            .collect()
+    }
+
+    #[test]
+    fn the_calls_of_the_command_in_the_documents_are_valid() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let mut documents: Vec<PathBuf> = fs::read_dir(root.join("docs"))
+            .expect("docs")
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+            .collect();
+        documents.push(root.join("README.md"));
+        let mut number = 0;
+        for document in documents {
+            let text = fs::read_to_string(&document).expect("a document");
+            let blocks = text.split("```").skip(1).step_by(2);
+            for block in blocks.filter_map(|block| block.strip_prefix('\n')) {
+                for mut call in calls_in(block) {
+                    number += 1;
+                    call.insert(0, "ampxa".to_owned());
+                    let parsed = Cli::try_parse_from(&call);
+                    assert!(parsed.is_ok(), "{}: {call:?}: {:?}", document.display(), parsed.err());
+                }
+            }
+        }
+        assert!(number >= 12, "{number}");
+        let folder = std::env::temp_dir().join(format!("ampxa-documents-{}", std::process::id()));
+        drop(fs::remove_dir_all(folder));
     }
 }
