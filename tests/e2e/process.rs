@@ -127,6 +127,7 @@ fn every_outcome_is_one_line_of_json() {
             };
             let expected = json!({
                 "step": step,
+                "version": ampxa::VERSION,
                 "execution": event["execution"],
                 "clusterArn": logged_field("clusterArn"),
                 "workspaceArn": logged_field("workspaceArn"),

@@ -7,13 +7,27 @@ use crate::{
     deploy::{self, Wiring},
     project::Project,
 };
+use ampxa::{
+    Error, patch,
+    roles::{self, EnsureInput},
+    scraper::{self, CreateInput},
+    task::Task,
+};
 use ampxa_cli::{execution, terminal::Report};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, fs, time::Instant};
+use std::{
+    collections::BTreeMap,
+    fs,
+    time::{Duration, Instant},
+};
 
-/// The real seconds of a minute of the cloud's clock. With fewer, all onboardings would start at the same time.
-const MINUTE: f64 = 1.0;
+/// The real seconds of a minute of the cloud's clock. With fewer, all onboardings would start at the same time. The clock of a
+/// large fleet is slower, because a task that takes longer than its timeout is repeated.
+fn minute(clusters: usize) -> f64 {
+    (clusters as f64 / 50.0).max(1.0)
+}
+
 /// The first account of a fleet.
 const FIRST_ACCOUNT: u64 = 500_000_000_000;
 
@@ -34,7 +48,8 @@ struct Cost {
 }
 
 /// Measures fleets of these numbers of accounts, and prints a line for each execution. Only fleets of at most
-/// `max_applied` clusters are connected, because the local cloud makes each of the 200 calls of an onboarding.
+/// `max_applied` clusters are connected by a reconciliation, because the local cloud makes each of the 80 calls of an
+/// onboarding. The pairs of larger fleets are created here, and a reconciliation finds them unchanged.
 ///
 /// # Errors
 /// If an execution fails, or does not have one line per cluster in its report.
@@ -82,7 +97,7 @@ async fn measure(accounts: usize, clusters: usize, applies: bool) -> Result<()> 
         "Deploying ampxa into {accounts} accounts with {clusters} clusters each"
     ));
     let options = Options {
-        minute: MINUTE,
+        minute: minute(accounts * clusters),
         ..Options::default()
     };
     let cloud = Cloud::start(&project, &python, options)?;
@@ -101,7 +116,7 @@ async fn measure(accounts: usize, clusters: usize, applies: bool) -> Result<()> 
     )?;
     let template = fs::read_to_string(project.root.join("infra/source-account.yaml"))?;
     for id in &ids {
-        create(&cloud, id, &template, clusters).await?;
+        create(&cloud, id, &template, clusters, applies).await?;
     }
     let account = cloud.account(HUB, REGION);
     let workspace = demo::workspace(&cloud.account(TARGET, REGION), "fleet").await?;
@@ -115,9 +130,14 @@ async fn measure(accounts: usize, clusters: usize, applies: bool) -> Result<()> 
             ("first reconciliation", "APPLY"),
             ("second reconciliation", "APPLY"),
         ],
-        false => &[("plan", "PLAN")],
+        false => &[("plan", "PLAN"), ("second reconciliation", "APPLY")],
     };
     for (what, mode) in executions {
+        if !applies && *mode == "APPLY" {
+            let activity = report.start(&format!("Creating the pairs of {} clusters", accounts * clusters));
+            connect(&cloud, &workspace, &ids, clusters).await?;
+            activity.finish();
+        }
         let activity = report.start(&format!("Running the {what} of {} clusters", accounts * clusters));
         let cost = one(
             &cloud,
@@ -142,8 +162,52 @@ async fn measure(accounts: usize, clusters: usize, applies: bool) -> Result<()> 
     Ok(())
 }
 
-/// Deploys the stack of a source account, and creates its clusters.
-async fn create(cloud: &Cloud, id: &str, template: &str, clusters: usize) -> Result<()> {
+/// Creates the roles and the scrapers of all clusters, as an onboarding by a reconciliation leaves them.
+async fn connect(cloud: &Cloud, workspace: &str, accounts: &[String], clusters: usize) -> Result<()> {
+    let target = cloud.account(TARGET, REGION);
+    for id in accounts {
+        let source = cloud.account(id, REGION);
+        let subnets: Vec<String> = demo::default_subnets(&source)?
+            .into_iter()
+            .map(|subnet| subnet.id)
+            .collect();
+        for number in 0..clusters {
+            let mut input = json!({
+                "request": {
+                    "clusterArn": format!("arn:aws:eks:{REGION}:{id}:cluster/cluster-{number}"), "workspaceArn": workspace,
+                },
+                "execution": format!("arn:aws:states:{REGION}:{HUB}:execution:ampxa-onboard:reconcile-fleet"),
+                "network": { "subnetIds": subnets, "securityGroupIds": [] }, "manualAccess": false,
+            });
+            let ensure = Task::<EnsureInput>::try_from(input.clone())?;
+            visible(async || roles::ensure(&source.iam(), &roles::source(&ensure)).await).await?;
+            visible(async || roles::ensure(&target.iam(), &roles::target(&ensure)).await).await?;
+            let create = Task::<CreateInput>::try_from(input.clone())?;
+            // A request that names no configuration reads no bucket.
+            let bucket = source.bucket("none");
+            let created = visible(async || scraper::create(&source.amp(), &bucket, &create).await).await?;
+            input["scraperArn"] = json!(created.scraper_arn);
+            let patched = Task::<EnsureInput>::try_from(input)?;
+            visible(async || patch::patch(&source.iam(), &target.iam(), &patched).await).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Repeats a step until IAM and AMP show what was created before.
+async fn visible<T>(step: impl AsyncFn() -> Result<T, Error>) -> Result<T> {
+    for _ in 0..100 {
+        match step().await {
+            Err(Error::NotVisibleYet(_)) => tokio::time::sleep(Duration::from_millis(50)).await,
+            result => return Ok(result?),
+        }
+    }
+    Ok(step().await?)
+}
+
+/// Deploys the stack of a source account, and creates its clusters. Their scrapers are ACTIVE at once if no reconciliation
+/// creates them.
+async fn create(cloud: &Cloud, id: &str, template: &str, clusters: usize, applies: bool) -> Result<()> {
     let account = cloud.account(id, REGION);
     let parameters = [
         ("StackName", "ampxa-source"),
@@ -156,7 +220,11 @@ async fn create(cloud: &Cloud, id: &str, template: &str, clusters: usize) -> Res
     ];
     account.cloudformation("CreateStack", &parameters)?;
     for number in 0..clusters {
-        Cluster::named(&format!("cluster-{number}")).make(&account).await?;
+        let mut cluster = Cluster::named(&format!("cluster-{number}"));
+        if !applies {
+            cluster = cluster.tag("local:activation-minutes", "0");
+        }
+        cluster.make(&account).await?;
     }
     Ok(())
 }
@@ -174,7 +242,7 @@ async fn one(cloud: &Cloud, machine: &str, what: &'static str, input: &Value) ->
         if state.status.as_str() != "RUNNING" {
             break state;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
     };
     let seconds = start.elapsed().as_secs_f64();
     let output = ended

@@ -60,7 +60,7 @@ enum Command {
         #[arg(long, default_value_t = 10)]
         clusters: usize,
         /// The largest fleet that is connected as well, in clusters.
-        #[arg(long, default_value_t = 500)]
+        #[arg(long, default_value_t = 50)]
         max_applied: usize,
     },
     /// Draws the state machines into docs/.
