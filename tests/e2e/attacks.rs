@@ -136,6 +136,7 @@ async fn names(wired: &Wired, accounts: &Accounts) -> BTreeMap<&'static str, Str
         ("function-create-scraper", function("CreateScraper")),
         ("function-check-request", function_that_reads("CheckRequest")),
         ("function-update-scraper", function("UpdateScraper")),
+        ("function-restore-scraper", function("RestoreScraper")),
         (
             "bucket",
             format!("arn:aws:s3:::{}", wired.output("BucketName").unwrap()),
