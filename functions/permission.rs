@@ -1,6 +1,6 @@
 //! What the stack of a source account allows beyond the connection of clusters.
 
-use crate::{aws::none_if, error::Error, names::SOURCE_PROVISIONER, roles};
+use crate::{aws::none_if, error::Error, names::SOURCE_PROVISIONER, policy, roles};
 use serde_json::Value;
 
 /// A permission that a parameter of `infra/source-account.yaml` gives.
@@ -26,7 +26,7 @@ impl Permission {
     /// # Errors
     /// Those of the call to IAM.
     pub async fn is_given(self, source_iam: &aws_sdk_iam::Client) -> Result<bool, Error> {
-        Ok(policy(source_iam, self.policy()).await?.is_some())
+        Ok(inline_policy(source_iam, self.policy()).await?.is_some())
     }
 }
 
@@ -35,16 +35,13 @@ impl Permission {
 /// # Errors
 /// Those of the call to IAM.
 pub(crate) async fn adoptable_roles(source_iam: &aws_sdk_iam::Client) -> Result<Vec<String>, Error> {
-    let policy = policy(source_iam, "adopt-scrapers").await?.unwrap_or_default();
-    let roles = match &policy["Statement"][0]["Resource"] {
-        Value::Array(arns) => arns.iter().filter_map(Value::as_str).collect(),
-        one => one.as_str().into_iter().collect::<Vec<_>>(),
-    };
-    Ok(roles.into_iter().map(str::to_owned).collect())
+    let policy = inline_policy(source_iam, "adopt-scrapers").await?.unwrap_or_default();
+    let roles = policy::texts(&policy["Statement"][0]["Resource"]);
+    Ok(roles.map(str::to_owned).collect())
 }
 
 /// An inline policy of the provisioner.
-async fn policy(source_iam: &aws_sdk_iam::Client, name: &str) -> Result<Option<Value>, Error> {
+async fn inline_policy(source_iam: &aws_sdk_iam::Client, name: &str) -> Result<Option<Value>, Error> {
     let request = source_iam.get_role_policy().role_name(SOURCE_PROVISIONER);
     let result = request.policy_name(name).send().await;
     let found = none_if(result, |e| e.is_no_such_entity_exception())?;

@@ -6,6 +6,12 @@ use crate::{
 };
 use serde_json::{Map, Value, json};
 
+/// The texts of a member of a policy: those of a list, or the only one.
+pub(crate) fn texts(value: &Value) -> impl Iterator<Item = &str> {
+    let all = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+    all.iter().filter_map(Value::as_str)
+}
+
 /// The service principal that assumes the source role (AMP user guide, "Cross-account setup").
 pub const SCRAPER_SERVICE: &str = "scraper.aps.amazonaws.com";
 

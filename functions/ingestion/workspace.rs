@@ -2,7 +2,7 @@
 //! its owner manages.
 
 use super::Input;
-use crate::{Error, aws::none_if, pair::Pair, routing::glob, scrape_configuration, task::Task};
+use crate::{Error, aws::none_if, pair::Pair, policy, routing::glob, scrape_configuration, task::Task};
 use aws_sdk_amp::{Client, types::LimitsPerLabelSet};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -95,7 +95,7 @@ fn denying_statements(document: &Value) -> Vec<String> {
         one => vec![one],
     };
     let denying = statements.into_iter().enumerate().filter(|(_, statement)| {
-        let names_write = |field: &str| texts(&statement[field]).any(matches_write);
+        let names_write = |field: &str| policy::texts(&statement[field]).any(matches_write);
         statement["Effect"] == "Deny"
             && match statement.get("NotAction") {
                 Some(_) => !names_write("NotAction"),
@@ -108,12 +108,6 @@ fn denying_statements(document: &Value) -> Vec<String> {
             _ => format!("statement {}", index + 1),
         })
         .collect()
-}
-
-/// The texts of a list, or the only text.
-fn texts(value: &Value) -> impl Iterator<Item = &str> {
-    let all = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
-    all.iter().filter_map(Value::as_str)
 }
 
 /// Whether a pattern of a policy matches the action. Actions are not case-sensitive (IAM user guide, "IAM JSON policy

@@ -4,14 +4,14 @@
 //! them last.
 
 use super::{
-    describe, inventory,
+    describe, destination, find, inventory,
     inventory::{is_dead, status},
     list, of_pair, role_configuration, status_code,
     update::current_configuration,
 };
 use crate::{
     arn::ScraperArn,
-    aws::{none_if, s3::Bucket},
+    aws::s3::Bucket,
     collector_logs, configurations,
     error::Error,
     names,
@@ -26,10 +26,7 @@ use crate::{
 use aws_sdk_amp::{
     Client,
     primitives::{Blob, DateTime},
-    types::{
-        AmpConfiguration, Destination, RoleConfiguration, ScrapeConfiguration, ScraperDescription, ScraperStatusCode,
-        ScraperSummary,
-    },
+    types::{RoleConfiguration, ScrapeConfiguration, ScraperDescription, ScraperStatusCode, ScraperSummary},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -340,9 +337,7 @@ pub async fn restore(amp: &Client, bucket: &Bucket, task: &Task<RestoreInput>) -
         restored,
         scraper_arn: arn.clone(),
     };
-    let answer = amp.describe_scraper().scraper_id(arn.id()).send().await;
-    let found = none_if(answer, |e| e.is_resource_not_found_exception())?.and_then(|answer| answer.scraper);
-    let Some(found) = found else {
+    let Some(found) = find(amp, arn).await? else {
         return Ok(progress(true));
     };
     // AMP does not document which roles it shows during an update.
@@ -426,8 +421,9 @@ async fn write_former(
         None => current.to_owned(),
     };
     let roles = adoption.roles();
-    let now = found.role_configuration.as_ref();
-    let now = Adoption::of(adoption.scraper_arn.clone(), now, None, None, task).roles();
+    // A configuration without roles is none.
+    let now = found.role_configuration.clone();
+    let now = now.filter(|roles| roles.source_role_arn().or(roles.target_role_arn()).is_some());
     let has_alias = adoption.alias.is_none() || adoption.alias == found.alias;
     if !has_failed && now == roles && has_alias && scrape_configuration::same_meaning(current, &yaml) {
         return Ok(false);
@@ -436,12 +432,7 @@ async fn write_former(
     // setup").
     let destination = match roles {
         Some(_) => None,
-        None => Some(Destination::AmpConfiguration(
-            AmpConfiguration::builder()
-                .workspace_arn(task.pair.workspace.to_string())
-                .build()
-                .map_err(|error| Error::invalid("workspaceArn", error))?,
-        )),
+        None => Some(destination(&task.pair)?),
     };
     let modified = found.last_modified_at.secs().to_string();
     amp.update_scraper()

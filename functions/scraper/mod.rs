@@ -125,12 +125,7 @@ pub async fn create(amp: &Client, bucket: &Bucket, task: &Task<CreateInput>) -> 
         .client_token(names::hash(&[&task.execution, &pair.source_role_arn()], 32))
         .set_alias(request.alias.clone())
         .source(Source::EksConfiguration(eks(pair, &input.network)?))
-        .destination(Destination::AmpConfiguration(
-            AmpConfiguration::builder()
-                .workspace_arn(pair.workspace.to_string())
-                .build()
-                .map_err(|error| Error::invalid("workspaceArn", error))?,
-        ))
+        .destination(destination(pair)?)
         .role_configuration(role_configuration(pair))
         // The blob is plain YAML; the SDK encodes it.
         .scrape_configuration(ScrapeConfiguration::ConfigurationBlob(Blob::new(yaml)))
@@ -225,6 +220,14 @@ fn eks(pair: &Pair, network: &Network) -> Result<EksConfiguration, Error> {
         .map_err(|error| Error::invalid("clusterArn", error))
 }
 
+fn destination(pair: &Pair) -> Result<Destination, Error> {
+    let workspace = AmpConfiguration::builder().workspace_arn(pair.workspace.to_string());
+    let workspace = workspace
+        .build()
+        .map_err(|error| Error::invalid("workspaceArn", error))?;
+    Ok(Destination::AmpConfiguration(workspace))
+}
+
 fn role_configuration(pair: &Pair) -> RoleConfiguration {
     RoleConfiguration::builder()
         .source_role_arn(pair.source_role_arn())
@@ -298,10 +301,15 @@ fn status_code(status: Option<&ScraperStatus>, arn: &ScraperArn) -> Result<Scrap
     status.ok_or_else(|| Error::Transient(format!("aps:DescribeScraper returned no status for the scraper {arn}.")))
 }
 
-async fn describe(amp: &Client, arn: &ScraperArn) -> Result<ScraperDescription, Error> {
+/// Describes a scraper; none if AMP does not show it.
+async fn find(amp: &Client, arn: &ScraperArn) -> Result<Option<ScraperDescription>, Error> {
     let answer = amp.describe_scraper().scraper_id(arn.id()).send().await;
-    none_if(answer, |e| e.is_resource_not_found_exception())?
-        .and_then(|answer| answer.scraper)
+    Ok(none_if(answer, |e| e.is_resource_not_found_exception())?.and_then(|answer| answer.scraper))
+}
+
+async fn describe(amp: &Client, arn: &ScraperArn) -> Result<ScraperDescription, Error> {
+    find(amp, arn)
+        .await?
         .ok_or_else(|| Error::NotVisibleYet(format!("AMP does not show the scraper {arn}.")))
 }
 

@@ -30,6 +30,13 @@ async fn onboard(world: &Arc<World>, request: &Value) -> End {
     execution.end().expect("it has ended")
 }
 
+/// Starts an onboarding, and stops it after some seconds.
+async fn stop_after(world: &Arc<World>, request: &Value, seconds: u64) {
+    let execution = world.start("onboard", request.clone());
+    sleep(Duration::from_secs(seconds)).await;
+    world.stop(&execution);
+}
+
 /// Queries the samples every 30 seconds until the executions have ended, and returns the times without samples.
 async fn gaps(world: &Arc<World>, ends: impl Future<Output = ()>) -> Vec<u64> {
     let missing = RefCell::new(Vec::new());
@@ -132,9 +139,7 @@ fn an_adoption_that_was_stopped_is_completed_by_the_next_onboarding() {
         simulate(&slow(seed), async |world| {
             let request = set_up(world);
             let ends = async {
-                let first = world.start("onboard", request.clone());
-                sleep(Duration::from_secs(5 + seed * 15)).await;
-                world.stop(&first);
+                stop_after(world, &request, 5 + seed * 15).await;
                 let second = world.start("onboard", request.clone());
                 world.wait_until_idle().await;
                 assert!(matches!(second.end(), Some(End::Succeeded(_))), "{:?}", second.end());
@@ -212,9 +217,7 @@ fn a_failure_after_a_stopped_adoption_keeps_the_roles_that_the_scraper_uses() {
         simulate(&slow(seed), async |world| {
             let request = set_up(world);
             let ends = async {
-                let first = world.start("onboard", request.clone());
-                sleep(Duration::from_secs(5 + seed * 15)).await;
-                world.stop(&first);
+                stop_after(world, &request, 5 + seed * 15).await;
                 let lasting = Fault::of(1, "Patch trust policies", INVOKE, 0, usize::MAX, Kind::ServerError);
                 world.state().faults = vec![lasting];
                 let second = world.start("onboard", request.clone());
